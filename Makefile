@@ -1,0 +1,81 @@
+# `make` alone lists what there is. Nothing but Python 3.11 and make has to be installed first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+UV_VERSION := 0.13.9
+EMBEDDED := $(BIN)/python -m voicehelper.embedded --with-parent
+UV_COMPILE := $(BIN)/uv pip compile -q pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-annotate
+
+# What `manage.py check --deploy` needs to see production; nothing is connected to and nothing is kept.
+DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=False \
+	SERVER_ADDRESS=https://voicehelper.example.com ALLOWED_HOSTS=voicehelper.example.com \
+	DATABASE_URL=postgres://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0 \
+	WECHAT_PAY_BASE_URL= ALIPAY_GATEWAY_URL= WECHAT_API_BASE_URL=
+
+# Some containers set this. Without compiled modules every start of Django takes three times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help run test soak lint bench audit-deps lock messages browser
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+run: $(INSTALLED) ## the whole product with demo data, on http://127.0.0.1:8000 (PORT=…, VOICEHELPER_DATA=…)
+	@exec $(EMBEDDED) run
+
+test: $(INSTALLED) browser ## all tests; some of them: T=tests/topup, K=refund
+	@exec $(EMBEDDED) exec -- $(BIN)/python -m pytest -n 2 $(T) $(if $(K),-k '$(K)')
+
+soak: export VOICEHELPER_SOAK = 1
+soak: test ## the same tests with their full counts (long)
+
+lint: $(INSTALLED) ## style, types, migrations, deployment settings, security, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit -q -r . --severity-level high -x ./.venv,./.data,./tests
+	@keys=$$($(BIN)/python -c 'from voicehelper.embedded.environment import new_keys as k; print(*map("=".join, k().items()))'); \
+		env $$keys $(DEPLOY) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(EMBEDDED) exec -- bash -ec '$(BIN)/mypy; $(BIN)/python manage.py makemigrations --check --dry-run; \
+		$(BIN)/python -m pytest -q -n 0 tests/test_imports.py'
+
+bench: $(INSTALLED) ## what it can carry on this machine
+	@exec $(EMBEDDED) exec -- $(BIN)/python -m tests.bench
+
+audit-deps: $(INSTALLED) ## known vulnerabilities in what we depend on
+	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-dev.txt
+
+lock: $(INSTALLED) ## resolve pyproject.toml into requirements*.txt
+	@$(UV_COMPILE) -o requirements.txt
+	@$(UV_COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
+
+messages: $(INSTALLED) ## bring locale/*.po up to date (needs GNU gettext)
+	@command -v xgettext >/dev/null || { echo 'Install GNU gettext first: apt-get install gettext' >&2; exit 1; }
+	@$(EMBEDDED) exec -- $(BIN)/python manage.py makemessages --all --no-wrap --add-location file -i '.venv' -i '.data'
+
+# The lock is this file itself: two makes at once build one environment, and the second finds it done. An environment of
+# another interpreter, or one whose making was interrupted, is made anew; any other only gets what changed.
+$(INSTALLED): requirements-dev.txt
+	@exec 9<Makefile; flock 9; [ $@ -nt $< ] && exit; \
+	python=$$(command -v python3.11 || command -v python3 || true); \
+	"$${python:-false}" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 is needed; $${python:-python3} is $$("$${python:-true}" --version 2>&1)" >&2; exit 1; }; \
+	echo 'Installing into $(VENV)'; \
+	base='import os, sys; print(os.path.realpath(sys.executable))'; \
+	[ -x $(BIN)/pip ] && [ "$$($(BIN)/python -c "$$base")" = "$$("$$python" -c "$$base")" ] || "$$python" -m venv --clear $(VENV); \
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); \
+	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements-dev.txt; \
+	touch $@
+
+# The browser tests need Chromium. Where we may not install it they say so and are skipped.
+browser:
+	@if ! { command -v chromium && command -v chromedriver; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'Installing Chromium for the browser tests'; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-noto-cjk; } \
+			>/dev/null 2>&1 || echo 'That failed; the browser tests will be skipped.' >&2; \
+	fi
