@@ -1,0 +1,66 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.embedded.conftest import processes_of, wait_for
+from voicehelper.embedded.folder import ROOT
+
+
+@contextmanager
+def running_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The supervisor, once everything is up and answers at the address that it printed."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "voicehelper.embedded", "run"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": "0", "VOICEHELPER_DATA": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert demo.stdout
+        said = ""
+        while "Ctrl-C" not in said:
+            line = demo.stdout.readline()
+            assert line, said
+            said += line
+        address = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert address
+        with urlopen(f"{address[0]}/healthz") as answer:
+            assert answer.status == 200
+        yield demo
+    finally:
+        demo.kill()
+        demo.wait()
+        if demo.stdout:
+            demo.stdout.close()
+
+
+def test_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trace(folder: Path) -> None:
+    with running_demo(folder) as demo:
+        demo.kill()
+    # At once, while the keepers of the first are still at work.
+    with running_demo(folder) as demo:
+        manage = [sys.executable, "manage.py", "migrate", "--check"]
+        subprocess.run(manage, cwd=ROOT, env={**os.environ, "VOICEHELPER_DATA": str(folder)}, check=True)
+        demo.terminate()
+        assert demo.wait(30) == 0
+        assert processes_of(folder) == []
+
+
+def test_the_demo_ends_with_an_explanation_when_one_of_its_processes_dies(folder: Path) -> None:
+    with running_demo(folder) as demo:
+        os.kill(int((folder / "run" / "beat.pid").read_text().split()[0]), signal.SIGKILL)
+        assert demo.stdout
+        said = demo.stdout.read()
+        assert demo.wait(30) == 1
+        assert "beat ended with exit code 137" in said
+        assert f"(log: {folder}/logs/beat.log)" in said
+        wait_for(lambda: not processes_of(folder))

@@ -1,0 +1,14 @@
+"""Celery's application: the tasks of every app, the schedule of settings.CELERY_BEAT_SCHEDULE.
+
+Celery makes things timely; it holds no truth. What a lost task would have done, the next sweep finds in the database.
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
+
+app = Celery("voicehelper")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,70 @@
+"""What Django has to know about the services we started: the environment variables, and the file that carries them.
+
+The file `$VOICEHELPER_DATA/env` lets `manage.py` on its own find a running demo (settings.py reads it).
+"""
+
+import base64
+import os
+import secrets
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from voicehelper.embedded.folder import write_private
+from voicehelper.embedded.process import EmbeddedError
+
+_KEPT = ("SECRET_KEY", "VOICEHELPER_SECRET_KEYS")
+
+
+def new_keys() -> dict[str, str]:
+    """Fresh keys: Django's, and a Fernet key for what is stored encrypted."""
+    fernet_key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return dict(zip(_KEPT, (secrets.token_urlsafe(50), fernet_key), strict=True))
+
+
+def demo_values(port: int, keys: Mapping[str, str]) -> dict[str, str]:
+    """A demo on this port whose payment providers are its own stand-ins."""
+    address = f"http://127.0.0.1:{port}"
+    return {
+        "VOICEHELPER_MODE": "demo",
+        **keys,
+        "SERVER_ADDRESS": address,
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "SANDBOX": "True",
+        "WECHAT_PAY_BASE_URL": f"{address}/sandbox/wechat",
+        "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
+        "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
+    }
+
+
+def test_values() -> dict[str, str]:
+    """A throw-away configuration for tests; they point the providers' addresses at the stand-ins they start."""
+    return {
+        "VOICEHELPER_MODE": "test",
+        **new_keys(),
+        "SERVER_ADDRESS": "http://127.0.0.1:8000",
+        "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        "SANDBOX": "True",
+    }
+
+
+def with_overrides(values: Mapping[str, str]) -> dict[str, str]:
+    """The same variables; one that our environment sets has the value it has there."""
+    return {name: os.environ.get(name, value) for name, value in values.items()}
+
+
+def kept_keys(file: Path) -> dict[str, str]:
+    """The keys of the last run, or new ones: sessions and stored secrets must survive a restart."""
+    if not file.exists():
+        return new_keys()
+    lines = (line.partition("=") for line in file.read_text().splitlines())
+    before = {name: "".join(shlex.split(value)) for name, _, value in lines}
+    return {name: before.get(name) or new for name, new in new_keys().items()}
+
+
+def write(file: Path, values: Mapping[str, str]) -> None:
+    """One KEY=value a line, readable by us only, for django-environ's `read_env` and for a shell."""
+    for name, value in values.items():
+        if "\n" in value or "'" in value:
+            raise EmbeddedError(f"{name} may not contain a line break or a single quote.")
+    write_private(file, "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()))
