@@ -1,0 +1,101 @@
+"""Start-up checks: wrong or missing configuration is an error with a hint, never a surprise in the middle of a payment.
+
+Settings refuse what cannot be read at all; these checks refuse what can be read but must not run.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from limits import parse
+
+# Values that stand in examples and tutorials.
+_EXAMPLES = ("change-me", "changeme", "secret", "django-insecure-", "your-secret-key", "xxx")
+
+
+@register(Tags.security)
+def check_secret_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.PRODUCTION:
+        return []
+    key = settings.SECRET_KEY
+    if len(key) < 40 or len(set(key)) < 10 or key.lower().startswith(_EXAMPLES):
+        return [
+            Error(
+                "SECRET_KEY is too short or an example value.", hint="Use 50 random characters.", id="voicehelper.E001"
+            )
+        ]
+    return []
+
+
+@register(Tags.security)
+def check_encryption_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    hint = "Make one with: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+    for key in settings.SECRET_KEYS:
+        try:
+            Fernet(key)
+        except ValueError:
+            return [
+                Error(
+                    "VOICEHELPER_SECRET_KEYS holds a value that is not a Fernet key.", hint=hint, id="voicehelper.E002"
+                )
+            ]
+    return []
+
+
+@register(Tags.security)
+def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.PRODUCTION:
+        return []
+    found: list[CheckMessage] = []
+    if settings.DEBUG:
+        found.append(Error("DEBUG shows secrets to strangers.", hint="Unset it.", id="voicehelper.E003"))
+    if "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            Error(
+                "ALLOWED_HOSTS accepts every host name.", hint="Name yours, separated by commas.", id="voicehelper.E004"
+            )
+        )
+    return found
+
+
+@register()
+def check_rate_limits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    try:
+        parse(settings.PAY_RATE_LIMIT)
+    except ValueError:
+        return [
+            Error("PAY_RATE_LIMIT cannot be read.", hint='Write it like "20 per 20 minutes".', id="voicehelper.E005")
+        ]
+    return []
+
+
+@register(Tags.database)
+def check_demo_accounts(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The demo's passwords are public; a production database must not know them. Runs with `--database default`."""
+    from django.contrib.auth.hashers import check_password
+
+    from voicehelper.accounts.models import User
+
+    if not settings.PRODUCTION or "default" not in (databases or []) or not _migrated():
+        return []
+    users = User.objects.filter(username__in=["admin", "demo"], is_active=True)
+    return [
+        Error(
+            f"{user.username} still has the demo password.",
+            hint="Change it or deactivate the user.",
+            id="voicehelper.E006",
+        )
+        for user in users
+        if check_password(user.username, user.password)
+    ]
+
+
+def _migrated() -> bool:
+    from django.db import connection
+
+    return "accounts_user" in connection.introspection.table_names()

@@ -1,0 +1,17 @@
+"""What time it is, according to the database: every server process agrees, whatever its own clock says."""
+
+from datetime import datetime
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+
+BEIJING = ZoneInfo("Asia/Shanghai")
+
+
+def now() -> datetime:
+    """The database's clock as an aware datetime in UTC. Inside a transaction it still moves on (clock_timestamp)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (moment,) = cursor.fetchone()
+    return cast(datetime, moment)

@@ -1,0 +1,188 @@
+"""Secrets at rest: an encrypted model field on MultiFernet, and a form field that never shows what is stored.
+
+The keys are settings.SECRET_KEYS (VOICEHELPER_SECRET_KEYS), newest first, and apart from Django's SECRET_KEY, so that
+either can change alone. A value that no key opens raises `SecretUnreadable`; it is never handed on as ciphertext.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django import forms
+from django.conf import settings
+from django.core.exceptions import FieldError
+from django.db import models
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
+
+
+class SecretUnreadable(Exception):
+    """No key of VOICEHELPER_SECRET_KEYS opens a stored secret: a key is missing, or the row is damaged."""
+
+
+class Secret:
+    """A secret in memory. Printing, formatting or logging it shows dots; only `reveal()` gives the text."""
+
+    __slots__ = ("_text", "_unreadable")
+
+    def __init__(self, text: str = "") -> None:
+        self._text = text
+        self._unreadable = ""
+
+    @classmethod
+    def stored(cls, token: str) -> "Secret":
+        """What a column holds. One that no key opens can be shown, replaced and saved back, but not revealed."""
+        secret = cls()
+        try:
+            secret._text = decrypt(token)
+        except SecretUnreadable:
+            secret._unreadable = token
+        return secret
+
+    def reveal(self) -> str:
+        """The text. Raises SecretUnreadable."""
+        return decrypt(self._unreadable) if self._unreadable else self._text
+
+    def sealed(self) -> str:
+        """What a column holds for it: fresh ciphertext, or what was there already when no key opens that."""
+        return self._unreadable or encrypt(self._text)
+
+    @property
+    def last4(self) -> str:
+        """The last four characters, or nothing when they would be a large part of the secret."""
+        compact = "".join(line for line in self._text.splitlines() if not line.startswith("-----")).strip()
+        return compact[-4:] if len(compact) >= 16 else ""
+
+    def __bool__(self) -> bool:
+        return bool(self._text or self._unreadable)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and (other._text, other._unreadable) == (self._text, self._unreadable)
+
+    def __hash__(self) -> int:
+        return hash((self._text, self._unreadable))
+
+    def __repr__(self) -> str:
+        return "Secret(••••)" if self else "Secret()"
+
+    def __str__(self) -> str:
+        return "••••" if self else ""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("A secret does not go into a queue, a cache or a pickle.")
+
+    def __deepcopy__(self, memo: Any) -> "Secret":
+        return self
+
+
+@lru_cache(maxsize=4)
+def _cipher(keys: tuple[str, ...]) -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in keys])
+
+
+def encrypt(text: str) -> str:
+    """Ciphertext under the newest key; empty stays empty."""
+    return _cipher(tuple(settings.SECRET_KEYS)).encrypt(text.encode()).decode() if text else ""
+
+
+def decrypt(token: str) -> str:
+    """The text of a ciphertext made by `encrypt`; raises SecretUnreadable."""
+    if not token:
+        return ""
+    try:
+        return _cipher(tuple(settings.SECRET_KEYS)).decrypt(token.encode()).decode()
+    except InvalidToken as error:
+        raise SecretUnreadable(
+            "A stored secret cannot be read with VOICEHELPER_SECRET_KEYS. Put the old key back behind the new one,"
+            " or enter the secret again."
+        ) from error
+
+
+class EncryptedField(models.TextField):  # type: ignore[type-arg]  # generic only in the stubs
+    """A column that holds ciphertext and reads as a `Secret`. It cannot be filtered on: the same text encrypts anew."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("blank", True)
+        kwargs.setdefault("default", Secret)
+        super().__init__(*args, **kwargs)
+
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> Secret:
+        return Secret.stored(value or "")
+
+    def to_python(self, value: object) -> Secret:
+        return value if isinstance(value, Secret) else Secret(str(value or ""))
+
+    def get_prep_value(self, value: object) -> str:
+        return self.to_python(value).sealed()
+
+    def value_to_string(self, obj: models.Model) -> str:
+        """What serializers and dumps show: never the secret."""
+        return str(self.value_from_object(obj))
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        raise FieldError("An encrypted field cannot be searched.")
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{**kwargs, "form_class": SecretFormField})
+
+
+class SecretInput(forms.Textarea):
+    """A write-only input with a switch that clears the stored value. What is stored is never rendered.
+
+    `multiline` is for PEM files and other long keys; they are typed behind dots too.
+    """
+
+    template_name = "widgets/secret.html"
+
+    def __init__(self, attrs: dict[str, Any] | None = None, *, multiline: bool = False) -> None:
+        super().__init__({"autocomplete": "new-password", "spellcheck": "false", **(attrs or {})})
+        self.multiline = multiline
+        self.stored = Secret()
+
+    def get_context(self, name: str, value: object, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, None, attrs)
+        context["widget"] |= {"stored": bool(self.stored), "last4": self.stored.last4, "multiline": self.multiline}
+        return context
+
+    def _render(self, template_name: str, context: dict[str, Any], renderer: object = None) -> SafeString:
+        # Through the project's templates: the form renderer looks into those of apps only.
+        return mark_safe(render_to_string(template_name, context))  # noqa: S308  # rendered with autoescape
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> str | None:
+        """The text typed, None to clear; "" keeps what is stored."""
+        return None if data.get(f"{name}_clear") else str(data.get(name) or "").strip()
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        return name not in data and f"{name}_clear" not in data
+
+
+class SecretFormField(forms.Field):
+    """Blank keeps the stored secret, the switch clears it, anything else replaces it. Cleans to a `Secret`."""
+
+    widget = SecretInput
+
+    def __init__(self, *, initial: Any = None, **kwargs: Any) -> None:
+        for unused in ("max_length", "empty_value", "strip"):
+            kwargs.pop(unused, None)
+        # A model field with a callable default would have its value repeated in a hidden input.
+        super().__init__(**{**kwargs, "required": False, "initial": None, "show_hidden_initial": False})
+
+    def get_bound_field(self, form: forms.BaseForm, field_name: str) -> forms.BoundField:
+        instance = getattr(form, "instance", None)
+        if isinstance(self.widget, SecretInput) and instance is not None:
+            self.widget.stored = getattr(instance, field_name)
+        return super().get_bound_field(form, field_name)
+
+    @property
+    def _stored(self) -> Secret:
+        stored = getattr(self.widget, "stored", None)
+        return stored if isinstance(stored, Secret) else Secret()
+
+    def has_changed(self, initial: object, data: object) -> bool:
+        """Also true when the same secret is typed again: nobody should learn by trying that it is the same."""
+        return bool(self._stored) if data is None else data != ""
+
+    def clean(self, value: object) -> Secret:
+        if value is None:
+            return Secret()
+        return Secret(str(value)) if value else self._stored
