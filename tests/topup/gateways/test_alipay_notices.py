@@ -1,0 +1,278 @@
+"""Alipay: signatures and notices, against published vectors, and what a configuration must hold."""
+
+import time
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import vectors
+from tests.topup.gateways.alipay_side import APP, ATTACKER, CONFIG, GATEWAY, NOTICE, NOTICES, ORDER_NO, RECEIPT, notice
+from topup.gateways import rsa
+from topup.gateways.alipay import Alipay, string_to_sign
+from topup.gateways.base import (
+    BadSignature,
+    Implausible,
+    Malformed,
+    NotConfigured,
+    NoticeRefused,
+    WrongRecipient,
+)
+
+
+# --- Signatures ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("vector", vectors.load("alipay_request_sign")["vectors"], ids=lambda v: v["name"])
+def test_a_published_request_signature_is_ours(vector: dict[str, Any]) -> None:
+    text = string_to_sign(vector["params"], without={"sign"})
+    assert text == vector["string_to_sign"]
+    for form in ("app_private_pkcs1.pem", "app_private_pkcs8.b64"):
+        assert rsa.sign(rsa.private_key(vectors.key(form)), text.encode()) == vector["sign"]
+
+
+def test_names_are_sorted_as_ascii() -> None:
+    names = ["B", "_a", "a1", "aB", "a_1", "ab"]
+    assert string_to_sign(dict.fromkeys(reversed(names), ""), without=()) == "B=&_a=&a1=&aB=&a_1=&ab="
+
+
+# --- Notices ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("vector", NOTICES["vectors"] + NOTICES["negatives"], ids=lambda v: v["name"])
+def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
+    body = vector["form_body_urlencoded"].encode()
+    assert GATEWAY.order_no_in(body) == ORDER_NO
+    if not vector["expected_valid"]:
+        with pytest.raises(BadSignature):
+            GATEWAY.read_notice(body)
+    elif "refund_fee" in vector["form"]:
+        assert GATEWAY.read_notice(body) is None
+    else:
+        assert GATEWAY.read_notice(body) == RECEIPT
+        assert string_to_sign(vector["form"], without={"sign", "sign_type"}) == vector["string_to_verify"]
+
+
+@pytest.mark.parametrize("key", [APP, ATTACKER], ids=["our own key", "an attacker's key"])
+def test_a_notice_signed_by_anybody_else_is_refused(key: RSAPrivateKey) -> None:
+    with pytest.raises(BadSignature):
+        GATEWAY.read_notice(notice(key=key))
+
+
+@pytest.mark.parametrize("given_sign", [None, "", "x", "A" * 344, "签"])
+def test_A2_a_missing_or_wrong_sign_is_refused(given_sign: str | None) -> None:
+    form = {name: value for name, value in {**NOTICE, "sign": given_sign}.items() if value is not None}
+    with pytest.raises(BadSignature):
+        GATEWAY.read_notice(urlencode(form).encode())
+
+
+@pytest.mark.parametrize("said", ["RSA2", "RSA", "MD5", "", None])
+def test_A3_only_rsa2_counts_whatever_the_notice_says(said: str | None) -> None:
+    assert GATEWAY.read_notice(notice({"sign_type": said})) == RECEIPT
+    with pytest.raises(BadSignature):
+        GATEWAY.read_notice(notice({"sign_type": said}, digest=hashes.SHA1()))
+    with pytest.raises(BadSignature):
+        GATEWAY.read_notice(notice({"sign_type": said}), sign_type="HMAC-SHA256")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"app_id": "2021000000000002"},
+        {"app_id": None},
+        {"seller_id": "2088102146225136"},
+        {"seller_id": None},
+        {"seller_id": ""},
+    ],
+)
+def test_A5_a_notice_for_somebody_else_is_refused(changes: dict[str, str | None]) -> None:
+    with pytest.raises(WrongRecipient):
+        GATEWAY.read_notice(notice(changes))
+
+
+AMOUNTS = [
+    "",
+    "0",
+    "0.00",
+    "-19.90",
+    "1e2",
+    "0.010",
+    "19.9",
+    "1990",
+    "019.90",
+    " 19.90",
+    "19.90\n",
+    "１９.９０",
+    "NaN",
+    "19,90",
+]
+
+
+@pytest.mark.parametrize("amount", [None, *AMOUNTS, "1000000000.00"])
+def test_A6_an_amount_that_is_no_number_of_yuan_is_refused(amount: str | None) -> None:
+    with pytest.raises(Implausible):
+        GATEWAY.read_notice(notice({"total_amount": amount}))
+
+
+@pytest.mark.parametrize("name", ["trade_no", "out_trade_no"])
+@pytest.mark.parametrize("number", [None, "", "a b c d e f", "x" * 65, "'; --"])
+def test_a_number_that_is_none_is_refused(name: str, number: str | None) -> None:
+    with pytest.raises(Malformed):
+        GATEWAY.read_notice(notice({name: number}))
+
+
+@pytest.mark.parametrize("amount", ["0.01", "0.29", "19.99", "693.50", "100000000.00"])
+def test_amounts_are_exact(amount: str) -> None:
+    found = GATEWAY.read_notice(notice({"total_amount": amount}))
+    assert found is not None
+    assert found.amount_fen == int(amount.replace(".", ""))
+
+
+@pytest.mark.parametrize("moment", [None, "", "2026-13-01 00:00:00", "soon", "0001-01-01 00:00:00"])
+def test_a_broken_time_does_not_keep_a_payment_from_counting(moment: str | None) -> None:
+    assert GATEWAY.read_notice(notice({"gmt_payment": moment})) == replace(RECEIPT, paid_at=None)
+
+
+def test_a_finished_trade_counts_like_a_successful_one() -> None:
+    assert GATEWAY.read_notice(notice({"trade_status": "TRADE_FINISHED"})) == RECEIPT
+
+
+@pytest.mark.parametrize("status", ["WAIT_BUYER_PAY", "TRADE_CLOSED", "TRADE_PENDING", "trade_success", "", None])
+def test_any_other_state_is_no_receipt(status: str | None) -> None:
+    assert GATEWAY.read_notice(notice({"trade_status": status})) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"refund_fee": "0.01"}, {"refund_fee": "10.00"}, {"gmt_refund": "2026-01-03 10:00:00.123"}, {"out_biz_no": "R1"}],
+)
+def test_C11_the_notice_of_a_partial_refund_is_no_receipt(changes: dict[str, str | None]) -> None:
+    assert GATEWAY.read_notice(notice(changes)) is None
+
+
+def test_empty_refund_marks_are_none_and_empty_values_are_signed() -> None:
+    changes: dict[str, str | None] = {
+        "refund_fee": "0.00",
+        "gmt_refund": "",
+        "out_biz_no": "",
+        "a_field_of_tomorrow": "新",
+    }
+    assert GATEWAY.read_notice(notice(changes)) == RECEIPT
+
+
+@pytest.mark.parametrize("subject", ["a+b", "a%2Bb", "a&b=c", "100%", "a b", "%E5%85%85", "+", "\t", "🎈"])
+def test_B6_the_form_is_decoded_exactly_once(subject: str) -> None:
+    assert GATEWAY.read_notice(notice({"subject": subject, "body": subject})) == RECEIPT
+    twice = urlencode(dict(parse_qsl(urlencode({"a": notice({"subject": subject}).decode()})))).encode()
+    with pytest.raises(NoticeRefused):
+        GATEWAY.read_notice(twice)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"&",
+        b"nothing",
+        b"{}",
+        b"<xml/>",
+        b"a=%FF",
+        b"a=\xff",
+        notice() + b"&total_amount=0.01",
+        notice() + b"&sign=x",
+        notice() + b"&",
+        notice() + b"&x",
+        notice({"charset": "GBK"}),
+        notice({"body": "x" * 65536}),
+        b"&".join(b"a%d=1" % number for number in range(300)),
+    ],
+    ids=lambda body: str(len(body)),
+)
+def test_bytes_that_are_no_such_form_are_refused(body: bytes) -> None:
+    for read in (GATEWAY.read_notice, GATEWAY.order_no_in):
+        with pytest.raises(Malformed):
+            read(body)
+
+
+@given(st.data())
+def test_B9_no_mutation_of_a_notice_counts_as_another_payment(data: st.DataObject) -> None:
+    body = bytearray(NOTICES["vectors"][0]["form_body_urlencoded"].encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(body) - 1))
+        body[position : position + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    try:
+        found = GATEWAY.read_notice(bytes(body))
+    except NoticeRefused:
+        return
+    assert found == RECEIPT
+
+
+def test_the_acknowledgement_is_one_word() -> None:
+    assert [(reply.body, reply.content_type, reply.status) for reply in map(GATEWAY.acknowledge, (True, False))] == [
+        ("success", "text/plain", 200),
+        ("fail", "text/plain", 200),
+    ]
+
+
+# --- Configuration ---------------------------------------------------------------------------------------------------
+WRONG: dict[str, list[str]] = {
+    "app_id": [
+        "",
+        "请输入应用ID",
+        "202100000000000",
+        "2088102146225135",
+        "2021000000000001 ",
+        "２０２１０００００００００００１",
+    ],
+    "seller_id": ["", " ", "2088", "2021000000000001", "2088102146225135\n"],
+    "private_key": ["", "请输入应用私钥", "xxx", "your-key", "A" * 400, vectors.key("app_public_spki.pem")],
+    "public_key": [
+        *("", "xxx", "A" * 400, vectors.key("app_private_pkcs1.pem")),
+        # The commonest mistake: the application's own public key.
+        vectors.key("app_public_spki.pem"),
+    ],
+    "gateway_url": ["openapi.alipay.com", "ftp://a", "https://"],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_A1_a_configuration_that_cannot_work_makes_no_gateway(field: str, value: str) -> None:
+    config = replace(CONFIG, **{field: value})  # type: ignore[arg-type]
+    assert [problem.field for problem in config.problems()] == [field]
+    with pytest.raises(NotConfigured, match=field):
+        Alipay(config)
+
+
+def test_our_own_public_key_in_alipays_place_is_named() -> None:
+    (problem,) = replace(CONFIG, public_key=vectors.key("app_public_spki.pem")).problems()
+    assert "your application's own public key" in problem.message
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = Alipay.problems({"app_id": "", "private_key": "", "public_key": "", "seller_id": ""})
+    assert [problem.field for problem in problems] == ["app_id", "seller_id", "private_key", "public_key"]
+    assert all(type(problem.message) is str for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("gateway_url", "sandbox", "address", "live"),
+    [
+        ("", False, "https://openapi.alipay.com/gateway.do", True),
+        ("", True, "https://openapi-sandbox.dl.alipaydev.com/gateway.do", False),
+        ("https://openapi.alipay.com/gateway.do", True, "https://openapi.alipay.com/gateway.do", True),
+        ("http://127.0.0.1:8000/gateway.do", False, "http://127.0.0.1:8000/gateway.do", False),
+    ],
+)
+def test_A10_only_the_real_gateway_is_live(gateway_url: str, sandbox: bool, address: str, live: bool) -> None:
+    gateway = Alipay(replace(CONFIG, gateway_url=gateway_url, sandbox=sandbox))
+    assert (gateway.address, gateway.live) == (address, live)
+    assert (gateway.name, gateway.sign_type, gateway.merchant_id) == ("alipay", "RSA2", CONFIG.seller_id)
+
+
+def test_building_a_gateway_again_is_cheap() -> None:
+    """Gateways are built for every notice; proving the private key's primes takes 60 ms."""
+    started = time.process_time()
+    for _ in range(20):
+        Alipay(CONFIG)
+    assert time.process_time() - started < 0.2

@@ -1,0 +1,254 @@
+"""WeChat Pay v2: signatures and notices, against published vectors, and what a configuration must hold."""
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import vectors
+from tests.topup.gateways.wechat_side import CONFIG, GATEWAY, KEY, NOTICE, ORDER_NO, RECEIPT, document, notice, signed
+from topup.gateways.base import (
+    BadSignature,
+    Implausible,
+    Malformed,
+    NotConfigured,
+    NoticeRefused,
+    WrongRecipient,
+)
+from topup.gateways.wechat import _GRACE, WeChatPay, sign, string_to_sign
+
+
+# --- Signatures ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "vector", vectors.load("wechat_v2_sign")["vectors"], ids=lambda v: f"{v['name']}-{v['sign_type']}"
+)
+def test_a_published_signature_is_ours(vector: dict[str, Any]) -> None:
+    assert string_to_sign(vector["params"], vector["key"]) == vector["string_to_sign"]
+    assert sign(vector["params"], vector["key"], vector["sign_type"]) == vector["sign"]
+
+
+@pytest.mark.parametrize("vector", vectors.load("wechat_v2_paysign")["vectors"], ids=lambda v: v["name"])
+def test_the_published_second_signature_is_ours(vector: dict[str, Any]) -> None:
+    assert sign(vector["params"], vector["key"], vector["params"]["signType"]) == vector["paySign"]
+
+
+@pytest.mark.parametrize("vector", vectors.load("wechat_v2_sign")["negatives"], ids=lambda v: v["name"])
+def test_a_published_forgery_is_refused(vector: dict[str, Any]) -> None:
+    gateway = WeChatPay(replace(CONFIG, api_key=vector["key"], sign_type=vector["sign_type"]))
+    with pytest.raises(BadSignature):
+        gateway.read_notice(document({**vector["params"], "sign": vector["sign"]}))
+
+
+def test_names_are_sorted_as_ascii() -> None:
+    names = ["B", "_a", "a1", "aB", "a_1", "ab"]
+    assert string_to_sign(dict.fromkeys(reversed(names), "1"), "k") == "B=1&_a=1&a1=1&aB=1&a_1=1&ab=1&key=k"
+
+
+def test_an_empty_key_and_an_unknown_algorithm_sign_nothing() -> None:
+    for key, sign_type in (("", "MD5"), ("", "HMAC-SHA256"), (KEY, ""), (KEY, "SHA1"), (KEY, "hmac-sha256")):
+        with pytest.raises(ValueError, match=r"nothing|not an algorithm"):
+            sign({"a": "1"}, key, sign_type)
+
+
+# --- Notices ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("vector", vectors.load("wechat_v2_notify_bodies")["vectors"], ids=lambda v: v["name"])
+def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
+    gateway = WeChatPay(replace(CONFIG, api_key=vector["key"]))
+    body = vector["xml"].encode()
+    if vector["expected_valid"]:
+        assert gateway.read_notice(body, sign_type=vector["sign_type"]) == RECEIPT
+        assert gateway.order_no_in(body) == ORDER_NO
+    else:
+        with pytest.raises(NoticeRefused):
+            gateway.read_notice(body, sign_type=vector["sign_type"])
+
+
+def test_a_notice_becomes_a_receipt_of_what_was_asked_not_of_what_was_left_after_coupons() -> None:
+    assert GATEWAY.read_notice(notice()) == RECEIPT
+
+
+@pytest.mark.parametrize(
+    "given_sign", [None, "", "0" * 64, "A" * 32, "签" * 64, "x"], ids=["absent", "empty", "wrong", "short", "wide", "x"]
+)
+def test_A2_a_missing_or_wrong_sign_is_refused(given_sign: str | None) -> None:
+    fields = NOTICE if given_sign is None else {**NOTICE, "sign": given_sign}
+    with pytest.raises(BadSignature):
+        GATEWAY.read_notice(document(fields))
+
+
+def test_A2_a_sign_in_lower_case_is_refused() -> None:
+    body = notice()
+    with pytest.raises(BadSignature):
+        GATEWAY.read_notice(re.sub(rb"[0-9A-F]{64}", lambda found: found[0].lower(), body))
+
+
+def test_A2_two_signs_are_refused() -> None:
+    with pytest.raises(Malformed):
+        GATEWAY.read_notice(notice().replace(b"</xml>", b"<sign>x</sign></xml>"))
+
+
+@pytest.mark.parametrize("said", [None, "MD5", "HMAC-SHA256"])
+def test_A3_only_the_orders_algorithm_counts(said: str | None) -> None:
+    """An order signed with HMAC-SHA256 gets a notice that often does not say so."""
+    strong, weak = signed({**NOTICE, "sign_type": said}), signed({**NOTICE, "sign_type": said}, md5=True)
+    assert GATEWAY.read_notice(strong) == RECEIPT
+    assert GATEWAY.read_notice(strong, sign_type="HMAC-SHA256") == RECEIPT
+    assert GATEWAY.read_notice(weak, sign_type="MD5") == RECEIPT
+    for body, sign_type in ((weak, ""), (weak, "HMAC-SHA256"), (strong, "MD5"), (strong, "RSA2"), (weak, "none")):
+        with pytest.raises(BadSignature):
+            GATEWAY.read_notice(body, sign_type=sign_type)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"appid": "wx9999999999999999"}, {"mch_id": "1900000110"}, {"appid": None}, {"mch_id": ""}]
+)
+def test_A5_a_notice_for_somebody_else_is_refused(changes: dict[str, str | None]) -> None:
+    with pytest.raises(WrongRecipient):
+        GATEWAY.read_notice(notice(**changes))
+
+
+AMOUNTS = [
+    "",
+    "0",
+    "-1990",
+    "+1990",
+    "1e2",
+    "0.010",
+    "19.90",
+    "01990",
+    " 1990",
+    "1990\n",
+    "１９９０",
+    "1９90",
+    "1٩90",
+    "0x7c6",
+    "1_990",
+]
+
+
+@pytest.mark.parametrize("amount", [None, *AMOUNTS, str(2**63), "9" * 40])
+def test_A6_an_amount_that_is_no_number_of_fen_is_refused(amount: str | None) -> None:
+    with pytest.raises(Implausible):
+        GATEWAY.read_notice(notice(total_fee=amount))
+
+
+def test_A6_the_currency_is_passed_on_and_is_yuan_when_absent() -> None:
+    assert GATEWAY.read_notice(notice(fee_type="USD")) == replace(RECEIPT, currency="USD")
+    assert GATEWAY.read_notice(notice(fee_type=None)) == RECEIPT
+
+
+@pytest.mark.parametrize(
+    "number", [None, "", "short", "x" * 33, "20260102-150405", "20260102 150405", "２０２６０１０２"]
+)
+def test_an_order_number_that_is_none_of_ours_is_refused(number: str | None) -> None:
+    for read in (GATEWAY.read_notice, GATEWAY.order_no_in):
+        with pytest.raises(Malformed):
+            read(notice(out_trade_no=number))
+
+
+@pytest.mark.parametrize("number", [None, "", "x" * 65, "42 00", "'; --"])
+def test_a_transaction_id_that_is_none_is_refused(number: str | None) -> None:
+    with pytest.raises(Implausible):
+        GATEWAY.read_notice(notice(transaction_id=number))
+
+
+@pytest.mark.parametrize("moment", [None, "", "20261301000000", "soon", "00010101000000", "2026-01-02 15:05:12"])
+def test_a_broken_time_does_not_keep_a_payment_from_counting(moment: str | None) -> None:
+    assert GATEWAY.read_notice(notice(time_end=moment)) == replace(RECEIPT, paid_at=None)
+
+
+def test_a_genuine_notice_that_nobody_paid_is_no_receipt() -> None:
+    assert GATEWAY.read_notice(notice(result_code="FAIL", err_code="SYSTEMERROR")) is None
+    assert GATEWAY.read_notice(notice(result_code=None)) is None
+
+
+@pytest.mark.parametrize("state", ["NOTPAY", "REFUND", "CLOSED", ""])
+def test_the_answer_to_a_query_cannot_pass_for_a_notice(state: str) -> None:
+    assert GATEWAY.read_notice(notice(trade_state=state)) is None
+
+
+def test_a_notice_that_says_return_code_fail_is_refused() -> None:
+    for code in ("FAIL", "", "success"):
+        with pytest.raises(Malformed):
+            GATEWAY.read_notice(notice(return_code=code))
+
+
+def test_B4_a_notice_over_64_kib_is_refused() -> None:
+    with pytest.raises(Malformed):
+        GATEWAY.read_notice(notice(attach="x" * 65536))
+
+
+@given(st.data())
+def test_B9_no_mutation_of_a_notice_counts_as_another_payment(data: st.DataObject) -> None:
+    body = bytearray(notice())
+    for _ in range(data.draw(st.integers(1, 3))):
+        position = data.draw(st.integers(0, len(body) - 1))
+        body[position : position + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    try:
+        found = GATEWAY.read_notice(bytes(body))
+    except NoticeRefused:
+        return
+    assert found == RECEIPT
+
+
+def test_the_acknowledgement_is_exactly_the_published_one() -> None:
+    reply = GATEWAY.acknowledge(True)
+    assert reply.body == vectors.load("wechat_v2_notify_bodies")["reply_ok"]
+    assert (reply.status, reply.content_type) == (200, "text/xml; charset=utf-8")
+    refusal = GATEWAY.acknowledge(False, "签名验证失败\x00")
+    assert "<return_code><![CDATA[FAIL]]></return_code><return_msg><![CDATA[签名验证失败 ]]>" in refusal.body
+
+
+# --- Configuration ---------------------------------------------------------------------------------------------------
+WRONG: dict[str, list[str]] = {
+    "app_id": ["", "wx", "8888888888888888", "wx88888888888888889", " wx8888888888888888", "wx_8888888888888888"],
+    "mch_id": ["", "请输入商户号", "1900000109 ", "19000001O9", "１９００００１０９", "0000000000", "12"],
+    "api_key": [
+        *("", " ", "\t\n", "请输入微信支付API v2密钥", "your-api-key", "xxx", "x" * 32, "0" * 32, "ab" * 16),
+        *(KEY[:31], KEY + "0", KEY[:31] + " ", KEY[:31] + "-", KEY[:31] + "密"),
+    ],
+    "sign_type": ["", "RSA2", "md5"],
+    "base_url": ["api.mch.weixin.qq.com", "ftp://a", "https://", "http://["],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_A1_a_configuration_that_cannot_work_makes_no_gateway(field: str, value: str) -> None:
+    config = replace(CONFIG, **{field: value})
+    assert [problem.field for problem in config.problems()] == [field]
+    with pytest.raises(NotConfigured, match=field) as caught:
+        WeChatPay(config)
+    assert field != "api_key" or len(value) < 5 or value not in str(caught.value)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    problems = WeChatPay.problems({"app_id": "", "mch_id": "", "api_key": ""})
+    assert [problem.field for problem in problems] == ["app_id", "mch_id", "api_key"]
+    assert all(type(problem.message) is str for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "live"),
+    [
+        ("", True),
+        ("https://api.mch.weixin.qq.com", True),
+        ("https://api2.mch.weixin.qq.com/", True),
+        ("http://127.0.0.1:8000/sandbox/wechat", False),
+        ("https://api.mch.weixin.qq.com.evil.example", False),
+    ],
+)
+def test_A10_only_the_real_gateway_is_live(base_url: str, live: bool) -> None:
+    gateway = WeChatPay.from_values(
+        {"app_id": CONFIG.app_id, "mch_id": CONFIG.mch_id, "api_key": KEY, "base_url": base_url}
+    )
+    assert gateway.live is live
+    assert (gateway.name, gateway.app_id, gateway.merchant_id) == ("wechat", CONFIG.app_id, CONFIG.mch_id)
+
+
+def test_an_order_is_still_payable_for_five_minutes_at_wechat_when_it_ends_here() -> None:
+    """WeChat refuses a shorter time_expire; a request repeated in the last second must not be refused for it."""
+    assert timedelta(minutes=5) <= _GRACE
