@@ -1,0 +1,187 @@
+"""The contract of POST /api/auth/login and GET /api/user/self, and the life of a token."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from voicehelper import clock
+from voicehelper.accounts.models import AccessToken, User
+from voicehelper.accounts.services import issue_token, revoke_tokens
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import credit, debit, hold
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "a long buyer password"
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def login(body: Any, **headers: str) -> Any:
+    return APIClient().post("/api/auth/login", body, format="json", **headers)
+
+
+def self_with(token: str) -> Any:
+    return APIClient().get("/api/user/self", HTTP_AUTHORIZATION=f"Bearer {token}")
+
+
+def test_a_right_password_gives_a_token_and_says_who_one_is(buyer: User) -> None:
+    answer = login({"username": "buyer", "password": PASSWORD})
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"token", "userInfo"}
+    facts = {"id": buyer.pk, "username": "buyer", "group": "default", "quota": 0, "held_quota": 0, "used_quota": 0}
+    assert answer.json()["userInfo"] == facts
+    assert self_with(answer.json()["token"]).json() == {"success": True, "data": facts}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"username": "buyer", "password": "wrong"},
+        {"username": "nobody", "password": PASSWORD},
+        {"username": "Buyer", "password": PASSWORD},
+        {"username": "buyer", "password": PASSWORD + " "},
+    ],
+)
+def test_a_wrong_name_or_password_is_401_in_chinese(body: dict[str, str], buyer: User) -> None:
+    answer = login(body)
+    assert (answer.status_code, answer.json()) == (401, {"success": False, "message": "用户名或密码错误"})
+    assert not AccessToken.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"username": "buyer"},
+        {"password": PASSWORD},
+        {"username": "", "password": ""},
+        {"username": ["buyer"], "password": PASSWORD},
+        {"username": "b" * 151, "password": PASSWORD},
+        {"username": "buyer", "password": "p" * 1025},
+        {"username": "buyer\x00", "password": PASSWORD},
+        {"username": "\ud800", "password": PASSWORD},
+        {"username": None, "password": None},
+        [],
+        "text",
+        None,
+    ],
+    ids=str,
+)
+def test_what_is_no_sign_in_is_400(body: Any, buyer: User) -> None:
+    import json
+
+    answer = APIClient().post("/api/auth/login", json.dumps(body), content_type="application/json")
+    assert (answer.status_code, answer.json()) == (400, {"success": False, "message": "参数错误"})
+
+
+def test_a_body_that_is_no_json_is_400_and_another_method_405(buyer: User) -> None:
+    client = APIClient()
+    for body, kind in (("{", "application/json"), ("username=buyer", "application/x-www-form-urlencoded")):
+        assert client.post("/api/auth/login", body, content_type=kind).status_code in (400, 415)
+    for method in ("get", "put", "patch", "delete"):
+        assert getattr(client, method)("/api/auth/login").status_code == 405
+
+
+def test_a_stale_token_does_not_keep_one_from_signing_in_again(buyer: User) -> None:
+    """The mini program sends its old token along."""
+    answer = login({"username": "buyer", "password": PASSWORD}, HTTP_AUTHORIZATION="Bearer vh-stale")
+    assert answer.status_code == 200
+
+
+def test_after_too_many_tries_one_has_to_wait(buyer: User) -> None:
+    for _ in range(10):
+        login({"username": "buyer", "password": "wrong"})
+    answer = login({"username": "buyer", "password": PASSWORD})
+    assert answer.status_code == 429
+    assert 1 <= int(answer["Retry-After"]) <= 600
+    assert answer.json()["success"] is False
+
+
+def test_without_a_token_one_is_asked_to_sign_in(buyer: User) -> None:
+    answer = APIClient().get("/api/user/self")
+    assert (answer.status_code, answer.json()) == (401, {"success": False, "message": "请先登录"})
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+    assert self_with("vh-nonsense").status_code == 401
+
+
+def test_a_browser_session_works_as_well(buyer: User) -> None:
+    browser = Client()
+    browser.force_login(buyer)
+    assert browser.get("/api/user/self").json()["data"]["username"] == "buyer"
+
+
+def test_the_balance_includes_what_is_held(buyer: User, as_user: Callable[..., Any]) -> None:
+    credit(buyer, 1000, kind=Entry.Kind.GIFT, ref="gift", actor="test")
+    debit(buyer, 100, kind=Entry.Kind.REFUND, ref="refund", actor="test")
+    hold(buyer, 300, ref="call", life=timedelta(minutes=5))
+    data = as_user(buyer).get("/api/user/self").json()["data"]
+    assert (data["quota"], data["held_quota"], data["used_quota"]) == (900, 300, 0)
+
+
+# --- Tokens ----------------------------------------------------------------------------------------------------------
+def test_a_token_is_kept_as_a_digest_only(buyer: User) -> None:
+    text = issue_token(buyer)
+    assert text.startswith("vh-")
+    assert len(text) >= 40
+    kept = AccessToken.objects.values().get()
+    assert text not in str(kept)
+    assert kept["digest"] == AccessToken.digest_of(text)
+
+
+def test_a_token_lives_thirty_days(buyer: User) -> None:
+    text = issue_token(buyer)
+    token = AccessToken.objects.get()
+    assert abs(token.expires_at - clock.now() - timedelta(days=30)) < timedelta(seconds=10)
+    assert self_with(text).status_code == 200
+    AccessToken.objects.update(expires_at=clock.now() - timedelta(seconds=1))
+    assert self_with(text).status_code == 401
+
+
+def test_a_revoked_token_is_dead_and_the_others_of_other_people_live(buyer: User, other_user: User) -> None:
+    mine, second, theirs = issue_token(buyer), issue_token(buyer), issue_token(other_user)
+    assert revoke_tokens(buyer) == 2
+    assert revoke_tokens(buyer) == 0
+    assert [self_with(token).status_code for token in (mine, second, theirs)] == [401, 401, 200]
+
+
+def test_a_new_password_kills_every_token_and_lets_new_ones_be_made(buyer: User) -> None:
+    old = issue_token(buyer)
+    buyer.set_password("another long password")
+    buyer.save()
+    assert self_with(old).status_code == 401
+    answer = login({"username": "buyer", "password": "another long password"})
+    assert self_with(answer.json()["token"]).status_code == 200
+
+
+def test_a_user_who_is_switched_off_has_no_tokens_and_gets_none(buyer: User) -> None:
+    token = issue_token(buyer)
+    User.objects.filter(pk=buyer.pk).update(is_active=False)
+    assert self_with(token).status_code == 401
+    assert login({"username": "buyer", "password": PASSWORD}).status_code == 401
+
+
+def test_the_use_of_a_token_is_noted_now_and_then(buyer: User) -> None:
+    token = issue_token(buyer)
+    self_with(token)
+    first = AccessToken.objects.get().last_used_at
+    assert first is not None
+    self_with(token)
+    assert AccessToken.objects.get().last_used_at == first
+    AccessToken.objects.update(last_used_at=clock.now() - timedelta(minutes=6))
+    self_with(token)
+    assert AccessToken.objects.get().last_used_at >= first
+
+
+@pytest.mark.parametrize("spelling", ["Bearer {}", "bearer {}", "BEARER {}", "Bearer  {}"])
+def test_the_scheme_is_read_whatever_its_case(spelling: str, buyer: User) -> None:
+    token = issue_token(buyer)
+    answer = APIClient().get("/api/user/self", HTTP_AUTHORIZATION=spelling.format(token))
+    assert answer.status_code == 200

@@ -1,0 +1,92 @@
+"""The ledger in the admin: statements to read, nothing to change."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from voicehelper.accounts.models import User
+from voicehelper.admin.base import change_url
+from voicehelper.wallet import audit
+from voicehelper.wallet.models import AuditRun, Entry, Hold
+from voicehelper.wallet.services import credit, debit, hold, wallet_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(staff: User) -> Client:
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
+def spender(buyer: User) -> User:
+    credit(buyer, 5_000_000, kind=Entry.Kind.TOPUP, ref="20261121abc", actor="notice")
+    debit(buyer, 1_234, kind=Entry.Kind.SPEND, ref="call-1", actor="llm", reason="<script>alert(1)</script>")
+    hold(buyer, 500, ref="chat-1", life=timedelta(minutes=5))
+    return buyer
+
+
+def test_a_wallet_shows_its_statement_newest_first(browser: Client, spender: User) -> None:
+    page = browser.get(change_url(wallet_of(spender))).text
+    assert page.index("-1,234") < page.index("+5,000,000")
+    for text in ("4,998,766", "4,998,266", "chat-1", "20261121abc"):
+        assert text in page
+    assert "<script>alert" not in page
+
+
+def test_an_empty_wallet_says_so(browser: Client, buyer: User) -> None:
+    assert "Nothing was ever credited or spent." in browser.get(change_url(wallet_of(buyer))).text
+
+
+def test_nobody_changes_the_ledger_here(browser: Client, spender: User) -> None:
+    run = audit.run(full=True)
+    for record in (wallet_of(spender), Entry.objects.all()[0], Hold.objects.get(), run):
+        page = change_url(record)
+        assert browser.get(page).status_code == 200
+        assert browser.post(page, {"balance": "9", "amount": "9"}).status_code == 403
+        assert browser.post(page.replace("/change/", "/delete/"), {"post": "yes"}).status_code == 403
+        section = page.split(f"{record.pk}/change/")[0]
+        assert browser.get(section).status_code == 200
+        assert browser.get(f"{section}add/").status_code == 403
+        assert browser.post(page.replace("/change/", "/do/anything/")).status_code == 403
+    assert wallet_of(spender).balance == 4_998_766
+
+
+def test_entries_are_found(browser: Client, spender: User) -> None:
+    for query in ({"q": "call-1"}, {"q": "buyer"}, {"kind": "spend"}, {"username": "buyer"}):
+        assert "-1,234" in browser.get("/admin/wallet/entry/", query).text, query
+    for query in ({"q": "nobody"}, {"kind": "gift"}, {"username": "stranger"}):
+        assert "-1,234" not in browser.get("/admin/wallet/entry/", query).text, query
+
+
+def test_wallets_and_holds_are_found_by_user(browser: Client, spender: User, other_user: User) -> None:
+    wallet_of(other_user)
+    page = browser.get("/admin/wallet/wallet/", {"q": "buy"}).text
+    assert "4,998,766" in page
+    assert "stranger" not in page
+    assert "chat-1" in browser.get("/admin/wallet/hold/", {"state": "open"}).text
+    assert "chat-1" not in browser.get("/admin/wallet/hold/", {"state": "captured"}).text
+
+
+def test_an_audit_run_lists_its_findings(browser: Client) -> None:
+    audit.run(full=True)
+    bad = AuditRun.objects.create(
+        full=False, findings=["balance: wallet 1: <b>wrong</b>"], finished="2026-11-21T00:00Z"
+    )
+    assert "the books agree" in browser.get("/admin/wallet/auditrun/", {"result": "agrees"}).text
+    page = browser.get(change_url(bad)).text
+    assert "&lt;b&gt;wrong" in page
+    assert "1 findings" in browser.get("/admin/wallet/auditrun/", {"result": "findings"}).text
+
+
+def test_without_permission_there_is_no_ledger(spender: User) -> None:
+    helper = User.objects.create_user("helper", is_staff=True)
+    helper.user_permissions.add(Permission.objects.get(codename="view_order"))
+    client = Client()
+    client.force_login(helper)
+    for section in ("wallet", "entry", "hold", "auditrun"):
+        assert client.get(f"/admin/wallet/{section}/").status_code == 403

@@ -1,0 +1,162 @@
+"""The ledger: what can be moved, what cannot, and that nobody rewrites it."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, IntegrityError, connection, transaction
+
+from voicehelper.accounts.models import User
+from voicehelper.wallet import services
+from voicehelper.wallet.models import Entry, Hold, Wallet
+
+pytestmark = pytest.mark.django_db
+Kind = Entry.Kind
+
+
+def gift(user: User, amount: int, ref: str = "welcome") -> Entry:
+    return services.credit(user, amount, kind=Kind.GIFT, ref=ref, actor="test")
+
+
+def test_a_credit_writes_the_balance_and_its_line(buyer: User, books_agree: Callable[[], None]) -> None:
+    gift(buyer, 100)
+    gift(buyer, 50, "again")
+    assert services.wallet_of(buyer).balance == 150
+    assert list(Entry.objects.order_by("id").values_list("amount", "balance_after")) == [(100, 100), (50, 150)]
+    books_agree()
+
+
+def test_the_same_reference_is_credited_once(buyer: User, books_agree: Callable[[], None]) -> None:
+    gift(buyer, 100)
+    with pytest.raises(IntegrityError):
+        gift(buyer, 100)
+    assert services.wallet_of(buyer).balance == 100
+    books_agree()
+
+
+@pytest.mark.parametrize("amount", [0, -5, 2**63])
+def test_an_impossible_amount_moves_nothing(buyer: User, amount: int) -> None:
+    with pytest.raises(ValueError):
+        gift(buyer, amount)
+    assert not Entry.objects.exists()
+
+
+def test_more_than_the_available_quota_cannot_be_taken(buyer: User, books_agree: Callable[[], None]) -> None:
+    gift(buyer, 100)
+    services.hold(buyer, 60, ref="call-1", life=timedelta(minutes=5))
+    with pytest.raises(services.InsufficientQuota):
+        services.debit(buyer, 41, kind=Kind.ADJUST, ref="too much", actor="test")
+    with pytest.raises(services.InsufficientQuota):
+        services.hold(buyer, 41, ref="call-2", life=timedelta(minutes=5))
+    services.debit(buyer, 40, kind=Kind.ADJUST, ref="enough", actor="test")
+    books_agree()
+
+
+def test_a_capture_takes_what_was_used_and_gives_back_the_rest(buyer: User, books_agree: Callable[[], None]) -> None:
+    gift(buyer, 100)
+    services.hold(buyer, 60, ref="call-1", life=timedelta(minutes=5))
+    services.capture("call-1", 25, kind=Kind.SPEND, actor="test")
+    wallet = services.wallet_of(buyer)
+    assert (wallet.balance, wallet.held, wallet.used) == (75, 0, 25)
+    with pytest.raises(services.HoldNotOpen):
+        services.capture("call-1", 25, kind=Kind.SPEND, actor="test")
+    books_agree()
+
+
+def test_a_capture_above_the_hold_takes_nothing(buyer: User) -> None:
+    gift(buyer, 100)
+    services.hold(buyer, 60, ref="call-1", life=timedelta(minutes=5))
+    with pytest.raises(ValueError):
+        services.capture("call-1", 61, kind=Kind.SPEND, actor="test")
+    assert services.wallet_of(buyer).held == 60
+
+
+def test_expired_holds_are_given_back(buyer: User, books_agree: Callable[[], None]) -> None:
+    gift(buyer, 100)
+    services.hold(buyer, 60, ref="old", life=timedelta(seconds=-1))
+    services.hold(buyer, 10, ref="young", life=timedelta(minutes=5))
+    assert services.reap_holds() == 1
+    assert services.wallet_of(buyer).held == 10
+    assert Hold.objects.get(ref="old").state == Hold.State.RELEASED
+    books_agree()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE wallet_entry SET amount = 1", "DELETE FROM wallet_entry"])
+def test_the_database_refuses_to_rewrite_an_entry(buyer: User, statement: str) -> None:
+    gift(buyer, 100)
+    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize("values", [{"held": -1}, {"held": 101}, {"balance": -1}, {"used": -1}])
+def test_the_database_refuses_an_impossible_wallet(buyer: User, values: dict[str, int]) -> None:
+    gift(buyer, 100)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Wallet.objects.update(**values)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_cannot_spend_what_is_not_there(buyer: User, books_agree: Callable[[], None]) -> None:
+    gift(buyer, 100)
+
+    def spend(number: int) -> bool:
+        try:
+            services.debit(buyer, 10, kind=Kind.SPEND, ref=f"spend-{number}", actor="test")
+        except services.InsufficientQuota:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(12) as pool:
+        admitted = sum(pool.map(spend, range(40)))
+    assert admitted == 10
+    assert services.wallet_of(buyer).balance == 0
+    Wallet.objects.update(used=100)
+    books_agree()
+
+
+def audit_output() -> tuple[int, str]:
+    """The exit code and the output of `manage.py audit`."""
+    out = StringIO()
+    try:
+        call_command("audit", stdout=out)
+    except SystemExit as stop:
+        return int(str(stop.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_the_audit_names_an_entry_that_was_changed_behind_its_back(buyer: User) -> None:
+    entry = gift(buyer, 100)
+    assert audit_output()[0] == 0
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # a superuser can get around the trigger
+        cursor.execute("UPDATE wallet_entry SET amount = 90 WHERE id = %s", [entry.pk])
+    code, output = audit_output()
+    assert code == 1
+    assert f"entry {entry.pk} of wallet" in output
+
+
+def test_the_audit_notices_that_the_trigger_is_off(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE wallet_entry DISABLE TRIGGER entry_append_only")
+    code, output = audit_output()
+    assert code == 1
+    assert "trigger entry_append_only: is missing or switched off" in output
+
+
+def test_the_audit_insists_on_durable_commits(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+    assert "durable commits: setting synchronous_commit: is off" in audit_output()[1]
+
+
+def test_the_audit_names_a_wallet_that_was_changed_behind_its_back(buyer: User) -> None:
+    gift(buyer, 100)
+    Wallet.objects.update(balance=101)
+    code, output = audit_output()
+    assert code == 1
+    assert f"wallet {services.wallet_of(buyer).pk}: balance 101, entries add up to 100" in output

@@ -1,0 +1,227 @@
+"""Users, roles, the mini program's settings, and the log of what operators did."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import PROTECT, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from voicehelper.admin.base import (
+    Action,
+    BaseAdmin,
+    EstimatedPaginator,
+    ReadOnlyAdmin,
+    RecordActions,
+    Report,
+    change_url,
+    grouped,
+    link,
+    may,
+    when,
+)
+from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.sections import SectionAdmin, Status
+
+from . import services
+from .models import AccessToken, MiniProgramSettings, User
+
+if TYPE_CHECKING:
+    _TokenInline = admin.TabularInline[AccessToken, User]
+    _DjangoUserAdmin = DjangoUserAdmin[User]
+else:
+    from unfold.admin import TabularInline as _TokenInline
+
+    _DjangoUserAdmin = DjangoUserAdmin
+
+# Whoever may set these may do everything; that stays with superusers.
+_POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class TokenInline(_TokenInline):
+    """When a user's tokens were made and used; their text exists nowhere."""
+
+    model = AccessToken
+    time_created = when("created", _("created"))
+    time_expires = when("expires_at", _("expires"))
+    time_used = when("last_used_at", _("last used"))
+    time_revoked = when("revoked_at", _("revoked"))
+    fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
+    hide_title = True
+    ordering = ("-pk",)
+    extra = max_num = 0
+    can_delete = False
+    per_page = 10
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, User, "view") or may(request, User, "change")
+
+
+class ActiveFilter(Choice):
+    title = _("state")
+    parameter_name = "active"
+
+    def options(self) -> Any:
+        return [("yes", _("Active")), ("no", _("Deactivated")), ("staff", _("Operators"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(is_staff=True) if value == "staff" else rows.filter(is_active=value == "yes")
+
+
+@admin.register(User)
+class UserAdmin(_DjangoUserAdmin, RecordActions):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    change_form_template = "admin/accounts/user/change_form.html"
+    list_display = ("username", "email", "group", "num_balance", "is_active", "is_staff", "time_joined")
+    list_filter = (ActiveFilter, ("date_joined", Days))
+    list_filter_submit = True
+    list_select_related = ("wallet",)
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatedPaginator
+    ordering = ("-pk",)
+    sortable_by = ("username", "time_joined")
+    time_joined = when("date_joined", _("joined"))
+    time_login = when("last_login", _("last sign-in"))
+    search_fields = ("username", "email")
+    actions = ("revoke_selected",)
+    inlines = (TokenInline,)
+    readonly_fields = ("balance", "time_login", "time_joined")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password", "email", "group", "balance")}),
+        (_("Access"), {"fields": ("is_active", *_POWERS)}),
+        (_("Dates"), {"fields": ("time_login", "time_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "email", "group", "password1", "password2")}),)
+
+    @admin.display(description=_("balance"))
+    def num_balance(self, user: User) -> str:
+        wallet = getattr(user, "wallet", None)
+        return grouped(wallet.balance) if wallet else "—"
+
+    @admin.display(description=_("balance"))
+    def balance(self, user: User) -> SafeString | str:
+        wallet = getattr(user, "wallet", None)
+        return link(change_url(wallet), grouped(wallet.balance)) if wallet else "—"
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *_POWERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only a superuser changes another operator: a password set for somebody is that somebody's power."""
+        mine = obj is None or obj.pk == request.user.pk or request.user.is_superuser
+        return super().has_change_permission(request, obj) and (mine or not (obj.is_staff or obj.is_superuser))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody who ever had a wallet or an order is deleted: deactivate instead."""
+        return obj is not None and super().has_delete_permission(request, obj) and not _has_history(obj)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return may(request, User, "change")
+
+    def actions_for(self, request: HttpRequest, record: User) -> Sequence[Action]:
+        if not self.has_change_permission(request, record):
+            return ()
+        alive = AccessToken.objects.filter(user=record, revoked_at=None).exists()
+        refusal = "" if alive else gettext("There is no valid token.")
+        hint = gettext("Every program of this user has to sign in again.")
+        return [Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)]
+
+    def do_revoke(self, request: HttpRequest, user: User, reason: str) -> Report:
+        count = services.revoke_tokens(user)
+        return Report(True, ngettext("%(count)d token revoked.", "%(count)d tokens revoked.", count) % {"count": count})
+
+    @admin.action(description=_("Revoke all tokens of the selected users"), permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        users = [user for user in queryset if self.has_change_permission(request, user)]
+        for user in users:
+            messages.success(request, f"{user}: {self.do_revoke(request, user, '').text}")
+            self.log_change(request, user, gettext("Revoke all tokens"))
+
+
+def _has_history(user: User) -> bool:
+    """Whether something that must not be lost points at the user."""
+    relations = [relation for relation in user._meta.related_objects if relation.on_delete is PROTECT]
+    return any(
+        relation.related_model._default_manager.filter(**{relation.field.name: user}).exists() for relation in relations
+    )
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
+    """Named sets of permissions; only superusers hand out power."""
+
+    filter_horizontal = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Who did what; never a secret's value."""
+
+    time_done = when("action_time", _("time"))
+    list_display = ("time_done", "user", "content_type", "object_repr", "message")
+    list_filter = (Username, ("action_time", Days))
+    list_select_related = ("user", "content_type")
+    ordering = ("-action_time",)
+    sortable_by = ()
+    search_fields = ("object_repr",)
+    fieldsets = ((None, {"fields": ("time_done", "user", "content_type", "object_repr", "message")}),)
+
+    @admin.display(description=_("what"))
+    def message(self, entry: LogEntry) -> str:
+        return entry.get_change_message()
+
+
+@admin.register(MiniProgramSettings)
+class MiniProgramSettingsAdmin(SectionAdmin):
+    purpose = _("The WeChat mini program whose users sign in here.")
+    fieldsets = ((_("Mini program"), {"fields": ["app_id", "app_secret"]}),)
+    placeholders = {
+        "app_id": _("Please enter the mini program’s app id"),
+        "app_secret": _("Please enter the app secret"),
+    }
+    help_texts = {
+        "app_id": _("mp.weixin.qq.com → Development → Development settings."),
+        "app_secret": _("On the same page, shown once when it is made. Stored encrypted and never shown again."),
+    }
+
+    def status(self, row: Any) -> Status:
+        complete = bool(row.app_id and row.app_secret)
+        last4 = row.app_secret.last4
+        key = gettext("key ····%(last4)s") % {"last4": last4} if last4 else ""
+        parts = (gettext("On") if complete else gettext("Not set up: mini program users cannot sign in."), key)
+        return Status("on" if complete else "off", tuple(filter(None, parts)))

@@ -1,0 +1,42 @@
+"""Password checking with a brake: every door (pages, admin, API) signs in through this one backend."""
+
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from voicehelper import ratelimit
+
+PER_NAME = "10 per 10 minutes"
+PER_ADDRESS = "50 per 10 minutes"
+
+
+class TooManyTries(PermissionDenied):
+    """Raised inside `authenticate`, which treats it as a refusal; `retry_after` is left on the request for the edge."""
+
+
+class RateLimitedBackend(ModelBackend):
+    """Django's own backend, which stops looking at passwords after too many wrong ones per name or per address.
+
+    Only failures count, and a right password does not clear them: otherwise an attacker with one account resets the
+    brake for every other.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> Any:
+        name = (username or kwargs.get("username") or "").casefold()[:150]
+        address = ratelimit.client_address(request) if request is not None else "-"
+        wait_s = max(
+            ratelimit.peek(PER_NAME, "sign-in-name", name), ratelimit.peek(PER_ADDRESS, "sign-in-address", address)
+        )
+        if wait_s:
+            if request is not None:
+                request.META["voicehelper.retry_after"] = wait_s
+            raise TooManyTries("Too many failed tries.")
+        user = super().authenticate(request, username=username, password=password, **kwargs)
+        if user is None:
+            ratelimit.hit(PER_NAME, "sign-in-name", name)
+            ratelimit.hit(PER_ADDRESS, "sign-in-address", address)
+        return user

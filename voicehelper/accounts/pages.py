@@ -1,0 +1,115 @@
+"""The pages of accounts: signing in, up and out, and changing the password."""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, RedirectURLMixin
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect, resolve_url
+from django.urls import reverse_lazy
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import FormView
+
+from voicehelper import ratelimit
+
+from .forms import NewPasswordForm, SignInForm, SignUpForm, too_many_tries
+from .models import User
+
+SIGN_UPS = "20 per hour"
+PASSWORD_CHANGES = "10 per 10 minutes"  # noqa: S105  # a rate, not a password
+
+
+def _wait(response: HttpResponse, wait_s: int) -> HttpResponse:
+    response.status_code = 429
+    response["Retry-After"] = str(wait_s)
+    return response
+
+
+class SignIn(LoginView):
+    """Name and password, with the brake of backends.py. `next` leads only to this host."""
+
+    template_name = "accounts/sign_in.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+    extra_context = {"demo": settings.MODE == "demo"}
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response = super().form_invalid(form)
+        return _wait(response, form.wait_s) if form.wait_s else response
+
+
+@method_decorator([sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch")
+class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic only in the stubs
+    """A new user, signed in at once. Limited per address."""
+
+    template_name = "accounts/sign_up.html"
+    form_class = SignUpForm
+    next_page = settings.LOGIN_REDIRECT_URL
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            return redirect(self.get_success_url())
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_default_redirect_url(self) -> str:
+        return resolve_url(self.next_page)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()}
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        wait_s = ratelimit.hit(SIGN_UPS, "sign-up", ratelimit.client_address(request))
+        if not wait_s:
+            return super().post(request, *args, **kwargs)
+        form = self.get_form()
+        form.full_clean()
+        form.errors.clear()
+        form.add_error(None, too_many_tries(wait_s))
+        return _wait(self.form_invalid(form), wait_s)
+
+    def form_valid(self, form: SignUpForm) -> HttpResponse:
+        try:
+            with transaction.atomic():
+                user = form.save()
+        except IntegrityError:
+            # Somebody else took the name between the check and the insert.
+            form.add_error("username", _("A user with that username already exists."))
+            return self.form_invalid(form)
+        login(self.request, user)
+        return HttpResponseRedirect(self.get_success_url())
+
+
+class SignOut(LogoutView):
+    """By POST only: a link on another page must not sign anybody out."""
+
+
+class ChangePassword(LoginRequiredMixin, PasswordChangeView):
+    """Ends every other session and all tokens of the user. Wrong old passwords are limited per user."""
+
+    template_name = "accounts/password.html"
+    form_class = NewPasswordForm
+    success_url = reverse_lazy("topup:recharge")
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        wait_s = ratelimit.peek(PASSWORD_CHANGES, "password", str(request.user.pk))
+        if not wait_s:
+            return super().post(request, *args, **kwargs)
+        form = self.form_class(cast(User, request.user))
+        return _wait(self.render_to_response(self.get_context_data(form=form, wait=too_many_tries(wait_s))), wait_s)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        messages.success(self.request, _("Your password is changed. All other sessions are signed out."))
+        return super().form_valid(form)
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if "old_password" in form.errors:
+            ratelimit.hit(PASSWORD_CHANGES, "password", str(self.request.user.pk))
+        return super().form_invalid(form)

@@ -1,0 +1,58 @@
+"""Signing up, and issuing and ending access tokens."""
+
+from datetime import timedelta
+
+from django.contrib.auth import authenticate
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+
+from voicehelper import clock
+
+from .models import AccessToken, User
+
+TOKEN_LIFE = timedelta(days=30)
+
+
+class WrongPassword(Exception):
+    """No such user, a wrong password, or an inactive account: deliberately not said which."""
+
+
+def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, str]:
+    """Check the password (rate limited, see backends.py) and issue a token. Raises WrongPassword."""
+    user = authenticate(request, username=username, password=password)
+    if not isinstance(user, User):
+        raise WrongPassword
+    return user, issue_token(user)
+
+
+def issue_token(user: User) -> str:
+    """A new bearer token; its text exists only in the return value."""
+    text = AccessToken.new_text()
+    AccessToken.objects.create(
+        user=user,
+        digest=AccessToken.digest_of(text),
+        session_hash=user.get_session_auth_hash(),
+        expires_at=clock.now() + TOKEN_LIFE,
+    )
+    return text
+
+
+def user_of_token(text: str) -> User | None:
+    """The active user a token belongs to, while it is neither expired, revoked, nor older than the password."""
+    token = (
+        AccessToken.objects.select_related("user")
+        .filter(digest=AccessToken.digest_of(text), revoked_at=None, expires_at__gt=Now(), user__is_active=True)
+        .first()
+    )
+    if token is None or not constant_time_compare(token.session_hash, token.user.get_session_auth_hash()):
+        return None
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - timedelta(minutes=5))
+    AccessToken.objects.filter(stale, pk=token.pk).update(last_used_at=Now())
+    return token.user
+
+
+def revoke_tokens(user: User) -> int:
+    """End every token of a user; returns how many were alive."""
+    return AccessToken.objects.filter(user=user, revoked_at=None).update(revoked_at=Now())

@@ -1,0 +1,204 @@
+"""The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, list_url, signed, when
+from voicehelper.admin.filters import Choice, Days, WalletUsername
+
+from .models import AuditRun, Entry, Hold, Wallet
+
+STATEMENT_ROWS = 50
+
+
+class KindFilter(Choice):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Entry.Kind.choices
+
+
+class StateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Hold.State.choices
+
+
+class ResultFilter(Choice):
+    title = _("result")
+    parameter_name = "result"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [("agrees", _("The books agree")), ("findings", _("Findings"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(finished__isnull=False, findings=[]) if value == "agrees" else rows.exclude(findings=[])
+
+
+@admin.register(Wallet)
+class WalletAdmin(ReadOnlyAdmin):
+    list_display = ("user", "num_balance", "num_held", "num_available", "num_used")
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    search_help_text = _("Beginning of the user name")
+    ordering = ("-pk",)
+    sortable_by = ()
+    change_form_template = "admin/wallet/wallet/change_form.html"
+    fieldsets = ((None, {"fields": ("user_link", "num_balance", "num_held", "num_available", "num_used")}),)
+
+    @admin.display(description=_("user"))
+    def user_link(self, wallet: Wallet) -> SafeString:
+        return link(change_url(wallet.user), wallet.user)
+
+    @admin.display(description=_("balance"))
+    def num_balance(self, wallet: Wallet) -> str:
+        return grouped(wallet.balance)
+
+    @admin.display(description=_("held"))
+    def num_held(self, wallet: Wallet) -> str:
+        return grouped(wallet.held)
+
+    @admin.display(description=_("available"))
+    def num_available(self, wallet: Wallet) -> str:
+        return grouped(wallet.available)
+
+    @admin.display(description=_("used"))
+    def num_used(self, wallet: Wallet) -> str:
+        return grouped(wallet.used)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return queryset.filter(user__username__startswith=search_term.strip()), False
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        wallet: Wallet = kwargs["obj"]
+        entries = list(wallet.entries.order_by("-pk")[: STATEMENT_ROWS + 1])
+        context |= {
+            "title": str(wallet),
+            "statement": [
+                (entry, signed(entry.amount), grouped(entry.balance_after)) for entry in entries[:STATEMENT_ROWS]
+            ],
+            "more": len(entries) > STATEMENT_ROWS,
+            "all_entries": list_url(Entry, username=wallet.user.username),
+            "holds": [
+                (hold, grouped(hold.amount)) for hold in wallet.holds.filter(state=Hold.State.OPEN)[:STATEMENT_ROWS]
+            ],
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+class _Line(ReadOnlyAdmin):
+    """What entries and holds have in common: a wallet, an amount, a reference to search by."""
+
+    list_select_related = ("wallet__user",)
+    search_fields = ("ref",)  # what is searched really is in get_search_results
+    search_help_text = _("Reference (for a recharge: the order number), or user name")
+    ordering = ("-pk",)
+    sortable_by = ()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        wallets = list(Wallet.objects.filter(user__username=term).values_list("pk", flat=True)) if term else []
+        return (queryset.filter(self.by_reference(term) | Q(wallet__in=wallets)) if term else queryset), False
+
+    def by_reference(self, term: str) -> Q:
+        return Q(ref=term)
+
+    @admin.display(description=_("user"))
+    def user(self, line: Any) -> SafeString:
+        return link(change_url(line.wallet), line.wallet.user)
+
+
+@admin.register(Entry)
+class EntryAdmin(_Line):
+    time_created = when("created", _("time"))
+    list_display = ("number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
+    list_filter = (KindFilter, WalletUsername, ("created", Days))
+    fieldsets = (
+        (None, {"fields": ("time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor", "reason")}),
+    )
+
+    def by_reference(self, term: str) -> Q:
+        # The index is on (kind, ref).
+        return Q(kind__in=Entry.Kind.values, ref=term)
+
+    @admin.display(description="#")
+    def number(self, entry: Entry) -> int:
+        return entry.pk
+
+    @admin.display(description=_("amount"))
+    def num_amount(self, entry: Entry) -> SafeString:
+        return signed(entry.amount)
+
+    @admin.display(description=_("balance after"))
+    def num_balance(self, entry: Entry) -> str:
+        return grouped(entry.balance_after)
+
+
+@admin.register(Hold)
+class HoldAdmin(_Line):
+    time_created = when("created", _("created"))
+    time_expires = when("expires_at", _("expires"))
+    list_display = ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")
+    list_filter = (StateFilter, WalletUsername, ("created", Days))
+    fieldsets = ((None, {"fields": ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")}),)
+
+    @admin.display(description=_("amount"))
+    def num_amount(self, hold: Hold) -> str:
+        return grouped(hold.amount)
+
+    @admin.display(description=_("state"))
+    def state_label(self, hold: Hold) -> SafeString:
+        tone = {"open": "info", "captured": "success"}.get(hold.state, "default")
+        return format_html('<span class="vh-label vh-{}">{}</span>', tone, hold.get_state_display())
+
+
+@admin.register(AuditRun)
+class AuditRunAdmin(ReadOnlyAdmin):
+    time_started = when("started", _("started"))
+    time_finished = when("finished", _("finished"))
+    list_display = ("time_started", "scope", "result", "num_entries", "time_finished")
+    list_filter = (ResultFilter, ("started", Days))
+    ordering = ("-pk",)
+    sortable_by = ()
+    fieldsets = ((None, {"fields": ("time_started", "time_finished", "scope", "num_entries", "result", "found")}),)
+
+    @admin.display(description=_("scope"))
+    def scope(self, run: AuditRun) -> str:
+        return gettext("everything") if run.full else gettext("what is new")
+
+    @admin.display(description=_("up to entry"))
+    def num_entries(self, run: AuditRun) -> str:
+        return grouped(run.up_to_entry)
+
+    @admin.display(description=_("result"))
+    def result(self, run: AuditRun) -> SafeString:
+        if run.finished is None:
+            tone, text = "warning", gettext("not finished")
+        elif run.findings:
+            tone, text = "danger", gettext("%(count)d findings") % {"count": len(run.findings)}
+        else:
+            tone, text = "success", gettext("the books agree")
+        return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+
+    @admin.display(description=_("findings"))
+    def found(self, run: AuditRun) -> SafeString:
+        if not run.findings:
+            return mark_safe("—")
+        return format_html(
+            "<ol class=vh-findings>{}</ol>", format_html_join("", "<li>{}</li>", ((f,) for f in run.findings))
+        )

@@ -1,0 +1,110 @@
+"""The ledger. Amounts are integer quota. An entry is written once and never changed; a trigger sees to it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy as _
+
+
+class Wallet(models.Model):
+    """What a user owns. `balance` includes what is held; what can be spent is `balance - held`."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="wallet", verbose_name=_("user"), editable=False
+    )
+    balance = models.BigIntegerField(_("balance"), default=0, editable=False)
+    held = models.BigIntegerField(_("held"), default=0, editable=False)
+    used = models.BigIntegerField(_("used"), default=0, editable=False, help_text=_("Spent on models, in all."))
+
+    class Meta:
+        verbose_name = _("wallet")
+        verbose_name_plural = _("wallets")
+        constraints = [
+            models.CheckConstraint(condition=Q(held__gte=0) & Q(held__lte=F("balance")), name="wallet_held_in_balance"),
+            models.CheckConstraint(condition=Q(used__gte=0), name="wallet_used_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}"
+
+    @property
+    def available(self) -> int:
+        return self.balance - self.held
+
+
+class Entry(models.Model):
+    """One line of a wallet's statement. `ref` names what caused it; the same (kind, ref) is written once."""
+
+    class Kind(models.TextChoices):
+        TOPUP = "topup", _("Recharge")
+        SPEND = "spend", _("Spending")
+        REFUND = "refund", _("Refund")
+        GIFT = "gift", _("Gift")
+        ADJUST = "adjust", _("Adjustment")
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="entries", verbose_name=_("wallet"))
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    amount = models.BigIntegerField(_("amount"))
+    balance_after = models.BigIntegerField(_("balance after"))
+    ref = models.CharField(_("reference"), max_length=80)
+    actor = models.CharField(_("who"), max_length=150, help_text=_("The user, operator or process that caused it."))
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    created = models.DateTimeField(_("time"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("entry")
+        verbose_name_plural = _("entries")
+        indexes = [models.Index(fields=["wallet", "-id"], name="entry_statement")]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "ref"], name="entry_once"),
+            models.CheckConstraint(condition=~Q(amount=0), name="entry_not_zero"),
+            models.CheckConstraint(condition=Q(balance_after__gte=0), name="entry_balance_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount:+d} {self.ref}"
+
+
+class Hold(models.Model):
+    """Quota set aside for something under way. Open ones count in `Wallet.held`."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        CAPTURED = "captured", _("Captured")
+        RELEASED = "released", _("Released")
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="holds", verbose_name=_("wallet"))
+    ref = models.CharField(_("reference"), max_length=80, unique=True)
+    amount = models.BigIntegerField(_("amount"))
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.OPEN)
+    created = models.DateTimeField(_("created"), db_default=Now())
+    expires_at = models.DateTimeField(_("expires"))
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="hold_positive")]
+        indexes = [models.Index(fields=["expires_at"], condition=Q(state="open"), name="hold_open_expiry")]
+
+    def __str__(self) -> str:
+        return f"{self.ref} {self.amount} {self.state}"
+
+
+class AuditRun(models.Model):
+    """One run of the audit: how far it read, and what it found."""
+
+    started = models.DateTimeField(_("started"), db_default=Now())
+    finished = models.DateTimeField(_("finished"), null=True)
+    full = models.BooleanField(_("full"))
+    up_to_entry = models.BigIntegerField(_("up to entry"), default=0)
+    findings = models.JSONField(_("findings"), default=list)
+
+    class Meta:
+        verbose_name = _("audit run")
+        verbose_name_plural = _("audit runs")
+        indexes = [models.Index(fields=["-started"], name="audit_newest")]
+
+    def __str__(self) -> str:
+        return f"{localtime(self.started):%Y-%m-%d %H:%M} {len(self.findings)}"

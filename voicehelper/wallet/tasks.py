@@ -1,0 +1,29 @@
+"""Scheduled work on the ledger."""
+
+from celery import shared_task
+
+from notifications.services import raise_alert
+
+from . import audit as audits
+from . import services
+
+
+@shared_task
+def audit(full: bool = False) -> int:
+    """Check the books; tell the operators when they do not agree. Returns the number of findings."""
+    run = audits.run(full=full)
+    if run.findings:
+        raise_alert(
+            "audit_failed",
+            level="critical",
+            title="The books do not agree",
+            content="\n".join(run.findings[:20]),
+            key=f"audit:{run.findings[0]}",
+        )
+    return len(run.findings)
+
+
+@shared_task
+def reap_holds() -> int:
+    """Give back quota that was set aside and never used."""
+    return services.reap_holds()
