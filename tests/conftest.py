@@ -1,0 +1,101 @@
+"""The people and merchants that appear in tests, on a real database; the rate limiter forgets between tests."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+from django.test import Client
+from rest_framework.test import APIClient
+
+from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401  # hooks
+from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
+from voicehelper import ratelimit
+from voicehelper.accounts.models import User
+
+SOAK = os.environ.get("VOICEHELPER_SOAK") == "1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not os.environ.get("VOICEHELPER_DATA"):
+        raise pytest.UsageError("Run `make test` (T=path K=expression): it starts PostgreSQL and Valkey for the tests.")
+
+
+def full(soak: int, quick: int) -> int:
+    """A count: the full one in `make soak`, a smaller one in `make test`."""
+    return soak if SOAK else quick
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rate_limits(settings: Any, worker_id: str) -> None:
+    """Each worker counts in a Redis database of its own, emptied before each test."""
+    number = int(worker_id.removeprefix("gw")) + 1 if worker_id.startswith("gw") else 0
+    settings.RATELIMIT_STORAGE = f"{settings.REDIS_URL.rsplit('/', 1)[0]}/{number}"
+    with redis.Redis.from_url(settings.RATELIMIT_STORAGE) as client:
+        client.flushdb()
+    ratelimit._resting_until = 0.0
+    ratelimit._local.cache_clear()
+
+
+@pytest.fixture
+def buyer(db: None) -> User:
+    return User.objects.create_user("buyer", password="a long buyer password")
+
+
+@pytest.fixture
+def other_user(db: None) -> User:
+    return User.objects.create_user("stranger", password="a long stranger password")
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    return User.objects.create_superuser("operator", password="a long operator password")
+
+
+@pytest.fixture
+def wechat(db: None, settings: Any) -> WeChatMerchant:
+    """WeChat Pay switched on with a known merchant; its notices are signed by the test itself."""
+    settings.WECHAT_PAY_BASE_URL = "http://127.0.0.1:9"
+    WECHAT.configure()
+    return WECHAT
+
+
+@pytest.fixture
+def alipay(db: None, settings: Any) -> AlipayMerchant:
+    """Alipay switched on with a known application; its notices are signed by the test itself."""
+    settings.ALIPAY_GATEWAY_URL = "http://127.0.0.1:9/gateway.do"
+    ALIPAY.configure()
+    return ALIPAY
+
+
+@pytest.fixture
+def as_user() -> Callable[[User | None], APIClient]:
+    """An API client that is signed in as somebody, with a real bearer token."""
+
+    def sign_in(user: User | None) -> APIClient:
+        from voicehelper.accounts.services import issue_token
+
+        client = APIClient()
+        if user is not None:
+            client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user)}")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def provider() -> Client:
+    """Whoever posts to our callbacks: CSRF checks on, no session."""
+    return Client(enforce_csrf_checks=True, raise_request_exception=False)
+
+
+@pytest.fixture
+def books_agree() -> Callable[[], None]:
+    """Fails with the findings unless `manage.py audit` would exit 0."""
+    from voicehelper.wallet import audit
+
+    def check() -> None:
+        assert audit.run(full=True).findings == []
+
+    return check

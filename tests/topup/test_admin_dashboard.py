@@ -1,0 +1,132 @@
+"""The front page: figures that agree with the orders, problems that lead to their lists, nothing for strangers."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from notifications.services import raise_alert
+from tests.merchants import AlipayMerchant, WeChatMerchant
+from tests.orders import pending_order
+from topup.admin import chart, dashboard
+from topup.models import Notice, Order
+from voicehelper import clock
+from voicehelper.accounts.models import User
+from voicehelper.clock import BEIJING
+from voicehelper.wallet.models import AuditRun
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(staff: User) -> Client:
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(staff)
+    return client
+
+
+def credited(order: Order, *, after: timedelta = timedelta(seconds=30)) -> None:
+    when = order.created + after
+    number = f"T{order.pk}"
+    Order.objects.filter(pk=order.pk).update(state="paid", credited_at=when, transaction_id=number, credited_by="poll")
+
+
+def today() -> date:
+    return clock.now().astimezone(BEIJING).date()
+
+
+def test_an_empty_shop_is_shown_as_such(browser: Client) -> None:
+    page = browser.get("/admin/").text
+    assert "¥0.00" in page
+    assert "Nothing is waiting for you." in page
+    assert "No income in the last 30 days." in page
+
+
+def test_the_cards_say_what_came_in_today(
+    browser: Client, buyer: User, wechat: WeChatMerchant, alipay: AlipayMerchant
+) -> None:
+    morning = dashboard.midnight(today()) + timedelta(seconds=1)
+    yesterday = dashboard.midnight(today()) - timedelta(seconds=10)
+    credited(pending_order(buyer, wechat, created=morning))
+    credited(pending_order(buyer, alipay, amount=100, created=morning), after=timedelta(seconds=90))
+    credited(pending_order(buyer, wechat, created=yesterday), after=timedelta(seconds=5))
+    pending_order(buyer, wechat, created=morning)
+    Order.objects.filter(pk=pending_order(buyer, wechat, created=morning).pk).update(state="closed")
+    figures = {card.title: card.value for card in dashboard.cards(today())}
+    assert figures == {
+        "Income today": "¥766.50",
+        "Orders today": "4",
+        "Success rate today": "66.7%",
+        "Mean time to credit": "1 min 0 s",
+    }
+    assert "¥766.50" in browser.get("/admin/").text
+
+
+def test_a_payment_counts_on_the_day_it_was_credited(buyer: User, wechat: WeChatMerchant) -> None:
+    late = dashboard.midnight(today()) - timedelta(seconds=10)
+    credited(pending_order(buyer, wechat, created=late), after=timedelta(seconds=20))
+    assert dashboard.cards(today())[0].value == "¥73.00"
+    drawn = dashboard.income_chart(today())
+    assert [row[1] for row in drawn.table if row[0] == today()] == [["¥73.00", "¥0.00"]]
+
+
+def test_sandbox_money_is_no_income_in_production(buyer: User, wechat: WeChatMerchant, settings: Any) -> None:
+    credited(pending_order(buyer, wechat))
+    settings.SANDBOX = False
+    assert dashboard.cards(today())[0].value == "¥0.00"
+
+
+def test_each_problem_leads_to_the_list_that_mends_it(browser: Client, buyer: User, wechat: WeChatMerchant) -> None:
+    raise_alert("x", level="critical", title="Alert")
+    order = pending_order(buyer, wechat, review="look")
+    Notice.objects.create(gateway="wechat", body="", order=order, order_no=order.order_no, verdict="mismatch")
+    AuditRun.objects.create(full=True, finished=clock.now(), findings=["a", "b"])
+    found = browser.get("/admin/").context["problems"]
+    assert [problem.count for problem in found] == [1, 1, 1, 2]
+    for problem in found:
+        assert browser.get(problem.url).status_code == 200
+
+
+def test_the_front_page_costs_few_queries(browser: Client, buyer: User, wechat: WeChatMerchant) -> None:
+    for _ in range(5):
+        credited(pending_order(buyer, wechat))
+    with CaptureQueriesContext(connection) as queries:
+        browser.get("/admin/")
+    assert len(queries) < 20
+
+
+def test_figures_and_menu_show_only_what_an_operator_may_see() -> None:
+    helper = User.objects.create_user("helper", is_staff=True)
+    helper.user_permissions.add(Permission.objects.get(codename="view_alert"))
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(helper)
+    raise_alert("x", level="critical", title="Alert")
+    page = client.get("/admin/").text
+    assert "Open alerts" in page
+    assert "Income today" not in page
+    assert "/admin/topup/" not in page
+    assert "/admin/wallet/" not in page
+
+
+def test_nothing_is_loaded_from_elsewhere(browser: Client) -> None:
+    response = browser.get("/admin/")
+    assert 'src="http' not in response.text
+    assert 'href="http' not in response.text
+    assert "script-src 'self' 'unsafe-eval' 'unsafe-inline'" in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("fen", "top"),
+    [(0, 400), (1, 400), (400, 400), (401, 600), (99_999, 100_000), (310_000, 400_000), (730_000, 800_000)],
+)
+def test_the_scale_ends_at_a_round_amount(fen: int, top: int) -> None:
+    assert chart.ceiling(fen) == top
+
+
+@pytest.mark.parametrize(("part", "whole", "text"), [(0, 0, "—"), (1, 3, "33.3%"), (2, 3, "66.7%"), (5, 5, "100.0%")])
+def test_a_rate_has_one_decimal(part: int, whole: int, text: str) -> None:
+    assert dashboard.percent(part, whole) == text

@@ -1,0 +1,8 @@
+"""The operator's pages of recharging: settings, orders, notices, calls, and the front page of the admin.
+
+Presentation only: pages read rows, buttons call one service and report.
+"""
+
+from . import notices, orders, settings
+
+__all__ = ["notices", "orders", "settings"]

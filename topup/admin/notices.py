@@ -1,0 +1,218 @@
+"""What providers told us, and what we asked them: read-only, and a stored notice can be handled once more."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, operator, when
+from voicehelper.admin.filters import Choice, Days
+
+from .. import inbox, services
+from ..gateways import xml
+from ..models import GatewayCall, Notice, Order
+from . import words
+from .orders import GatewayFilter
+
+# Genuine, and yet nobody was credited for it.
+UNFINISHED = (
+    Notice.Verdict.RECEIVED,
+    Notice.Verdict.UNCONFIRMED,
+    Notice.Verdict.FAILED,
+    Notice.Verdict.UNKNOWN_ORDER,
+    Notice.Verdict.MISMATCH,
+)
+
+
+def unfinished() -> QuerySet[Notice]:
+    """Notices somebody should look at: genuine, not settled, and their order not credited since."""
+    return Notice.objects.filter(verdict__in=UNFINISHED).exclude(order__state__in=Order.CREDITED)
+
+
+class VerdictFilter(Choice):
+    title = _("verdict")
+    parameter_name = "verdict"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [("unfinished", _("Unfinished")), *Notice.Verdict.choices]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(pk__in=unfinished().values("pk")) if value == "unfinished" else rows.filter(verdict=value)
+
+
+class OutcomeFilter(Choice):
+    title = _("outcome")
+    parameter_name = "outcome"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [
+            ("ok", _("Answered")),
+            ("refused", _("Refused")),
+            ("retryable", _("Try again")),
+            ("unknown", _("No certain answer")),
+        ]
+
+
+class OperationFilter(Choice):
+    title = _("operation")
+    parameter_name = "operation"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return words.OPERATIONS.items()
+
+
+class _Traffic(ReadOnlyAdmin):
+    """What notices and calls have in common: a gateway, and an order's number to search by."""
+
+    search_fields = ("order_no",)  # what is searched really is in get_search_results
+    search_help_text = _("Order number")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (queryset.filter(order_no=term) if term else queryset), False
+
+    @admin.display(description=_("gateway"))
+    def gateway_label(self, row: Any) -> SafeString:
+        return words.gateway(row.gateway)
+
+
+@admin.register(Notice)
+class NoticeAdmin(_Traffic):
+    list_display = ("time_received", "gateway_label", "order_no", "verdict_label", "acknowledged", "source", "detail")
+    list_filter = (VerdictFilter, GatewayFilter, ("received", Days))
+    ordering = ("-received",)
+    sortable_by = ("time_received",)
+    time_received = when("received", _("received"))
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "time_received",
+                    "gateway_label",
+                    "source",
+                    "order_link",
+                    "verdict_label",
+                    "detail",
+                    "acknowledged",
+                    "replayed",
+                )
+            },
+        ),
+        (_("Content"), {"fields": ("fields_of_body", "body_as_it_came")}),
+    )
+
+    @admin.display(description=_("verdict"))
+    def verdict_label(self, notice: Notice) -> SafeString:
+        return words.verdict(notice)
+
+    @admin.display(description=_("order"))
+    def order_link(self, notice: Notice) -> object:
+        return link(change_url(notice.order), notice.order) if notice.order else notice.order_no or "—"
+
+    @admin.display(description=_("replay"))
+    def replayed(self, notice: Notice) -> object:
+        if notice.replay_of is None:
+            return "—"
+        original = gettext("of notice #%(number)d, by %(who)s") % {"number": notice.replay_of.pk, "who": notice.actor}
+        return link(change_url(notice.replay_of), original)
+
+    @admin.display(description=_("fields"))
+    def fields_of_body(self, notice: Notice) -> SafeString:
+        return fields_table(notice.body)
+
+    @admin.display(description=_("as it came"))
+    def body_as_it_came(self, notice: Notice) -> SafeString:
+        return preformatted(notice.body)
+
+    def actions_for(self, request: HttpRequest, record: Notice) -> Sequence[Action]:
+        if not may(request, Notice, "change"):
+            return ()
+        return [
+            Action(
+                "replay",
+                gettext("Replay"),
+                hint=gettext("Handles the notice once more, as if it had just come. Nothing is credited twice."),
+                main=True,
+            )
+        ]
+
+    def do_replay(self, request: HttpRequest, notice: Notice, reason: str) -> Report:
+        try:
+            again = inbox.replay_notice(notice, actor=operator(request))
+        except services.TopupError:
+            return Report(False, gettext("The gateway is switched off or not completely configured."))
+        text = gettext("Replayed: %(verdict)s") % {"verdict": again.get_verdict_display()}
+        return Report(again.acknowledged, " · ".join(filter(None, [text, again.detail])), again if again.pk else None)
+
+
+@admin.register(GatewayCall)
+class GatewayCallAdmin(_Traffic):
+    list_display = ("time_created", "gateway_label", "operation_label", "order_no", "outcome_label", "num_ms")
+    list_filter = (OutcomeFilter, GatewayFilter, OperationFilter, ("created", Days))
+    ordering = ("-created",)
+    sortable_by = ("time_created",)
+    time_created = when("created", _("time"))
+    fieldsets = (
+        (
+            None,
+            {"fields": ("time_created", "gateway_label", "operation_label", "order_link", "outcome_label", "num_ms")},
+        ),
+        (_("Content"), {"fields": ("request_text", "response_text")}),
+    )
+
+    @admin.display(description=_("operation"))
+    def operation_label(self, call: GatewayCall) -> object:
+        return words.OPERATIONS.get(call.operation, call.operation)
+
+    @admin.display(description=_("outcome"))
+    def outcome_label(self, call: GatewayCall) -> SafeString:
+        return words.outcome(call.outcome)
+
+    @admin.display(description=_("took"))
+    def num_ms(self, call: GatewayCall) -> str:
+        return f"{call.elapsed_ms:,} ms"
+
+    @admin.display(description=_("order"))
+    def order_link(self, call: GatewayCall) -> object:
+        order = Order.objects.filter(order_no=call.order_no).first()
+        return link(change_url(order), order) if order else call.order_no or "—"
+
+    @admin.display(description=_("request"))
+    def request_text(self, call: GatewayCall) -> SafeString:
+        return preformatted(call.request)
+
+    @admin.display(description=_("response"))
+    def response_text(self, call: GatewayCall) -> SafeString:
+        return preformatted(call.response)
+
+
+def preformatted(text: str) -> SafeString:
+    """As it is, escaped."""
+    return format_html('<pre class="vh-pre">{}</pre>', text)
+
+
+def fields_table(body: str) -> SafeString:
+    """The fields of a notice, escaped; a dash when it is neither WeChat's XML nor a form."""
+    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", _fields(body))
+    return format_html('<table class="vh-fields">{}</table>', rows) if rows else mark_safe("—")
+
+
+def _fields(body: str) -> list[tuple[str, str]]:
+    try:
+        return list(xml.parse(body.encode()).items())
+    except xml.XMLError:
+        pass
+    try:
+        return parse_qsl(body, keep_blank_values=True, strict_parsing=True, max_num_fields=200)
+    except ValueError:
+        return []

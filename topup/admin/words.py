@@ -1,0 +1,78 @@
+"""How the admin words and colours what the models hold."""
+
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Notice, Order
+from ..money import yuan
+
+GATEWAY_NAMES: dict[str, Any] = {"wechat": _("WeChat Pay"), "alipay": _("Alipay")}
+
+STATE_TONES = {
+    Order.State.CREATED: "info",
+    Order.State.PENDING: "info",
+    Order.State.PAID: "success",
+    Order.State.PARTLY_REFUNDED: "warning",
+    Order.State.REFUNDED: "warning",
+    Order.State.CLOSED: "default",
+    Order.State.FAILED: "danger",
+}
+VERDICT_TONES = {
+    Notice.Verdict.RECEIVED: "warning",
+    Notice.Verdict.CREDITED: "success",
+    Notice.Verdict.DUPLICATE: "default",
+    Notice.Verdict.IGNORED: "default",
+    Notice.Verdict.MALFORMED: "danger",
+    Notice.Verdict.FORGED: "danger",
+    Notice.Verdict.MISMATCH: "danger",
+    Notice.Verdict.UNKNOWN_ORDER: "danger",
+    Notice.Verdict.UNCONFIRMED: "warning",
+    Notice.Verdict.FAILED: "danger",
+}
+OUTCOME_TONES = {"ok": "success", "refused": "danger", "retryable": "warning", "unknown": "warning"}
+OPERATIONS: dict[str, Any] = {"create": _("Create"), "query": _("Query"), "close": _("Close")}
+# Who brought the receipt that credited an order.
+SOURCES: dict[str, Any] = {
+    "notice": _("a notice"),
+    "poll": _("the payment page"),
+    "sweep": _("the scheduled query"),
+    "create": _("placing the order"),
+    "admin": _("an operator’s query"),
+}
+
+
+def money(amount_fen: int) -> str:
+    """Fen → "¥1,234.50"."""
+    whole, _point, cents = yuan(amount_fen).partition(".")
+    return f"¥{int(whole):,}.{cents}"
+
+
+def gateway(name: str) -> SafeString:
+    """The provider's name with its colour."""
+    return format_html('<span class="vh-gateway vh-{}">{}</span>', name, GATEWAY_NAMES.get(name, name))
+
+
+def label(tone: str, text: object) -> SafeString:
+    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+
+
+def state(order: Order) -> SafeString:
+    return label(STATE_TONES[Order.State(order.state)], order.get_state_display())
+
+
+def verdict(notice: Notice) -> SafeString:
+    return label(VERDICT_TONES[Notice.Verdict(notice.verdict)], notice.get_verdict_display())
+
+
+def outcome(word: str) -> SafeString:
+    words = {
+        "ok": gettext("Answered"),
+        "refused": gettext("Refused"),
+        "retryable": gettext("Try again"),
+        "unknown": gettext("No certain answer"),
+    }
+    return label(OUTCOME_TONES.get(word, "default"), words.get(word, word))

@@ -1,0 +1,166 @@
+"""What signed-in users call: pay, ask for a price, see what is offered, see their orders."""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from voicehelper import clock, ratelimit
+from voicehelper.accounts.models import User
+from voicehelper.wallet.services import wallet_of
+
+from .. import services
+from ..models import Order
+from ..money import yuan
+from ..offers import recharge_offer
+from .dialect import PaymentView, UserView
+
+
+class PayRequest(serializers.Serializer[Any]):
+    """`amount` is a JSON integer: units, or tokens when the display type is tokens."""
+
+    amount = serializers.IntegerField(min_value=-(2**63), max_value=2**63 - 1)
+    payment_method = serializers.CharField(max_length=32, default="", allow_blank=True)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict) or type(data.get("amount")) is not int:
+            raise serializers.ValidationError({"amount": ["a JSON integer"]})
+        return super().to_internal_value(data)
+
+
+class PayAnswer(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    data = serializers.DictField()  # type: ignore[assignment]  # the dialect names it so
+
+
+class AmountAnswer(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    data = serializers.CharField()  # type: ignore[assignment]
+
+
+class UserAnswer(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    data = serializers.DictField()  # type: ignore[assignment]  # the dialect names it so
+
+
+def _user(request: Request) -> User:
+    return cast(User, request.user)
+
+
+def _parsed(request: Request) -> dict[str, Any]:
+    form = PayRequest(data=request.data)
+    form.is_valid(raise_exception=True)
+    return cast(dict[str, Any], form.validated_data)
+
+
+class Pay(PaymentView):
+    """Place an order and get what to show as a QR code. `Idempotency-Key` (≤128 characters) makes a repeat safe."""
+
+    gateway = ""
+
+    @extend_schema(request=PayRequest, responses=PayAnswer)
+    def post(self, request: Request) -> Response:
+        asked = _parsed(request)
+        if asked["payment_method"] != self.gateway:
+            raise services.UnknownGateway(asked["payment_method"])
+        key = request.headers.get("Idempotency-Key", "")
+        if len(key) > 128 or not key.isprintable():
+            raise exceptions.ValidationError("Idempotency-Key")
+        client_ip = ratelimit.client_address(request._request)
+        brake(_user(request), client_ip)
+        order = services.place_order(
+            _user(request), self.gateway, asked["amount"], client_ip=client_ip, idempotency_key=key or None
+        )
+        return Response({"message": "success", "data": {"pay_url": order.pay_url, "order_id": order.order_no}})
+
+
+def brake(user: User, client_ip: str) -> None:
+    """Count one payment try; raises Throttled (429 with Retry-After) past the limit per user or per client address."""
+    wait_s = max(
+        ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-user", str(user.pk)),
+        ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-address", client_ip),
+    )
+    if wait_s:
+        raise exceptions.Throttled(wait_s)
+
+
+class Amount(PaymentView):
+    """What exactly will be charged."""
+
+    @extend_schema(request=PayRequest, responses=AmountAnswer)
+    def post(self, request: Request) -> Response:
+        asked = _parsed(request)
+        price = services.quote_for(_user(request), asked["payment_method"], asked["amount"])
+        return Response({"message": "success", "data": price.money})
+
+
+class Info(UserView):
+    """What can be bought, and how it can be paid for."""
+
+    @extend_schema(responses=UserAnswer)
+    def get(self, request: Request) -> Response:
+        return Response({"success": True, "data": recharge_offer(_user(request))})
+
+
+class Orders(UserView):
+    """The user's own orders, newest first; `page` from 1, `page_size` up to 100."""
+
+    @extend_schema(responses=UserAnswer)
+    def get(self, request: Request) -> Response:
+        page, size = _whole(request, "page", 1, 1_000_000), _whole(request, "page_size", 20, 100)
+        paginator = Paginator(Order.objects.filter(user=_user(request)), size)
+        items = paginator.page(page).object_list if page <= paginator.num_pages else []
+        data = {
+            "page": page,
+            "page_size": size,
+            "total": paginator.count,
+            "items": [order_json(order) for order in items],
+        }
+        return Response({"success": True, "data": data})
+
+
+class OneOrder(UserView):
+    """One of the user's own orders, for polling: asks the provider when the callback is late."""
+
+    @extend_schema(operation_id="user_topup_order_retrieve", responses=UserAnswer)
+    def get(self, request: Request, order_no: str) -> Response:
+        order = Order.objects.filter(user=_user(request), order_no=order_no).first()
+        if order is None:
+            raise exceptions.NotFound
+        order = services.poll_order(order)
+        data = order_json(order) | {"seconds_left": services.seconds_left(order)}
+        if order.state in Order.CREDITED:
+            data["balance"] = wallet_of(_user(request)).balance
+        return Response({"success": True, "data": data})
+
+
+def order_json(order: Order) -> dict[str, Any]:
+    """What its owner may know of an order. Times are ISO 8601 in Beijing time."""
+
+    def moment(value: Any) -> str | None:
+        return value.astimezone(clock.BEIJING).isoformat(timespec="seconds") if value else None
+
+    return {
+        "order_id": order.order_no,
+        "status": order.state,
+        "amount": order.amount,
+        "money": yuan(order.amount_fen),
+        "quota": order.quota,
+        "payment_method": order.gateway,
+        "pay_url": order.pay_url if order.state in Order.OPEN else "",
+        "created_at": moment(order.created),
+        "expires_at": moment(order.expires_at),
+        "paid_at": moment(order.paid_at),
+    }
+
+
+def _whole(request: Request, name: str, default: int, most: int) -> int:
+    """A whole number from the query string between 1 and `most`; anything else is a parameter error."""
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= most):
+        raise exceptions.ValidationError(name)
+    return int(text)

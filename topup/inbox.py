@@ -1,0 +1,183 @@
+"""The inbox: what providers post to us. Verify, store, settle, answer; and replay what went wrong.
+
+A provider is answered "received" only after the commit that credited the order (or found it credited). Whatever is not
+certain is answered "send it again".
+"""
+
+import logging
+from typing import Any
+
+from notifications.services import raise_alert
+from voicehelper import ratelimit
+from voicehelper.http import Limits
+
+from .gateways.base import (
+    BadSignature,
+    Gateway,
+    Implausible,
+    Malformed,
+    Receipt,
+    Refused,
+    Reply,
+    TradeState,
+    Unknown,
+    WrongRecipient,
+)
+from .models import Notice, Order, RechargeSettings
+from .services import Settlement, open_gateway, settle_order
+
+log = logging.getLogger(__name__)
+
+# A notice must be answered within 5 s, so the confirming query gets 3 s in all.
+CONFIRM_LIMITS = Limits(connect_s=1, read_s=2, total_s=3)
+UNKNOWN_ORDER_ALERT_AFTER = 3
+# Strangers can post as much as they like; only so much of it is worth keeping.
+KEEP_REJECTED = "60 per minute"
+KEEP_REJECTED_CHARS = 4096
+
+_V = Notice.Verdict
+_OF_SETTLEMENT = {
+    Settlement.CREDITED: _V.CREDITED,
+    Settlement.DUPLICATE: _V.DUPLICATE,
+    Settlement.MISMATCH: _V.MISMATCH,
+    Settlement.UNKNOWN_ORDER: _V.UNKNOWN_ORDER,
+}
+_ACKNOWLEDGED = (_V.CREDITED, _V.DUPLICATE, _V.IGNORED)
+# What the provider is told; the words are the field's.
+_REASONS = {
+    _V.MALFORMED: "解析数据失败",
+    _V.FORGED: "签名验证失败",
+    _V.MISMATCH: "处理失败",
+    _V.UNKNOWN_ORDER: "订单不存在",
+    _V.UNCONFIRMED: "处理失败",
+    _V.FAILED: "处理失败",
+}
+
+
+def receive_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
+    """Handle a callback and say what to answer. Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
+    gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
+    if not body:
+        return gateway.acknowledge(False, "读取数据失败")
+    notice = _process(gateway, body, source=source)
+    return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
+
+
+def replay_notice(notice: Notice, *, actor: str) -> Notice:
+    """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
+    gateway = open_gateway(notice.gateway, limits=CONFIRM_LIMITS)
+    return _process(gateway, notice.body.encode(), source=notice.source, replay_of=notice, actor=actor)
+
+
+def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
+    """Verify, store, settle; returns the notice with its verdict."""
+    notice = Notice(gateway=gateway.name, source=source, body=_as_text(body), **facts)
+    try:
+        notice.order_no = gateway.order_no_in(body)[:64]
+        order = Order.objects.select_related("user").filter(order_no=notice.order_no).first()
+        notice.order = order
+        receipt = gateway.read_notice(
+            body, sign_type=order.sign_type if order and order.gateway == gateway.name else ""
+        )
+    except Implausible as error:
+        # Genuine, so it must not be forgotten: flag the order, like any amount that differs.
+        _alert_mismatch(notice, str(error))
+        Order.objects.filter(order_no=notice.order_no).update(review=str(error)[:200])
+        return _finish(notice, _V.MISMATCH, str(error))
+    except Malformed as error:
+        return _reject(notice, _V.MALFORMED, str(error))
+    except BadSignature as error:
+        return _reject(notice, _V.FORGED, str(error))
+    except WrongRecipient as error:
+        _alert_mismatch(notice, str(error))
+        return _finish(notice, _V.MISMATCH, str(error))
+    if receipt is None:
+        return _finish(notice, _V.IGNORED, "")
+    # Stored before it is settled, so that a crash in between leaves a trace to replay.
+    notice.save()
+    if not _confirmed(gateway, receipt, order):
+        return _finish(notice, _V.UNCONFIRMED, "The provider did not confirm the payment in time.")
+    try:
+        settled = settle_order(receipt, source="notice", order=order)
+    except Exception:
+        log.exception("Settling order %s failed", notice.order_no)
+        return _finish(notice, _V.FAILED, "An error inside; see the log.")
+    if settled.outcome == Settlement.UNKNOWN_ORDER:
+        _alert_unknown_order(notice)
+    return _finish(notice, _OF_SETTLEMENT[settled.outcome], settled.detail)
+
+
+def _confirmed(gateway: Gateway, receipt: Receipt, order: Order | None) -> bool:
+    """Large payments are believed only when the provider, asked by us, says the same."""
+    if order is None or order.state in Order.CREDITED:
+        return True
+    threshold = RechargeSettings.load().confirm_above_fen
+    if order.amount_fen <= threshold and threshold:
+        return True
+    try:
+        trade = gateway.query(receipt.order_no)
+    except (Unknown, Refused) as error:
+        log.warning("Order %s was not confirmed: %s", receipt.order_no, error)
+        return False
+    found = trade.receipt
+    return (
+        trade.state == TradeState.PAID
+        and found is not None
+        and (found.transaction_id, found.amount_fen) == (receipt.transaction_id, receipt.amount_fen)
+    )
+
+
+def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
+    notice.verdict = verdict
+    notice.detail = detail[:300]
+    notice.acknowledged = verdict in _ACKNOWLEDGED
+    notice.save(update_fields=["verdict", "detail", "acknowledged"] if notice.pk else None)
+    return notice
+
+
+def _reject(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
+    """A notice nobody vouches for: kept for the operator to look at, but not more of it than is useful."""
+    notice.body = notice.body[:KEEP_REJECTED_CHARS]
+    notice.verdict = verdict
+    notice.detail = detail[:300]
+    if ratelimit.hit(KEEP_REJECTED, "rejected-notices", notice.gateway):
+        log.warning("A %s notice was rejected and not kept: %s", notice.gateway, detail)
+        return notice
+    if verdict == _V.FORGED:
+        raise_alert(
+            "forged_notice",
+            level="critical",
+            title=f"{notice.gateway}: a notice with a wrong signature",
+            content=f"From {notice.source}, for order {notice.order_no or '-'}: {detail}",
+            key=f"forged:{notice.gateway}",
+        )
+    notice.save()
+    return notice
+
+
+def _alert_mismatch(notice: Notice, problem: str) -> None:
+    raise_alert(
+        "notice_mismatch",
+        level="critical",
+        title=f"{notice.gateway}: a genuine notice that does not fit",
+        content=f"From {notice.source}, for order {notice.order_no}: {problem}",
+        key=f"misfit:{notice.gateway}:{notice.order_no}",
+    )
+
+
+def _alert_unknown_order(notice: Notice) -> None:
+    """One may be a stray; the provider repeating it means that somebody paid for an order we lost."""
+    seen = Notice.objects.filter(gateway=notice.gateway, order_no=notice.order_no).count()
+    if seen >= UNKNOWN_ORDER_ALERT_AFTER:
+        raise_alert(
+            "unknown_order",
+            level="critical",
+            title=f"{notice.gateway}: payment for an unknown order {notice.order_no}",
+            content=f"Genuine notices for it came {seen} times.",
+            key=f"unknown-order:{notice.order_no}",
+        )
+
+
+def _as_text(body: bytes) -> str:
+    """What a text column can hold: undecodable bytes and NULs replaced. A genuine notice loses nothing."""
+    return body.decode("utf-8", "replace").replace("\x00", "\ufffd")

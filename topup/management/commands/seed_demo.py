@@ -1,0 +1,72 @@
+"""manage.py seed_demo: demo accounts, and the gateways pointed at the sandbox. Refuses outside demo and test mode."""
+
+import json
+from io import StringIO
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from topup.models import AlipaySettings, WeChatSettings
+from topup.options import write_options
+from voicehelper.accounts.models import User
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import credit
+
+GIFT_UNITS = 10
+QUOTA_PER_UNIT = 500_000
+
+
+class Command(BaseCommand):
+    help = "Make the demo accounts (admin/admin, demo/demo) and switch on the gateways with the sandbox's keys."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.PRODUCTION or not settings.SANDBOX:
+            raise CommandError("Demo data is for demo and test mode with SANDBOX=True only.")
+        with transaction.atomic():
+            _make_users()
+        _switch_on_gateways()
+
+
+def _make_users() -> None:
+    if not User.objects.filter(username="admin").exists():
+        User.objects.create_superuser("admin", password="admin")  # noqa: S106  # public, demo mode only
+    if not User.objects.filter(username="demo").exists():
+        demo = User.objects.create_user("demo", password="demo")  # noqa: S106  # public, demo mode only
+        credit(
+            demo,
+            GIFT_UNITS * QUOTA_PER_UNIT,
+            kind=Entry.Kind.GIFT,
+            ref="demo-welcome",
+            actor="seed_demo",
+            reason="Ten units to try things with",
+        )
+
+
+def _switch_on_gateways() -> None:
+    """Ask the sandbox for merchant accounts, as an operator would ask a provider; what is set already stays."""
+    answer = StringIO()
+    call_command("open_sandbox_accounts", "--json", stdout=answer)
+    accounts = json.loads(answer.getvalue())
+    wechat, alipay = accounts["wechat"], accounts["alipay"]
+    if not WeChatSettings.load().mch_id:
+        write_options(
+            {
+                "WechatAppId": wechat["app_id"],
+                "WechatMchId": wechat["mch_id"],
+                "WechatApiV2Key": wechat["api_key"],
+                "WechatEnabled": True,
+            }
+        )
+    if not AlipaySettings.load().app_id:
+        write_options(
+            {
+                "AlipayAppId": alipay["app_id"],
+                "AlipaySellerId": alipay["seller_id"],
+                "AlipayPrivateKey": alipay["private_key"],
+                "AlipayPublicKey": alipay["public_key"],
+                "AlipayEnabled": True,
+            }
+        )

@@ -1,0 +1,126 @@
+"""An order: what was agreed, frozen, and the only moves its state can make."""
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.clock import BEIJING
+
+
+class Order(models.Model):
+    """A recharge. Money in fen, credit in quota; everything agreed is a snapshot that later settings cannot change."""
+
+    class State(models.TextChoices):
+        CREATED = "created", _("Created")
+        PENDING = "pending", _("Waiting for payment")
+        PAID = "paid", _("Paid")
+        PARTLY_REFUNDED = "partly_refunded", _("Partly refunded")
+        REFUNDED = "refunded", _("Refunded")
+        CLOSED = "closed", _("Closed")
+        FAILED = "failed", _("Failed")
+
+    # The table of moves. A payment can always arrive late, so closed and failed still lead to paid.
+    MOVES: dict[str, frozenset[str]] = {
+        State.CREATED: frozenset({State.PENDING, State.PAID, State.FAILED, State.CLOSED}),
+        State.PENDING: frozenset({State.PAID, State.CLOSED}),
+        State.PAID: frozenset({State.PARTLY_REFUNDED, State.REFUNDED}),
+        State.PARTLY_REFUNDED: frozenset({State.REFUNDED}),
+        State.REFUNDED: frozenset(),
+        State.CLOSED: frozenset({State.PAID}),
+        State.FAILED: frozenset({State.PAID}),
+    }
+    OPEN = (State.CREATED, State.PENDING)
+    CREDITED = (State.PAID, State.PARTLY_REFUNDED, State.REFUNDED)
+
+    order_no = models.CharField(_("order number"), max_length=32, unique=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", verbose_name=_("user"), editable=False
+    )
+    state = models.CharField(_("state"), max_length=16, choices=State, default=State.CREATED, editable=False)
+
+    gateway = models.CharField(_("gateway"), max_length=16, editable=False)
+    trade_type = models.CharField(_("trade type"), max_length=16, editable=False)
+    app_id = models.CharField(_("app id"), max_length=32, editable=False)
+    merchant_id = models.CharField(_("merchant"), max_length=32, editable=False)
+    live = models.BooleanField(_("live"), editable=False, help_text=_("Off: paid to a sandbox."))
+    sign_type = models.CharField(max_length=16, editable=False)
+
+    amount = models.BigIntegerField(_("amount"), editable=False, help_text=_("Units, or tokens, as the user asked."))
+    amount_fen = models.BigIntegerField(_("money (fen)"), editable=False)
+    quota = models.BigIntegerField(_("quota"), editable=False)
+    unit_price = models.DecimalField(_("unit price"), max_digits=16, decimal_places=6, editable=False)
+    ratio = models.DecimalField(_("group ratio"), max_digits=16, decimal_places=6, editable=False)
+    discount = models.DecimalField(_("discount"), max_digits=16, decimal_places=6, editable=False)
+    quota_per_unit = models.BigIntegerField(_("quota per unit"), editable=False)
+    in_tokens = models.BooleanField(_("amount is tokens"), editable=False)
+
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(_("expires"), editable=False)
+    pay_url = models.CharField(_("QR content"), max_length=512, blank=True, editable=False)
+    offered_at = models.DateTimeField(_("shown"), null=True, editable=False)
+    paid_at = models.DateTimeField(_("paid"), null=True, editable=False, help_text=_("By the provider's clock."))
+    credited_at = models.DateTimeField(_("credited"), null=True, editable=False)
+    closed_at = models.DateTimeField(_("closed"), null=True, editable=False)
+    credited_by = models.CharField(_("credited through"), max_length=16, blank=True, editable=False)
+    transaction_id = models.CharField(_("transaction"), max_length=64, null=True, editable=False)
+    failure = models.CharField(_("failure"), max_length=200, blank=True, editable=False)
+    paid_late = models.BooleanField(_("paid late"), default=False, editable=False)
+    review = models.CharField(_("needs review"), max_length=200, blank=True, editable=False)
+
+    idempotency_key = models.CharField(max_length=128, null=True, editable=False)
+    client_ip = models.GenericIPAddressField(_("client address"), editable=False)
+    # When the sweep asks the provider next; nobody asks any more when it is null.
+    next_ask_at = models.DateTimeField(null=True, editable=False)
+    asked = models.PositiveIntegerField(_("times asked"), default=0, editable=False)
+    # When an open page last made us ask; the brake on polling.
+    polled_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["gateway", "transaction_id"], name="order_transaction_once"),
+            models.UniqueConstraint(fields=["user", "idempotency_key"], name="order_idempotency"),
+            models.CheckConstraint(condition=Q(amount_fen__gt=0, quota__gt=0, amount__gt=0), name="order_positive"),
+            models.CheckConstraint(
+                condition=Q(state__in=["created", "pending", "closed", "failed"], credited_at=None)
+                | Q(
+                    state__in=["paid", "partly_refunded", "refunded"],
+                    credited_at__isnull=False,
+                    transaction_id__isnull=False,
+                ),
+                name="order_credited_iff_paid",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="order_history"),
+            models.Index(fields=["next_ask_at"], condition=Q(next_ask_at__isnull=False), name="order_to_ask"),
+            models.Index(fields=["state", "-id"], name="order_by_state"),
+            models.Index(fields=["-created"], name="order_by_day"),
+            models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
+            models.Index(fields=["-id"], condition=~Q(review=""), name="order_to_review"),
+        ]
+
+    def __str__(self) -> str:
+        return self.order_no
+
+    @staticmethod
+    def new_number(now: datetime) -> str:
+        """The Beijing date and 24 random hex digits: 32 characters that both providers accept, 96 bits unguessable."""
+        return f"{now.astimezone(BEIJING):%Y%m%d}{secrets.token_hex(12)}"
+
+    def move(self, to: State, **facts: Any) -> bool:
+        """Compare-and-swap from the state this instance was read in, if the table allows it, writing `facts` as well.
+
+        False: not allowed, or somebody else was first; the row is then as they left it. The instance is not changed.
+        """
+        if to not in self.MOVES[self.state]:
+            return False
+        return Order.objects.filter(pk=self.pk, state=self.state).update(state=to, **facts) == 1

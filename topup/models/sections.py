@@ -1,0 +1,168 @@
+"""The settings sections operators edit: recharge, WeChat Pay, Alipay."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.secrets import EncryptedField
+from voicehelper.sections import Section
+
+from ..pricing import Terms
+
+
+def default_amount_options() -> list[int]:
+    return [10, 20, 50, 100, 200, 500]
+
+
+def default_amount_discounts() -> dict[str, str]:
+    return {"100": "0.95"}
+
+
+def default_group_ratios() -> dict[str, str]:
+    return {"default": "1", "vip": "1"}
+
+
+class RechargeSettings(Section):
+    """Prices and what the recharge page offers. JSON columns hold decimals as text: nothing passes through a float."""
+
+    class Display(models.TextChoices):
+        CURRENCY = "currency", _("Currency")
+        TOKENS = "tokens", _("Tokens")
+
+    server_address = models.URLField(_("server address"), blank=True)
+    price = models.DecimalField(
+        _("price"),
+        max_digits=12,
+        decimal_places=6,
+        default=Decimal("7.3"),
+        validators=[MinValueValidator(Decimal("0.000001"))],
+    )
+    quota_per_unit = models.BigIntegerField(
+        _("quota per unit"), default=500_000, validators=[MinValueValidator(1), MaxValueValidator(10**12)]
+    )
+    display_type = models.CharField(_("display type"), max_length=8, choices=Display, default=Display.CURRENCY)
+    amount_options = models.JSONField(_("amount options"), default=default_amount_options, blank=True)
+    amount_discounts = models.JSONField(_("amount discounts"), default=default_amount_discounts, blank=True)
+    group_ratios = models.JSONField(_("group ratios"), default=default_group_ratios, blank=True)
+    order_life_minutes = models.PositiveSmallIntegerField(
+        _("order life (minutes)"), default=30, validators=[MinValueValidator(5), MaxValueValidator(120)]
+    )
+    confirm_above = models.DecimalField(
+        _("confirm above (yuan)"),
+        max_digits=12,
+        decimal_places=2,
+        default=Decimal("1000"),
+        validators=[MinValueValidator(Decimal(0))],
+    )
+
+    class Meta(Section.Meta):
+        verbose_name = verbose_name_plural = _("recharge settings")
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
+
+    @property
+    def address(self) -> str:
+        """Where providers reach us: the operator's entry, else the deployment's."""
+        return (self.server_address or settings.SERVER_ADDRESS).rstrip("/")
+
+    @property
+    def in_tokens(self) -> bool:
+        return self.display_type == self.Display.TOKENS
+
+    @property
+    def confirm_above_fen(self) -> int:
+        return int(self.confirm_above * 100)
+
+    def terms(self) -> Terms:
+        """The prices in the form pricing.py takes."""
+        return Terms(
+            price=self.price,
+            quota_per_unit=self.quota_per_unit,
+            in_tokens=self.in_tokens,
+            discounts={key: Decimal(str(value)) for key, value in self.amount_discounts.items()},
+            ratios={key: Decimal(str(value)) for key, value in self.group_ratios.items()},
+        )
+
+    def shown_amount(self, units: int) -> int:
+        """Units in what users type: tokens when the display type is tokens."""
+        return units * self.quota_per_unit if self.in_tokens else units
+
+
+class GatewaySettings(Section):
+    """What every gateway's section has. `gateway` is its key in topup.gateways.GATEWAYS."""
+
+    gateway: str
+
+    enabled = models.BooleanField(_("enabled"), default=False)
+    min_topup = models.PositiveIntegerField(_("minimum recharge"), default=1, validators=[MinValueValidator(1)])
+
+    class Meta(Section.Meta):
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
+
+    def config_values(self) -> dict[str, Any]:
+        """The arguments of the gateway's configuration class, secrets in clear text."""
+        raise NotImplementedError
+
+
+class WeChatSettings(GatewaySettings):
+    """The merchant account at WeChat Pay (API v2)."""
+
+    class SignType(models.TextChoices):
+        HMAC_SHA256 = "HMAC-SHA256", "HMAC-SHA256"
+        MD5 = "MD5", "MD5"
+
+    gateway = "wechat"
+
+    app_id = models.CharField(_("app id"), max_length=32, blank=True)
+    mch_id = models.CharField(_("merchant number"), max_length=32, blank=True)
+    api_v2_key = EncryptedField(_("API v2 key"))
+    sign_type = models.CharField(
+        _("signature algorithm"), max_length=16, choices=SignType, default=SignType.HMAC_SHA256
+    )
+    client_cert = EncryptedField(_("client certificate"), help_text=_("For refunds only: apiclient_cert.pem."))
+    client_key = EncryptedField(_("client certificate's key"), help_text=_("For refunds only: apiclient_key.pem."))
+
+    class Meta(GatewaySettings.Meta):
+        verbose_name = verbose_name_plural = _("WeChat Pay settings")
+
+    def config_values(self) -> dict[str, Any]:
+        return {
+            "app_id": self.app_id,
+            "mch_id": self.mch_id,
+            "api_key": self.api_v2_key.reveal(),
+            "sign_type": self.sign_type,
+            "base_url": settings.WECHAT_PAY_BASE_URL,
+        }
+
+
+class AlipaySettings(GatewaySettings):
+    """The application at Alipay's open platform."""
+
+    gateway = "alipay"
+
+    app_id = models.CharField(_("app id"), max_length=32, blank=True)
+    private_key = EncryptedField(_("application private key"))
+    public_key = EncryptedField(_("Alipay public key"))
+    seller_id = models.CharField(_("seller id (PID)"), max_length=32, blank=True)
+    sandbox = models.BooleanField(_("Alipay's sandbox"), default=False)
+
+    class Meta(GatewaySettings.Meta):
+        verbose_name = verbose_name_plural = _("Alipay settings")
+
+    def config_values(self) -> dict[str, Any]:
+        return {
+            "app_id": self.app_id,
+            "private_key": self.private_key.reveal(),
+            "public_key": self.public_key.reveal(),
+            "seller_id": self.seller_id,
+            "gateway_url": settings.ALIPAY_GATEWAY_URL,
+            "sandbox": self.sandbox,
+        }

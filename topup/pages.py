@@ -1,0 +1,188 @@
+"""The pages of recharging: the form, the payment card with an address of its own, the history.
+
+They work without JavaScript: the form posts and leads to the card, which refreshes itself. With it, the form pays
+through the API and the card replaces it in place.
+"""
+
+import secrets
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from rest_framework.exceptions import Throttled
+
+from voicehelper import clock
+from voicehelper.accounts.forms import too_many_tries
+from voicehelper.accounts.models import User
+from voicehelper.ratelimit import client_address
+
+from . import display, services
+from .api.dialect import explain
+from .api.users import brake
+from .models import Order, RechargeSettings
+
+# Where the stand-ins' phone is, when settings.SANDBOX mounts them.
+SANDBOX_PHONE = "/sandbox/phone"
+RECENT = 5
+PAGE_SIZE = 20
+MAX_AMOUNT = 2**63 - 1
+
+
+class PayForm(forms.Form):
+    """What the recharge page posts. `intent` is fresh in every page sent, so a double click places one order."""
+
+    amount = forms.IntegerField(min_value=-MAX_AMOUNT, max_value=MAX_AMOUNT)
+    payment_method = forms.CharField(max_length=32)
+    intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+
+
+class AmountForm(forms.Form):
+    """The amount in the address of the recharge page."""
+
+    amount = forms.IntegerField(min_value=-MAX_AMOUNT, max_value=MAX_AMOUNT)
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def recharge(request: HttpRequest) -> HttpResponse:
+    """The form; posting it places an order and leads to its card."""
+    if request.method != "POST":
+        return _form_page(request)
+    form = PayForm(request.POST)
+    if not form.is_valid():
+        return _form_page(request, problem=_("Enter the amount as a whole number."), status=400)
+    try:
+        order = _place(request, **form.cleaned_data)
+    except Throttled as error:
+        wait_s = int(getattr(error, "wait", 0) or 1)
+        response = _form_page(request, problem=too_many_tries(wait_s), status=429)
+        response["Retry-After"] = str(wait_s)
+        return response
+    except services.TopupError as error:
+        status, text = _explain(error)
+        return _form_page(request, problem=text, status=status)
+    return redirect("topup:payment", order.order_no)
+
+
+def _place(request: HttpRequest, amount: int, payment_method: str, intent: str) -> Order:
+    """The order as placed, also when the provider refused or did not answer: its card says so."""
+    client_ip = client_address(request)
+    brake(_user(request), client_ip)
+    key = f"page:{intent}:{payment_method}:{amount}"
+    try:
+        return services.place_order(_user(request), payment_method, amount, client_ip=client_ip, idempotency_key=key)
+    except services.PaymentNotOffered as error:
+        return error.order
+
+
+def _explain(error: services.TopupError) -> tuple[int, str]:
+    """Status and words that say how to mend it."""
+    if isinstance(error, services.AmountInvalid):
+        return 400, _("This amount cannot be charged. Choose a smaller or a larger one.")
+    return explain(error)
+
+
+def _form_page(request: HttpRequest, *, problem: str = "", status: int = 200) -> HttpResponse:
+    user = _user(request)
+    rules = RechargeSettings.load()
+    presets = display.presets(rules, user)
+    amount, typed = _chosen(request, presets)
+    methods = display.methods_for(rules, amount)
+    least = min((method.minimum for method in methods), default=1)
+    price = None
+    if amount is not None and amount >= least:
+        price = next(iter(display.prices(rules, user, [amount])), None)
+    if price is None and not problem and methods:
+        problem = _amount_problem(amount, least)
+    facts = {
+        "account": display.account_of(user, rules),
+        "rules": rules,
+        "quota_per_unit": display.grouped(rules.quota_per_unit),
+        "list_price": display.list_price(rules, user),
+        "presets": presets,
+        "typed": typed,
+        "price": price,
+        "methods": methods,
+        "least": least,
+        "shown_least": display.grouped(least),
+        "savings": display.savings(rules, user),
+        "problem": problem,
+        "intent": secrets.token_hex(16),
+        "recent": display.rows_of(Order.objects.filter(user=user)[:RECENT], clock.now()),
+    }
+    return render(request, "topup/recharge.html", facts, status=status)
+
+
+def _chosen(request: HttpRequest, presets: list[display.Price]) -> tuple[int | None, str]:
+    """The amount asked for, and as it was typed; without one, the first on offer."""
+    asked = request.POST if request.method == "POST" else request.GET
+    if "amount" not in asked:
+        first = presets[0].amount if presets else None
+        return first, str(first or "")
+    form = AmountForm({"amount": asked["amount"]})
+    return (form.cleaned_data["amount"] if form.is_valid() else None), asked["amount"][:20]
+
+
+def _amount_problem(amount: int | None, least: int) -> str:
+    if amount is None:
+        return _("Enter the amount as a whole number.")
+    if amount < least:
+        return _("The amount must not be less than %(minimum)s") % {"minimum": display.grouped(least)}
+    return _("This amount cannot be charged. Choose a smaller or a larger one.")
+
+
+@never_cache
+@login_required
+@require_safe
+def payment(request: HttpRequest, order_no: str) -> HttpResponse:
+    """The payment card as a page: the same order after a reload and on another device."""
+    return render(request, "topup/payment.html", _card_facts(request, order_no))
+
+
+@never_cache
+@login_required
+@require_safe
+def card(request: HttpRequest, order_no: str) -> HttpResponse:
+    """The payment card and the figures of the head alone, to be put into a page that is open."""
+    return render(request, "topup/card.html", _card_facts(request, order_no))
+
+
+def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
+    order = Order.objects.filter(user=_user(request), order_no=order_no).first()
+    if order is None:
+        raise Http404
+    order = services.poll_order(order)
+    rules = RechargeSettings.load()
+    return {
+        "card": display.card_of(order, rules, clock.now()),
+        "account": display.account_of(_user(request), rules),
+        "intent": secrets.token_hex(16),
+        "sandbox_phone": SANDBOX_PHONE if settings.SANDBOX else "",
+    }
+
+
+@never_cache
+@login_required
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    """All orders of the user, newest first."""
+    user = _user(request)
+    page = Paginator(Order.objects.filter(user=user), PAGE_SIZE).get_page(request.GET.get("page"))
+    facts = {
+        "account": display.account_of(user, RechargeSettings.load()),
+        "rows": display.rows_of(page.object_list, clock.now()),
+        "page": page,
+    }
+    return render(request, "topup/history.html", facts)

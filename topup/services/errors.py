@@ -1,0 +1,42 @@
+"""What can keep a recharge from happening."""
+
+from ..models import Order
+
+
+class TopupError(Exception):
+    """Base of what can keep a recharge from happening; each edge words it for its reader."""
+
+
+class UnknownGateway(TopupError):
+    """No gateway has this name."""
+
+
+class GatewayOff(TopupError):
+    """The gateway is switched off or not completely configured: for the outside it does not exist."""
+
+    def __init__(self, gateway: str) -> None:
+        super().__init__(gateway)
+        self.gateway = gateway
+
+
+class AmountTooSmall(TopupError):
+    def __init__(self, minimum: int) -> None:
+        super().__init__(minimum)
+        self.minimum = minimum
+
+
+class AmountInvalid(TopupError):
+    """Not an amount that can be priced."""
+
+
+class IdempotencyConflict(TopupError):
+    """The idempotency key was used for a different order."""
+
+
+class PaymentNotOffered(TopupError):
+    """The provider refused or did not answer; `order` tells which order, `unknown` whether it may yet exist there."""
+
+    def __init__(self, order: Order, *, unknown: bool) -> None:
+        super().__init__(order.order_no)
+        self.order = order
+        self.unknown = unknown

@@ -1,0 +1,165 @@
+"""Following an order until it is paid or can no longer be: asking the provider, closing, the sweep over all orders."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from time import monotonic
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from voicehelper import clock
+
+from ..gateways.base import Gateway, Refused, Trade, TradeState, Unknown
+from ..models import Order
+from .errors import TopupError
+from .gateways import open_gateway
+from .settling import settle_order
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY = timedelta(seconds=60)
+# Once it is closed here, an order the provider has never seen can still be paid by whoever kept its QR code.
+WATCH_EVERY = timedelta(hours=1)
+WATCH_FOR = timedelta(hours=25)
+POLL_AFTER = timedelta(seconds=5)
+POLL_EVERY = timedelta(seconds=4)
+
+
+def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -> Trade | None:
+    """Ask the provider what became of an order, and settle it when it was paid. None: no trustworthy answer.
+
+    An order that was placed with another merchant account than the one configured now is not asked about.
+    """
+    gateway = gateway or _gateway_of(order)
+    if gateway is None:
+        return None
+    Order.objects.filter(pk=order.pk).update(asked=F("asked") + 1)
+    try:
+        trade = gateway.query(order.order_no)
+    except (Unknown, Refused) as error:
+        log.warning("Asking %s about order %s: %s", order.gateway, order.order_no, error)
+        return None
+    if trade.state == TradeState.PAID and trade.receipt is not None:
+        settle_order(trade.receipt, source=source)
+    elif trade.state == TradeState.REFUNDED and order.state not in Order.CREDITED:
+        # Paid and refunded at the provider, never credited here: crediting now would give it away.
+        Order.objects.filter(pk=order.pk).update(review="Paid and refunded at the provider, never credited here.")
+    return trade
+
+
+def _gateway_of(order: Order) -> Gateway | None:
+    try:
+        gateway = open_gateway(order.gateway)
+    except TopupError as error:
+        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
+        return None
+    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
+        Order.objects.filter(pk=order.pk, review="").update(
+            review="Placed with another merchant account than the one configured now; look at the provider's console."
+        )
+        return None
+    return gateway
+
+
+def poll_order(order: Order) -> Order:
+    """For the open page: the order as it is, after asking the provider when its callback is late. Limited per order."""
+    if order.state not in Order.CREDITED:
+        due = Order.objects.filter(
+            Q(polled_at=None) | Q(polled_at__lt=Now() - POLL_EVERY),
+            pk=order.pk,
+            created__lt=Now() - POLL_AFTER,
+            expires_at__gt=Now() - WATCH_FOR,
+        )
+        if due.update(polled_at=Now()):
+            ask_provider(order, source="poll")
+            order.refresh_from_db()
+    return order
+
+
+def close_order(order: Order, *, source: str) -> None:
+    """End an order whose time is over: ask first, credit if paid, else close at the provider, then here.
+
+    What is still unknown stays open, to be asked about again. An order the provider has never seen is closed here but
+    watched until its QR code can no longer be paid.
+    """
+    gateway = _gateway_of(order)
+    if gateway is None:
+        _ask_again_in(order, WATCH_EVERY)
+        return
+    trade = ask_provider(order, source=source, gateway=gateway)
+    if trade is None or trade.state in (TradeState.PAID, TradeState.REFUNDED):
+        return
+    state: TradeState | None = trade.state
+    if state == TradeState.WAITING:
+        if clock.now() < order.created + timedelta(seconds=gateway.close_after_s):
+            return
+        state = _close_at_provider(order, gateway)
+    if state == TradeState.PAID:
+        ask_provider(order, source=source, gateway=gateway)
+    elif state == TradeState.CLOSED:
+        order.move(Order.State.CLOSED, closed_at=Now(), next_ask_at=None)
+    elif state == TradeState.ABSENT:
+        order.move(Order.State.CLOSED, closed_at=Now(), next_ask_at=clock.now() + WATCH_EVERY)
+
+
+def _close_at_provider(order: Order, gateway: Gateway) -> TradeState | None:
+    try:
+        return gateway.close(order.order_no)
+    except (Unknown, Refused) as error:
+        log.warning("Closing order %s at %s: %s", order.order_no, order.gateway, error)
+        return None
+
+
+# --- The sweep -------------------------------------------------------------------------------------------------------
+def follow_orders(*, limit: int = 200, budget_s: int = 50) -> int:
+    """Look after every order whose time to be asked about has come; returns how many were looked after.
+
+    Each batch is claimed by moving its next time on, in one committed statement, so two sweeps never do the same work
+    and a killed one is made up for by the next.
+    """
+    deadline = monotonic() + budget_s
+    done = 0
+    while done < limit and monotonic() < deadline:
+        batch = _claim(min(5, limit - done))
+        if not batch:
+            break
+        for order in batch:
+            try:
+                follow_order(order)
+            except Exception:
+                # It is asked about again in a minute, and must not keep the others waiting.
+                log.exception("Looking after order %s failed", order.order_no)
+        done += len(batch)
+    return done
+
+
+def _claim(size: int) -> Sequence[Order]:
+    with transaction.atomic():
+        due = Order.objects.select_for_update(skip_locked=True).filter(next_ask_at__lte=Now()).order_by("next_ask_at")
+        keys = list(due.values_list("pk", flat=True)[:size])
+        Order.objects.filter(pk__in=keys).update(next_ask_at=Now() + ASK_EVERY)
+    return list(Order.objects.filter(pk__in=keys).select_related("user"))
+
+
+def follow_order(order: Order) -> None:
+    """One claimed order: ask, close when its time is over, or go on watching it."""
+    now = clock.now()
+    if order.state in Order.CREDITED or now > order.expires_at + WATCH_FOR:
+        Order.objects.filter(pk=order.pk).update(next_ask_at=None)
+    elif order.state in Order.OPEN and now >= order.expires_at:
+        close_order(order, source="sweep")
+    else:
+        ask_provider(order, source="sweep")
+        if order.state not in Order.OPEN:
+            _ask_again_in(order, WATCH_EVERY)
+
+
+def _ask_again_in(order: Order, wait: timedelta) -> None:
+    Order.objects.filter(pk=order.pk, next_ask_at__isnull=False).update(next_ask_at=Now() + wait)
+
+
+def seconds_left(order: Order, now: datetime | None = None) -> int:
+    """Until the offer ends, by the database's clock; 0 when it has."""
+    return max(0, int((order.expires_at - (now or clock.now())).total_seconds()))

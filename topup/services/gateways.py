@@ -1,0 +1,70 @@
+"""The gateways as they are configured now."""
+
+import logging
+
+from notifications.services import raise_alert
+from voicehelper import ratelimit
+from voicehelper.http import Limits
+from voicehelper.secrets import SecretUnreadable
+
+from ..gateways import GATEWAYS
+from ..gateways.base import Exchange, Gateway, NotConfigured
+from ..models import AlipaySettings, GatewayCall, WeChatSettings
+from ..models.sections import GatewaySettings
+from .errors import GatewayOff, UnknownGateway
+
+log = logging.getLogger(__name__)
+
+SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
+
+
+def open_gateway(name: str, *, limits: Limits | None = None) -> Gateway:
+    """The gateway as configured now. Raises UnknownGateway, or GatewayOff unless it is enabled and complete."""
+    if name not in SECTIONS:
+        raise UnknownGateway(name)
+    section = SECTIONS[name].load()
+    if not section.enabled:
+        raise GatewayOff(name)
+    try:
+        return build_gateway(section, limits=limits)
+    except NotConfigured as error:
+        log.warning("%s is enabled but not usable: %s", name, error)
+        _report_not_ready(name, error)
+        raise GatewayOff(name) from error
+
+
+def _report_not_ready(name: str, error: NotConfigured) -> None:
+    """Not every time: whoever opens the recharge page comes by here."""
+    if not ratelimit.hit("1 per minute", "gateway-not-ready", name):
+        raise_alert(
+            "gateway_not_ready",
+            level="critical",
+            title=f"{name} is switched on and cannot work",
+            content=str(error),
+            key=f"not-ready:{name}",
+        )
+
+
+def build_gateway(section: GatewaySettings, *, limits: Limits | None = None) -> Gateway:
+    """A gateway from a settings row, saved or not. Raises NotConfigured. Its calls are kept in GatewayCall."""
+    cls = GATEWAYS[section.gateway]
+    try:
+        gateway = cls.from_values(section.config_values())
+    except SecretUnreadable as error:
+        raise NotConfigured(str(error)) from error
+    gateway.record = lambda exchange: _keep_call(section.gateway, exchange)
+    if limits is not None:
+        gateway.limits = limits
+    return gateway
+
+
+def _keep_call(gateway: str, exchange: Exchange) -> None:
+    GatewayCall.objects.create(
+        gateway=gateway,
+        operation=exchange.operation,
+        order_no=exchange.order_no,
+        request=exchange.request,
+        response=exchange.response,
+        outcome=exchange.outcome,
+        elapsed_ms=exchange.elapsed_ms,
+    )

@@ -1,0 +1,26 @@
+"""Routes of recharging: the API of mission §1.1 and the pages."""
+
+from django.urls import path
+
+from . import pages
+from .api import notices, options, users
+
+app_name = "topup"
+
+urlpatterns = [
+    path("api/user/wechat/pay", users.Pay.as_view(gateway="wechat"), name="pay_wechat"),
+    path("api/user/alipay/pay", users.Pay.as_view(gateway="alipay"), name="pay_alipay"),
+    path("api/user/amount", users.Amount.as_view(), name="amount"),
+    path("api/user/topup/info", users.Info.as_view(), name="info"),
+    path("api/user/topup/orders", users.Orders.as_view(), name="orders"),
+    path("api/user/topup/orders/<str:order_no>", users.OneOrder.as_view(), name="order"),
+    path("api/wechat/notify", notices.notify, {"gateway": "wechat"}, name="notify_wechat"),
+    path("api/wechat/webhook", notices.notify, {"gateway": "wechat"}),
+    path("api/alipay/notify", notices.notify, {"gateway": "alipay"}, name="notify_alipay"),
+    path("api/alipay/webhook", notices.notify, {"gateway": "alipay"}),
+    path("api/option", options.Options.as_view(), name="options"),
+    path("recharge", pages.recharge, name="recharge"),
+    path("recharge/orders", pages.history, name="history"),
+    path("recharge/orders/<str:order_no>", pages.payment, name="payment"),
+    path("recharge/orders/<str:order_no>/card", pages.card, name="card"),
+]
