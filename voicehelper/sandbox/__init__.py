@@ -1,0 +1,11 @@
+"""Stand-ins for the outside world: WeChat Pay API v2, Alipay, and the phone that scans a code and pays.
+
+Owns: merchants with their keys, trades, notices to deliver, scripted faults, and the pages that show them. Installed
+and mounted under /sandbox/ only when settings.SANDBOX is True; `manage.py open_sandbox_accounts` makes the merchants.
+
+Imports nothing of the product and nothing of the product imports it: it signs and verifies by itself and talks to the
+product over HTTP only, as the real providers do, so that both sides check each other. Where a provider would refuse, it
+refuses. Where it has to be looser, it says so: notices go to loopback only, over plain HTTP.
+
+A new operation (refund, bill, JSAPI) is one function and one line in OPERATIONS of `wechat.py` or `alipay.py`.
+"""

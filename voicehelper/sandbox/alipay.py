@@ -1,0 +1,378 @@
+"""Alipay's gateway from the provider's side: a signed form in, signed JSON out, RSA2 only.
+
+The answer's signature is over the exact bytes of the `…_response` node, in which every slash is escaped, as on the real
+gateway. What is refused before the caller is known (missing, expired, wrongly signed) is not signed. Amounts are yuan
+with two decimals, times are Beijing time.
+"""
+
+import base64
+import binascii
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlencode
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from django.http import HttpRequest
+from django.utils import timezone
+
+from .base import BEIJING, Call, Fields, Refusal, Unsigned, check_notify_url
+from .models import GatewayName, Merchant, Trade, TradeState, yuan
+
+NAME = GatewayName.ALIPAY
+CONTENT_TYPE = "text/html;charset=utf-8"
+NOTICE_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
+SYSTEM_ERROR = Refusal("ACQ.SYSTEM_ERROR", "系统错误")
+# 4m/10m/10m/1h/2h/6h/15h: eight sends in about 25 h.
+SCHEDULE: tuple[int, ...] = (240, 600, 600, 3600, 7200, 21600, 54000)
+AMOUNT_FIELD, APP_FIELD, MERCHANT_FIELD = "total_amount", "app_id", "seller_id"
+
+# How far a request's timestamp may be off; the real tolerance is not published.
+TOLERANCE = timedelta(minutes=15)
+CODE_LIFE = timedelta(hours=2)
+LONGEST_TIMEOUT = timedelta(days=15)
+LARGEST = Decimal(100_000_000)
+METHODS = {"alipay.trade.precreate": "create", "alipay.trade.query": "query", "alipay.trade.close": "close"}
+REQUIRED = {
+    "sign_type": "isv.missing-signature-type",
+    "sign": "isv.missing-signature",
+    "app_id": "isv.missing-app-id",
+    "timestamp": "isv.missing-timestamp",
+    "version": "isv.missing-version",
+}
+# The only values of the common parameters.
+COMMON = (
+    ("sign_type", {"RSA2"}, "isv.invalid-signature-type", "无效签名类型：仅支持RSA2"),
+    ("charset", {"utf-8", "UTF-8"}, "isv.invalid-charset", "字符集错误：仅支持utf-8"),
+    ("format", {"JSON", "json", ""}, "isv.invalid-format", "无效数据格式"),
+    ("version", {"1.0"}, "isv.invalid-parameter", "version无效"),
+)
+STRINGS = {"body", "passback_params", "seller_id", "time_expire", "timeout_express", "qr_code_timeout_express"}
+STATE_WORDS = {
+    TradeState.WAITING: "WAIT_BUYER_PAY",
+    TradeState.PAID: "TRADE_SUCCESS",
+    TradeState.CLOSED: "TRADE_CLOSED",
+}
+BUYER_ID, BUYER_LOGON_ID = "2088000000000001", "san***@sandbox.test"
+
+
+# --- Signing ---------------------------------------------------------------------------------------------------------
+def signed_text(params: Mapping[str, str], *, without: set[str]) -> bytes:
+    """`k=v&…` of all non-empty parameters in ASCII order, raw."""
+    return "&".join(f"{k}={v}" for k, v in sorted(params.items()) if v != "" and k not in without).encode()
+
+
+def sign(data: bytes, private_key: str) -> str:
+    """RSA2: SHA-256 with RSA, PKCS#1 v1.5, base64. The key is bare base64 of PKCS#8."""
+    key = serialization.load_der_private_key(base64.b64decode(private_key), password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("not an RSA key")
+    return base64.b64encode(key.sign(data, PKCS1v15(), hashes.SHA256())).decode()
+
+
+def verify(data: bytes, signature: str, public_key: str) -> bool:
+    """Whether an RSA2 signature is right. The key is bare base64 of SPKI."""
+    key = serialization.load_der_public_key(base64.b64decode(public_key))
+    if not isinstance(key, RSAPublicKey):
+        raise TypeError("not an RSA key")
+    try:
+        key.verify(base64.b64decode(signature, validate=True), data, PKCS1v15(), hashes.SHA256())
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+# --- Requests and answers --------------------------------------------------------------------------------------------
+def _node(method: str) -> str:
+    return f"{method.replace('.', '_')}_response" if method in METHODS else "error_response"
+
+
+def _json(fields: Fields) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+
+
+def _unsigned(method: str, sub_code: str, text: str) -> Unsigned:
+    missing = sub_code.startswith("isv.missing")
+    code = ("40001", "Missing Required Arguments") if missing else ("40002", "Invalid Arguments")
+    node = {"code": code[0], "msg": code[1], "sub_code": sub_code, "sub_msg": text}
+    return Unsigned(f'{{"{_node(method)}":{_json(node)}}}'.encode())
+
+
+def read(request: HttpRequest, _operation: str, /) -> Call:
+    """Parse and verify one request; its method says the operation. Parameters may be in the query string or the body,
+    each once. Raises Unsigned."""
+    sent = [(name, value) for form in (request.GET, request.POST) for name, values in form.lists() for value in values]
+    params = dict(sent)
+    method = params.get("method", "")
+    if request.method != "POST" or len(params) != len(sent) or any("\0" in value for value in params.values()):
+        raise _unsigned(method, "isv.invalid-parameter", "参数无效")
+    merchant = _merchant(params, method)
+    content = _content(params)
+    if content is None:
+        raise _unsigned(method, "isv.invalid-parameter", "biz_content无效：应为JSON对象")
+    call = {name: value for name, value in content.items() if isinstance(value, str)}
+    call |= {"app_id": params["app_id"], "notify_url": params.get("notify_url", ""), "biz_content": json.dumps(content)}
+    return Call(merchant, METHODS[method], call, timezone.now(), "RSA2", method)
+
+
+def _merchant(params: Fields, method: str) -> Merchant:
+    """Who asks. Every way in which a request is not acceptable at all ends here, unsigned."""
+    if not method:
+        raise _unsigned(method, "isv.missing-method", "缺少方法名参数")
+    if method not in METHODS:
+        raise _unsigned(method, "isv.invalid-method", "不存在的方法名")
+    for name, sub_code in REQUIRED.items():
+        if not params.get(name):
+            raise _unsigned(method, sub_code, f"缺少参数{name}")
+    for name, allowed, sub_code, text in COMMON:
+        if params.get(name, "") not in allowed:
+            raise _unsigned(method, sub_code, text)
+    sent = _moment(params["timestamp"])
+    if sent is None or abs(timezone.now() - sent) > TOLERANCE:
+        raise _unsigned(method, "isv.invalid-timestamp", "非法的时间戳参数：应为北京时间yyyy-MM-dd HH:mm:ss")
+    merchant = Merchant.objects.filter(gateway=NAME, app_id=params["app_id"]).first()
+    if merchant is None:
+        raise _unsigned(method, "isv.invalid-app-id", "无效的AppID参数")
+    if not verify(signed_text(params, without={"sign"}), params["sign"], merchant.app_public_key):
+        raise _unsigned(method, "isv.invalid-signature", "验签出错，请检查应用私钥与平台上传的应用公钥是否匹配")
+    return merchant
+
+
+def _content(params: Fields) -> dict[str, object] | None:
+    """biz_content, if it is a JSON object that PostgreSQL can keep."""
+    try:
+        content = json.loads(params.get("biz_content") or "{}")
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and "\\u0000" not in text else None
+
+
+def _sealed(call: Call, fields: Fields) -> bytes:
+    node = _json(fields)
+    signed = node + " " if "wrong_signature" in call.faults else node
+    signature = sign(signed.encode(), call.merchant.alipay_private_key)
+    return f'{{"{_node(call.method)}":{node},"sign":"{signature}"}}'.encode()
+
+
+def answer(call: Call, fields: Fields) -> bytes:
+    """Success, signed by Alipay."""
+    return _sealed(call, {"code": "10000", "msg": "Success"} | fields)
+
+
+def refuse(call: Call, refusal: Refusal) -> bytes:
+    """A business failure, signed by Alipay."""
+    node = {"code": "40004", "msg": "Business Failed", "sub_code": refusal.code, "sub_msg": refusal.text}
+    return _sealed(call, node)
+
+
+# --- Operations ------------------------------------------------------------------------------------------------------
+def create(call: Call) -> Fields:
+    """alipay.trade.precreate. The same parameters again give the same code. No trade exists until it is scanned."""
+    _check_order(call)
+    frozen = json.loads(call.params["biz_content"]) | {"notify_url": call.params["notify_url"]}
+    trade = _order(call)
+    if trade is None:
+        trade, _made = Trade.objects.get_or_create(
+            merchant=call.merchant,
+            out_trade_no=call.out_trade_no,
+            defaults={
+                "params": frozen,
+                "sign_type": "RSA2",
+                "amount_fen": int(Decimal(call.params["total_amount"]) * 100),
+                "title": call.params["subject"],
+                "notify_url": call.params["notify_url"],
+                "code": f"https://qr.alipay.com/bax{secrets.token_hex(10)}",
+                "created_at": call.now,
+                "expires_at": _code_expiry(call),
+            },
+        )
+    if trade.state == TradeState.PAID:
+        raise Refusal("ACQ.TRADE_HAS_SUCCESS", "交易已被支付")
+    if trade.state_at(call.now) == TradeState.CLOSED:
+        raise Refusal("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")
+    if trade.params != frozen:
+        raise Refusal("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改：同一订单号的参数不可更改")
+    return {"out_trade_no": trade.out_trade_no, "qr_code": trade.code}
+
+
+def query(call: Call) -> Fields:
+    """alipay.trade.query, by trade_no or out_trade_no."""
+    trade = _scanned(call)
+    state = TradeState.WAITING if "lie_not_pay" in call.faults else trade.state_at(call.now)
+    fields = {"trade_no": trade.transaction_id, "out_trade_no": trade.out_trade_no}
+    fields |= {"trade_status": STATE_WORDS[state], "total_amount": trade.amount_yuan}
+    fields |= {"buyer_logon_id": BUYER_LOGON_ID, "buyer_user_id": BUYER_ID, "point_amount": "0.00"}
+    if state != TradeState.PAID:
+        return fields | {"receipt_amount": "0.00", "buyer_pay_amount": "0.00", "invoice_amount": "0.00"}
+    return fields | _paid_amounts(trade) | {"send_pay_date": _text(trade.paid_at)}
+
+
+def close(call: Call) -> Fields:
+    """alipay.trade.close: only a trade that exists and waits."""
+    trade = _scanned(call)
+    if not trade.close(call.now):
+        raise Refusal("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
+    return {"trade_no": trade.transaction_id, "out_trade_no": trade.out_trade_no}
+
+
+OPERATIONS: Mapping[str, Callable[[Call], Fields]] = {"create": create, "query": query, "close": close}
+
+
+def find(call: Call) -> Trade | None:
+    """The order a call names by trade_no or out_trade_no, scanned or not."""
+    if call.params.get("trade_no"):
+        return Trade.objects.filter(merchant=call.merchant, transaction_id=call.params["trade_no"]).first()
+    return _order(call)
+
+
+def _order(call: Call) -> Trade | None:
+    return Trade.objects.filter(merchant=call.merchant, out_trade_no=call.out_trade_no).first()
+
+
+def _scanned(call: Call) -> Trade:
+    if not call.out_trade_no and not call.params.get("trade_no"):
+        raise Refusal("ACQ.INVALID_PARAMETER", "参数无效：out_trade_no和trade_no不能同时为空")
+    trade = find(call)
+    if trade is None or trade.scanned_at is None:
+        raise Refusal("ACQ.TRADE_NOT_EXIST", "交易不存在")
+    return trade
+
+
+def _check_order(call: Call) -> None:
+    """Everything about a new order that does not depend on the clock."""
+    params = call.params
+    wrong = check_notify_url(params["notify_url"]) if params["notify_url"] else ""
+    if not re.fullmatch(r"[0-9A-Za-z_]{1,64}", params.get("out_trade_no", "")):
+        wrong = "out_trade_no：1到64个字母、数字、下划线"
+    amount = params.get("total_amount", "")
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", amount) or not Decimal("0.01") <= Decimal(amount) <= LARGEST:
+        wrong = "total_amount：字符串，0.01到100000000，最多两位小数"
+    subject = params.get("subject", "")
+    if not subject or len(subject) > 256 or set(subject) & set("/=&"):
+        wrong = "subject：1到256个字符，不可包含 / = &"
+    if len(params.get("body", "")) > 128:
+        wrong = "body：最多128个字符"
+    if params.get("seller_id", call.merchant.merchant_id) != call.merchant.merchant_id:
+        wrong = "seller_id：与应用不匹配"
+    for name in STRINGS & json.loads(params["biz_content"]).keys() - params.keys():
+        wrong = f"{name}：应为字符串"
+    if wrong:
+        raise Refusal("ACQ.INVALID_PARAMETER", f"参数无效：{wrong}")
+
+
+# --- Time ------------------------------------------------------------------------------------------------------------
+def _moment(text: str) -> datetime | None:
+    try:
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text, re.ASCII):
+            return None
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=BEIJING)
+    except ValueError:
+        return None
+
+
+def _text(moment: datetime | None) -> str:
+    return f"{moment.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def _timeout(text: str, now: datetime, name: str) -> timedelta:
+    """1m to 15d; 1c ends with the Beijing day."""
+    units = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+    if text == "1c":
+        today = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+        return today + timedelta(days=1) - now
+    if re.fullmatch(r"[1-9][0-9]{0,4}[mhd]", text):
+        timeout = int(text[:-1]) * units[text[-1]]
+        if timeout <= LONGEST_TIMEOUT:
+            return timeout
+    raise Refusal("ACQ.INVALID_PARAMETER", f"参数无效：{name}应为1m到15d的整数")
+
+
+def _code_expiry(call: Call) -> datetime:
+    """Until when the code can be scanned: two hours at most, and not after the trade's own end."""
+    params, ends = call.params, [call.now + CODE_LIFE]
+    if "timeout_express" in params:
+        _timeout(params["timeout_express"], call.now, "timeout_express")
+    if "qr_code_timeout_express" in params:
+        ends.append(call.now + _timeout(params["qr_code_timeout_express"], call.now, "qr_code_timeout_express"))
+    if "time_expire" in params:
+        end = _moment(params["time_expire"])
+        if end is None or end <= call.now:
+            raise Refusal("ACQ.INVALID_PARAMETER", "参数无效：time_expire应为将来的北京时间yyyy-MM-dd HH:mm:ss")
+        ends.append(end)
+    return min(ends)
+
+
+# --- What the buyer does, and notices --------------------------------------------------------------------------------
+def scan(trade: Trade, now: datetime) -> bool:
+    """The trade comes into being. timeout_express is counted from here, time_expire is absolute."""
+    ends = []
+    if "timeout_express" in trade.params:
+        ends.append(now + _timeout(trade.params["timeout_express"], now, "timeout_express"))
+    if end := _moment(trade.params.get("time_expire", "")):
+        ends.append(end)
+    return trade.scan(now, expires_at=min(ends, default=trade.expires_at), transaction_id=new_transaction_id(now))
+
+
+def new_transaction_id(now: datetime) -> str:
+    """28 digits: the Beijing date, 22001, fifteen more."""
+    return f"{now.astimezone(BEIJING):%Y%m%d}22001{secrets.randbelow(10**15):015d}"
+
+
+def format_amount(fen: int) -> str:
+    """Notices are in yuan."""
+    return yuan(fen)
+
+
+def notice(trade: Trade) -> Fields:
+    """The fields of a TRADE_SUCCESS notice."""
+    merchant, params = trade.merchant, trade.params
+    fields = {
+        "notify_time": _text(timezone.now()),
+        "notify_type": "trade_status_sync",
+        "notify_id": secrets.token_hex(17),
+        "app_id": merchant.app_id,
+        "auth_app_id": merchant.app_id,
+        "charset": "utf-8",
+        "version": "1.0",
+        "trade_no": trade.transaction_id,
+        "out_trade_no": trade.out_trade_no,
+        "buyer_id": BUYER_ID,
+        "buyer_logon_id": BUYER_LOGON_ID,
+        "seller_id": merchant.merchant_id,
+        "seller_email": "seller@sandbox.test",
+        "trade_status": "TRADE_SUCCESS",
+        "total_amount": trade.amount_yuan,
+        "point_amount": "0.00",
+        "subject": trade.title,
+        "gmt_create": _text(trade.scanned_at),
+        "gmt_payment": _text(trade.paid_at),
+    }
+    funds = [{"amount": _paid_amounts(trade)["buyer_pay_amount"], "fundChannel": "ALIPAYACCOUNT"}]
+    fields |= _paid_amounts(trade) | {"fund_bill_list": json.dumps(funds, separators=(",", ":"))}
+    return fields | {name: params[name] for name in ("body", "passback_params") if params.get(name)}
+
+
+def seal(trade: Trade, fields: Fields, *, genuine: bool) -> str:
+    """Sign a notice, over everything but sign and sign_type, and encode it as a form."""
+    text = signed_text(fields, without={"sign", "sign_type"})
+    signature = sign(text if genuine else text + b" ", trade.merchant.alipay_private_key)
+    return urlencode(fields | {"sign_type": "RSA2", "sign": signature})
+
+
+def acknowledged(status: int, body: str) -> bool:
+    """HTTP 200 and exactly `success`."""
+    return status == 200 and body == "success"
+
+
+def _paid_amounts(trade: Trade) -> Fields:
+    """The merchant receives it all; a coupon of Alipay's lowers what the buyer paid."""
+    cash = yuan(trade.amount_fen - trade.coupon_fen)
+    return {"receipt_amount": trade.amount_yuan, "buyer_pay_amount": cash, "invoice_amount": cash}

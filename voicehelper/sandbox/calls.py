@@ -1,0 +1,76 @@
+"""One call of a merchant: read it, do what it asks, answer; or misbehave as the scripts say."""
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from . import buyer
+from .base import Call, Gateway, Refusal, Unsigned
+from .faults import take
+
+WEB_PAGE = "<!DOCTYPE html><html><title>502 Bad Gateway</title><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+def serve(gateway: Gateway, request: HttpRequest, operation: str = "") -> HttpResponse:
+    """Answer one request. A caller who is refused before he is known uses up no script."""
+    try:
+        call = gateway.read(request, operation)
+    except Unsigned as refused:
+        return HttpResponse(refused.body, content_type=gateway.CONTENT_TYPE)
+    trade = gateway.find(call)
+    faults = take(gateway.NAME, call.operation, trade.out_trade_no if trade else call.out_trade_no)
+    hold = faults.get("timeout", {"seconds": 0, "after_work": False})
+    if not hold["after_work"]:
+        time.sleep(float(hold["seconds"]))
+    later = float(faults.get("aged", {}).get("seconds", 0))
+    response = _respond(gateway, replace(call, faults=faults, now=timezone.now() + timedelta(seconds=later)))
+    if hold["after_work"]:
+        time.sleep(float(hold["seconds"]))
+    return response
+
+
+def _respond(gateway: Gateway, call: Call) -> HttpResponse:
+    for name in ("http_500", "html", "system_error"):
+        if name in call.faults:
+            if call.faults[name]["after_work"]:
+                _work(gateway, call)
+            return _instead(gateway, call, name)
+    body = _work(gateway, call)
+    if "half_body" in call.faults:
+        body = body[: len(body) // 2]
+    return HttpResponse(body, content_type=gateway.CONTENT_TYPE)
+
+
+def _instead(gateway: Gateway, call: Call, name: str) -> HttpResponse:
+    """What comes in place of the answer."""
+    if name == "http_500":
+        return HttpResponse("Internal Server Error", status=500, content_type="text/plain")
+    if name == "html":
+        return HttpResponse(WEB_PAGE)
+    return HttpResponse(gateway.refuse(call, gateway.SYSTEM_ERROR), content_type=gateway.CONTENT_TYPE)
+
+
+def _work(gateway: Gateway, call: Call) -> bytes:
+    """Do what is asked; the buyer may be quicker than the answer."""
+    if "paid_on_close" in call.faults:
+        _let_buyer_pay(gateway, call, wait=False)
+    try:
+        fields = gateway.OPERATIONS[call.operation](call)
+    except Refusal as refusal:
+        return gateway.refuse(call, refusal)
+    if "pay_inside_create" in call.faults:
+        _let_buyer_pay(gateway, call, wait=True)
+    return gateway.answer(call, fields)
+
+
+def _let_buyer_pay(gateway: Gateway, call: Call, *, wait: bool) -> None:
+    trade = gateway.find(call)
+    if trade is None:
+        return
+    try:
+        buyer.pay(trade, {"late": {}}, wait=wait)
+    except buyer.CannotPay:
+        return

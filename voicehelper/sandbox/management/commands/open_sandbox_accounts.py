@@ -1,0 +1,84 @@
+"""`manage.py open_sandbox_accounts`: sign up at the stand-ins, once, and print what a merchant would be given."""
+
+import base64
+import json
+import secrets
+from argparse import ArgumentParser
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.core.management.base import BaseCommand
+
+from voicehelper.sandbox.models import GatewayName, Merchant
+
+NAME = "VoiceHelper"
+
+
+class Command(BaseCommand):
+    """Idempotent: the second run prints the same accounts."""
+
+    help = "Open (or show) one WeChat Pay and one Alipay merchant account at the sandbox."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--json prints one JSON object for scripts."""
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_args: object, **options: object) -> str:
+        """Returns what it prints."""
+        accounts = {"wechat": wechat_account(), "alipay": alipay_account()}
+        if options["json"]:
+            return json.dumps(accounts)
+        return "\n".join(f"{name}.{key}: {value}" for name, facts in accounts.items() for key, value in facts.items())
+
+
+def wechat_account() -> dict[str, str]:
+    """app_id, mch_id, api_key (32 characters)."""
+    merchant, _made = Merchant.objects.get_or_create(
+        gateway=GatewayName.WECHAT,
+        name=NAME,
+        defaults={
+            "app_id": f"wx{secrets.token_hex(8)}",
+            "merchant_id": f"16{secrets.randbelow(10**8):08d}",
+            "api_key": secrets.token_hex(16),
+        },
+    )
+    return {"app_id": merchant.app_id, "mch_id": merchant.merchant_id, "api_key": merchant.api_key}
+
+
+def alipay_account() -> dict[str, str]:
+    """app_id, seller_id, private_key (the app's own, PKCS#8) and public_key (Alipay's, SPKI), both bare base64."""
+    merchant = Merchant.objects.filter(gateway=GatewayName.ALIPAY, name=NAME).first() or _open_alipay()
+    return {
+        "app_id": merchant.app_id,
+        "seller_id": merchant.merchant_id,
+        "private_key": merchant.app_private_key,
+        "public_key": merchant.alipay_public_key,
+    }
+
+
+def _open_alipay() -> Merchant:
+    app_private, app_public = key_pair()
+    alipay_private, alipay_public = key_pair()
+    merchant, _made = Merchant.objects.get_or_create(
+        gateway=GatewayName.ALIPAY,
+        name=NAME,
+        defaults={
+            "app_id": f"9021{secrets.randbelow(10**12):012d}",
+            "merchant_id": f"2088{secrets.randbelow(10**12):012d}",
+            "app_private_key": app_private,
+            "app_public_key": app_public,
+            "alipay_private_key": alipay_private,
+            "alipay_public_key": alipay_public,
+        },
+    )
+    return merchant
+
+
+def key_pair() -> tuple[str, str]:
+    """A fresh 2048-bit RSA pair as bare base64: PKCS#8 and SPKI."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(private).decode(), base64.b64encode(public).decode()

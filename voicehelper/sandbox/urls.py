@@ -1,0 +1,21 @@
+"""Addresses of the stand-ins, mounted under /sandbox/ when settings.SANDBOX is True."""
+
+from django.urls import path
+
+from . import phone, views
+
+app_name = "sandbox"
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("wechat/pay/unifiedorder", views.wechat_pay, {"operation": "create"}, name="wechat_create"),
+    path("wechat/pay/orderquery", views.wechat_pay, {"operation": "query"}, name="wechat_query"),
+    path("wechat/pay/closeorder", views.wechat_pay, {"operation": "close"}, name="wechat_close"),
+    path("alipay/gateway.do", views.alipay_gateway, name="alipay_gateway"),
+    path("phone", phone.phone, name="phone"),
+    path("phone/scan", phone.scan, name="scan"),
+    path("phone/pay", phone.pay, name="pay"),
+    path("script", views.script, name="script"),
+    path("script/<int:pk>/remove", views.remove_script, name="remove_script"),
+    path("deliveries/<int:pk>/send", views.send_again, name="send_again"),
+    path("trades/<int:pk>/notify", views.notify, name="notify"),
+]
