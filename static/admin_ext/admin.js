@@ -1,0 +1,121 @@
+/* Rows that can be added and removed, prices that follow what is typed, and copy buttons. Without it all of it still
+   works, with a few blank rows. Money is computed in BigInt, as topup/pricing.py does: exact, rounded once, half up. */
+"use strict";
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("[data-rows]").forEach(prepareRows);
+  document.querySelectorAll("[data-copy]").forEach(prepareCopy);
+  document.querySelector(".vh-error, .vh-errors")?.scrollIntoView({ block: "center" });
+  if (document.querySelector("[data-rows]")) {
+    document.addEventListener("input", showPrices);
+    showPrices();
+  }
+});
+
+function prepareRows(box) {
+  const body = box.querySelector("tbody");
+  const template = box.querySelector("template");
+  body.querySelectorAll("tr[data-blank]").forEach((row) => row.remove());
+  body.querySelectorAll(".vh-remove").forEach((button) => { button.hidden = false; });
+  const add = box.querySelector(".vh-add");
+  add.hidden = false;
+  add.addEventListener("click", () => {
+    const row = template.content.firstElementChild.cloneNode(true);
+    row.removeAttribute("data-blank");
+    row.querySelector(".vh-remove").hidden = false;
+    body.append(row);
+    row.querySelector("input").focus();
+  });
+  body.addEventListener("click", (event) => {
+    const button = event.target.closest(".vh-remove");
+    if (!button) return;
+    button.closest("tr").remove();
+    add.focus();
+    add.dispatchEvent(new Event("change", { bubbles: true }));
+    showPrices();
+  });
+}
+
+function prepareCopy(button) {
+  const label = button.textContent;
+  button.addEventListener("click", async () => {
+    const source = button.parentElement.querySelector(".vh-mono");
+    getSelection().selectAllChildren(source);
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+    } catch {
+      document.execCommand("copy");
+    }
+    button.textContent = button.dataset.copied;
+    setTimeout(() => { button.textContent = label; }, 2000);
+  });
+}
+
+const MICRO = 1000000n;
+
+/* "7.3" as millionths, or null for what is not a plain decimal with at most six places. */
+function micros(text) {
+  const found = /^([0-9]{1,9})(?:\.([0-9]{1,6}))?$/.exec(text.trim());
+  return found ? BigInt(found[1]) * MICRO + BigInt((found[2] || "").padEnd(6, "0")) : null;
+}
+
+function rowsOf(kind) {
+  return [...document.querySelectorAll(`[data-rows="${kind}"] tbody tr`)].map((row) => ({
+    cells: [...row.querySelectorAll("input")].map((input) => input.value.trim()),
+    output: row.querySelector("output"),
+  }));
+}
+
+function yuan(fen) {
+  const whole = (fen / 100n).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+  return `¥${whole}.${(fen % 100n).toString().padStart(2, "0")}`;
+}
+
+/* units × price × ratio × discount × 100, half up; each factor but the units in millionths. */
+function fen(units, price, ratio, discount) {
+  const scale = MICRO * MICRO * MICRO;
+  return (2n * units * price * ratio * discount * 100n + scale) / (2n * scale);
+}
+
+function priceOf(text, price, ratio, discounts) {
+  if (price === null || !/^[1-9][0-9]{0,8}$/.test(text)) return ["", ""];
+  const units = BigInt(text);
+  const full = fen(units, price, ratio, MICRO);
+  const discount = discounts.get(text);
+  const pay = discount ? fen(units, price, ratio, discount) : full;
+  return pay > 0n ? [yuan(pay), full > pay ? yuan(full) : ""] : ["", ""];
+}
+
+function show(output, [price, before]) {
+  output.replaceChildren();
+  if (before) {
+    const struck = document.createElement("s");
+    struck.textContent = before;
+    output.append(struck, " ");
+  }
+  output.append(price);
+}
+
+function unitPrice(price, ratio) {
+  if (price === null || ratio === null) return "";
+  const digits = (price * (ratio || MICRO)).toString().padStart(13, "0");
+  return `¥${digits.slice(0, -12)}.${digits.slice(-12)}`.replace(/\.?0+$/, "");
+}
+
+function showPrices() {
+  const price = micros(document.getElementById("id_price").value);
+  const ratios = rowsOf("ratios");
+  const own = ratios.find((row) => row.cells[0] === "default");
+  const ratio = (own && micros(own.cells[1])) || MICRO;
+  const discounts = new Map();
+  for (const row of rowsOf("discounts")) {
+    const rate = micros(row.cells[1]);
+    if (rate !== null && rate > 0n && rate <= MICRO) discounts.set(row.cells[0], rate);
+  }
+  for (const row of [...rowsOf("options"), ...rowsOf("discounts")]) {
+    show(row.output, priceOf(row.cells[0], price, ratio, discounts));
+  }
+  for (const row of ratios) {
+    row.output.textContent = row.cells[0] ? unitPrice(price, micros(row.cells[1])) : "";
+  }
+}

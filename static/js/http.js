@@ -1,0 +1,43 @@
+// Requests to our own server. An answer, whatever its status, is returned; only silence throws.
+
+const TIMEOUT_MS = 15_000;
+
+/** The server could not be reached, or did not answer in time. */
+export class Offline extends Error {}
+
+function csrfToken() {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+}
+
+async function reach(url, options) {
+  try {
+    return await fetch(url, { credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
+  } catch {
+    throw new Offline();
+  }
+}
+
+/** Sends and reads JSON: {status, body, waitS}. */
+export async function askJson(url, { body, headers } = {}) {
+  const posted = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  const response = await reach(url, {
+    ...posted,
+    headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
+  });
+  return {
+    status: response.status,
+    body: await response.json().catch(() => ({})),
+    waitS: Number(response.headers.get("Retry-After")) || 0,
+    orderId: response.headers.get("X-Order-Id"),
+  };
+}
+
+/** A piece of a page, or null when it is not there for us any more (signed out, not ours). */
+export async function askFragment(url) {
+  const response = await reach(url, { headers: { Accept: "text/html" } });
+  if (response.redirected || response.status === 404) return null;
+  if (!response.ok) throw new Offline();
+  const template = document.createElement("template");
+  template.innerHTML = await response.text();
+  return template.content;
+}

@@ -1,0 +1,84 @@
+// Paying: the forms marked data-pay go through the API, and the payment card replaces what is on the stage.
+
+import { askFragment, askJson, Offline } from "./http.js";
+import { putCard } from "./card.js";
+
+const stage = document.getElementById("stage");
+let busy = false;
+// The last click that got no answer. Repeating it repeats its key, so that it cannot make a second order.
+let unanswered = null;
+
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function keyFor(what) {
+  return unanswered?.what === what ? unanswered.key : newKey();
+}
+
+export function takeOverPayForms() {
+  stage.addEventListener("submit", (event) => {
+    const button = event.submitter;
+    if (!event.target.matches("[data-pay]") || !button?.dataset.url) return;
+    event.preventDefault();
+    if (!busy) pay(event.target, button);
+  });
+}
+
+async function pay(form, button) {
+  const amount = Number(form.elements.amount.value);
+  const what = `${button.value} ${amount}`;
+  const key = keyFor(what);
+  working(button, true);
+  complain(form, "");
+  unanswered = { what, key };
+  try {
+    const answer = await askJson(button.dataset.url, {
+      body: { amount, payment_method: button.value },
+      headers: { "Idempotency-Key": key },
+    });
+    unanswered = null;
+    await proceed(form, answer);
+  } catch (error) {
+    if (!(error instanceof Offline)) throw error;
+    complain(form, stage.dataset.textFailed);
+  } finally {
+    working(button, false);
+  }
+}
+
+async function proceed(form, answer) {
+  if (answer.status === 401) return location.reload();
+  // A refused payment has an order too: its card says what to do.
+  const order = answer.status === 200 ? answer.body.data.order_id : answer.orderId;
+  if (order) return openCard(`${stage.dataset.orders}/${order}`);
+  complain(form, answer.waitS ? waitText(answer.waitS) : answer.body.data ?? stage.dataset.textFailed);
+}
+
+async function openCard(address) {
+  let fragment = null;
+  try {
+    fragment = await askFragment(`${address}/card`);
+  } catch {
+    // The page itself is the second try.
+  }
+  if (!fragment) return location.assign(address);
+  stage.replaceChildren(fragment.getElementById("card"));
+  history.pushState({}, "", address);
+  putCard(fragment, { fresh: true });
+}
+
+function waitText(seconds) {
+  return stage.dataset.textWait.replace("{minutes}", Math.ceil(seconds / 60));
+}
+
+function working(button, on) {
+  busy = on;
+  button.toggleAttribute("aria-busy", on);
+}
+
+function complain(form, words) {
+  const place = form.querySelector("[data-pay-problem]");
+  place.textContent = words;
+  place.hidden = !words;
+}

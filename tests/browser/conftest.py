@@ -1,0 +1,117 @@
+"""A real browser in front of a real server. Without Chromium the tests are skipped and say why."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+from tests.browser.person import Person
+from tests.processes import Server, open_sandbox_accounts
+from voicehelper.accounts.models import User
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--lang=en",
+]
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs them all: they share a server, and a machine has room for few browsers."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            item.add_marker(pytest.mark.timeout(240))
+
+
+@pytest.fixture(scope="session")
+def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("chromium and chromedriver are not installed (apt-get install chromium chromium-driver)")
+    with django_db_blocker.unblock(), Server() as running:
+        yield running
+
+
+class Browsers:
+    """Browsers by kind, opened when first wanted and kept for the whole run."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server = server
+        self._folder = folder
+        self._open: dict[str, webdriver.Chrome] = {}
+
+    def person(self, width: str, javascript: bool) -> Person:
+        """Somebody with a browser that knows nobody yet."""
+        kind = f"{width}-{javascript}"
+        if kind not in self._open:
+            self._open[kind] = self._start(self._folder / kind, WIDTHS[width], javascript)
+        somebody = Person(self._open[kind], self._server)
+        somebody.forget_everything()
+        return somebody
+
+    def _start(self, folder: Path, size: tuple[int, int], javascript: bool) -> webdriver.Chrome:
+        options = Options()
+        options.binary_location = CHROMIUM or ""
+        for flag in (*FLAGS, f"--user-data-dir={folder}"):
+            options.add_argument(flag)
+        preferences: dict[str, Any] = {"intl.accept_languages": "en"}
+        if not javascript:
+            preferences["profile.managed_default_content_settings.javascript"] = 2
+        options.add_experimental_option("prefs", preferences)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        across, down = size
+        metrics = {"width": across, "height": down, "deviceScaleFactor": 1, "mobile": across < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        driver.execute_cdp_cmd("Network.enable", {})
+        return driver
+
+    def quit(self) -> None:
+        for driver in self._open.values():
+            driver.quit()
+
+
+@pytest.fixture(scope="session")
+def browsers(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
+    opened = Browsers(server, tmp_path_factory.mktemp("browsers"))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture
+def shop(transactional_db: None, server: Server) -> User:
+    """Both gateways on at the sandbox, and a buyer who owns nothing yet."""
+    open_sandbox_accounts()
+    return User.objects.create_user("buyer", password="a long buyer password")
+
+
+@pytest.fixture
+def open_browser(shop: User, browsers: Browsers) -> Callable[..., Person]:
+    """The buyer, not signed in: `width` names one of WIDTHS, `javascript` can be off."""
+
+    def start(width: str = "desktop", *, javascript: bool = True) -> Person:
+        return browsers.person(width, javascript)
+
+    return start
+
+
+@pytest.fixture
+def person(shop: User, open_browser: Callable[..., Person]) -> Person:
+    """The buyer, signed in, at a desk, on the recharge page."""
+    somebody = open_browser()
+    somebody.is_signed_in(shop)
+    return somebody

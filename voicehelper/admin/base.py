@@ -1,0 +1,188 @@
+"""Records that may be looked at, and the buttons on a record's page."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from voicehelper.clock import BEIJING
+
+if TYPE_CHECKING:
+    BaseAdmin = admin.ModelAdmin[Any]
+else:  # Unfold has no types; it is Django's ModelAdmin with another look.
+    from unfold.admin import ModelAdmin as BaseAdmin
+
+# Beyond this many rows a list says about how many there are.
+COUNT_EXACTLY = 10_000
+REASON_CHARS = 200
+
+
+class EstimatedPaginator(Paginator[Any]):
+    """Counts exactly up to COUNT_EXACTLY rows; beyond, the planner's estimate is near enough and costs nothing."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast(QuerySet[Any], self.object_list).order_by()
+        some = rows[: COUNT_EXACTLY + 1].count()
+        if some <= COUNT_EXACTLY:
+            return some
+        (plan,) = json.loads(rows.explain(format="json"))
+        return max(some, int(plan["Plan"]["Plan Rows"]))
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button on a record's page. `refusal` says why it cannot be pressed now; `hint` what it does."""
+
+    name: str
+    label: str
+    hint: str = ""
+    refusal: str = ""
+    asks_reason: bool = False
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an action, in plain words; `record` is where to go on, if not to the same page."""
+
+    ok: bool
+    text: str
+    record: Model | None = None
+
+
+class RecordActions(BaseAdmin):
+    """Buttons on a record's page: each is a POST to `…/do/<name>/` that calls `do_<name>`, reports and is logged.
+
+    `actions_for` lists what this operator may do with this record; what is not in the list is forbidden.
+    """
+
+    def actions_for(self, request: HttpRequest, record: Any) -> Sequence[Action]:
+        return ()
+
+    def get_urls(self) -> list[URLPattern]:
+        act = path("<path:object_id>/do/<slug:name>/", self.admin_site.admin_view(self.act), name=url_name(self, "do"))
+        return [act, *super().get_urls()]
+
+    def act(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        record = self.get_queryset(request).filter(pk=unquote(object_id)).first()
+        if record is None:
+            raise Http404
+        action = next((action for action in self.actions_for(request, record) if action.name == name), None)
+        if action is None or not self.has_view_permission(request, record):
+            raise PermissionDenied
+        report = self._run(request, record, action)
+        messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, report.text)
+        return HttpResponseRedirect(change_url(report.record or record))
+
+    def _run(self, request: HttpRequest, record: Any, action: Action) -> Report:
+        reason = request.POST.get("reason", "").strip()[:REASON_CHARS]
+        if action.refusal:
+            return Report(False, action.refusal)
+        if action.asks_reason and not reason:
+            return Report(False, _("Say why: the reason is kept with the record."))
+        report: Report = getattr(self, f"do_{action.name}")(request, record, reason)
+        self.log_change(request, record, " · ".join(filter(None, [action.label, report.text, reason])))
+        return report
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        record = kwargs.get("obj")
+        if record is not None:
+            url = reverse(f"admin:{url_name(self, 'do')}", args=[record.pk, "name"])
+            context["record_actions"] = [
+                (action, url.removesuffix("name/") + f"{action.name}/") for action in self.actions_for(request, record)
+            ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+class ReadOnlyAdmin(RecordActions):
+    """A table people may look at and nobody may change, whatever their rights: money and its traces."""
+
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatedPaginator
+    list_per_page = 50
+    list_filter_submit = True
+    actions: Any = None
+    change_form_template = "admin/record.html"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def may(request: HttpRequest, model: type[Model] | Model, verb: str) -> bool:
+    """Whether the operator has Django's permission `verb` (view, change) for a model."""
+    meta = model._meta
+    return request.user.has_perm(f"{meta.app_label}.{verb}_{meta.model_name}")
+
+
+def operator(request: HttpRequest) -> str:
+    """Who is at it, for records."""
+    return cast(AbstractBaseUser, request.user).get_username()
+
+
+def url_name(model_admin: BaseAdmin, name: str) -> str:
+    meta = model_admin.model._meta
+    return f"{meta.app_label}_{meta.model_name}_{name}"
+
+
+def list_url(model: type[Model], **query: str) -> str:
+    """The list of a model, filtered."""
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{address}?{urlencode(query)}" if query else address
+
+
+def change_url(record: Model) -> str:
+    return reverse(f"admin:{record._meta.app_label}_{record._meta.model_name}_change", args=[record.pk])
+
+
+def link(address: str, text: object) -> SafeString:
+    return format_html('<a class="vh-link" href="{}">{}</a>', address, text)
+
+
+def moment(time: datetime | None) -> str:
+    """Beijing time to the second: "2026-11-21 12:00:00"; a dash for none."""
+    return f"{time.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" if time else "—"
+
+
+def when(field: str, label: Any) -> Any:
+    """A column with the exact time; name it time_…"""
+
+    @admin.display(description=label, ordering=field)
+    def column(self: BaseAdmin, record: Any) -> str:
+        return moment(getattr(record, field))
+
+    return column
+
+
+def grouped(number: int) -> str:
+    """1234567 → "1,234,567"."""
+    return f"{number:,}"
+
+
+def signed(number: int) -> SafeString:
+    """A change of a balance, coloured, always with its sign."""
+    return format_html('<span class="{}">{}</span>', "vh-plus" if number > 0 else "vh-minus", f"{number:+,}")
