@@ -1,0 +1,164 @@
+"""ASGI entry point: Django behind a guard that refuses bodies too large or too slow.
+
+The guard reads the whole body before Django sees the request, so a slow sender costs a coroutine and never a thread.
+Callbacks have threads to themselves: whatever the pages wait for, a provider is answered.
+"""
+
+import asyncio
+import contextvars
+import io
+import os
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest, get_script_prefix
+from django.core.handlers.base import BaseHandler
+from django.core.signals import request_started
+from django.http import HttpResponseBadRequest
+from django.http.response import HttpResponseBase
+from django.urls import set_script_prefix
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Coroutine[Any, Any, None]]
+
+NOTICE_BYTES = 64 * 1024
+OTHER_BYTES = 1024 * 1024
+BODY_SECONDS = 10.0
+# A provider gives up after 5 s; what is not finished by then is answered "again", and finishes on its own.
+NOTICE_SECONDS = 4.5
+_NOTICE_PATHS = ("/notify", "/webhook", "/refund-notify")
+
+
+class TooLarge(Exception):
+    """The body is over its limit."""
+
+
+class Gone(Exception):
+    """The client hung up before the body was complete."""
+
+
+class Django(BaseHandler):
+    """Django's whole request cycle, from the first middleware to the last, in one of a number of threads.
+
+    Django's own ASGI handler starts a thread for each request, changes between threads at every middleware (half of the
+    CPU that a callback costs), and waits for the thread even when the request is given up.
+    """
+
+    def __init__(self, *, threads: int) -> None:
+        super().__init__()
+        self.load_middleware()
+        self._threads = ThreadPoolExecutor(threads, "django")
+
+    async def __call__(self, scope: Any, body: bytes, send: Send) -> None:
+        """Answer one request. Cancelling it leaves the thread to finish on its own."""
+        loop = asyncio.get_running_loop()
+
+        def send_now(message: Message) -> None:
+            asyncio.run_coroutine_threadsafe(send(message), loop).result()
+
+        in_context = contextvars.copy_context().run
+        for message in await loop.run_in_executor(self._threads, in_context, self._respond, scope, body, send_now):
+            await send(message)
+
+    def _respond(self, scope: Any, body: bytes, send_now: Callable[[Message], None]) -> list[Message]:
+        """In a thread: what to send. A streaming response is sent from here, piece by piece, all but its end."""
+        set_script_prefix(get_script_prefix(scope))
+        request_started.send(sender=self.__class__, scope=scope)
+        response = self._response_to(scope, body)
+        # Where Django looks which handler to tell that the request is finished.
+        response._handler_class = self.__class__  # type: ignore[attr-defined]
+        try:
+            start = {"type": "http.response.start", "status": response.status_code, "headers": _headers(response)}
+            if not response.streaming:
+                return [start, {"type": "http.response.body", "body": response.content}]  # type: ignore[attr-defined]
+            send_now(start)
+            for part in response:
+                send_now({"type": "http.response.body", "body": part, "more_body": True})
+            return [{"type": "http.response.body"}]
+        finally:
+            # Sends request_finished, where Django looks after this thread's database connection.
+            response.close()
+
+    def _response_to(self, scope: Any, body: bytes) -> HttpResponseBase:
+        try:
+            request = ASGIRequest(scope, io.BytesIO(body))
+        except UnicodeDecodeError:
+            return HttpResponseBadRequest()
+        return self.get_response(request)
+
+
+def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    cookies = [(b"Set-Cookie", morsel.OutputString().encode("ascii")) for morsel in response.cookies.values()]
+    return headers + cookies
+
+
+class BodyGuard:
+    """Answers 413 to a body over its limit (64 KiB for provider callbacks), 408 to one that takes over 10 s, and 503 to
+    a callback that is not finished after 4.5 s."""
+
+    def __init__(self) -> None:
+        self.pages = Django(threads=settings.WEB_THREADS)
+        self.notices = Django(threads=settings.NOTICE_THREADS)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        notice = scope["path"].endswith(_NOTICE_PATHS)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _read_body(receive, NOTICE_BYTES if notice else OTHER_BYTES)
+        except TimeoutError:
+            await _refuse(send, 408, b"request body too slow")
+            return
+        except TooLarge:
+            await _refuse(send, 413, b"request body too large")
+            return
+        except Gone:
+            return
+        if not notice:
+            await self.pages(scope, body, send)
+            return
+        try:
+            async with asyncio.timeout(NOTICE_SECONDS):
+                await self.notices(scope, body, send)
+        except TimeoutError:
+            await _refuse(send, 503, b"fail: not finished in time, send it again")
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises TooLarge, Gone."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _refuse(send: Send, status: int, text: bytes) -> None:
+    headers = [
+        (b"content-type", b"text/plain"),
+        (b"content-length", str(len(text)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
+
+
+django.setup(set_prefix=False)
+_django = BodyGuard()
+
+
+async def application(scope: Any, receive: Receive, send: Send) -> None:
+    """Everything this process answers."""
+    if scope["type"] == "http":
+        await _django(scope, receive, send)

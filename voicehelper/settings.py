@@ -1,0 +1,333 @@
+"""Settings: everything a deployer sets comes from the environment, and a wrong or missing value refuses to start.
+
+The modes: `production` (the default, strict), `demo` (set by `make run`: loopback only, stand-ins for the providers),
+`test`. `make run` leaves its services' addresses and keys in $VOICEHELPER_DATA/env; what the environment says wins.
+What operators edit (gateways, prices) is rows, never settings. See .env.example for every variable.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+import environ
+from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+# Django's generic classes take type parameters at run time too.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+DATA_DIR = Path(env.path("VOICEHELPER_DATA", default=str(BASE_DIR / ".data")))
+if (DATA_DIR / "env").is_file():
+    env.read_env(str(DATA_DIR / "env"), overwrite=False)
+
+
+def required(name: str, hint: str) -> str:
+    """The variable's value; a missing or empty one refuses to start and says how to make one."""
+    value: str = env.str(name, default="").strip()
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. {hint} (`make run` does it for a demo.)")
+    return value
+
+
+MODE: str = env.str("VOICEHELPER_MODE", default="production")
+if MODE not in {"production", "demo", "test"}:
+    raise ImproperlyConfigured(f"VOICEHELPER_MODE is {MODE!r}: use production, demo or test.")
+PRODUCTION = MODE == "production"
+
+DEBUG = False
+SECRET_KEY = required("SECRET_KEY", "Any 50 random characters, kept for as long as sessions should live.")
+SECRET_KEYS = [
+    key.strip()
+    for key in required(
+        "VOICEHELPER_SECRET_KEYS", "Comma-separated Fernet keys, newest first; the first one encrypts."
+    ).split(",")
+    if key.strip()
+]
+SERVER_ADDRESS = required("SERVER_ADDRESS", "The address users and providers reach us at, e.g. https://pay.example.com")
+if urlsplit(SERVER_ADDRESS).scheme not in {"http", "https"} or not urlsplit(SERVER_ADDRESS).hostname:
+    raise ImproperlyConfigured(f"SERVER_ADDRESS is {SERVER_ADDRESS!r}: write it like https://pay.example.com")
+SERVER_ADDRESS = SERVER_ADDRESS.rstrip("/")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[str(urlsplit(SERVER_ADDRESS).hostname)])
+CSRF_TRUSTED_ORIGINS = [SERVER_ADDRESS]
+# How many proxies of ours stand in front and append to X-Forwarded-For; 0 believes the socket alone.
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+if TRUSTED_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# Where the providers live. Empty means the real ones (and for Alipay, that the operator's sandbox switch chooses).
+WECHAT_PAY_BASE_URL: str = env.str("WECHAT_PAY_BASE_URL", default="")
+ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
+WECHAT_API_BASE_URL: str = env.str("WECHAT_API_BASE_URL", default="")
+SANDBOX: bool = env.bool("SANDBOX", default=False)
+if SANDBOX and PRODUCTION:
+    raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "voicehelper.accounts",
+    "voicehelper.wallet",
+    "notifications",
+    "topup",
+]
+if SANDBOX:
+    INSTALLED_APPS.append("voicehelper.sandbox")
+
+MIDDLEWARE = [
+    "voicehelper.middleware.RequestId",
+    "voicehelper.middleware.DatabaseDown",
+    "voicehelper.middleware.RefuseNul",
+    "django.middleware.security.SecurityMiddleware",
+    "voicehelper.middleware.ContentSecurityPolicy",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "voicehelper.urls"
+ASGI_APPLICATION = "voicehelper.asgi.application"
+WSGI_APPLICATION = "voicehelper.wsgi.application"
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Data ------------------------------------------------------------------------------------------------------------
+DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "A PostgreSQL URL: postgres://user:pw@host/name"))}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("DATABASE_URL must be PostgreSQL: money relies on its row locks, checks and triggers.")
+DATABASES["default"]["OPTIONS"] = {
+    # statement_timeout and idle_in_transaction_session_timeout: a stuck transaction must not hold a wallet's row.
+    "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=30s -c lock_timeout=2s"
+    " -c synchronous_commit=on -c timezone=UTC",
+    # A server that vanished without a word is given up after seconds, not after the kernel's quarter of an hour.
+    "connect_timeout": 2,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+# Each of a server's threads keeps its connection to the database: nobody waits for one, and after a restart of
+# PostgreSQL the next request connects anew. Provider callbacks have threads to themselves, so that pages which wait for
+# something cannot keep a provider waiting.
+WEB_THREADS: int = env.int("WEB_THREADS", default=16)
+NOTICE_THREADS: int = env.int("NOTICE_THREADS", default=8)
+DATABASES["default"]["CONN_MAX_AGE"] = 600
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL: str = required("REDIS_URL", "A Redis or Valkey URL: redis://:password@host:6379/0")
+# Rate limits only; money never. Short time-outs: a dead Redis must not slow a payment.
+RATELIMIT_STORAGE = REDIS_URL
+PAY_RATE_LIMIT: str = env.str("PAY_RATE_LIMIT", default="20 per 20 minutes")
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 30}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TIMEZONE = "Asia/Shanghai"
+CELERY_BEAT_SCHEDULE = {
+    "close_expired_orders": {
+        "task": "topup.tasks.close_expired_orders",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
+    "audit": {
+        "task": "voicehelper.wallet.tasks.audit",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
+    "audit_in_full": {
+        "task": "voicehelper.wallet.tasks.audit",
+        "schedule": crontab(hour=3, minute=30),
+        "kwargs": {"full": True},
+    },
+    "forget_rejected_notices": {
+        "task": "topup.tasks.forget_rejected_notices",
+        "schedule": crontab(hour=4, minute=0),
+    },
+    "reap_holds": {
+        "task": "voicehelper.wallet.tasks.reap_holds",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
+}
+if SANDBOX:
+    CELERY_BEAT_SCHEDULE["sandbox_deliver"] = {
+        "task": "voicehelper.sandbox.tasks.deliver",
+        "schedule": 5,
+        "options": {"expires": 5},
+    }
+
+# What `manage.py audit` checks: each module owns the invariants of its own tables and lists them in CHECKS.
+AUDITS = ["voicehelper.wallet.audit", "topup.audit"]
+
+# --- People ----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["voicehelper.accounts.backends.RateLimitedBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+if MODE == "test":
+    # Hashing a password properly takes longer than most tests.
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+LOGIN_URL = "accounts:sign_in"
+LOGIN_REDIRECT_URL = "topup:recharge"
+LOGOUT_REDIRECT_URL = "accounts:sign_in"
+
+# --- Web -------------------------------------------------------------------------------------------------------------
+# Demo and test speak plain HTTP on loopback; everything else is HTTPS only.
+TLS = urlsplit(SERVER_ADDRESS).scheme == "https"
+if PRODUCTION and not TLS:
+    raise ImproperlyConfigured("SERVER_ADDRESS must start with https:// in production: providers refuse plain HTTP.")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SECURE_SSL_REDIRECT = TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TLS
+SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+if PRODUCTION:
+    STATIC_ROOT = DATA_DIR / "static"
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+else:
+    WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+# Orders, bills and both providers live on Beijing time; rows are UTC.
+TIME_ZONE = "Asia/Shanghai"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "voicehelper.accounts.authentication.BearerToken",
+        "voicehelper.accounts.authentication.BrowserSession",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "VoiceHelper",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request": {"()": "voicehelper.middleware.AddRequestId"}},
+    "formatters": {
+        "line": {
+            "()": "voicehelper.middleware.OneLine",
+            "format": "{asctime} {levelname} {request_id} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "VoiceHelper",
+    "SITE_HEADER": "VoiceHelper",
+    "SITE_SYMBOL": "graphic_eq",
+    "SITE_URL": reverse_lazy("topup:recharge"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/logo.svg")}],
+    "SHOW_LANGUAGES": True,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "topup.admin.menu.environment",
+    "DASHBOARD_CALLBACK": "topup.admin.dashboard.dashboard",
+    "STYLES": [lambda request: static("admin_ext/admin.css")],
+    "SCRIPTS": [lambda request: static("admin_ext/admin.js")],
+    "SIDEBAR": {"navigation": "topup.admin.menu.navigation"},
+    # The colours of static/css/app.css: one accent, warm greys in light, cool ones in dark.
+    "COLORS": {
+        "base": {
+            "50": "#f7f6f3",
+            "100": "#f3f1ed",
+            "200": "#e7e3dc",
+            "300": "#d3cec5",
+            "400": "#a19aa9",
+            "500": "#6f685e",
+            "600": "#5d574e",
+            "700": "#423e39",
+            "800": "#312e36",
+            "900": "#1c1b1f",
+            "950": "#131215",
+        },
+        "primary": {
+            "50": "#f4f0fd",
+            "100": "#ebe4fb",
+            "200": "#d9ccf7",
+            "300": "#c3adf2",
+            "400": "#b79dff",
+            "500": "#9473e6",
+            "600": "#6a3fc8",
+            "700": "#5a31b4",
+            "800": "#482891",
+            "900": "#3b2374",
+            "950": "#241447",
+        },
+    },
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []
+ADMIN_LANGUAGES_LABEL = _("Language")

@@ -1,0 +1,22 @@
+"""All routes. The sandbox is mounted only when SANDBOX is set; nothing else knows that it exists."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from . import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
+    path("", include("voicehelper.accounts.urls")),
+    path("", include("topup.urls")),
+    path("admin/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("healthz", health.healthz, name="healthz"),
+]
+if settings.SANDBOX:
+    urlpatterns.append(path("sandbox/", include("voicehelper.sandbox.urls")))
