@@ -1,0 +1,183 @@
+"""python -m tests.bench [--json] [--orders N] [--clients N], with PostgreSQL and Valkey running (`make bench`)."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import django
+
+WALLETS = 100
+WARM_UP = 200
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--orders", type=int, default=2000)
+    parser.add_argument("--clients", type=int, default=16)
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
+    django.setup()
+    orders = options.orders // options.clients * options.clients
+    with database():
+        figures = {
+            "notices settled": notices(orders, options.clients),
+            "orders placed": placed(orders, options.clients),
+        }
+        books = findings()
+    if options.json:
+        print(
+            json.dumps({"orders": orders, "clients": options.clients, "findings": books, "figures": figures}, indent=2)
+        )
+    else:
+        show(figures, orders, options.clients, books)
+    return 1 if books else 0
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """A database of its own beside the one that DATABASE_URL names; gone afterwards."""
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        yield
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def notices(orders: int, clients: int) -> dict[str, float]:
+    from tests.merchants import WECHAT
+    from tests.processes import Server
+    from topup.models import Order
+    from voicehelper.wallet.models import Wallet
+
+    from . import pgbench
+    from .load import drive, request
+
+    WECHAT.configure()
+    wallets = people()
+    quota = pending(WARM_UP + orders, wallets)
+
+    def bodies(some: Any) -> list[bytes]:
+        return [request("/api/wechat/notify", WECHAT.notice(order), "text/xml") for order in some]
+
+    waiting = list(Order.objects.filter(state="pending").order_by("id"))
+    with Server() as server:
+        drive(server.port, server.pid, bodies(waiting[:WARM_UP]), clients=clients, wanted=b"SUCCESS")
+        ours = drive(server.port, server.pid, bodies(waiting[WARM_UP:]), clients=clients, wanted=b"SUCCESS")
+    if left := Order.objects.filter(state="pending").count():
+        raise RuntimeError(f"{left} orders were not credited.")
+
+    pending(orders, wallets)
+    first = Order.objects.filter(state="pending").order_by("id")[0].pk
+    # Wallet ids are consecutive, and orders took turns with them; pgbench reckons which belongs to which.
+    first_wallet: int = Wallet.objects.order_by("id")[0].pk
+    shift = (Order.objects.get(pk=first).user.wallet.pk - first_wallet - first) % WALLETS
+    facts = {"base": first - 1, "first_wallet": first_wallet, "wallets": WALLETS, "quota": quota, "shift": shift}
+    theirs = pgbench.settle(orders, clients=clients, **facts)
+    return row(ours, theirs)
+
+
+def placed(orders: int, clients: int) -> dict[str, float]:
+    import socket
+    from pathlib import Path
+
+    from tests.merchants import WECHAT
+    from tests.processes import Server
+    from topup.models import Order
+    from voicehelper.accounts.models import User
+    from voicehelper.accounts.services import issue_token
+    from voicehelper.embedded.process import Process
+
+    from . import pgbench
+    from .load import drive, request
+
+    tokens = [issue_token(user) for user in User.objects.all()[:20]]
+    ask = json.dumps({"amount": 10, "payment_method": "wechat"}).encode()
+    asked = [
+        request("/api/user/wechat/pay", ask, "application/json", f"Authorization: Bearer {tokens[n % len(tokens)]}")
+        for n in range(WARM_UP + orders)
+    ]
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        account = [WECHAT.app_id, WECHAT.mch_id, WECHAT.key]
+        command = [sys.executable, "-m", "tests.bench.provider", *account, str(listener.fileno())]
+        data = Path(os.environ["VOICEHELPER_DATA"])
+        with (
+            Process("bench-provider", command, data, pass_fds=[listener.fileno()]),
+            Server(WECHAT_PAY_BASE_URL=address) as server,
+        ):
+            drive(server.port, server.pid, asked[:WARM_UP], clients=clients, wanted=b"weixin://")
+            ours = drive(server.port, server.pid, asked[WARM_UP:], clients=clients, wanted=b"weixin://")
+    like: int = Order.objects.filter(state="pending").latest("id").pk
+    return row(ours, pgbench.place(orders, clients=clients, like=like))
+
+
+def people() -> list[Any]:
+    """Users with a wallet each, its ids consecutive."""
+    from voicehelper.accounts.models import User
+    from voicehelper.wallet.models import Wallet
+
+    users = User.objects.bulk_create([User(username=f"bench{n}") for n in range(WALLETS)])
+    return Wallet.objects.bulk_create([Wallet(user=user) for user in users])
+
+
+def pending(orders: int, wallets: list[Any]) -> int:
+    """That many orders that wait for payment, the users taking turns; the quota of each."""
+    from tests.merchants import WECHAT
+    from tests.orders import pending_order
+    from topup.models import Order
+    from voicehelper import clock
+
+    like = pending_order(wallets[0].user, WECHAT)
+    facts = {
+        field.attname: getattr(like, field.attname) for field in Order._meta.concrete_fields if not field.primary_key
+    }
+    like.delete()
+    now = clock.now()
+    facts |= {"next_ask_at": now + timedelta(hours=1)}
+    Order.objects.bulk_create(
+        Order(**facts | {"order_no": Order.new_number(now), "user_id": wallets[n % WALLETS].user_id})
+        for n in range(orders)
+    )
+    return like.quota
+
+
+def row(ours: Any, pgbench: float) -> dict[str, float]:
+    return {
+        "per_second": round(ours.per_second, 1),
+        "cpu_ms": round(ours.cpu_ms, 2),
+        "p50_ms": round(ours.p50_ms, 1),
+        "p99_ms": round(ours.p99_ms, 1),
+        "pgbench_per_second": round(pgbench, 1),
+        "ratio": round(ours.per_second / pgbench, 3),
+    }
+
+
+def findings() -> list[str]:
+    """What `manage.py audit` says of all that was written, pgbench's rows included."""
+    from voicehelper.wallet import audit
+
+    found: list[str] = audit.run(full=True).findings
+    return found
+
+
+def show(figures: dict[str, dict[str, float]], orders: int, clients: int, books: list[str]) -> None:
+    print(f"\n{orders} orders, {clients} clients, one server process, durable commits; pgbench does the same writes.\n")
+    columns = ("per_second", "cpu_ms", "p50_ms", "p99_ms", "pgbench_per_second", "ratio")
+    heads = ("per second", "CPU ms each", "p50 ms", "p99 ms", "pgbench per s", "ratio")
+    print(f"{'':16}" + "".join(f"{head:>15}" for head in heads))
+    for name, values in figures.items():
+        print(f"{name:16}" + "".join(f"{values[column]:>15}" for column in columns))
+    print("\nThe books agree." if not books else "\n" + "\n".join(books))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

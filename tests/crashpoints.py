@@ -1,0 +1,177 @@
+"""Servers that kill themselves (SIGKILL) at a chosen line of the product, forked from one warm process.
+
+The product has no hook for this: a child traces its own execution and counts the lines it runs in WATCHED files. A
+fork costs a few milliseconds where a fresh server costs seconds, so that every line can have its turn.
+
+python -m tests.crashpoints FD is the warm process; FD is a socket for its orders, one JSON object a line (see `Forge`).
+"""
+
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import django
+
+ROOT = Path(__file__).resolve().parents[1]
+# What a payment passes through between the socket and the disk.
+WATCHED = (
+    "notifications/services.py",
+    "topup/api/notices.py",
+    "topup/api/users.py",
+    "topup/gateways/base.py",
+    "topup/inbox.py",
+    "topup/models/orders.py",
+    "topup/services/placing.py",
+    "topup/services/settling.py",
+    "topup/services/following.py",
+    "voicehelper/asgi.py",
+    "voicehelper/wallet/services.py",
+    # Before and after COMMIT are lines of Django's.
+    "django/db/transaction.py",
+)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a server ended: where it killed itself ("" if it did not), and how many watched lines it had run."""
+
+    where: str
+    lines: int
+
+
+class Forge:
+    """The test's end. Servers accept on one of `listeners`, each a socket that was given to `forge`."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control.makefile("rw")
+
+    def serve(self, listener: socket.socket, *, kill_at: int | str = 0) -> int:
+        """Start a server; its process id. It kills itself before the `kill_at`-th watched line it runs, or before the
+        first line in a function named like "topup/inbox.py:receive_notice"; 0: never."""
+        pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
+        return pid
+
+    def end(self, pid: int) -> End:
+        """Kill the server if it still runs."""
+        return End(**self._ask(end=pid))
+
+    def _ask(self, **order: Any) -> Any:
+        self._control.write(json.dumps(order) + "\n")
+        self._control.flush()
+        return json.loads(self._control.readline())
+
+
+@contextmanager
+def forge(environment: dict[str, str], listeners: Sequence[socket.socket]) -> Iterator[Forge]:
+    """A warm process with this environment; it and its servers are gone afterwards."""
+    from voicehelper.embedded.process import Process
+
+    ours, theirs = socket.socketpair()
+    descriptors = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
+    data = Path(os.environ["VOICEHELPER_DATA"])
+    command = [sys.executable, "-m", "tests.crashpoints", str(theirs.fileno())]
+    with ours, Process(f"forge-{os.getpid()}", command, data, env=environment, grace_s=1, pass_fds=descriptors):
+        theirs.close()
+        yield Forge(ours)
+
+
+# --- In the warm process ---------------------------------------------------------------------------------------------
+def main(control: socket.socket) -> None:
+    warm_up()
+    notes: dict[int, mmap.mmap] = {}
+    with control.makefile("rw") as orders:
+        for line in orders:
+            order = json.loads(line)
+            if "serve" in order:
+                note = mmap.mmap(-1, 4096)
+                pid = os.fork()
+                if pid == 0:
+                    run(order["serve"], order["kill_at"], note)
+                notes[pid] = note
+                answer: Any = pid
+            else:
+                os.kill(order["end"], signal.SIGKILL)
+                os.waitpid(order["end"], 0)
+                answer = read(notes.pop(order["end"]))
+            orders.write(json.dumps(answer) + "\n")
+            orders.flush()
+
+
+def warm_up() -> None:
+    """Everything that a server loads, but no thread and no connection: neither survives a fork."""
+    from django.urls import get_resolver
+    from django.utils import translation
+
+    import voicehelper.asgi
+    from topup.gateways.alipay import _official
+
+    assert voicehelper.asgi
+    get_resolver().resolve("/healthz")
+    for language in ("zh-hans", "en"):
+        with translation.override(language):
+            translation.gettext("warm")
+    _official("AlipayTradePrecreate", {}, "")
+    assert threading.active_count() == 1
+
+
+def run(descriptor: int, kill_at: int | str, note: mmap.mmap) -> None:
+    """Be a server, in a child. Never returns."""
+    import uvicorn
+
+    from voicehelper.asgi import application
+
+    watch(kill_at, note)
+    config = uvicorn.Config(application, lifespan="off", ws="none", access_log=False, log_level="warning")
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=os.dup(descriptor))])
+    os._exit(0)
+
+
+def watch(kill_at: int | str, note: mmap.mmap) -> None:
+    """Trace this thread and all that will be started."""
+    watched = {
+        str(path): path.relative_to(root).as_posix()
+        for root in (ROOT, Path(django.__file__).parents[1])
+        for pattern in WATCHED
+        for path in root.glob(pattern)
+    }
+    count = 0
+
+    def at_line(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        if event == "line":
+            count += 1
+            struct.pack_into("i", note, 0, count)
+            code = frame.f_code
+            name = watched[code.co_filename]
+            if count == kill_at or f"{name}:{code.co_name}" == kill_at:
+                where = f"{name}:{frame.f_lineno} {code.co_name}".encode()
+                struct.pack_into("i", note, 4, len(where))
+                note[8 : 8 + len(where)] = where
+                os.kill(os.getpid(), signal.SIGKILL)
+        return at_line
+
+    def at_call(frame: FrameType, _event: str, _argument: object) -> Any:
+        return at_line if frame.f_code.co_filename in watched else None
+
+    threading.settrace(at_call)
+    sys.settrace(at_call)
+
+
+def read(note: mmap.mmap) -> dict[str, Any]:
+    count, length = struct.unpack_from("ii", note, 0)
+    return {"where": note[8 : 8 + length].decode(), "lines": count}
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

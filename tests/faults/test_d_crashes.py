@@ -1,0 +1,241 @@
+"""D: `kill -9` between any two lines on the way of a payment. Redelivery, a retry or the sweep makes it whole."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+
+from tests.conftest import full
+from tests.crashpoints import End, Forge, forge
+from tests.merchants import WECHAT
+from tests.orders import pending_order
+from tests.processes import NO_ANSWER, Reply, environment, open_sandbox_accounts, request
+from topup import services
+from topup.models import Order
+from voicehelper.accounts.models import User
+from voicehelper.accounts.services import issue_token
+from voicehelper.sandbox.models import Delivery, Trade
+from voicehelper.wallet.models import Entry
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@dataclass
+class Workers:
+    """Servers that may be told to die, and one that lives: the other worker of a deployment, or the next start."""
+
+    forge: Forge
+    mortal: socket.socket
+    immortal: socket.socket
+
+    def post(self, listener: socket.socket, path: str, body: bytes, **headers: str) -> Reply:
+        kind = "application/json" if body.startswith(b"{") else "text/xml"
+        return request(
+            listener.getsockname()[1], "POST", path, body=body, headers={"Content-Type": kind, **headers}, timeout_s=20
+        )
+
+    def post_to_mortal(self, kill_at: int | str, path: str, body: bytes, **headers: str) -> tuple[Reply, End]:
+        """One request to a server that dies on the way. The last lines are run when the answer is out already."""
+        pid = self.forge.serve(self.mortal, kill_at=kill_at)
+        try:
+            reply = self.post(self.mortal, path, body, **headers)
+        finally:
+            end = self.forge.end(pid)
+        assert end.where or reply != NO_ANSWER, "the server gave no answer, and was not killed"
+        return reply, end
+
+
+@pytest.fixture(scope="module")
+def _workers(django_db_setup: None) -> Iterator[Workers]:
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as mortal,
+        closing(socket.create_server(("127.0.0.1", 0))) as immortal,
+    ):
+        address = f"http://127.0.0.1:{immortal.getsockname()[1]}"
+        with forge(environment(address), [mortal, immortal]) as the_forge:
+            pid = the_forge.serve(immortal)
+            yield Workers(the_forge, mortal, immortal)
+            the_forge.end(pid)
+
+
+@pytest.fixture
+def workers(_workers: Workers, settings: Any, db: None) -> Workers:
+    address = f"http://127.0.0.1:{_workers.immortal.getsockname()[1]}"
+    settings.WECHAT_PAY_BASE_URL = f"{address}/sandbox/wechat"
+    settings.ALIPAY_GATEWAY_URL = f"{address}/sandbox/alipay/gateway.do"
+    return _workers
+
+
+def lines(total: int, sample: int) -> Sequence[int]:
+    """Every line in soak; else some, spread over all of them, and others in the next run."""
+    count = full(total, min(sample, total))
+    start = 1 + os.getpid() % max(1, total // count)
+    return range(start, total + 1, max(1, total // count))
+
+
+def credited_once(order: Order) -> bool:
+    order.refresh_from_db()
+    entries = Entry.objects.filter(kind=Entry.Kind.TOPUP, ref=order.order_no)
+    return order.state == Order.State.PAID and [entry.amount for entry in entries] == [order.quota]
+
+
+# --- The notice ------------------------------------------------------------------------------------------------------
+NOTICE_POINTS = {
+    "after_it_was_received": "topup/inbox.py:receive_notice",
+    "D3_after_it_was_verified_and_stored": "topup/inbox.py:_confirmed",
+    "D3_before_the_transaction": "topup/services/settling.py:_credit_order",
+    "inside_the_transaction": "voicehelper/wallet/services.py:_write",
+    "D5_after_the_commit": "topup/inbox.py:_finish",
+    "D5_before_the_answer_is_sent": "voicehelper/asgi.py:_headers",
+}
+
+
+@pytest.mark.parametrize("point", NOTICE_POINTS)
+def test_D3_D5_a_server_killed_in_a_notice_has_credited_all_or_nothing_and_redelivery_credits_once(
+    workers: Workers, buyer: User, wechat: Any, books_agree: Callable[[], None], point: str
+) -> None:
+    order = pending_order(buyer, WECHAT)
+    notice = WECHAT.notice(order)
+    reply, end = workers.post_to_mortal(NOTICE_POINTS[point], "/api/wechat/notify", notice)
+    assert end.where, "the server was not killed"
+    assert reply == NO_ANSWER
+    books_agree()
+    assert credited_once(order) == point.startswith("D5")
+
+    for _ in range(2):
+        assert b"SUCCESS" in workers.post(workers.immortal, "/api/wechat/notify", notice).body
+    assert credited_once(order)
+    books_agree()
+
+
+def test_D3_D5_a_server_may_be_killed_before_any_line_of_a_notice(
+    workers: Workers, buyer: User, wechat: Any, books_agree: Callable[[], None]
+) -> None:
+    order = pending_order(buyer, WECHAT)
+    reply, end = workers.post_to_mortal(0, "/api/wechat/notify", WECHAT.notice(order))
+    assert b"SUCCESS" in reply.body
+    assert end.lines > 100
+    died = set()
+    for line in lines(end.lines, 24):
+        order = pending_order(buyer, WECHAT)
+        notice = WECHAT.notice(order)
+        reply, end = workers.post_to_mortal(line, "/api/wechat/notify", notice)
+        assert b"SUCCESS" not in reply.body or credited_once(order)
+        died.add(end.where)
+        again = workers.post(workers.immortal, "/api/wechat/notify", notice)
+        assert b"SUCCESS" in again.body, (end, again)
+        assert credited_once(order), end
+    assert len(died - {""}) > 15
+    books_agree()
+    print(f"\nKilled before {len(died - {''})} different lines of a notice.")
+
+
+# --- Placing an order ------------------------------------------------------------------------------------------------
+PAY_POINTS = {
+    "D1_after_the_order_before_the_provider": "topup/gateways/base.py:_post",
+    "D2_after_the_provider_before_its_answer_is_stored": "topup/models/orders.py:move",
+}
+
+
+def pay(workers: Workers, user: User, kill_at: int | str, key: str) -> tuple[Reply, End]:
+    ask = b'{"amount": 10, "payment_method": "wechat"}'
+    headers = {"Authorization": f"Bearer {issue_token(user)}", "Idempotency-Key": key}
+    return workers.post_to_mortal(kill_at, "/api/user/wechat/pay", ask, **headers)
+
+
+def pay_again(workers: Workers, user: User, key: str) -> Reply:
+    ask = b'{"amount": 10, "payment_method": "wechat"}'
+    headers = {"Authorization": f"Bearer {issue_token(user)}", "Idempotency-Key": key}
+    return workers.post(workers.immortal, "/api/user/wechat/pay", ask, **headers)
+
+
+def pay_by_phone(workers: Workers, code: str, **faults: Any) -> None:
+    reply = workers.post(workers.immortal, "/sandbox/phone/pay", json.dumps({"code": code} | faults).encode())
+    assert reply.status == 200, reply
+
+
+def sweep_now(**which: Any) -> None:
+    """The sweep, at the time when it is due."""
+    Order.objects.filter(next_ask_at__isnull=False, **which).update(next_ask_at=Now())
+    services.follow_orders()
+
+
+@pytest.mark.parametrize("point", PAY_POINTS)
+def test_D1_D2_a_server_killed_while_it_places_an_order_leaves_one_that_is_asked_about_and_paid_once(
+    workers: Workers, buyer: User, books_agree: Callable[[], None], point: str
+) -> None:
+    open_sandbox_accounts()
+    _, end = pay(workers, buyer, PAY_POINTS[point], key="the first click")
+    assert end.where
+    order = Order.objects.get()
+    assert order.state == Order.State.CREATED
+    assert Trade.objects.count() == (1 if point.startswith("D2") else 0)
+
+    # The sweep finds it unknown, or waiting; either way it stays open.
+    sweep_now()
+    order.refresh_from_db()
+    assert (order.state, order.asked) == (Order.State.CREATED, 1)
+    # The user clicks again and gets the same order, once.
+    reply = pay_again(workers, buyer, "the first click")
+    assert reply.json["data"]["order_id"] == order.order_no
+    # The notice is lost; the sweep credits.
+    pay_by_phone(workers, reply.json["data"]["pay_url"], fault="drop")
+    sweep_now()
+    assert credited_once(order)
+    assert Order.objects.count() == Trade.objects.count() == 1
+    books_agree()
+
+
+def test_D2_a_code_that_we_never_stored_can_be_paid_and_is_credited_by_its_notice(
+    workers: Workers, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    open_sandbox_accounts()
+    pay(workers, buyer, PAY_POINTS["D2_after_the_provider_before_its_answer_is_stored"], key="one")
+    order = Order.objects.get()
+    pay_by_phone(workers, Trade.objects.get().code, fault="drop")
+    notice = Delivery.objects.get().body.encode()
+    assert b"SUCCESS" in workers.post(workers.immortal, "/api/wechat/notify", notice).body
+    assert credited_once(order)
+    books_agree()
+
+
+def test_D1_an_order_the_provider_never_heard_of_is_closed_when_its_time_is_over(
+    workers: Workers, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    open_sandbox_accounts()
+    pay(workers, buyer, PAY_POINTS["D1_after_the_order_before_the_provider"], key="one")
+    Order.objects.update(expires_at=Now())
+    sweep_now()
+    order = Order.objects.get()
+    assert order.state == Order.State.CLOSED
+    assert order.next_ask_at is not None, "somebody may yet pay: it is watched"
+    books_agree()
+
+
+def test_D1_D2_a_server_may_be_killed_before_any_line_of_placing_an_order(
+    workers: Workers, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    open_sandbox_accounts()
+    reply, end = pay(workers, buyer, 0, key="whole")
+    assert reply.status == 200
+    died = set()
+    for line in lines(end.lines, 12):
+        key = f"killed before line {line}"
+        _, end = pay(workers, buyer, line, key)
+        died.add(end.where)
+        again = pay_again(workers, buyer, key)
+        assert again.status == 200, (end, again)
+        order = Order.objects.get(idempotency_key=key)
+        assert again.json["data"]["order_id"] == order.order_no
+        pay_by_phone(workers, order.pay_url, fault="drop")
+        sweep_now(pk=order.pk)
+        assert credited_once(order), end
+    assert len(died - {""}) > 8
+    books_agree()
+    print(f"\nKilled before {len(died - {''})} different lines of placing an order.")

@@ -1,0 +1,678 @@
+"""Faults J: where secrets could come out, who may change them, what we depend on, and starts that must be refused."""
+
+import base64
+import io
+import json
+import logging
+import pickle
+import re
+import secrets
+import string
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.conf import settings as project
+from django.contrib.sessions.models import Session
+from django.core import checks, serializers
+from django.core.management import CommandError, call_command
+from django.core.management.base import SystemCheckError
+from django.db import connection
+from django.test import Client
+from rest_framework.test import APIClient
+
+from tests.merchants import AlipayMerchant, WeChatMerchant
+from tests.orders import pending_order
+from topup.gateways.alipay import AlipayConfig
+from topup.gateways.wechat import WeChatConfig
+from topup.models import AlipaySettings, GatewayCall, Order, WeChatSettings
+from topup.options import read_options, write_options
+from voicehelper import checks as own_checks
+from voicehelper import clock
+from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
+
+from .deployment import bandit, production
+from .scripted import ScriptedProvider
+
+LETTERS = string.ascii_letters + string.digits
+WECHAT_PAGE = "/admin/topup/wechatsettings/1/change/"
+
+
+def canary(length: int = 32) -> str:
+    return "".join(secrets.choice(LETTERS) for _ in range(length))
+
+
+# --- J1: the canaries ------------------------------------------------------------------------------------------------
+class Cage:
+    """Secrets nobody else has, and everything that came out while they were in use."""
+
+    def __init__(self, wechat_key: str) -> None:
+        pem = "-----BEGIN {0}-----\n{1}\n-----END {0}-----\n"
+        self.secrets = {
+            "WeChat API v2 key": wechat_key,
+            "refused WeChat key": canary(31),
+            "WeChat certificate": canary(400),
+            "WeChat certificate's key": canary(400),
+            "mini program secret": canary(),
+            "buyer's password": canary(24),
+            "operator's password": canary(24),
+            "wrong password": canary(24),
+            "buyer's token": "",
+            "SECRET_KEY": project.SECRET_KEY,
+            "encryption key": project.SECRET_KEYS[0],
+        }
+        self.cert = pem.format("CERTIFICATE", self.secrets["WeChat certificate"])
+        self.key = pem.format("PRIVATE KEY", self.secrets["WeChat certificate's key"])
+        self.out: list[tuple[str, str]] = []
+
+    def add_keys(self, merchant: AlipayMerchant) -> None:
+        for name, value in (("private", merchant.app_key), ("public", merchant.alipay_key.public_key())):
+            der = (
+                value.private_bytes(
+                    serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                )
+                if isinstance(value, rsa.RSAPrivateKey)
+                else value.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+            )
+            # All keys begin alike.
+            self.secrets[f"Alipay {name} key"] = base64.b64encode(der).decode()[64:]
+
+    def see(self, where: str, text: object) -> Any:
+        if hasattr(text, "content"):
+            answer: Any = text
+            headers = "\n".join(f"{k}: {v}" for k, v in answer.items())
+            self.out.append((where, headers + answer.content.decode("utf-8", "replace")))
+        else:
+            self.out.append((where, str(text)))
+        return text
+
+    def leaks(self) -> list[str]:
+        """Twenty characters in a row of a secret (thirty-two of a long one), anywhere, are a leak."""
+        found = []
+        for name, value in self.secrets.items():
+            assert len(value) >= 24, name
+            step = 4 if len(value) < 64 else 16
+            pieces = {value[at : at + 16] for at in range(0, len(value) - 15, step)} | {value[-16:]}
+            found += [f"{name} in {where}" for where, text in self.out if any(piece in text for piece in pieces)]
+        return found
+
+
+def every_row_of_every_table() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = [name for (name,) in cursor.fetchall()]
+        written = []
+        for table in tables:
+            cursor.execute(f'SELECT row_to_json(t)::text FROM "{table}" t')
+            written += [f"{table} {row}" for (row,) in cursor.fetchall()]
+    return "\n".join(written)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_J1_no_secret_comes_out_anywhere(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = io.StringIO()
+    handler = logging.StreamHandler(log)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "level", logging.DEBUG)
+    root.addHandler(handler)
+    try:
+        cage = exercise_everything(settings)
+    finally:
+        root.removeHandler(handler)
+    cage.see("the log", log.getvalue())
+    cage.see("the database", every_row_of_every_table())
+    for session in Session.objects.all():
+        cage.see("a session", session.get_decoded())
+    dump = io.StringIO()
+    call_command("dumpdata", "topup", "accounts.MiniProgramSettings", "admin", "notifications", stdout=dump)
+    cage.see("a data dump", dump.getvalue())
+    assert len(cage.secrets) >= 12
+    assert "POST /pay/unifiedorder" in dict(cage.out)["the database"]
+    assert cage.leaks() == []
+    # The trap snaps: each secret is found where it is planted.
+    for name, value in cage.secrets.items():
+        cage.out = [("planted", f"x{value}y")]
+        assert cage.leaks() == [f"{name} in planted"]
+
+
+def exercise_everything(settings: Any) -> Cage:
+    """An operator's and a buyer's day, with mistakes, and everything they are shown."""
+    wechat, alipay = WeChatMerchant(key=canary()), AlipayMerchant()
+    cage = Cage(wechat.key)
+    cage.add_keys(alipay)
+    hidden = cage.secrets
+    User.objects.create_user("buyer", password=hidden["buyer's password"])
+    staff = User.objects.create_superuser("operator", password=hidden["operator's password"])
+    api, browser = APIClient(raise_request_exception=False), Client(raise_request_exception=False)
+
+    # Signing in, rightly and wrongly; the token comes out here and nowhere else.
+    sign_in = {"username": "buyer", "password": hidden["buyer's password"]}
+    hidden["buyer's token"] = api.post("/api/auth/login", sign_in, format="json").json()["token"]
+    cage.see("login", api.post("/api/auth/login", sign_in | {"password": hidden["wrong password"]}, format="json"))
+    cage.see("sign-in page", browser.post("/accounts/sign-in", sign_in | {"password": hidden["wrong password"]}))
+    cage.see("sign-in by GET", browser.get("/accounts/sign-in"))
+
+    # The operator configures, and mistypes.
+    operator = APIClient(raise_request_exception=False)
+    operator.force_login(staff)
+    settings.WECHAT_PAY_BASE_URL = settings.ALIPAY_GATEWAY_URL = "http://127.0.0.1:9"
+    for changes in (
+        {
+            "WechatClientCert": cage.cert,
+            "WechatClientKey": cage.key,
+            "MiniProgramAppSecret": hidden["mini program secret"],
+        },
+        {"MiniProgramAppId": "wx8888888888888888"},
+    ):
+        assert cage.see("PUT option", operator.put("/api/option", changes, format="json")).status_code == 200
+    wechat.configure()
+    alipay.configure()
+    for changes in (
+        {"WechatApiV2Key": hidden["refused WeChat key"]},
+        {"WechatApiV2Key": [wechat.key]},
+        {"WechatApiV2Key": {"key": wechat.key}},
+        {"AlipayPrivateKey": hidden["Alipay private key"]},
+        {"AlipayPublicKey": "-----BEGIN PUBLIC KEY-----" + hidden["Alipay public key"]},
+        {"WechatMchId": "x", "WechatApiV2Key": wechat.key},
+    ):
+        assert cage.see("refused PUT", operator.put("/api/option", changes, format="json")).status_code == 400
+    broken = f'{{"WechatApiV2Key": "{wechat.key}", }}'
+    cage.see("broken PUT", operator.put("/api/option", broken, content_type="application/json"))
+    cage.see("GET option", operator.get("/api/option"))
+    browse_the_admin(cage, staff)
+
+    # The buyer pays, at providers that answer well, badly, and with our own request.
+    token = {"HTTP_AUTHORIZATION": "Bearer " + hidden["buyer's token"]}
+    for merchant, gateway in ((wechat, "wechat"), (alipay, "alipay")):
+        with ScriptedProvider(merchant, settings) as provider:
+            body = {"amount": 10, "payment_method": gateway}
+            url = f"/api/user/{gateway}/pay"
+            order_no = cage.see("pay", api.post(url, body, format="json", **token)).json()["data"]["order_id"]
+            for nonsense in (b"<html>500</html>", b"", b"<xml><return_code>FAIL</return_code></xml>", b'{"x":1}'):
+                provider.answers = [nonsense]
+                cage.see("pay", api.post(url, body, format="json", **token))
+            for call in provider.calls:
+                assert not GatewayCall.objects.filter(request__contains=call.fields["sign"]).exists()
+            order = Order.objects.get(order_no=order_no)
+            for notice in (
+                merchant.notice(order, total_fee="1", total_amount="0.01"),
+                merchant.notice(order),
+                b"<xml>",
+            ):
+                kind = "text/xml" if gateway == "wechat" else "application/x-www-form-urlencoded"
+                cage.see("notice", api.post(f"/api/{gateway}/notify", notice.decode(), content_type=kind))
+            cage.see("order", api.get(f"/api/user/topup/orders/{order_no}", **token))
+    for url in (
+        "/api/user/self",
+        "/api/user/topup/info",
+        "/api/user/topup/orders",
+        "/api/schema",
+        "/healthz",
+        "/nowhere",
+    ):
+        cage.see(url, api.get(url, **token))
+
+    # The wrong encryption key: an error inside, with the ciphertext at hand.
+    right = settings.SECRET_KEYS
+    settings.SECRET_KEYS = [Fernet.generate_key().decode()]
+    for url in ("/api/option", "/api/user/topup/info", WECHAT_PAGE, "/recharge"):
+        failed = cage.see(f"broken {url}", operator.get(url))
+        assert failed.status_code == 500, url
+    settings.SECRET_KEYS = right
+    browse_the_admin(cage, staff)
+    return cage
+
+
+def browse_the_admin(cage: Cage, staff: User) -> None:
+    from django.contrib import admin
+
+    browser = Client(raise_request_exception=False)
+    browser.force_login(staff)
+    for model in admin.site._registry:
+        base = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        cage.see(base, browser.get(base, follow=True))
+        for pk in model._default_manager.values_list("pk", flat=True)[:3]:
+            cage.see(f"{base}{pk}/", browser.get(f"{base}{pk}/change/", follow=True))
+            cage.see(f"{base}{pk}/history/", browser.get(f"{base}{pk}/history/", follow=True))
+    hidden = cage.secrets
+    for changes in (
+        {"api_v2_key": hidden["refused WeChat key"], "current_password": hidden["operator's password"]},
+        {"api_v2_key": hidden["WeChat API v2 key"], "current_password": hidden["wrong password"]},
+        {"api_v2_key": hidden["WeChat API v2 key"], "current_password": hidden["operator's password"]},
+        {"mch_id": "x", "client_key": cage.key},
+    ):
+        cage.see("the WeChat form", browser.post(WECHAT_PAGE, wechat_form() | changes, follow=True))
+    for section in ("wechatsettings", "alipaysettings"):
+        cage.see("the test button", browser.post(f"/admin/topup/{section}/test/", follow=True))
+    cage.see("the front page", browser.get("/admin/"))
+
+
+def wechat_form() -> dict[str, str]:
+    """The settings form as it was loaded."""
+    row = WeChatSettings.load()
+    return {
+        "enabled": "on" if row.enabled else "",
+        "min_topup": str(row.min_topup),
+        "app_id": row.app_id,
+        "mch_id": row.mch_id,
+        "sign_type": row.sign_type,
+        "api_v2_key": "",
+        "client_cert": "",
+        "client_key": "",
+    }
+
+
+def test_J1_a_secret_shows_itself_to_nobody_who_does_not_ask() -> None:
+    text = canary(40)
+    secret = Secret(text)
+    shown = [
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret!r:>60}",
+        "{}".format(secret),  # noqa: UP032
+        repr([secret]),
+        repr({"key": secret}),
+    ]
+    config = {"app_id": "wx8888888888888888", "mch_id": "1900000109"}
+    shown.append(repr(WeChatConfig(api_key=text, **config)))
+    shown.append(
+        repr(AlipayConfig(app_id="2021000000000001", private_key=text, public_key=text, seller_id="2088102146225135"))
+    )
+    shown.append(serializers.serialize("json", [WeChatSettings(api_v2_key=secret), AlipaySettings(private_key=secret)]))
+    shown += [repr(WeChatSettings(api_v2_key=secret)), str(WeChatSettings(api_v2_key=secret).__dict__)]
+    assert not [line for line in shown if text[:8] in line or text[-8:] in line]
+    assert secret.last4 == text[-4:]
+    assert Secret("short").last4 == ""
+    with pytest.raises(TypeError):
+        pickle.dumps(secret)
+    with pytest.raises(TypeError):
+        json.dumps(secret)
+
+
+@pytest.mark.django_db
+def test_J1_what_is_stored_is_ciphertext_and_another_key_opens_nothing(settings: Any) -> None:
+    text = canary()
+    for section, field in (
+        (WeChatSettings, "api_v2_key"),
+        (AlipaySettings, "private_key"),
+        (MiniProgramSettings, "app_secret"),
+    ):
+        row = section.load()
+        setattr(row, field, Secret(text))
+        row.save()
+        with connection.cursor() as cursor:
+            cursor.execute(f'SELECT "{field}" FROM "{section._meta.db_table}"')
+            stored = cursor.fetchone()[0]
+        assert text not in stored
+        assert Fernet(project.SECRET_KEYS[0]).decrypt(stored.encode()).decode() == text
+        right, settings.SECRET_KEYS = settings.SECRET_KEYS, [Fernet.generate_key().decode()]
+        with pytest.raises(SecretUnreadable):
+            section.load()
+        settings.SECRET_KEYS = [Fernet.generate_key().decode(), *right]
+        assert getattr(section.load(), field).reveal() == text
+        settings.SECRET_KEYS = right
+
+
+def test_J1_every_column_that_sounds_like_a_secret_is_encrypted() -> None:
+    from django.apps import apps
+
+    innocent = {"session_key", "idempotency_key", "key", "session_hash", "password", "digest"}
+    for model in apps.get_models():
+        if model._meta.app_label in ("sandbox", "sessions", "auth", "admin"):
+            continue
+        for field in model._meta.fields:
+            if re.search(r"secret|(^|_)key$|private|password|token$|_cert", field.name) and field.name not in innocent:
+                assert isinstance(field, EncryptedField), f"{model.__name__}.{field.name}"
+
+
+# --- J2: who reads and writes the settings ---------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_J2_settings_are_read_and_written_by_staff_only(
+    wechat: WeChatMerchant, alipay: AlipayMerchant, buyer: User, staff: User, as_user: Callable[[User | None], Any]
+) -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    gone = User.objects.create_user("gone", is_staff=True)
+    before = read_options()
+    clients = {"nobody": as_user(None), "buyer": as_user(buyer), "gone": as_user(gone)}
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    for who, status in (("nobody", 401), ("buyer", 403), ("gone", 401)):
+        answer = clients[who].get("/api/option")
+        assert answer.status_code == status
+        assert wechat.mch_id not in answer.content.decode()
+        for changes in ({"Price": 1}, {"WechatApiV2Key": canary()}, {"WechatEnabled": False}):
+            assert clients[who].put("/api/option", changes, format="json").status_code == status
+        for method in ("post", "patch", "delete"):
+            assert getattr(clients[who], method)("/api/option", {"Price": 1}, format="json").status_code in (
+                status,
+                405,
+            )
+    assert read_options() == before
+    for user in (clerk, staff):
+        data = as_user(user).get("/api/option").json()["data"]
+        for name in ("WechatApiV2Key", "AlipayPrivateKey", "AlipayPublicKey"):
+            assert data[name] == ""
+            assert data[f"{name}Set"] is True
+            assert len(data[f"{name}Last4"]) == 4
+        assert data["WechatApiV2KeyLast4"] == wechat.key[-4:]
+        assert wechat.key[:-4] not in json.dumps(data)
+
+
+# --- J6: the password again ------------------------------------------------------------------------------------------
+@pytest.fixture
+def admin_browser(staff: User, wechat: WeChatMerchant) -> Client:
+    """An operator's session as a thief finds it: signed in, the password typed long ago."""
+    browser = Client()
+    browser.force_login(staff)
+    return browser
+
+
+PASSWORD = "a long operator password"
+
+
+def stored_key() -> str:
+    return WeChatSettings.load().api_v2_key.reveal()
+
+
+@pytest.mark.django_db
+def test_J6_a_key_is_replaced_or_cleared_only_with_the_password(admin_browser: Client, wechat: WeChatMerchant) -> None:
+    new = canary()
+    grave = [
+        {"api_v2_key": new},
+        {"api_v2_key_clear": "1", "enabled": ""},
+        {"client_key": canary(100)},
+        {"api_v2_key": wechat.key},
+    ]
+    for changes in grave:
+        for password in ({}, {"current_password": ""}, {"current_password": "wrong"}):
+            response = admin_browser.post(WECHAT_PAGE, wechat_form() | changes | password)
+            assert response.status_code == 200, changes
+            assert stored_key() == wechat.key
+            assert new not in response.content.decode()
+    assert not WeChatSettings.load().client_key
+    assert (
+        admin_browser.post(WECHAT_PAGE, wechat_form() | {"api_v2_key": new, "current_password": PASSWORD}).status_code
+        == 302
+    )
+    assert stored_key() == new
+
+
+@pytest.mark.django_db
+def test_J6_switching_a_gateway_on_asks_too_and_small_things_do_not(
+    admin_browser: Client, wechat: WeChatMerchant
+) -> None:
+    assert admin_browser.post(WECHAT_PAGE, wechat_form() | {"min_topup": "7"}).status_code == 302
+    assert WeChatSettings.load().min_topup == 7
+    off = {name: value for name, value in wechat_form().items() if name != "enabled"}
+    assert admin_browser.post(WECHAT_PAGE, off).status_code == 302
+    assert not WeChatSettings.load().enabled
+    assert admin_browser.post(WECHAT_PAGE, wechat_form() | {"enabled": "on"}).status_code == 200
+    assert not WeChatSettings.load().enabled
+    assert (
+        admin_browser.post(WECHAT_PAGE, wechat_form() | {"enabled": "on", "current_password": PASSWORD}).status_code
+        == 302
+    )
+    assert WeChatSettings.load().enabled
+
+
+@pytest.mark.django_db
+def test_J6_it_is_remembered_for_ten_minutes_in_this_session_only(admin_browser: Client, staff: User) -> None:
+    keys = [canary() for _ in range(4)]
+    assert (
+        admin_browser.post(
+            WECHAT_PAGE, wechat_form() | {"api_v2_key": keys[0], "current_password": PASSWORD}
+        ).status_code
+        == 302
+    )
+    assert admin_browser.post(WECHAT_PAGE, wechat_form() | {"api_v2_key": keys[1]}).status_code == 302
+    assert stored_key() == keys[1]
+    thief = Client()
+    thief.force_login(staff)
+    assert thief.post(WECHAT_PAGE, wechat_form() | {"api_v2_key": keys[2]}).status_code == 200
+    session = admin_browser.session
+    session["password_confirmed"] = (clock.now() - timedelta(minutes=10, seconds=1)).isoformat()
+    session.save()
+    assert admin_browser.post(WECHAT_PAGE, wechat_form() | {"api_v2_key": keys[3]}).status_code == 200
+    assert stored_key() == keys[1]
+
+
+@pytest.mark.django_db
+def test_J6_the_password_cannot_be_guessed_there(admin_browser: Client, wechat: WeChatMerchant) -> None:
+    new = canary()
+    for _ in range(10):
+        admin_browser.post(WECHAT_PAGE, wechat_form() | {"api_v2_key": new, "current_password": secrets.token_hex(8)})
+    response = admin_browser.post(WECHAT_PAGE, wechat_form() | {"api_v2_key": new, "current_password": PASSWORD})
+    assert response.status_code == 200
+    assert stored_key() == wechat.key
+
+
+@pytest.mark.django_db
+def test_J6_another_operators_password_does_not_do(admin_browser: Client, wechat: WeChatMerchant) -> None:
+    User.objects.create_superuser("second", password="another long password")
+    form = wechat_form() | {"api_v2_key": canary(), "current_password": "another long password"}
+    assert admin_browser.post(WECHAT_PAGE, form).status_code == 200
+    assert stored_key() == wechat.key
+
+
+# --- J7, J8: what we are made of -------------------------------------------------------------------------------------
+REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(\[[a-z,0-9-]+\])?==[^\s;]+( ; .+)?")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_J7_every_dependency_is_pinned_and_hashed(name: str) -> None:
+    text = (project.BASE_DIR / name).read_text().replace("\\\n", " ")
+    entries = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert len(entries) > 20
+    for entry in entries:
+        requirement, *hashes = re.split(r"\s+--hash=", entry)
+        assert REQUIREMENT.fullmatch(requirement.strip()), entry[:80]
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
+
+
+def test_J7_what_is_installed_is_what_is_pinned() -> None:
+    from importlib.metadata import distributions
+
+    def canonical(name: str) -> str:
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    text = (project.BASE_DIR / "requirements-dev.txt").read_text()
+    pinned = {
+        canonical(name): version
+        for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text, re.M)
+    }
+    assert len(pinned) > 40
+    tools = {"pip", "setuptools", "wheel", "uv"}
+    installed = {canonical(found.metadata["Name"]): found.version for found in distributions(path=[site_packages()])}
+    strangers = {
+        name: version for name, version in installed.items() if pinned.get(name) != version and name not in tools
+    }
+    assert strangers == {}
+
+
+def site_packages() -> str:
+    import django
+
+    return str(Path(django.__file__).parent.parent)
+
+
+# A .pth file runs code at every start of Python (LiteLLM 1.82.7 was attacked so). These are setuptools' own.
+KNOWN_PTH = {"distutils-precedence.pth": b"import os; var = 'SETUPTOOLS_USE_DISTUTILS'"}
+
+
+def test_J7_nothing_runs_when_python_merely_starts() -> None:
+    for path in Path(site_packages()).glob("*.pth"):
+        assert path.name in KNOWN_PTH, path.name
+        assert path.read_bytes().startswith(KNOWN_PTH[path.name])
+        assert path.stat().st_size < 200
+    for name in ("sitecustomize.py", "usercustomize.py"):
+        assert not (Path(site_packages()) / name).exists()
+
+
+def test_J8_bandit_finds_nothing_grave() -> None:
+    assert [found for found in bandit()["results"] if found["issue_severity"] == "HIGH"] == []
+
+
+def test_J8_ruffs_security_rules_find_nothing() -> None:
+    ruff = Path(sys.executable).parent / "ruff"
+    packages = [
+        name
+        for name in ("voicehelper", "topup", "notifications", "llm", "storage_backends")
+        if (project.BASE_DIR / name).is_dir()
+    ]
+    command = [str(ruff), "check", "--no-cache", "--select", "S", "--output-format", "concise", *packages]
+    run = subprocess.run(command, cwd=project.BASE_DIR, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+# --- J9: starts that must be refused ---------------------------------------------------------------------------------
+REFUSED = {
+    "no SECRET_KEY": {"SECRET_KEY": None},
+    "an empty SECRET_KEY": {"SECRET_KEY": " "},
+    "no encryption keys": {"VOICEHELPER_SECRET_KEYS": None},
+    "no address": {"SERVER_ADDRESS": None},
+    "an address without TLS": {"SERVER_ADDRESS": "http://pay.example.com"},
+    "an address that is none": {"SERVER_ADDRESS": "pay.example.com"},
+    "the sandbox": {"SANDBOX": "True"},
+    "an unknown mode": {"VOICEHELPER_MODE": "staging"},
+    "no database": {"DATABASE_URL": None},
+    "another database": {"DATABASE_URL": "sqlite:////tmp/x"},
+    "no Redis": {"REDIS_URL": None},
+}
+
+
+TRY_THEM = """
+import json, os, sys
+sound = dict(os.environ)
+for changes in json.loads(sys.argv[1]):
+    os.environ.clear()
+    os.environ.update({name: value for name, value in (sound | changes).items() if value is not None})
+    sys.modules.pop("voicehelper.settings", None)
+    try:
+        import voicehelper.settings
+        print(json.dumps(""))
+    except Exception as error:
+        print(json.dumps(f"{type(error).__name__}: {error}"))
+"""
+
+
+def test_J9_production_does_not_start_with_a_setting_missing_or_wrong() -> None:
+    run = production("-c", TRY_THEM, json.dumps([{}, *REFUSED.values()]))
+    assert run.returncode == 0, run.stderr
+    sound, *refusals = map(json.loads, run.stdout.splitlines())
+    assert sound == ""
+    for (name, changes), refusal in zip(REFUSED.items(), refusals, strict=True):
+        assert refusal.startswith("ImproperlyConfigured"), name
+        # It says what is wrong without showing what may be secret.
+        assert next(iter(changes)) in refusal, name
+        assert "nobody@" not in refusal, name
+
+
+def test_J9_production_does_not_start_with_nonsense_for_a_number() -> None:
+    assert production("-c", "import voicehelper.settings", TRUSTED_PROXIES="one").returncode != 0
+
+
+def test_J9_debug_cannot_be_switched_on_from_outside() -> None:
+    script = (
+        "import voicehelper.settings as s;"
+        " assert (s.DEBUG, s.SANDBOX, s.ALLOWED_HOSTS) == (False, False, ['pay.example.com'])"
+    )
+    run = production("-c", script, DEBUG="True", DJANGO_DEBUG="1", VOICEHELPER_DEBUG="1")
+    assert run.returncode == 0, run.stderr
+
+
+EXAMPLE_KEYS = [
+    "change-me" * 8,
+    "django-insecure-" + "a1B2c3D4e5" * 5,
+    "secret",
+    "x" * 60,
+    "your-secret-key-" * 4,
+    "abcabc" * 10,
+]
+
+
+@pytest.mark.parametrize("key", EXAMPLE_KEYS)
+def test_J9_an_example_for_a_key_is_refused(key: str, settings: Any) -> None:
+    settings.SECRET_KEY, settings.PRODUCTION = key, True
+    assert [found.id for found in own_checks.check_secret_key(None)] == ["voicehelper.E001"]
+    settings.SECRET_KEY = secrets.token_urlsafe(50)
+    assert own_checks.check_secret_key(None) == []
+
+
+@pytest.mark.parametrize(
+    "keys", [["nonsense"], [Fernet.generate_key().decode(), "old"], ["a" * 44], [Fernet.generate_key().decode()[:-2]]]
+)
+def test_J9_a_key_that_encrypts_nothing_is_refused(keys: list[str], settings: Any) -> None:
+    settings.SECRET_KEYS = keys
+    assert [found.id for found in own_checks.check_encryption_keys(None)] == ["voicehelper.E002"]
+
+
+def test_J9_debug_every_host_and_a_limit_that_is_none_are_refused(settings: Any) -> None:
+    settings.PRODUCTION, settings.DEBUG, settings.ALLOWED_HOSTS = True, True, ["*"]
+    assert {found.id for found in own_checks.check_production(None)} == {"voicehelper.E003", "voicehelper.E004"}
+    settings.PAY_RATE_LIMIT = "often"
+    assert [found.id for found in own_checks.check_rate_limits(None)] == ["voicehelper.E005"]
+    assert all(
+        found.level >= checks.ERROR
+        for found in [*own_checks.check_production(None), *own_checks.check_rate_limits(None)]
+    )
+
+
+def test_J9_the_deployment_check_stops_a_deployment() -> None:
+    """The checks above are registered, and fail the command a deployment runs."""
+    run = production("manage.py", "check", SECRET_KEY="change-me" * 8, ALLOWED_HOSTS="*", VOICEHELPER_SECRET_KEYS="old")
+    assert run.returncode != 0
+    for found in ("E001", "E002", "E004"):
+        assert f"voicehelper.{found}" in run.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["admin", "demo"])
+def test_J9_a_production_database_that_knows_the_demos_passwords_is_refused(name: str, settings: Any) -> None:
+    user = User.objects.create_user(name, password=name)
+    call_command("check", databases=["default"])
+    settings.PRODUCTION = True
+    with pytest.raises(SystemCheckError, match="E006"):
+        call_command("check", databases=["default"])
+    user.set_password(secrets.token_urlsafe(20))
+    user.save()
+    assert own_checks.check_demo_accounts(None, databases=["default"]) == []
+
+
+@pytest.mark.django_db
+def test_J9_demo_data_is_not_made_in_production(settings: Any) -> None:
+    settings.PRODUCTION = True
+    with pytest.raises(CommandError):
+        call_command("seed_demo")
+    settings.PRODUCTION, settings.SANDBOX = False, False
+    with pytest.raises(CommandError):
+        call_command("seed_demo")
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db
+def test_J9_nothing_inside_is_served(wechat: WeChatMerchant, buyer: User) -> None:
+    pending_order(buyer, wechat)
+    write_options({"Price": "7.3"})
+    for path in (
+        "/.git/config",
+        "/.env",
+        "/metrics",
+        "/flower",
+        "/debug",
+        "/static/../voicehelper/settings.py",
+        "/manage.py",
+        "/static/..%2fmanage.py",
+    ):
+        response = Client().get(path)
+        assert response.status_code == 404, path
+        assert "SECRET" not in response.content.decode()
+    assert set(Client().get("/healthz").json()) == {"database", "redis"}

@@ -1,0 +1,110 @@
+"""The rules of the house: who may import whom, and no float where money is."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("voicehelper", "topup", "notifications")
+
+# What each part of the house may import of the others; the parts not named here may import any.
+MAY_IMPORT = {
+    "voicehelper.accounts": {"voicehelper.wallet", "voicehelper"},
+    "voicehelper.wallet": {"voicehelper.accounts", "notifications", "voicehelper"},
+    "voicehelper.sandbox": set(),
+    "voicehelper.embedded": set(),
+    "notifications": {"voicehelper.accounts", "voicehelper"},
+    "topup": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "voicehelper"},
+}
+# Inside topup: edges → services → models and gateways.
+ROOMS = {
+    "topup.gateways": {"topup.money"},
+    "topup.models": {"topup.pricing", "topup.money", "topup.models"},
+    "topup.pricing": {"topup.money"},
+    "topup.money": set(),
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "migrations" not in path.parts:
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                yield name.removesuffix(".__init__"), path
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Every module of ours that a file imports, inside functions too, relative ones resolved."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+            module = f"{base}.{node.module}" if node.level and node.module else node.module or base
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def part_of(module: str) -> str:
+    """The part of the house a module belongs to: an app, or the project package itself."""
+    parts = [part for part in (*MAY_IMPORT, *PACKAGES) if module == part or module.startswith(f"{part}.")]
+    return max(parts, key=len, default="")
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value) if isinstance(value, str) else "")
+def test_imports_go_one_way(name: str, path: Path) -> None:
+    own = part_of(name)
+    for imported in imports(name, path):
+        part = part_of(imported)
+        assert part != "voicehelper.sandbox" or own == "voicehelper.sandbox", f"{name} imports the sandbox"
+        if own in MAY_IMPORT and part and part != own:
+            assert part in MAY_IMPORT[own], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_topup_are_kept(room: str) -> None:
+    for name, path in modules():
+        if name == room or name.startswith(f"{room}."):
+            for imported in imports(name, path):
+                if part_of(imported) == "topup" and not imported.startswith(f"{room}."):
+                    assert any(imported.startswith(allowed) for allowed in ROOMS[room]), f"{name} imports {imported}"
+
+
+def test_gateways_know_no_django_but_translations() -> None:
+    for name, path in modules():
+        if name.startswith("topup.gateways"):
+            found = {module for module in imports(name, path) if module.startswith("django")}
+            assert found <= {"django.utils.translation.gettext_lazy"}, name
+
+
+def test_nothing_but_http_opens_a_connection() -> None:
+    """`requests`, `urllib` and sockets are used in voicehelper/http.py only (and by the stand-ins)."""
+    for name, path in modules():
+        if name == "voicehelper.http" or part_of(name) in ("voicehelper.sandbox", "voicehelper.embedded"):
+            continue
+        for module in imports(name, path):
+            assert module.split(".")[0] not in {"requests", "urllib3", "aiohttp", "socket", "httpx"}, name
+            assert not module.startswith(("urllib.request", "http.client")), name
+
+
+def test_F5_there_is_no_float_where_money_is() -> None:
+    for name, path in modules():
+        if not name.startswith(("topup", "voicehelper.wallet")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.Constant) and type(node.value) is float), f"{name}:{node.lineno}"
+            assert not (isinstance(node, ast.Name) and node.id == "float"), f"{name}:{node.lineno}"
+            assert not (isinstance(node, ast.Attribute) and node.attr == "FloatField"), f"{name}:{node.lineno}"
+
+
+def test_I7_no_sql_is_built_from_strings() -> None:
+    """Every statement handed to a cursor is a constant; values travel as parameters."""
+    for name, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "execute":
+                first = node.args[0] if node.args else None
+                built = isinstance(first, ast.JoinedStr | ast.BinOp)
+                called = isinstance(first, ast.Call)
+                assert not built | called, f"{name}:{node.lineno} builds SQL"
