@@ -130,8 +130,8 @@ class Proxy:
     def _spring(self) -> None:
         assert self._trap is not None
         mode, self._trap = self._trap[2], None
-        self.mode = mode
         self.sprung.set()
+        self.mode = mode
 
 
 def _reset(sock: socket.socket) -> None:

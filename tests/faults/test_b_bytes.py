@@ -97,10 +97,11 @@ def test_B2_a_bomb_is_refused_quickly_in_little_memory(name: str, wechat: WeChat
     took = []
     for _ in range(3):
         gc.collect()
-        started = time.perf_counter()
+        # The thread's own time: the machine may be busy with other tests.
+        started = time.thread_time()
         with pytest.raises(Malformed):
             gateway.order_no_in(body)
-        took.append(time.perf_counter() - started)
+        took.append(time.thread_time() - started)
     assert min(took) < 0.05
     tracemalloc.start()
     with suppress(Malformed):

@@ -141,7 +141,7 @@ def test_E1_postgresql_fails_in_the_middle_of_a_notice_and_success_is_never_said
     reply, took_s = world.notify(notice)
 
     if MOMENTS[moment]:
-        assert world.database.sprung.is_set()
+        assert world.database.sprung.is_set(), reply
     assert not succeeded(reply)
     assert reply.status, "no answer at all"
     assert took_s < ANSWER_WITHIN_S

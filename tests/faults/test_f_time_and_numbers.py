@@ -250,6 +250,16 @@ def test_F6_what_is_quoted_is_charged_stored_and_credited_rounded_once(
     write_options({"QuotaPerUnit": 500_000})
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("amount", "price", "money"),
+    [(1, "0.125", "0.13"), (1, "0.115", "0.12"), (1, "0.005", "0.01"), (3, "0.105", "0.32"), (7, "0.0049", "0.03")],
+)
+def test_F6_half_a_fen_is_rounded_up_and_once(amount: int, price: str, money: str, buyer: User) -> None:
+    write_options({"Price": price})
+    assert services.quote_for(buyer, "wechat", amount).money == money
+
+
 @pytest.mark.django_db(transaction=True)
 def test_F6_a_repeat_after_a_price_change_charges_what_was_agreed(
     desk: CallbackDesk, buyer: User, scripted: ScriptedProvider, as_user: Any

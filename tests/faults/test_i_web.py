@@ -429,7 +429,9 @@ def log() -> Iterator[io.StringIO]:
 
 # A record, or the indented line of a trace that belongs to one.
 LINE = re.compile(r"  |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ([0-9a-f]{16}|-) [\w.]+: ")
-FORGED = "\r\n2026-11-21 12:00:00,000 INFO - topup: all is well\x1b[2J\x1b[31m\x85\u2028\x9b31m"
+FORGED = (
+    "x\x1b[2J\x85\u2028\x9b31m\r2026-11-21 12:00:00,000 forged\r\n2026-11-21 12:00:00,000 INFO - topup: all is well"
+)
 
 
 def lines(log: io.StringIO) -> list[str]:
