@@ -14,6 +14,8 @@ from typing import Any
 
 import django
 from django.conf import settings
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
@@ -144,6 +146,15 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
             return bytes(body)
 
 
+def refuse_to_start_wrongly() -> None:
+    """Run the start-up checks in production: Django runs them for its commands, and not for a server."""
+    if not settings.PRODUCTION:
+        return
+    serious = [message for message in run_checks(databases=["default"]) if message.is_serious()]
+    if serious:
+        raise ImproperlyConfigured("\n".join(map(str, serious)))
+
+
 async def _refuse(send: Send, status: int, text: bytes) -> None:
     headers = [
         (b"content-type", b"text/plain"),
@@ -155,6 +166,7 @@ async def _refuse(send: Send, status: int, text: bytes) -> None:
 
 
 django.setup(set_prefix=False)
+refuse_to_start_wrongly()
 _django = BodyGuard()
 
 

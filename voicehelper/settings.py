@@ -130,9 +130,11 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "A PostgreSQL URL: postgres://user:pw@host/name"))}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be PostgreSQL: money relies on its row locks, checks and triggers.")
+# Creating and dropping a test database can take longer than any statement of ours may.
+_STATEMENT_TIMEOUT = "120s" if MODE == "test" else "15s"
 DATABASES["default"]["OPTIONS"] = {
     # statement_timeout and idle_in_transaction_session_timeout: a stuck transaction must not hold a wallet's row.
-    "options": "-c statement_timeout=15s -c idle_in_transaction_session_timeout=30s -c lock_timeout=2s"
+    "options": f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
     " -c synchronous_commit=on -c timezone=UTC",
     # A server that vanished without a word is given up after seconds, not after the kernel's quarter of an hour.
     "connect_timeout": 2,

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import os
 import pickle
 import re
 import secrets
@@ -636,6 +637,16 @@ def test_J9_the_deployment_check_stops_a_deployment() -> None:
     assert run.returncode != 0
     for found in ("E001", "E002", "E004"):
         assert f"voicehelper.{found}" in run.stderr
+
+
+def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse() -> None:
+    """Not only the command: uvicorn imports this module and nothing else."""
+    database = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    start = ("-c", "import voicehelper.asgi")
+    refused = production(*start, SECRET_KEY="change-me" * 8, **database)
+    assert refused.returncode != 0
+    assert "voicehelper.E001" in refused.stderr
+    assert production(*start, **database).returncode == 0
 
 
 @pytest.mark.django_db
