@@ -134,8 +134,8 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
 _STATEMENT_TIMEOUT = "120s" if MODE == "test" else "15s"
 DATABASES["default"]["OPTIONS"] = {
     # statement_timeout and idle_in_transaction_session_timeout: a stuck transaction must not hold a wallet's row.
-    "options": f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
-    " -c synchronous_commit=on -c timezone=UTC",
+    "options": f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=2s"
+    " -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on -c timezone=UTC",
     # A server that vanished without a word is given up after seconds, not after the kernel's quarter of an hour.
     "connect_timeout": 2,
     "keepalives_idle": 5,
