@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("voicehelper", "topup", "notifications")
+PACKAGES = ("voicehelper", "topup", "notifications", "llm")
 
 # What each part of the house may import of the others; the parts not named here may import any.
 MAY_IMPORT = {
@@ -19,6 +19,8 @@ MAY_IMPORT = {
     "topup": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "voicehelper"},
 }
 # Inside topup: edges → services → models and gateways.
+# The two places that open outgoing connections.
+OPENS_CONNECTIONS = ("voicehelper.http", "voicehelper.http_async")
 ROOMS = {
     "topup.gateways": {"topup.money"},
     "topup.models": {"topup.pricing", "topup.money", "topup.models"},
@@ -80,9 +82,9 @@ def test_gateways_know_no_django_but_translations() -> None:
 
 
 def test_nothing_but_http_opens_a_connection() -> None:
-    """`requests`, `urllib` and sockets are used in voicehelper/http.py only (and by the stand-ins)."""
+    """`requests`, `urllib` and sockets are used in http.py and http_async.py only (and by the stand-ins)."""
     for name, path in modules():
-        if name == "voicehelper.http" or part_of(name) in ("voicehelper.sandbox", "voicehelper.embedded"):
+        if name in OPENS_CONNECTIONS or part_of(name) in ("voicehelper.sandbox", "voicehelper.embedded"):
             continue
         for module in imports(name, path):
             assert module.split(".")[0] not in {"requests", "urllib3", "aiohttp", "socket", "httpx"}, name

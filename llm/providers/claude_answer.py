@@ -1,0 +1,156 @@
+"""Anthropic's answers in OpenAI's chat shape, whole and streamed.
+
+Source: platform.claude.com/docs/en/build-with-claude/streaming. Unknown blocks and events are ignored, as the document
+asks.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from . import functions
+from .base import Chunk, Reply, Tokens
+from .usage import claude_tokens, count
+
+_FINISH = {
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "pause_turn": "stop",
+    "refusal": "content_filter",
+    "model_context_window_exceeded": "length",
+}
+
+_JSON = dict[str, Any]
+
+
+def reply(message: _JSON, *, legacy: bool) -> Reply:
+    """A complete message as a chat completion."""
+    blocks = [block for block in message.get("content") or () if isinstance(block, dict)]
+    text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
+    thought = "".join(str(block.get("thinking") or "") for block in blocks if block.get("type") == "thinking")
+    calls = [_call(block) for block in blocks if block.get("type") == "tool_use"]
+    said: _JSON = {"role": "assistant", "content": text or (None if calls else "")}
+    if thought:
+        said["reasoning_content"] = thought
+    if calls:
+        said["tool_calls"] = calls
+    body: _JSON = {
+        "id": message.get("id"),
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": message.get("model"),
+        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": _finish(message)}],
+    }
+    tokens = claude_tokens(message.get("usage"))
+    if tokens is not None:
+        body["usage"] = _usage(tokens, message["usage"])
+    if legacy:
+        functions.answer_in_functions(body)
+    return Reply(body, tokens)
+
+
+class Translator:
+    """Turns the events of one stream into chunks. `ended` once the message has stopped."""
+
+    def __init__(self, *, legacy: bool) -> None:
+        self.ended = False
+        self._legacy = legacy
+        self._usage: _JSON = {}
+        self._head: _JSON = {"id": "", "object": "chat.completion.chunk", "created": int(time.time()), "model": ""}
+        # Position of each tool block among the tool calls, and those whose arguments have not begun.
+        self._calls: dict[Any, int] = {}
+        self._without_arguments: set[Any] = set()
+
+    def read(self, event: _JSON) -> Iterator[Chunk]:
+        """The chunks an event amounts to. Raises AttributeError or TypeError when it has not the shape of one."""
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            yield from self._delta(event.get("index"), event["delta"])
+        elif kind == "content_block_start":
+            yield from self._start(event.get("index"), event["content_block"])
+        elif kind == "content_block_stop":
+            if event.get("index") in self._without_arguments:
+                # A call without arguments; OpenAI's clients expect JSON all the same.
+                yield self._arguments(event.get("index"), "{}")
+        elif kind == "message_start":
+            message = event["message"]
+            self._head.update(id=message.get("id"), model=message.get("model"))
+            self._usage.update(message.get("usage") or {})
+            yield self._chunk({"role": "assistant", "content": ""}, usage=claude_tokens(self._usage, final=False))
+        elif kind == "message_delta":
+            seen = event.get("usage") or {}
+            self._usage.update({name: value for name, value in seen.items() if value is not None})
+            usage = claude_tokens(self._usage, final=False)
+            yield self._chunk({}, finish=_finish(event.get("delta") or {}), usage=usage)
+        elif kind == "message_stop":
+            self.ended = True
+            yield from self._last()
+
+    def _start(self, index: Any, block: _JSON) -> Iterator[Chunk]:
+        kind = block.get("type")
+        if kind == "tool_use":
+            self._calls[index] = len(self._calls)
+            self._without_arguments.add(index)
+            call = {"id": block.get("id"), "type": "function", "function": {"name": block.get("name"), "arguments": ""}}
+            call = {"index": self._calls[index], **call}
+            yield self._chunk({"tool_calls": [call]}, text=str(block.get("name") or ""))
+        elif kind in ("text", "thinking") and block.get(kind):
+            yield self._words("content" if kind == "text" else "reasoning_content", block[kind])
+
+    def _delta(self, index: Any, delta: _JSON) -> Iterator[Chunk]:
+        kind = delta.get("type")
+        if kind == "text_delta" and delta.get("text"):
+            yield self._words("content", delta["text"])
+        elif kind == "thinking_delta" and delta.get("thinking"):
+            yield self._words("reasoning_content", delta["thinking"])
+        elif kind == "input_json_delta" and delta.get("partial_json") and index in self._calls:
+            yield self._arguments(index, delta["partial_json"])
+
+    def _words(self, key: str, words: str) -> Chunk:
+        return self._chunk({key: words}, text=words)
+
+    def _arguments(self, index: Any, text: str) -> Chunk:
+        self._without_arguments.discard(index)
+        call = {"index": self._calls[index], "function": {"arguments": text}}
+        return self._chunk({"tool_calls": [call]}, text=text)
+
+    def _last(self) -> Iterator[Chunk]:
+        tokens = claude_tokens(self._usage)
+        if tokens is not None:
+            last = {**self._head, "choices": [], "usage": _usage(tokens, self._usage)}
+            yield Chunk(orjson.dumps(last), False, tokens, True)
+
+    def _chunk(self, delta: _JSON, *, finish: str | None = None, usage: Tokens | None = None, text: str = "") -> Chunk:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        event = {**self._head, "choices": [choice]}
+        if self._legacy:
+            functions.answer_in_functions(event)
+        return Chunk(orjson.dumps(event), bool(text), usage, False, text)
+
+
+def _call(block: _JSON) -> _JSON:
+    arguments = orjson.dumps(block.get("input") or {}).decode()
+    return {
+        "id": block.get("id"),
+        "type": "function",
+        "function": {"name": block.get("name"), "arguments": arguments},
+    }
+
+
+def _finish(said: _JSON) -> str | None:
+    """Reasons of the future are the end of the answer too."""
+    reason = said.get("stop_reason")
+    return _FINISH.get(str(reason), "stop") if reason else None
+
+
+def _usage(tokens: Tokens, reported: _JSON) -> _JSON:
+    return {
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output,
+        "total_tokens": tokens.input + tokens.output,
+        "prompt_tokens_details": {"cached_tokens": count(reported.get("cache_read_input_tokens")) or 0},
+    }

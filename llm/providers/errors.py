@@ -1,0 +1,167 @@
+"""What a provider's refusal means: its text, its code, whether to try here, elsewhere or never, and when."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.utils.translation import gettext_lazy as _
+
+from .base import Advice, ProviderError
+
+_MAX_TEXT = 500
+# Nobody means more than a day; what says so is no answer to "when".
+_MAX_RETRY_S = 86_400.0
+
+
+class Verdict(NamedTuple):
+    """What to do, and whether the whole account should rest."""
+
+    advice: Advice
+    cool_down: bool = False
+
+
+# What reading JSON of an unexpected shape comes to.
+SHAPE_ERRORS = (AttributeError, TypeError, KeyError, IndexError, ValueError)
+
+# Codes and types of errors that mean more, or something else, than the status they come with. A code with a dot is
+# looked up whole, then by what stands before the dot.
+Codes = Mapping[str, Verdict]
+
+TRY_AGAIN = Verdict(Advice.HERE)
+RATE_LIMIT = Verdict(Advice.HERE, cool_down=True)
+OTHER_MODEL = Verdict(Advice.ELSEWHERE)
+OTHER_ACCOUNT = Verdict(Advice.ELSEWHERE, cool_down=True)
+REFUSED = Verdict(Advice.NEVER)
+
+_BY_STATUS = {
+    401: OTHER_ACCOUNT,
+    402: OTHER_ACCOUNT,
+    403: OTHER_ACCOUNT,
+    404: OTHER_MODEL,
+    405: OTHER_MODEL,
+    408: TRY_AGAIN,
+    409: TRY_AGAIN,
+    410: OTHER_MODEL,
+    425: TRY_AGAIN,
+    429: RATE_LIMIT,
+}
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) -> ProviderError:
+    """The error that an answer with an error status is."""
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = body.decode(errors="replace").strip()
+    if 300 <= status < 400:
+        said = "The provider answered with a redirect, which is not followed. Enter its final address as base URL."
+    return error_in(said, codes, status=status, retry_after_s=retry_after(headers))
+
+
+def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float | None = None) -> ProviderError:
+    """The error that a provider's JSON tells of: `{"error": {"message", "code", "type"}}`, and what comes close."""
+    inner = said.get("error", said) if isinstance(said, dict) else said
+    named = inner if isinstance(inner, dict) else {"message": inner}
+    names = [str(named[key]) for key in ("code", "type") if named.get(key)]
+    details = named.get("details")
+    if isinstance(details, dict) and details.get("error_code"):
+        names.insert(0, str(details["error_code"]))
+    verdict = _verdict(status, names, codes)
+    text = str(named.get("message") or "") or (names[0] if names else f"The provider answered with status {status}.")
+    return ProviderError(
+        text[:_MAX_TEXT],
+        advice=verdict.advice,
+        status=status,
+        code=names[0] if names else "",
+        retry_after_s=retry_after_s,
+        cool_down=verdict.cool_down,
+    )
+
+
+def _verdict(status: int, names: list[str], codes: Codes) -> Verdict:
+    for name in names:
+        found = codes.get(name) or codes.get(name.partition(".")[0])
+        if found is not None:
+            return found
+        # Some put the status an error would have had into the code.
+        if status == 200 and len(name) == 3 and name.isascii() and name.isdigit():
+            status = int(name)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if 300 <= status < 400:
+        return OTHER_MODEL
+    return REFUSED if 400 <= status < 500 else TRY_AGAIN
+
+
+def misshapen() -> ProviderError:
+    """The error when a request cannot even be read; OpenAI would answer 400."""
+    return ProviderError(
+        "The request has not the shape of a chat request.", advice=Advice.NEVER, code="invalid_request"
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds or a date); None when neither makes sense."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        try:
+            wait = float(value) * unit
+        except ValueError:
+            wait = _until(value) if name == "retry-after" and value else -1.0
+        if 0 <= wait <= _MAX_RETRY_S:
+            return wait
+    return None
+
+
+def _until(date: str) -> float:
+    """Seconds until an HTTP date, 0 when it is past, -1 when it is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return -1.0
+    return max(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - time.time(), 0.0)
+
+
+_WRONG_KEY = _("The API key is wrong or was revoked. Copy it once more from the provider's console.")
+_OVERDUE = _("The account at the provider has no credit. Recharge it there.")
+_NO_MODEL = _("The provider does not know this model id, or it is not open to this account.")
+_NO_CONNECTION = _("Nothing answers at the base URL. Check it, and whether this server may reach it.")
+_NO_API = _("Something answers at the base URL, but not the provider's API. Check the base URL.")
+
+
+def explained(error: ProviderError, base_url: str, expected_end: str) -> ProviderError:
+    """The same error with a hint for whoever entered the account. `expected_end` is how a base URL should end."""
+    hint = (error.status in (0, 200, 404, 405) and _address_hint(base_url, expected_end)) or _hint(error)
+    return with_text(error, f"{error.text} {hint}") if hint else error
+
+
+def with_text(error: ProviderError, text: str) -> ProviderError:
+    """The same error, saying something else."""
+    error.text = text
+    error.args = (text,)
+    return error
+
+
+def _hint(error: ProviderError) -> str | None:
+    if error.status == 402 or "overdue" in error.code.lower() or "quota" in error.code or "billing" in error.code:
+        return str(_OVERDUE)
+    by_status = {401: _WRONG_KEY, 404: _NO_MODEL, 0: _NO_CONNECTION}
+    if error.status in by_status:
+        return str(by_status[error.status])
+    return str(_NO_API) if error.status == 200 and not error.code else None
+
+
+def _address_hint(base_url: str, expected_end: str) -> str | None:
+    """What is wrong with a base URL at first sight."""
+    end = f"/{base_url.rpartition('/')[2]}"
+    doubled = bool(expected_end) and f"{expected_end}{expected_end}" in base_url
+    if base_url.endswith(("/chat/completions", "/messages")) or doubled:
+        return str(_("The base URL holds too much: leave out the path of a single operation, and what comes twice."))
+    if expected_end and end != expected_end:
+        return str(_("Such a base URL usually ends with {end}.")).format(end=expected_end)
+    if not expected_end and end == "/v1":
+        return str(_("Leave out /v1 at the end of the base URL."))
+    return None

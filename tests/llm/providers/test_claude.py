@@ -1,0 +1,245 @@
+"""Anthropic's Messages API behind OpenAI's chat shape, both ways."""
+
+from typing import Any
+
+import pytest
+
+from llm.providers.base import Advice, Audio, ProviderError, Tokens, Unsupported
+
+from .upstream import KEY, answer, asked, collected, talk
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = {"name": "weather", "description": "The weather", "parameters": SCHEMA}
+TOOLS = [{"type": "function", "function": WEATHER}]
+
+
+def message(*content: dict[str, Any], stop: str = "end_turn", **more: Any) -> dict[str, Any]:
+    counted = {"input_tokens": 5, "output_tokens": 7, **more}
+    return {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": list(content),
+        "stop_reason": stop, "stop_sequence": None, "usage": counted,
+    }  # fmt: skip
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
+def sent(body: dict[str, Any], **more: Any) -> Any:
+    _reply, upstream = talk("claude", answer(message(text("a"))), lambda p, _: p.chat(body), **more)
+    return upstream.seen[0].json
+
+
+def replied(said: dict[str, Any], **body: Any) -> Any:
+    return talk("claude", answer(said), lambda provider, _: provider.chat(asked(**body)))[0]
+
+
+# --- Requests ---------------------------------------------------------------------------------------------------------
+def test_the_key_the_version_and_the_path_are_anthropics() -> None:
+    _reply, upstream = talk("claude", answer(message(text("a"))), lambda p, _: p.chat(asked()))
+    seen = upstream.seen[0]
+    assert seen.line == "POST /v1/messages HTTP/1.1"
+    assert (seen.headers["x-api-key"], seen.headers["anthropic-version"]) == (KEY, "2026-10-21")
+    assert "authorization" not in seen.headers
+
+
+def test_the_smallest_request() -> None:
+    turn = {"role": "user", "content": [text("Hi")]}
+    assert sent(asked()) == {"model": "m", "max_tokens": 4096, "messages": [turn]}
+    assert sent(asked(max_tokens=9))["max_tokens"] == 9
+    assert sent(asked(max_tokens=9, max_completion_tokens=8))["max_tokens"] == 8
+
+
+def test_sampling_parameters_are_left_out_and_named_or_kept_by_version() -> None:
+    body = asked(temperature=1.5, top_p=0.9, seed=1, n=1, logprobs=None, service_tier="flex", user="u7", stop="END")
+    new, old = sent(body), sent(body, api_version="2023-06-01")
+    assert not {"temperature", "top_p", "seed", "n", "service_tier", "user"} & set(new)
+    assert (old["temperature"], old["top_p"]) == (1, 0.9)
+    assert (new["stop_sequences"], new["metadata"]) == (["END"], {"user_id": "u7"})
+
+    async def named(provider: Any, _upstream: Any) -> Any:
+        return provider.left_out(body)
+
+    assert talk("claude", [], named)[0] == ("temperature", "top_p", "seed", "service_tier")
+    assert talk("claude", [], named, api_version="2023-06-01")[0] == ("seed", "service_tier")
+
+
+def test_anthropics_own_parameters_are_passed_through() -> None:
+    own = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "service_tier": "auto", "stop": ["a", "b"]}
+    body = sent(asked(**own))
+    assert (body["thinking"], body["service_tier"], body["stop_sequences"]) == (own["thinking"], "auto", ["a", "b"])
+
+
+def test_system_messages_go_to_the_top_and_neighbours_are_merged() -> None:
+    body = sent(
+        asked(
+            [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "a"},
+                {"role": "user", "content": ""},
+                {"role": "developer", "content": "Be kind."},
+                {"role": "user", "content": [text("b")]},
+                {"role": "assistant", "content": "c"},
+                {"role": "user", "content": "d"},
+            ]
+        )
+    )
+    assert body["system"] == "Be brief.\n\nBe kind."
+    assert body["messages"] == [
+        {"role": "user", "content": [text("a"), text("b")]},
+        {"role": "assistant", "content": [text("c")]},
+        {"role": "user", "content": [text("d")]},
+    ]
+    cached = {**text("x"), "cache_control": {"type": "ephemeral"}}
+    assert sent(asked([{"role": "system", "content": [cached]}, {"role": "user", "content": "a"}]))["system"] == [
+        cached
+    ]
+
+
+def test_images_become_sources() -> None:
+    parts = [
+        {"type": "image_url", "image_url": {"url": "data:image/webp;base64,AAAA"}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+    ]
+    assert sent(asked([{"role": "user", "content": parts}]))["messages"][0]["content"] == [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/webp", "data": "AAAA"}},
+        {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "advice", "code"),
+    [
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], Advice.ELSEWHERE, "input_audio content"),
+        ([{"role": "user", "content": [7]}], Advice.ELSEWHERE, "None content"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png,raw"}]}],
+            Advice.NEVER,
+            "image_url",
+        ),
+        ([{"role": "robot", "content": "a"}], Advice.NEVER, "messages"),
+        (["Hi"], Advice.NEVER, "messages"),
+    ],
+)
+def test_what_claude_cannot_read_is_refused_by_name(messages: list[Any], advice: Advice, code: str) -> None:
+    for call in (sent, lambda body: collected("claude", [], body)):
+        with pytest.raises(ProviderError) as caught:
+            call(asked(messages))
+        assert (caught.value.advice, caught.value.code) == (advice, code)
+
+
+CALL = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Xi\'an"}'}}
+
+
+def test_tools_calls_and_results_are_translated() -> None:
+    other = {**CALL, "id": "toolu_2", "function": {"name": "weather", "arguments": "no json"}}
+    body = sent(
+        asked(
+            [
+                {"role": "user", "content": "Weather?"},
+                {"role": "assistant", "content": "Wait", "tool_calls": [CALL, other]},
+                {"role": "tool", "tool_call_id": "toolu_1", "content": "sunny"},
+                {"role": "tool", "tool_call_id": "toolu_2", "content": [text("rain")]},
+                {"role": "user", "content": "Well?"},
+            ],
+            tools=[*TOOLS, {"type": "function", "function": {"name": "now"}}],
+            tool_choice="required",
+            parallel_tool_calls=False,
+        )
+    )
+    assert body["tools"] == [
+        {"name": "weather", "description": "The weather", "input_schema": SCHEMA},
+        {"name": "now", "input_schema": {"type": "object", "properties": {}}},
+    ]
+    assert body["tool_choice"] == {"type": "any", "disable_parallel_tool_use": True}
+    assert body["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": [
+                text("Wait"),
+                {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Xi'an"}},
+                {"type": "tool_use", "id": "toolu_2", "name": "weather", "input": {"arguments": "no json"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"},
+                {"type": "tool_result", "tool_use_id": "toolu_2", "content": [text("rain")]},
+                text("Well?"),
+            ],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "translated"),
+    [
+        ("auto", {"type": "auto"}),
+        ("none", {"type": "none"}),
+        ({"type": "function", "function": {"name": "weather"}}, {"type": "tool", "name": "weather"}),
+        (None, None),
+    ],
+)
+def test_the_choice_of_a_tool_is_translated(choice: Any, translated: Any) -> None:
+    assert sent(asked(tools=TOOLS, tool_choice=choice)).get("tool_choice") == translated
+    assert "tool_choice" not in sent(asked(tool_choice=choice))
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("end_turn", "stop"),
+        ("max_tokens", "length"),
+        ("stop_sequence", "stop"),
+        ("tool_use", "tool_calls"),
+        ("pause_turn", "stop"),
+        ("refusal", "content_filter"),
+        ("model_context_window_exceeded", "length"),
+        ("of_the_future", "stop"),
+    ],
+)
+def test_a_message_is_a_chat_completion(reason: str, finish: str) -> None:
+    said = message({"type": "thinking", "thinking": "hm", "signature": "s"}, text("Hel"), text("lo"), stop=reason)
+    said["usage"].update(cache_creation_input_tokens=10, cache_read_input_tokens=100)
+    reply = replied(said)
+    choice = reply.body["choices"][0]
+    assert choice["message"] == {"role": "assistant", "content": "Hello", "reasoning_content": "hm"}
+    assert (choice["finish_reason"], reply.usage) == (finish, Tokens(115, 7))
+    assert (reply.body["object"], reply.body["id"], reply.body["model"]) == ("chat.completion", "msg_1", "claude-x")
+    assert reply.body["usage"] == {
+        "prompt_tokens": 115,
+        "completion_tokens": 7,
+        "total_tokens": 122,
+        "prompt_tokens_details": {"cached_tokens": 100},
+    }
+
+
+def test_a_tool_use_is_a_tool_call_or_a_function_call() -> None:
+    said = message({"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "A"}}, stop="tool_use")
+    function = {"name": "weather", "arguments": '{"city":"A"}'}
+    choice = replied(said, tools=TOOLS).body["choices"][0]
+    assert choice["message"]["tool_calls"] == [{"id": "t1", "type": "function", "function": function}]
+    assert (choice["message"]["content"], choice["finish_reason"]) == (None, "tool_calls")
+    choice = replied(said, functions=[WEATHER]).body["choices"][0]
+    assert choice["message"] == {"role": "assistant", "content": None, "function_call": function}
+    assert choice["finish_reason"] == "function_call"
+
+
+@pytest.mark.parametrize("counted", [None, {}, {"input_tokens": -1, "output_tokens": 2}, {"input_tokens": 1}])
+def test_no_usage_is_made_up(counted: Any) -> None:
+    reply = replied({**message(text("a")), "usage": counted})
+    assert reply.usage is None
+    assert "usage" not in reply.body
+
+
+def test_claude_only_chats() -> None:
+    for call, name in (
+        (lambda p, _: p.embed({}), "embeddings"),
+        (lambda p, _: p.images({}), "images"),
+        (lambda p, _: p.transcribe(Audio(b""), {}), "speech to text"),
+        (lambda p, _: p.speak({}), "text to speech"),
+    ):
+        with pytest.raises(Unsupported, match=f"claude has no {name}"):
+            talk("claude", [], call)

@@ -1,0 +1,227 @@
+"""Anthropic's events as OpenAI's chunks."""
+
+import asyncio
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm.providers.base import Advice, Chunk, ProviderError, StreamBroke, Tokens
+
+from .test_claude import TOOLS, WEATHER, message
+from .upstream import Script, answer, asked, claude_events, collected, stream, talk
+
+START = {"type": "message_start", "message": {**message(), "usage": {"input_tokens": 20, "output_tokens": 1}}}
+STOP = {"type": "message_stop"}
+
+
+def begin(index: int, **block: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def delta(index: int, kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **more}}
+
+
+def end(index: int) -> dict[str, Any]:
+    return {"type": "content_block_stop", "index": index}
+
+
+def last(reason: str, written: int) -> dict[str, Any]:
+    counted = {"output_tokens": written, "cache_read_input_tokens": None}
+    return {"type": "message_delta", "delta": {"stop_reason": reason}, "usage": counted}
+
+
+SPOKEN = claude_events(
+    START,
+    begin(0, type="thinking", thinking=""),
+    {"type": "ping"},
+    delta(0, "thinking_delta", thinking="hm"),
+    delta(0, "signature_delta", signature="s"),
+    end(0),
+    begin(1, type="text", text=""),
+    delta(1, "text_delta", text="早上"),
+    {"type": "event_of_the_future", "delta": 7},
+    delta(1, "text_delta", text="好"),
+    delta(1, "citations_delta", citation={}),
+    end(1),
+    last("end_turn", 9),
+    STOP,
+)
+
+
+def parsed(chunks: list[Chunk]) -> list[Any]:
+    return [json.loads(one.data) for one in chunks]
+
+
+def test_events_become_chunks() -> None:
+    chunks, upstream = collected("claude", stream(SPOKEN), asked())
+    assert upstream.seen[0].json["stream"] is True
+    said = parsed(chunks)
+    assert [one["choices"][0]["delta"] for one in said[:-1]] == [
+        {"role": "assistant", "content": ""},
+        {"reasoning_content": "hm"},
+        {"content": "早上"},
+        {"content": "好"},
+        {},
+    ]
+    assert {(one["id"], one["object"], one["model"]) for one in said} == {
+        ("msg_1", "chat.completion.chunk", "claude-x")
+    }
+    assert said[-2]["choices"][0]["finish_reason"] == "stop"
+    assert (said[-1]["choices"], said[-1]["usage"]["total_tokens"]) == ([], 29)
+    assert [(one.output, one.text) for one in chunks] == [
+        (False, ""), (True, "hm"), (True, "早上"), (True, "好"), (False, ""), (False, ""),
+    ]  # fmt: skip
+    assert [one.usage for one in chunks if one.usage] == [
+        Tokens(20, 1, final=False),
+        Tokens(20, 9, final=False),
+        Tokens(20, 9),
+    ]
+    assert [one.usage_only for one in chunks] == [False] * 5 + [True]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, len(SPOKEN) - 1), max_size=12))
+def test_where_the_network_cuts_a_stream_makes_no_difference(cuts: list[int]) -> None:
+    edges = [0, *sorted(set(cuts)), len(SPOKEN)]
+    pieces = [SPOKEN[start:stop] for start, stop in pairwise(edges)]
+    chunks, _ = collected("claude", stream(*pieces), asked())
+    assert ("".join(one.text for one in chunks), chunks[-1].usage) == ("hm早上好", Tokens(20, 9))
+
+
+CALLED = claude_events(
+    START,
+    begin(0, type="text", text="Wait"),
+    end(0),
+    begin(1, type="tool_use", id="t1", name="weather", input={}),
+    delta(1, "input_json_delta", partial_json=""),
+    delta(1, "input_json_delta", partial_json='{"city":'),
+    delta(1, "input_json_delta", partial_json=' "A"}'),
+    end(1),
+    begin(2, type="tool_use", id="t2", name="now", input={}),
+    end(2),
+    last("tool_use", 9),
+    STOP,
+)
+
+
+def test_tool_calls_are_streamed_with_their_index() -> None:
+    chunks, _ = collected("claude", stream(CALLED), asked(tools=TOOLS))
+    deltas = [one["choices"][0]["delta"] for one in parsed(chunks)[:-1]]
+
+    def opened(index: int, call_id: str, name: str) -> dict[str, Any]:
+        return {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+
+    assert deltas == [
+        {"role": "assistant", "content": ""},
+        {"content": "Wait"},
+        {"tool_calls": [opened(0, "t1", "weather")]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": ' "A"}'}}]},
+        {"tool_calls": [opened(1, "t2", "now")]},
+        {"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]},
+        {},
+    ]
+    assert parsed(chunks)[-2]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_a_function_call_is_streamed_to_those_who_speak_the_older_form() -> None:
+    chunks, upstream = collected("claude", stream(CALLED), asked(functions=[WEATHER], function_call="auto"))
+    body = upstream.seen[0].json
+    assert body["tools"][0]["name"] == "weather"
+    assert body["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+    calls = [one["choices"][0]["delta"].get("function_call") for one in parsed(chunks)[:-1]]
+    assert [call for call in calls if call] == [
+        {"name": "weather", "arguments": ""},
+        {"arguments": '{"city":'},
+        {"arguments": ' "A"}'},
+    ]
+    assert parsed(chunks)[-2]["choices"][0]["finish_reason"] == "function_call"
+
+
+def failed(script: Script, **more: Any) -> tuple[ProviderError, list[Chunk]]:
+    chunks: list[Chunk] = []
+
+    async def scenario(provider: Any, _upstream: Any) -> None:
+        async for one in provider.stream(asked()):
+            chunks.append(one)
+
+    with pytest.raises(ProviderError) as caught:
+        talk("claude", script, scenario, **more)
+    return caught.value, chunks
+
+
+OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+WORD = delta(0, "text_delta", text="a")
+
+
+def test_an_error_event_is_an_error_before_output_and_a_break_after_it() -> None:
+    error, chunks = failed(stream(claude_events(START, OVERLOADED)))
+    assert (type(error), error.advice, error.text, len(chunks)) == (ProviderError, Advice.HERE, "Overloaded", 1)
+    error, chunks = failed(stream(claude_events(START, WORD, OVERLOADED)))
+    assert (type(error), error.code, len(chunks)) == (StreamBroke, "overloaded_error", 2)
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_half_a_stream_is_a_break_with_its_input_known(end: bool) -> None:
+    tail: tuple[bytes | float | None, ...] = () if end else (None,)
+    error, chunks = failed(stream(claude_events(START, WORD), *tail, end=end))
+    assert isinstance(error, StreamBroke)
+    assert chunks[0].usage == Tokens(20, 1, final=False)
+    error, _ = failed(stream(claude_events(START), *tail, end=end))
+    assert type(error) is ProviderError
+
+
+def test_events_without_shape_are_skipped_and_counted() -> None:
+    odd = [{"type": "content_block_delta"}, {"type": "content_block_start", "content_block": 7}, {"type": "x"}]
+
+    async def scenario(provider: Any, _upstream: Any) -> tuple[int, int]:
+        chunks = [one async for one in provider.stream(asked())]
+        return len(chunks), provider.broken_lines
+
+    script = stream(claude_events(START, *odd, WORD) + b"data: {broken\n\n" + claude_events(last("end_turn", 2), STOP))
+    assert talk("claude", script, scenario)[0] == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "details", "advice", "cool_down"),
+    [
+        (400, "invalid_request_error", None, Advice.NEVER, False),
+        (401, "authentication_error", None, Advice.ELSEWHERE, True),
+        (402, "billing_error", None, Advice.ELSEWHERE, True),
+        (403, "permission_error", None, Advice.ELSEWHERE, True),
+        (404, "not_found_error", None, Advice.ELSEWHERE, False),
+        (413, "request_too_large", None, Advice.NEVER, False),
+        (429, "rate_limit_error", None, Advice.HERE, True),
+        (429, "rate_limit_error", {"error_code": "enforced_spend_limit_reached"}, Advice.ELSEWHERE, True),
+        (500, "api_error", None, Advice.HERE, False),
+        (529, "overloaded_error", None, Advice.HERE, False),
+    ],
+)
+def test_anthropics_types_say_what_to_do(status: int, kind: str, details: Any, advice: Advice, cool_down: bool) -> None:
+    error = {"type": kind, "message": "Text", **({"details": details} if details else {})}
+    said = {"type": "error", "error": error, "request_id": "req_1"}
+    raised, _ = failed(answer(said, f"{status} X"))
+    assert (raised.advice, raised.cool_down, raised.text, raised.status) == (advice, cool_down, "Text", status)
+
+
+def test_closing_a_stream_hangs_up_at_once() -> None:
+    async def scenario(provider: Any, upstream: Any) -> None:
+        chunks = provider.stream(asked())
+        await anext(chunks)
+        await chunks.aclose()
+        await asyncio.wait_for(upstream.hung_up.wait(), 1)
+
+    talk("claude", stream(claude_events(START), 10.0), scenario)
+
+
+def test_finished_streams_share_a_connection() -> None:
+    async def scenario(provider: Any, _upstream: Any) -> None:
+        for _ in range(3):
+            assert [one async for one in provider.stream(asked())]
+
+    assert talk("claude", lambda _seen: stream(SPOKEN), scenario)[1].connections == 1

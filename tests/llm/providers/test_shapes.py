@@ -1,0 +1,102 @@
+"""JSON of any shape, from callers and from providers, ends in words and never in a traceback."""
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llm.providers import claude_answer, functions, openai
+from llm.providers.ark import Ark
+from llm.providers.base import Account, Advice, Chunk, ProviderError
+from llm.providers.claude import Claude
+from llm.providers.errors import SHAPE_ERRORS, error_in
+from llm.providers.usage import claude_tokens, embedding_tokens, openai_tokens
+
+from .upstream import asked, chunk, completion
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+NAMES = st.sampled_from(
+    [
+        "role", "content", "type", "text", "function", "name", "arguments", "tool_calls", "function_call", "index",
+        "delta", "message", "usage", "finish_reason", "image_url", "url", "error", "code", "content_block", "id",
+        "input_tokens", "output_tokens", "prompt_tokens", "completion_tokens", "details", "stop_reason", "thinking",
+    ]
+)  # fmt: skip
+ANYTHING = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12
+)
+KEYS = st.sampled_from(
+    ["messages", "tools", "functions", "function_call", "tool_choice", "stop", "stream_options", "user", "max_tokens"]
+)
+ANY_BODY = st.dictionaries(KEYS, ANYTHING, max_size=4).map(lambda odd: {**asked(), **odd})
+LOTS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@LOTS
+@given(ANY_BODY, st.booleans())
+def test_a_request_of_any_shape_is_sent_or_refused(body: dict[str, Any], stream: bool) -> None:
+    for kind in (Ark, Claude):
+        provider = kind(Account(kind.name, "", "k"))
+        provider.left_out(body)
+        with contextlib.suppress(ProviderError):
+            assert isinstance(provider._request(body, stream=stream), dict)
+
+
+@LOTS
+@given(ANYTHING)
+def test_a_chunk_of_any_shape_is_read_or_skipped(odd: Any) -> None:
+    ark = Ark(Account("ark", "", "k"))._edit({"functions": [1]}, stream=True)
+    for event in ({"choices": odd}, {"choices": [odd]}, {**chunk({}), "usage": odd}, chunk(odd)):
+        for edit in (None, ark):
+            assert isinstance(openai._chunk(b"{}", event, edit, single=True), Chunk | None)
+    for read in (openai_tokens, claude_tokens, embedding_tokens):
+        assert read(odd) is None or min(read(odd)[:2] if isinstance(read(odd), tuple) else (0,)) >= 0
+
+
+@LOTS
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta"]
+            ),
+            st.dictionaries(st.sampled_from(["message", "content_block", "delta", "index", "usage"]), ANYTHING),
+        ),
+        max_size=5,
+    )
+)
+def test_an_event_of_any_shape_is_read_or_skipped(events: list[tuple[str, dict[str, Any]]]) -> None:
+    translator = claude_answer.Translator(legacy=True)
+    for kind, more in [*events, ("message_stop", {})]:
+        with contextlib.suppress(*SHAPE_ERRORS):
+            assert all(isinstance(one, Chunk) for one in translator.read({"type": kind, **more}))
+    assert translator.ended
+
+
+@LOTS
+@given(ANYTHING)
+def test_an_error_of_any_shape_is_an_error_in_words(odd: Any) -> None:
+    for said in (odd, {"error": odd}):
+        assert error_in(said, Claude.codes).text
+
+
+@LOTS
+@given(ANYTHING)
+def test_a_message_of_any_shape_is_a_reply(odd: Any) -> None:
+    content = odd if isinstance(odd, list) else [odd]
+    reply = claude_answer.reply({"content": content, "usage": odd, "stop_reason": odd}, legacy=True)
+    assert reply.body["object"] == "chat.completion"
+
+
+def test_functions_come_back_only_to_those_who_asked() -> None:
+    said = completion({"tool_calls": []})
+    assert functions.answer_in_functions(said) is False
+
+
+@pytest.mark.parametrize("body", [{"functions": 7, "messages": []}, {"messages": 7, "tools": 7}])
+def test_a_misshapen_request_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(ProviderError) as caught:
+        Claude(Account("claude", "", "k"))._request(body, stream=False)
+    assert caught.value.advice is Advice.NEVER
