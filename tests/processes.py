@@ -90,6 +90,8 @@ class Server:
     def __init__(self, *, workers: int = 1, command: Sequence[str] = (), **changes: str) -> None:
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
+        # As `make run` does, and for the same reason.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener.listen(1024)
         self.port: int = self._listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"

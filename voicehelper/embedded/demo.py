@@ -79,6 +79,9 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        # Connections inherit it. uvicorn takes a descriptor for a Unix socket and leaves Nagle's algorithm on, which
+        # makes each answer on a kept connection wait 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.listen(1024)
     except OSError as error:
         listener.close()
