@@ -1,4 +1,4 @@
-"""Users, their price group, access tokens, signing in and up; the mini program's app id.
+"""Users, their price group, access tokens, API keys, signing in and up; the mini program's app id.
 
-Owns: User, AccessToken, MiniProgramSettings. May import: voicehelper's own modules (secrets, clock, ratelimit).
+Owns: User, AccessToken, ApiKey, MiniProgramSettings. May import: voicehelper's own modules (secrets, clock, ratelimit).
 """

@@ -1,4 +1,4 @@
-"""Who people are, and the tokens their programs sign in with."""
+"""Who people are, the tokens their programs sign in with, and the keys they call models with."""
 
 import hashlib
 import secrets
@@ -46,6 +46,41 @@ class AccessToken(models.Model):
     def new_text() -> str:
         """A fresh token: 256 random bits."""
         return f"vh-{secrets.token_urlsafe(32)}"
+
+    @staticmethod
+    def digest_of(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ApiKey(models.Model):
+    """A key for /v1, kept as SHA-256 only. `prefix` and `last4` are what its owner recognises it by."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_keys", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=64)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=8, editable=False)
+    last4 = models.CharField(max_length=4, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API key")
+        verbose_name_plural = _("API keys")
+        indexes = [models.Index(fields=["user", "-id"], name="api_key_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """The key as its owner may see it again."""
+        return f"{self.prefix}…{self.last4}"
+
+    @staticmethod
+    def new_text() -> str:
+        """A fresh key in the form OpenAI's clients know: 192 random bits."""
+        return f"sk-{secrets.token_hex(24)}"
 
     @staticmethod
     def digest_of(text: str) -> str:

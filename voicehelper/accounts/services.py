@@ -1,22 +1,27 @@
-"""Signing up, and issuing and ending access tokens."""
+"""Signing up; issuing and ending access tokens and API keys."""
 
 from datetime import timedelta
 
 from django.contrib.auth import authenticate
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock
 
-from .models import AccessToken, User
+from .models import AccessToken, ApiKey, User
 
 TOKEN_LIFE = timedelta(days=30)
+KEYS_PER_USER = 50
 
 
 class WrongPassword(Exception):
     """No such user, a wrong password, or an inactive account: deliberately not said which."""
+
+
+class TooManyKeys(Exception):
+    """The user has as many valid API keys as one may have."""
 
 
 def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, str]:
@@ -56,3 +61,25 @@ def user_of_token(text: str) -> User | None:
 def revoke_tokens(user: User) -> int:
     """End every token of a user; returns how many were alive."""
     return AccessToken.objects.filter(user=user, revoked_at=None).update(revoked_at=Now())
+
+
+def create_api_key(user: User, name: str) -> tuple[ApiKey, str]:
+    """A new key for /v1 and its text, which exists only in the return value. Raises TooManyKeys, ValueError."""
+    name = " ".join(name.split())
+    if not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError("A key's name has 1 to 64 characters.")
+    if api_keys_of(user).count() >= KEYS_PER_USER:
+        raise TooManyKeys
+    text = ApiKey.new_text()
+    key = ApiKey.objects.create(user=user, name=name, digest=ApiKey.digest_of(text), prefix=text[:7], last4=text[-4:])
+    return key, text
+
+
+def api_keys_of(user: User) -> QuerySet[ApiKey]:
+    """The user's valid keys, newest first."""
+    return ApiKey.objects.filter(user=user, revoked_at=None).order_by("-pk")
+
+
+def revoke_api_key(user: User, key_id: int) -> bool:
+    """End one of the user's own keys, at once and everywhere (see keys.py). False: it is not theirs, or was ended."""
+    return ApiKey.objects.filter(user=user, pk=key_id, revoked_at=None).update(revoked_at=Now()) == 1
