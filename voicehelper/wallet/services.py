@@ -1,10 +1,12 @@
 """Moving quota: credit, debit, hold, capture, release. Each is one statement that decides, then the line that says so.
 
 Admission is always the conditional UPDATE itself, never a balance that was read before. The updated row stays locked
-until the caller's transaction ends, so entries of one wallet are written in the order of their ids.
+until the caller's transaction ends, so entries of one wallet are written in the order of their ids. batch.py does holds
+and settlements for many at once, by the same rules.
 """
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -24,6 +26,14 @@ class InsufficientQuota(Exception):
 
 class HoldNotOpen(Exception):
     """The hold was captured, released or never made."""
+
+
+class Settled(NamedTuple):
+    """What came of a settlement: quota taken, quota the wallet did not cover, and whether it happened just now."""
+
+    charged: int
+    uncollected: int
+    fresh: bool
 
 
 def wallet_of(user: User) -> Wallet:
@@ -81,6 +91,27 @@ def capture(ref: str, amount: int, *, kind: Entry.Kind, actor: str, reason: str 
         return _write(held.wallet, kind, -amount, ref, actor, reason) if amount else None
 
 
+def settle(ref: str, amount: int, *, actor: str, reason: str = "") -> Settled:
+    """End a hold by charging what was used, 0 included, also when that is more than was held.
+
+    Charged is at most the hold and what else is available; the rest is `uncollected`. A hold that is no longer open is
+    not charged again: then the answer says what was charged before.
+    """
+    with transaction.atomic():
+        try:
+            held = _end(ref, Hold.State.CAPTURED if amount else Hold.State.RELEASED)
+        except HoldNotOpen:
+            before = Entry.objects.filter(kind=Entry.Kind.SPEND, ref=ref).values_list("amount", flat=True).first() or 0
+            return Settled(-before, amount + before, fresh=False)
+        # The row is locked by this update, so what is available is final.
+        Wallet.objects.filter(pk=held.wallet_id).update(held=F("held") - held.amount)
+        charge = min(amount, Wallet.objects.get(pk=held.wallet_id).available)
+        if charge:
+            Wallet.objects.filter(pk=held.wallet_id).update(balance=F("balance") - charge, used=F("used") + charge)
+            _write(held.wallet, Entry.Kind.SPEND, -charge, ref, actor, reason)
+        return Settled(charge, amount - charge, fresh=True)
+
+
 def release(ref: str) -> None:
     """End a hold without taking anything. Raises HoldNotOpen."""
     with transaction.atomic():
@@ -88,21 +119,29 @@ def release(ref: str) -> None:
         Wallet.objects.filter(pk=held.wallet_id).update(held=F("held") - held.amount)
 
 
+def renew(ref: str, *, life: timedelta) -> bool:
+    """Let an open hold live for `life` from now. False: it is not open."""
+    return Hold.objects.filter(ref=ref, state=Hold.State.OPEN).update(expires_at=clock.now() + life) == 1
+
+
 def reap_holds(limit: int = 500) -> int:
     """Release holds whose time is over; returns how many."""
     expired = Hold.objects.filter(state=Hold.State.OPEN, expires_at__lt=Now()).values_list("ref", flat=True)[:limit]
     reaped = 0
     for ref in list(expired):
-        try:
-            release(ref)
+        with transaction.atomic():
+            try:
+                # Renewed since it was read: then it is not ours.
+                held = _end(ref, Hold.State.RELEASED, expires_at__lt=Now())
+            except HoldNotOpen:
+                continue
+            Wallet.objects.filter(pk=held.wallet_id).update(held=F("held") - held.amount)
             reaped += 1
-        except HoldNotOpen:
-            continue
     return reaped
 
 
-def _end(ref: str, state: Hold.State) -> Hold:
-    if not Hold.objects.filter(ref=ref, state=Hold.State.OPEN).update(state=state):
+def _end(ref: str, state: Hold.State, **only: object) -> Hold:
+    if not Hold.objects.filter(ref=ref, state=Hold.State.OPEN, **only).update(state=state):
         raise HoldNotOpen(ref)
     return Hold.objects.select_related("wallet").get(ref=ref)
 
