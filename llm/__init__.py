@@ -1,4 +1,6 @@
-"""Large models. So far: `providers/`, which speak Ark's, OpenAI's and Anthropic's protocols.
+"""Large models: credentials, models and prices, routing, relaying, billing, chat sessions, the usage log.
 
-Providers know neither Django nor models; they open connections through voicehelper/http_async.py.
+Owns: Credential, Model, Usage, ChatSession, ChatMessage. May import: wallet, accounts, notifications and voicehelper's
+own modules. Inside: edges (api, pages, admin, tasks) call services and relay; these call router, billing and providers;
+providers know neither models nor Django.
 """

@@ -54,3 +54,9 @@ def recharge_offer(user: User) -> dict[str, Any]:
         "quota_per_unit": recharge.quota_per_unit,
         "group_ratio": str(recharge.terms().ratios.get(user.group) or 1),
     }
+
+
+def llm_pricing() -> tuple[int, dict[str, str]]:
+    """Quota per unit and the groups' ratios, for whoever prices calls of models (settings.PRICING_SOURCE)."""
+    recharge = RechargeSettings.load()
+    return recharge.quota_per_unit, {group: str(ratio) for group, ratio in recharge.group_ratios.items()}

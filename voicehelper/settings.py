@@ -64,6 +64,12 @@ if TRUSTED_PROXIES:
 WECHAT_PAY_BASE_URL: str = env.str("WECHAT_PAY_BASE_URL", default="")
 ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
 WECHAT_API_BASE_URL: str = env.str("WECHAT_API_BASE_URL", default="")
+# Accounts at model providers that are made on first start: (API key, base URL; empty: the real one).
+LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
+    "ark": (env.str("ARK_API_KEY", default=""), env.str("ARK_BASE_URL", default="")),
+    "openai": (env.str("OPENAI_API_KEY", default=""), env.str("OPENAI_BASE_URL", default="")),
+    "claude": (env.str("ANTHROPIC_API_KEY", default=""), env.str("ANTHROPIC_BASE_URL", default="")),
+}
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
@@ -85,6 +91,7 @@ INSTALLED_APPS = [
     "voicehelper.wallet",
     "notifications",
     "topup",
+    "llm",
 ]
 if SANDBOX:
     INSTALLED_APPS.append("voicehelper.sandbox")
@@ -198,7 +205,21 @@ if SANDBOX:
     }
 
 # What `manage.py audit` checks: each module owns the invariants of its own tables and lists them in CHECKS.
-AUDITS = ["voicehelper.wallet.audit", "topup.audit"]
+AUDITS = ["voicehelper.wallet.audit", "topup.audit", "llm.audit"]
+
+# --- Large models ----------------------------------------------------------------------------------------------------
+# Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
+PRICING_SOURCE = "topup.offers.llm_pricing"
+# Until the first output of a call, with all its tries; and until the end of a stream.
+LLM_TOTAL_SECONDS: float = env.float("LLM_TOTAL_SECONDS", default=180.0)
+LLM_STREAM_SECONDS: float = env.float("LLM_STREAM_SECONDS", default=1800.0)
+# How far a stream is read on after its client hung up, to learn what it used.
+LLM_DRAIN_SECONDS: float = env.float("LLM_DRAIN_SECONDS", default=30.0)
+LLM_DRAIN_CHUNKS: int = env.int("LLM_DRAIN_CHUNKS", default=20_000)
+LLM_SPEECH_CHARACTERS: int = env.int("LLM_SPEECH_CHARACTERS", default=4096)
+# Per API key and process: calls at once, and calls a minute (0: no limit).
+LLM_KEY_CONCURRENCY: int = env.int("LLM_KEY_CONCURRENCY", default=1000)
+LLM_KEY_CALLS_PER_MINUTE: int = env.int("LLM_KEY_CALLS_PER_MINUTE", default=0)
 
 # --- People ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

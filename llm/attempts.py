@@ -1,0 +1,135 @@
+"""Candidates × tries: the only loop that retries. It ends with the first answer, or with a list of what went wrong.
+
+HERE: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter.
+ELSEWHERE: the next candidate. NEVER: the request is at fault. An account that keeps failing rests, and is then asked
+last, and once only.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .catalogue import Catalogue, CredentialSpec, ModelSpec
+from .engine import Engine, Lease
+from .errors import CallFailed, Try, nothing_fits
+from .providers.base import Advice, ProviderError
+from .router import Wish, route
+
+log = logging.getLogger(__name__)
+
+# A provider that asks for more patience than this is left alone, and another one asked.
+LONGEST_WAIT_S = 20.0
+# How long an account that cannot work now (wrong key, overdue) is left alone when it did not say.
+REST_S = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    model: ModelSpec
+    credential: CredentialSpec
+
+
+def candidates(catalogue: Catalogue, engine: Engine, wish: Wish) -> list[Candidate]:
+    """Whom to ask, in order: each model at each of its accounts, those that rest last. Raises CallRefused."""
+    models = route(catalogue.models, engine.seen(catalogue), wish)
+    if not models:
+        raise nothing_fits(catalogue, wish)
+    found = [Candidate(model, catalogue.credentials[number]) for model in models for number in model.credentials]
+    if len(found) > 1:
+        found.sort(key=lambda candidate: engine.statistics.rest_of(candidate.credential.id)[0] > 0)
+    return found
+
+
+class Attempts:
+    """The tries of one call. `asked` is who is answering, or may be: None between two tries."""
+
+    def __init__(self, engine: Engine, possible: Sequence[Candidate], gone: Callable[[], bool]) -> None:
+        self.tries: list[Try] = []
+        self.count = 0
+        self.asked: Candidate | None = None
+        self.last: Candidate | None = None
+        self._engine = engine
+        self._possible = possible
+        self._gone = gone
+
+    async def run(self, act: Callable[[Lease, Candidate], Awaitable[T]]) -> tuple[T, Candidate]:
+        """The first answer and who gave it. Raises CallFailed."""
+        for candidate in self._possible:
+            credential = candidate.credential
+            rest_s, said_so = self._engine.statistics.rest_of(credential.id)
+            if said_so and not await self._wait_out(candidate, rest_s):
+                continue
+            for number in range(1 if rest_s else credential.tries):
+                self.last = candidate
+                try:
+                    return await self._try(act, candidate), candidate
+                except ProviderError as error:
+                    wait_s = self._wait_after(error, candidate, number)
+                    self.asked = None
+                    if self._gone():
+                        raise CallFailed(self.tries) from error
+                    if wait_s is None or number + 1 >= credential.tries or rest_s:
+                        break
+                    await asyncio.sleep(wait_s)
+        raise CallFailed(self.tries)
+
+    def note_failure(self, candidate: Candidate, error: ProviderError) -> None:
+        """Write a failure down: for the caller, for the operator, for the statistics."""
+        engine, credential = self._engine, candidate.credential
+        self.tries.append(Try(candidate.model.name, candidate.model.provider, credential.name, error))
+        log.warning("%s", self.tries[-1])
+        if error.advice is Advice.NEVER:
+            return
+        engine.statistics.note(candidate.model.name, failed=True)
+        if error.cool_down:
+            engine.statistics.rest(credential.id, error.retry_after_s or REST_S, said_so=bool(error.retry_after_s))
+        elif error.advice is Advice.HERE and engine.statistics.failed(credential.id):
+            engine.alert(
+                "provider_circuit_open",
+                level="critical",
+                title=f"{credential.name} keeps failing",
+                content=f"It is asked last for a while. The last error: {error.text[:500]}",
+                key=f"circuit:{credential.id}",
+            )
+
+    async def _try(self, act: Callable[[Lease, Candidate], Awaitable[T]], candidate: Candidate) -> T:
+        engine, started = self._engine, time.monotonic()
+        lease = engine.providers.lease(candidate.credential)
+        self.asked = candidate
+        self.count += 1
+        try:
+            result = await act(lease, candidate)
+        finally:
+            engine.providers.done(lease)
+        engine.statistics.answered(candidate.credential.id)
+        engine.statistics.note(candidate.model.name, failed=False, latency_ms=int((time.monotonic() - started) * 1000))
+        return result
+
+    def _wait_after(self, error: ProviderError, candidate: Candidate, number: int) -> float | None:
+        """Seconds until this account may be tried again; None: not at all."""
+        self.note_failure(candidate, error)
+        if error.advice is Advice.NEVER:
+            raise CallFailed(self.tries, refusal=error) from error
+        if error.advice is not Advice.HERE:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= LONGEST_WAIT_S else None
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
+        return float(candidate.credential.retry_delay_s * 2**number * jitter)
+
+    async def _wait_out(self, candidate: Candidate, rest_s: float) -> bool:
+        """Until an account that asked for time has had it. False: that is too long."""
+        if rest_s <= LONGEST_WAIT_S:
+            await asyncio.sleep(rest_s)
+            return True
+        text = f"It asked to be left alone for another {rest_s:.0f} s."
+        error = ProviderError(text, advice=Advice.ELSEWHERE, status=429, retry_after_s=rest_s)
+        self.tries.append(Try(candidate.model.name, candidate.model.provider, candidate.credential.name, error))
+        self.last = candidate
+        return False

@@ -1,0 +1,227 @@
+"""Facts about large models: who we are to a provider, what can be asked for, what it costs, what was used."""
+
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.secrets import EncryptedField
+
+
+def provider_choices() -> list[tuple[str, Any]]:
+    """A callable, so that a new provider needs no migration."""
+    return [("ark", _("Ark (Doubao)")), ("openai", "OpenAI"), ("claude", "Claude")]
+
+
+class Credential(models.Model):
+    """An account at a provider. `base_url` is what the provider's own client takes (…/api/v3, …/v1, Claude without)."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    provider = models.CharField(_("provider"), max_length=16, choices=provider_choices, default="ark")
+    base_url = models.CharField(_("base URL"), max_length=256)
+    # Set when the address came from the environment: trusted then, loopback included, and not edited here.
+    from_environment = models.BooleanField(default=False, editable=False)
+    api_key = EncryptedField(_("API key"))
+    organization = models.CharField(_("organization"), max_length=64, blank=True)
+    api_version = models.CharField(
+        _("API version"), max_length=16, blank=True, help_text=_("Claude only: the anthropic-version header.")
+    )
+    timeout_s = models.PositiveSmallIntegerField(
+        _("time-out (s)"), default=30, validators=[MinValueValidator(1), MaxValueValidator(600)]
+    )
+    max_retries = models.PositiveSmallIntegerField(
+        _("tries"), default=3, validators=[MinValueValidator(1), MaxValueValidator(10)]
+    )
+    retry_delay_ms = models.PositiveIntegerField(
+        _("retry delay (ms)"), default=1000, validators=[MaxValueValidator(60_000)]
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+
+    class Meta:
+        verbose_name = _("credential")
+        verbose_name_plural = _("credentials")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Model(models.Model):
+    """A model users can ask for by name, where it lives, what it can do and what it costs (units per measure)."""
+
+    class Measure(models.TextChoices):
+        TOKENS = "1k_tokens", _("1,000 tokens")
+        IMAGE = "image", _("image")
+        SECOND = "second", _("second of audio")
+        CHARACTERS = "1k_characters", _("1,000 characters")
+
+    CAPABILITIES: ClassVar[tuple[str, ...]] = (
+        "chat",
+        "embedding",
+        "function_call",
+        "code_generation",
+        "multimodal",
+        "image",
+        "speech_to_text",
+        "text_to_speech",
+    )
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    credential = models.ForeignKey(
+        Credential,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="models",
+        verbose_name=_("credential"),
+        help_text=_("Empty: any enabled credential of the provider, in order."),
+    )
+    provider = models.CharField(_("provider"), max_length=16, choices=provider_choices)
+    provider_model_id = models.CharField(_("model id at the provider"), max_length=128)
+    capabilities = models.JSONField(_("capabilities"), default=list)
+    max_tokens = models.PositiveIntegerField(_("max tokens"), default=4096)
+    cost_per_1k = models.DecimalField(
+        _("cost per 1k tokens"),
+        max_digits=12,
+        decimal_places=6,
+        default=Decimal("0.1"),
+        validators=[MinValueValidator(Decimal(0))],
+    )
+    latency_ms = models.PositiveIntegerField(_("typical latency (ms)"), default=500)
+    quality = models.DecimalField(_("quality score"), max_digits=4, decimal_places=3, default=Decimal("0.8"))
+    measure = models.CharField(_("measure"), max_length=16, choices=Measure, default=Measure.TOKENS)
+    input_price = models.DecimalField(
+        _("input price"),
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=_("Units per measure; empty: the cost."),
+    )
+    output_price = models.DecimalField(
+        _("output price"),
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=_("Units per measure; empty: the cost."),
+    )
+    fallbacks = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        verbose_name=_("fallbacks"),
+        help_text=_("Asked in order when this one fails. Empty: it is never replaced."),
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+
+    class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Usage(models.Model):
+    """One billed call. `quota` is what was charged; `usage_source` says how the tokens are known."""
+
+    class Source(models.TextChoices):
+        PROVIDER = "provider", _("Reported by the provider")
+        CUMULATIVE = "cumulative", _("Last cumulative report before the end")
+        ESTIMATE = "estimate", _("Estimated")
+        NONE = "none", _("Nothing was used")
+
+    class Outcome(models.TextChoices):
+        OK = "ok", _("Answered")
+        ABANDONED = "abandoned", _("Client hung up")
+        FAILED = "failed", _("Failed")
+
+    request_id = models.CharField(_("request id"), max_length=40, unique=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="usage", verbose_name=_("user"))
+    model_name = models.CharField(_("model"), max_length=64)
+    asked_model = models.CharField(_("model asked for"), max_length=64, blank=True)
+    provider = models.CharField(_("provider"), max_length=16, blank=True)
+    operation = models.CharField(_("operation"), max_length=16)
+    input_tokens = models.BigIntegerField(_("input"), default=0)
+    output_tokens = models.BigIntegerField(_("output"), default=0)
+    quota = models.BigIntegerField(_("quota"), default=0)
+    uncollected = models.BigIntegerField(
+        _("not collected"), default=0, help_text=_("Used beyond what the wallet covered.")
+    )
+    usage_source = models.CharField(_("usage known from"), max_length=12, choices=Source)
+    outcome = models.CharField(_("outcome"), max_length=12, choices=Outcome)
+    latency_ms = models.PositiveIntegerField(_("latency (ms)"), default=0)
+    first_token_ms = models.PositiveIntegerField(_("first token (ms)"), null=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=1)
+    streamed = models.BooleanField(_("streamed"), default=False)
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    created = models.DateTimeField(_("time"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("usage")
+        verbose_name_plural = _("usage")
+        indexes = [
+            models.Index(fields=["user", "-id"], name="usage_of_user"),
+            models.Index(fields=["-created"], name="usage_newest"),
+            models.Index(fields=["model_name", "-id"], name="usage_of_model"),
+        ]
+        constraints = [models.CheckConstraint(condition=Q(quota__gte=0, uncollected__gte=0), name="usage_not_negative")]
+
+    def __str__(self) -> str:
+        return self.request_id
+
+
+class ChatSession(models.Model):
+    """A conversation of a user. `public_id` is the sessionId clients see."""
+
+    public_id = models.CharField(max_length=64)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="chat_sessions", verbose_name=_("user")
+    )
+    title = models.CharField(_("title"), max_length=80, blank=True)
+    model_name = models.CharField(_("model"), max_length=64, blank=True)
+    created = models.DateTimeField(_("created"), db_default=Now())
+    last = models.DateTimeField(_("last message"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("chat session")
+        verbose_name_plural = _("chat sessions")
+        constraints = [models.UniqueConstraint(fields=["user", "public_id"], name="chat_session_of_user")]
+        indexes = [models.Index(fields=["user", "-last"], name="chat_session_newest")]
+
+    def __str__(self) -> str:
+        return self.title or self.public_id
+
+
+class ChatMessage(models.Model):
+    """One turn of a conversation."""
+
+    class Role(models.TextChoices):
+        USER = "user", _("User")
+        ASSISTANT = "assistant", _("Assistant")
+
+    public_id = models.CharField(max_length=40, unique=True)
+    session = models.ForeignKey(ChatSession, models.CASCADE, related_name="messages", verbose_name=_("session"))
+    role = models.CharField(_("role"), max_length=12, choices=Role)
+    content = models.TextField(_("content"))
+    complete = models.BooleanField(_("complete"), default=True)
+    request_id = models.CharField(max_length=40, blank=True)
+    model_name = models.CharField(_("model"), max_length=64, blank=True)
+    quota = models.BigIntegerField(_("quota"), default=0)
+    created = models.DateTimeField(_("time"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("chat message")
+        verbose_name_plural = _("chat messages")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.public_id

@@ -1,0 +1,46 @@
+"""The models that come along. A migration plants them; `manage.py plant_models` puts back what was deleted."""
+
+from typing import Any
+
+CHAT = ["chat", "function_call", "code_generation"]
+
+# name, provider, id at the provider, capabilities, max tokens, cost per 1k tokens, typical latency (ms), quality
+ROWS: list[tuple[str, str, str, list[str], int, str, int, str]] = [
+    ("doubao-pro", "ark", "ep-20241201140014-vbzjz", CHAT, 4096, "0.1", 300, "0.92"),
+    ("doubao-lite", "ark", "ep-20241201140014-lite", ["chat"], 2048, "0.05", 150, "0.85"),
+    ("doubao-embedding", "ark", "text-embedding-v1", ["embedding"], 512, "0.02", 100, "0.90"),
+    ("gpt-4", "openai", "gpt-4", CHAT, 8192, "0.06", 800, "0.95"),
+    ("gpt-3.5-turbo", "openai", "gpt-3.5-turbo", CHAT, 4096, "0.002", 400, "0.85"),
+    ("text-embedding-3-large", "openai", "text-embedding-3-large", ["embedding"], 8191, "0.00013", 200, "0.92"),
+    ("dall-e-3", "openai", "dall-e-3", ["image"], 4096, "0.04", 8000, "0.90"),
+    ("whisper-1", "openai", "whisper-1", ["speech_to_text"], 4096, "0.0001", 1500, "0.90"),
+    ("tts-1", "openai", "tts-1", ["text_to_speech"], 4096, "0.015", 1000, "0.85"),
+    ("claude-3-sonnet", "claude", "claude-3-sonnet-20240229", [*CHAT, "multimodal"], 4096, "0.015", 700, "0.94"),
+]
+# What is not 1,000 tokens, and (input, output) where the two prices differ.
+MEASURES = {"dall-e-3": "image", "whisper-1": "second", "tts-1": "1k_characters"}
+PRICES = {"gpt-4": ("0.03", "0.06"), "gpt-3.5-turbo": ("0.0015", "0.002"), "claude-3-sonnet": ("0.003", "0.015")}
+
+
+def plant(model: Any) -> int:
+    """Make the rows that are missing, by name; returns how many. `model` is Model, or what it was in a migration."""
+    made = 0
+    for name, provider, model_id, capabilities, max_tokens, cost, latency_ms, quality in ROWS:
+        input_price, output_price = PRICES.get(name, (None, None))
+        _, created = model.objects.get_or_create(
+            name=name,
+            defaults={
+                "provider": provider,
+                "provider_model_id": model_id,
+                "capabilities": capabilities,
+                "max_tokens": max_tokens,
+                "cost_per_1k": cost,
+                "latency_ms": latency_ms,
+                "quality": quality,
+                "measure": MEASURES.get(name, "1k_tokens"),
+                "input_price": input_price,
+                "output_price": output_price,
+            },
+        )
+        made += created
+    return made

@@ -1,0 +1,245 @@
+"""Asking models on a user's account, for everything that is not /v1: `await chat(…)`, `await stream(…)`, and the same
+for callers without an event loop as `chat_now`, `stream_now`.
+
+Each raises before anything is charged: CallRefused, InsufficientQuota, CallFailed (with every try in its text),
+LedgerAway. What they return is settled: `Completed` says what was charged, for which model, and how that is known.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from voicehelper.accounts.models import User
+
+from . import audio as recordings
+from . import loops
+from .catalogue import ModelSpec
+from .credentials import ensure_environment_credentials
+from .engine import engine
+from .errors import CallFailed, CallRefused, LedgerAway
+from .models import Credential
+from .operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation, Question, max_tokens_of
+from .providers import open_provider
+from .providers.base import Account, Audio, Chunk, Reply, Speech, Transcript
+from .relay import Call, Caller, Completed
+from .router import Priority, Wish
+
+__all__ = [
+    "Audio",
+    "CallFailed",
+    "CallRefused",
+    "Chunk",
+    "Completed",
+    "LedgerAway",
+    "Priority",
+    "Stream",
+    "chat",
+    "chat_now",
+    "embed",
+    "ensure_environment_credentials",
+    "models_for",
+    "models_now",
+    "probe",
+    "speak",
+    "stream",
+    "stream_now",
+    "transcribe",
+    "transcribe_now",
+]
+
+
+def _call(
+    user: User,
+    operation: Operation,
+    body: Mapping[str, Any],
+    *,
+    models: tuple[str, ...],
+    priority: Priority,
+    provider: str = "",
+    recording: recordings.Recording | None = None,
+    streamed: bool = False,
+) -> Call:
+    wish = Wish(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
+    question = Question(body, operation.weigh(body), recording)
+    caller = Caller(user.pk, user.group, user.username)
+    return Call(engine(), caller, operation, question, wish, streamed=streamed)
+
+
+async def chat(
+    user: User,
+    body: Mapping[str, Any],
+    *,
+    models: tuple[str, ...] = (),
+    priority: Priority = Priority.BALANCED,
+    provider: str = "",
+) -> Completed[Reply]:
+    """One answer. `body` is OpenAI's chat request; `models` are asked in order, without any the best by `priority`."""
+    return await _call(user, CHAT, body, models=models, priority=priority, provider=provider).complete()
+
+
+async def embed(
+    user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
+) -> Completed[Reply]:
+    """Vectors. `body` is OpenAI's request."""
+    return await _call(user, EMBED, body, models=models, priority=priority).complete()
+
+
+async def speak(
+    user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
+) -> Completed[Speech]:
+    """Spoken text. `body` is OpenAI's request (input, voice, response_format)."""
+    return await _call(user, SPEAK, body, models=models, priority=priority).complete()
+
+
+async def transcribe(
+    user: User,
+    audio: Audio,
+    fields: Mapping[str, str] | None = None,
+    *,
+    models: tuple[str, ...] = (),
+    priority: Priority = Priority.BALANCED,
+) -> Completed[Transcript]:
+    """What was said. `fields` are the form's others: language, prompt, response_format."""
+    recording = recordings.measure(audio)
+    return await _call(user, TRANSCRIBE, fields or {}, models=models, priority=priority, recording=recording).complete()
+
+
+class Stream:
+    """An answer as it comes: iterate, then look at `completed`. Leaving it early, or `hang_up`, ends it: what the model
+    has written is charged, in the background."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.request_id = call.request_id
+        self.completed: Completed[None] | None = None
+        # The relay never waits long for a slow reader; it is as far ahead as this.
+        self._queue: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(256)
+        self._first: Chunk | Exception | None = None
+        self.model: str = ""
+        call.engine.in_background(self._pump())
+
+    async def begin(self) -> None:
+        """Until the first output is there; raises what `chat` raises."""
+        self._first = await self._queue.get()
+        if isinstance(self._first, Exception):
+            raise self._first
+
+    def hang_up(self) -> None:
+        """Nobody reads any more."""
+        self.call.hang_up()
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+    async def __aiter__(self) -> AsyncIterator[Chunk]:
+        item, self._first = self._first, None
+        try:
+            while item is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+                item = await self._queue.get()
+        finally:
+            if self.completed is None:
+                self.hang_up()
+
+    async def _pump(self) -> None:
+        end: Exception | None = None
+        try:
+            self.completed = await self.call.stream(self._put)
+        except Exception as error:  # noqa: BLE001  # whoever reads is told
+            end = error
+        if not self.call.gone:
+            await self._queue.put(end)
+
+    async def _put(self, chunk: Chunk, model: ModelSpec) -> None:
+        self.model = model.name
+        await self._queue.put(chunk)
+
+
+async def stream(
+    user: User,
+    body: Mapping[str, Any],
+    *,
+    models: tuple[str, ...] = (),
+    priority: Priority = Priority.BALANCED,
+    provider: str = "",
+) -> Stream:
+    """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py."""
+    call = _call(user, CHAT, body, models=models, priority=priority, provider=provider, streamed=True)
+    opened = Stream(call)
+    await opened.begin()
+    return opened
+
+
+async def models_for(capability: str) -> list[ModelSpec]:
+    """The models that can do something now, by name."""
+    catalogue = await engine().catalogue()
+    return [model for model in catalogue.models.values() if capability in model.capabilities]
+
+
+# --- Without an event loop -------------------------------------------------------------------------------------------
+def chat_now(
+    user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
+) -> Completed[Reply]:
+    """`chat`, for synchronous callers. Not inside a database transaction: it calls a provider."""
+    return loops.run(chat(user, body, models=models, priority=priority))
+
+
+def transcribe_now(
+    user: User, audio: Audio, fields: Mapping[str, str] | None = None, *, models: tuple[str, ...] = ()
+) -> Completed[Transcript]:
+    """`transcribe`, for synchronous callers."""
+    return loops.run(transcribe(user, audio, fields, models=models))
+
+
+def models_now(capability: str) -> list[ModelSpec]:
+    """`models_for`, for synchronous callers."""
+    return loops.run(models_for(capability))
+
+
+def stream_now(
+    user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
+) -> tuple[Stream, Iterator[Chunk]]:
+    """`stream`, for synchronous callers: the stream, and its chunks."""
+    opened = loops.run(stream(user, body, models=models, priority=priority))
+    return opened, _chunks(opened)
+
+
+def _chunks(opened: Stream) -> Iterator[Chunk]:
+    chunks = aiter(opened)
+    try:
+        while (chunk := loops.run(_next(chunks))) is not None:
+            yield chunk
+    finally:
+        loops.run(_close(chunks))
+
+
+async def _next(chunks: AsyncIterator[Chunk]) -> Chunk | None:
+    return await anext(chunks, None)
+
+
+async def _close(chunks: Any) -> None:
+    await chunks.aclose()
+
+
+# --- For the admin ---------------------------------------------------------------------------------------------------
+def probe(credential: Credential, model_id: str) -> str:
+    """One cheap call with a credential, saved or not; returns what answered. Raises ProviderError with a hint."""
+    account = Account(
+        provider=credential.provider,
+        base_url=credential.base_url,
+        api_key=credential.api_key.reveal(),
+        organization=credential.organization,
+        api_version=credential.api_version,
+        timeout_s=float(credential.timeout_s),
+        trusted=credential.from_environment,
+    )
+    return loops.run(_probe(account, model_id))
+
+
+async def _probe(account: Account, model_id: str) -> str:
+    provider = open_provider(account)
+    try:
+        return await provider.probe(model_id)
+    finally:
+        await provider.close()

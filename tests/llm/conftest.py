@@ -1,0 +1,104 @@
+"""A user with a key, an account at the scripted upstream, and a way to run a scenario on them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from llm import loops
+from llm.engine import close_engine
+from llm.models import Credential, Model, Usage
+from llm.seeds import plant
+from voicehelper.accounts.models import User
+from voicehelper.accounts.services import create_api_key
+from voicehelper.wallet import audit, services
+from voicehelper.wallet.models import Entry
+
+from .client import ApiClient
+from .upstream import Upstream
+
+ASK: dict[str, Any] = {"model": "doubao-pro", "messages": [{"role": "user", "content": "Say hello"}], "max_tokens": 100}
+STREAM = {**ASK, "stream": True}
+
+
+@dataclass
+class World:
+    """Everything a scenario needs. One unit is 500,000 quota; doubao-pro costs 0.1 units per 1,000 tokens: 50 quota a
+    token."""
+
+    user: User
+    client: ApiClient
+    upstream: Upstream
+    credential: Credential
+
+    def play(self, scenario: Callable[["World"], Awaitable[Any]]) -> Any:
+        """Run a scenario on an event loop of its own, with the upstream up; all is closed and settled afterwards."""
+
+        async def main() -> Any:
+            async with self.upstream:
+                try:
+                    return await scenario(self)
+                finally:
+                    await close_engine()
+
+        return asyncio.run(main())
+
+    def give(self, quota: int, ref: str = "welcome") -> None:
+        services.credit(self.user, quota, kind=Entry.Kind.GIFT, ref=ref, actor="test")
+
+    @property
+    def wallet(self) -> Any:
+        return services.wallet_of(self.user)
+
+    def usage(self) -> Usage:
+        """The only usage row."""
+        return Usage.objects.get()
+
+
+@pytest.fixture
+def world(transactional_db: None, settings: Any) -> Iterator[World]:
+    settings.LLM_ACCOUNTS = {}
+    settings.LLM_DRAIN_SECONDS = 2.0
+    plant(Model)
+    user = User.objects.create_user("speaker")
+    upstream = Upstream()
+    credential = Credential.objects.create(
+        name="ark", provider="ark", base_url=upstream.url, api_key="ark-key", from_environment=True, retry_delay_ms=10
+    )
+    credential.refresh_from_db()
+    made = World(user, ApiClient(create_api_key(user, "test")[1]), upstream, credential)
+    yield made
+    upstream.socket.close()
+
+
+@pytest.fixture(autouse=True)
+def _hang_up() -> Iterator[None]:
+    """No connection to the test database outlives its test."""
+    yield
+    loops.hang_up()
+
+
+@pytest.fixture
+def books_agree() -> Callable[[], None]:
+    def check() -> None:
+        assert audit.run(full=True).findings == []
+
+    return check
+
+
+def account(world: World, name: str, **more: Any) -> Credential:
+    """Another account at the same upstream."""
+    values = {"provider": "ark", "api_key": f"{name}-key", "from_environment": True, "retry_delay_ms": 10} | more
+    return Credential.objects.create(name=name, base_url=world.upstream.url, **values)
+
+
+def model(name: str, **more: Any) -> Model:
+    values = {"provider": "ark", "provider_model_id": f"{name}-id", "capabilities": ["chat"], "max_tokens": 4096}
+    return Model.objects.create(name=name, **{**values, "cost_per_1k": Decimal("0.1"), **more})
+
+
+__all__ = ["ASK", "STREAM", "ApiClient", "World", "account", "connection", "model"]

@@ -1,0 +1,324 @@
+"""Group commit against the ledger's own functions: the same asks, the same outcome; and many processes at once."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import full
+from tests.faults.proxy import Proxy
+from tests.processes import database_address
+from voicehelper.accounts.models import User
+from voicehelper.wallet import audit, services
+from voicehelper.wallet.batch import Ledger
+from voicehelper.wallet.models import Entry, Hold, Wallet
+from voicehelper.wallet.services import InsufficientQuota, Settled
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIFE = timedelta(minutes=15)
+
+
+def with_ledgers(count: int, scenario: Callable[..., Any]) -> Any:
+    """Run a scenario with ledgers that have nothing in common but the database, as those of several processes."""
+
+    async def main() -> Any:
+        ledgers = [Ledger(LIFE) for _ in range(count)]
+        try:
+            return await scenario(*ledgers)
+        finally:
+            for ledger in ledgers:
+                await ledger.close()
+
+    return asyncio.run(main())
+
+
+def people(count: int, balance: int) -> list[User]:
+    users = [User.objects.create(username=f"user-{n}") for n in range(count)]
+    for user in users:
+        services.credit(user, balance, kind=Entry.Kind.GIFT, ref=f"welcome-{user.pk}", actor="test")
+    return users
+
+
+def books() -> list[str]:
+    found: list[str] = audit.run(full=True).findings
+    return found
+
+
+# One step: which of two users, hold or settle, how much, and for a settlement which of the open holds.
+STEPS = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from(["hold", "settle", "release"]), st.integers(1, 60), st.integers(0, 5)),
+    max_size=25,
+)
+
+
+@pytest.fixture
+def twins() -> tuple[list[User], list[User]]:
+    users = people(4, 100)
+    return users[:2], users[2:]
+
+
+@settings(max_examples=full(300, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_batches_and_single_calls_have_the_same_rules(steps: list[Any], twins: Any) -> None:
+    """Both do the same steps, each on two users of its own: answers, balances, holds and statements are the same."""
+    one_by_one, together = twins
+    mark = secrets.token_hex(6)
+    for user in (*one_by_one, *together):
+        wallet = services.wallet_of(user)
+        services.credit(user, max(1, 100 - wallet.balance), kind=Entry.Kind.GIFT, ref=f"{mark}-{user.pk}", actor="test")
+    told_singly = singly(steps, one_by_one, f"{mark}-s")
+    told_batched = with_ledgers(1, lambda ledger: batched(ledger, steps, together, f"{mark}-b"))
+    assert told_batched == told_singly
+    assert [state(user, f"{mark}-b") for user in together] == [state(user, f"{mark}-s") for user in one_by_one]
+    assert books() == []
+    for hold in Hold.objects.filter(state="open"):
+        services.release(hold.ref)
+
+
+def singly(steps: list[Any], users: list[User], mark: str) -> list[Any]:
+    told: list[Any] = []
+    holds: list[str] = []
+    for number, (who, verb, amount, which) in enumerate(steps):
+        if verb == "hold":
+            try:
+                services.hold(users[who], amount, ref=f"{mark}-{number}", life=LIFE)
+                holds.append(f"{mark}-{number}")
+                told.append("held")
+            except InsufficientQuota:
+                told.append("refused")
+        elif holds:
+            ref = holds[which % len(holds)]
+            told.append(services.settle(ref, amount if verb == "settle" else 0, actor="test"))
+    return told
+
+
+async def batched(ledger: Ledger, steps: list[Any], users: list[User], mark: str) -> list[Any]:
+    """Neighbouring steps of one kind go in one batch; a settlement of the same hold twice, too."""
+    told: list[Any] = []
+    holds: list[str] = []
+    groups: list[tuple[bool, list[Any]]] = []
+    for number, step in enumerate(steps):
+        holding = step[1] == "hold"
+        # A refused hold must not let a later one of the batch through that came before it singly: so one wallet each.
+        if groups and groups[-1][0] == holding and not (holding and any(s[1][0] == step[0] for s in groups[-1][1])):
+            groups[-1][1].append((number, step))
+        else:
+            groups.append((holding, [(number, step)]))
+    for holding, members in groups:
+        if holding:
+            asks = [ledger.hold(users[who].pk, amount, ref=f"{mark}-{n}") for n, (who, _, amount, _) in members]
+            results = await asyncio.gather(*asks, return_exceptions=True)
+            told += ["held" if result is None else "refused" for result in results]
+            holds += [f"{mark}-{n}" for (n, _), result in zip(members, results, strict=True) if result is None]
+        elif holds:
+            seen: dict[str, list[Any]] = {}
+            for _, (_, verb, amount, which) in members:
+                seen.setdefault(holds[which % len(holds)], []).append(amount if verb == "settle" else 0)
+            order = [
+                (holds[which % len(holds)], amount if verb == "settle" else 0)
+                for _, (_, verb, amount, which) in members
+            ]
+            if all(len(amounts) == 1 for amounts in seen.values()):
+                told += await asyncio.gather(*(ledger.settle(ref, amount, actor="test") for ref, amount in order))
+            else:
+                told += [await ledger.settle(ref, amount, actor="test") for ref, amount in order]
+    return told
+
+
+def state(user: User, mark: str) -> Any:
+    wallet = services.wallet_of(user)
+    entries = Entry.objects.filter(wallet=wallet, ref__startswith=mark).order_by("id")
+    holds = Hold.objects.filter(wallet=wallet, ref__startswith=mark).order_by("id")
+    lines = [(entry.amount, entry.balance_after, entry.ref.rpartition("-")[2]) for entry in entries]
+    return wallet.balance, wallet.held, wallet.used, lines, [(h.amount, h.state) for h in holds]
+
+
+def test_a_large_ask_does_not_shut_out_a_small_one() -> None:
+    (user,) = people(1, 100)
+
+    async def scenario(ledger: Ledger) -> list[Any]:
+        asks = [ledger.hold(user.pk, amount, ref=f"ask-{amount}") for amount in (90, 50, 6, 5, 4)]
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    results = with_ledgers(1, scenario)
+    assert [result is None for result in results] == [True, False, True, False, True]
+    assert services.wallet_of(user).held == 100
+    assert books() == []
+
+
+def test_use_beyond_the_hold_is_charged_as_far_as_the_wallet_goes() -> None:
+    (user,) = people(1, 100)
+
+    async def scenario(ledger: Ledger) -> list[Settled]:
+        for ref in ("a", "b", "c"):
+            await ledger.hold(user.pk, 30, ref=ref)
+        return await asyncio.gather(
+            *(ledger.settle(ref, used, actor="t") for ref, used in [("a", 35), ("b", 50), ("c", 10)])
+        )
+
+    assert with_ledgers(1, scenario) == [Settled(35, 0, True), Settled(35, 15, True), Settled(10, 0, True)]
+    wallet = services.wallet_of(user)
+    assert (wallet.balance, wallet.held, wallet.used) == (20, 0, 80)
+    assert books() == []
+
+
+def test_what_was_settled_is_not_settled_again() -> None:
+    (user,) = people(1, 100)
+
+    async def scenario(ledger: Ledger) -> list[Settled]:
+        await ledger.hold(user.pk, 30, ref="a")
+        await ledger.hold(user.pk, 30, ref="a")
+        return [await ledger.settle("a", 20, actor="t"), await ledger.settle("a", 25, actor="t")]
+
+    assert with_ledgers(1, scenario) == [Settled(20, 0, True), Settled(20, 5, False)]
+    assert services.wallet_of(user).balance == 80
+    assert books() == []
+
+
+def test_a_user_without_a_wallet_is_refused() -> None:
+    user = User.objects.create(username="new")
+
+    async def scenario(ledger: Ledger) -> None:
+        with pytest.raises(InsufficientQuota):
+            await ledger.hold(user.pk, 1, ref="a")
+        with pytest.raises(InsufficientQuota):
+            await ledger.hold(999_999_999, 1, ref="b")
+
+    with_ledgers(1, scenario)
+
+
+def test_a_renewed_hold_is_not_reaped() -> None:
+    (user,) = people(1, 100)
+
+    async def scenario(ledger: Ledger) -> int:
+        for ref in ("a", "b"):
+            await ledger.hold(user.pk, 30, ref=ref)
+        return await ledger.renew(["a", "unknown"])
+
+    assert with_ledgers(1, scenario) == 1
+    Hold.objects.filter(ref="b").update(expires_at="2020-01-01T00:00Z")
+    assert services.reap_holds() == 1
+    assert services.wallet_of(user).held == 30
+    assert books() == []
+
+
+@pytest.mark.parametrize("balance", [1000])
+def test_hot_wallets_under_several_ledgers_at_once(balance: int) -> None:
+    """Three wallets, four ledgers, a thousand calls: locks are waited for, statements meet, and the sums are exact."""
+    users = people(3, balance)
+    calls = full(3000, 400)
+    admitted: list[tuple[int, Settled]] = []
+
+    async def one(ledger: Ledger, number: int) -> None:
+        user, used = random.choice(users), random.randint(0, 14)
+        ref = f"call-{number}"
+        try:
+            await ledger.hold(user.pk, 10, ref=ref)
+        except InsufficientQuota:
+            return
+        await asyncio.sleep(random.random() * 0.01)
+        admitted.append((user.pk, await ledger.settle(ref, used, actor="test")))
+
+    async def scenario(*ledgers: Ledger) -> None:
+        await asyncio.gather(*(one(random.choice(ledgers), number) for number in range(calls)))
+
+    with_ledgers(4, scenario)
+    for user in users:
+        charged = sum(settled.charged for owner, settled in admitted if owner == user.pk)
+        wallet = services.wallet_of(user)
+        assert (wallet.balance, wallet.held, wallet.used) == (balance - charged, 0, charged)
+    assert books() == []
+
+
+def test_single_calls_and_batches_meet_on_one_wallet() -> None:
+    """The synchronous path beside the batched one: no deadlock that lasts, nothing lost."""
+    (user,) = people(1, 500)
+
+    def credit(number: int) -> None:
+        services.credit(user, 1, kind=Entry.Kind.GIFT, ref=f"more-{number}", actor="test")
+        services.hold(user, 1, ref=f"sync-{number}", life=LIFE)
+        services.settle(f"sync-{number}", 1, actor="test")
+        connection.close()
+
+    async def scenario(ledger: Ledger) -> None:
+        async def call(number: int) -> None:
+            await ledger.hold(user.pk, 2, ref=f"call-{number}")
+            await ledger.settle(f"call-{number}", 2, actor="test")
+
+        threads = [asyncio.to_thread(credit, number) for number in range(20)]
+        await asyncio.gather(*threads, *(call(number) for number in range(100)))
+
+    with_ledgers(1, scenario)
+    wallet = services.wallet_of(user)
+    assert (wallet.balance, wallet.held, wallet.used) == (300, 0, 220)
+    assert books() == []
+
+
+def test_E2_a_lost_session_charges_nobody_twice() -> None:
+    """The session is cut again and again in the middle of everything; each hold and settlement happened once."""
+    (user,) = people(1, 10_000)
+    count = full(400, 60)
+
+    def cut() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%%json_to_recordset%%'"
+            )
+        connection.close()
+
+    async def scenario(ledger: Ledger) -> int:
+        async def call(number: int) -> int:
+            await ledger.hold(user.pk, 10, ref=f"call-{number}")
+            return (await ledger.settle(f"call-{number}", 7, actor="test")).charged
+
+        async def saboteur() -> None:
+            while True:
+                await asyncio.sleep(0.1)
+                await asyncio.to_thread(cut)
+
+        task = asyncio.create_task(saboteur())
+        charged = 0
+        for start in range(0, count, 10):
+            charged += sum(await asyncio.gather(*(call(number) for number in range(start, start + 10))))
+        task.cancel()
+        await asyncio.wait([task])
+        return charged
+
+    assert with_ledgers(1, scenario) == 7 * count
+    assert services.wallet_of(user).balance == 10_000 - 7 * count
+    assert Entry.objects.filter(kind="spend").count() == count
+    assert books() == []
+
+
+def test_E1_settlements_wait_for_the_database_to_come_back(settings: Any) -> None:
+    (user,) = people(1, 1000)
+    with Proxy(database_address()) as proxy:
+        address, port = proxy.address.split(":")
+        original = dict(connection.settings_dict)
+
+        async def scenario(ledger: Ledger) -> Settled:
+            await ledger.hold(user.pk, 10, ref="call")
+            proxy.mode = "down"
+            settling = asyncio.create_task(ledger.settle("call", 7, actor="test"))
+            await asyncio.sleep(0.5)
+            assert not settling.done()
+            proxy.heal()
+            async with asyncio.timeout(15):
+                return await settling
+
+        try:
+            connection.settings_dict.update(HOST=address, PORT=port)
+            assert with_ledgers(1, scenario) == Settled(7, 0, True)
+        finally:
+            connection.settings_dict.update(original)
+    assert Wallet.objects.get(user=user).balance == 993
+    assert books() == []

@@ -1,0 +1,118 @@
+"""Pictures and sound through /v1: what is charged is what was made, or listened to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from llm.models import Credential
+from llm.providers.base import Audio
+
+from .client import Answer
+from .conftest import World
+from .test_billing import wav
+from .upstream import Asked, says
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BOUNDARY = "----voicehelper"
+KIND = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def form(content: bytes | None, **fields: str) -> bytes:
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode() for name, value in fields.items()]
+    if content is not None:
+        head = 'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+        parts.append(head.encode() + content)
+    mark = f"--{BOUNDARY}".encode()
+    return b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts) + mark + b"--\r\n"
+
+
+@pytest.fixture
+def openai(world: World) -> World:
+    world.give(10_000_000)
+    Credential.objects.update(provider="openai")
+    return world
+
+
+def transcribe(world: World, content: bytes, **headers: str) -> Answer:
+    answer: Answer = world.play(lambda w: w.client.post("/v1/audio/transcriptions", content, headers=KIND | headers))
+    return answer
+
+
+def test_a_recording_is_charged_by_its_length(openai: World, books_agree: Callable[[], None]) -> None:
+    sound = wav(60)
+    openai.upstream.scripts = [says({"text": "hello"})]
+    answer = transcribe(openai, form(sound, model="whisper-1", language="zh"))
+    assert answer.json == {"text": "hello"}
+    sent = openai.upstream.asked[0].body
+    assert (sent["model"], sent["language"], sent["file"]) == ("whisper-1", "zh", sound)
+    usage = openai.usage()
+    assert (usage.operation, usage.input_tokens, usage.quota, usage.usage_source) == (
+        "transcription",
+        61,
+        3050,
+        "estimate",
+    )
+    books_agree()
+
+
+def test_the_providers_length_wins(openai: World) -> None:
+    openai.upstream.scripts = [says({"text": "hello", "duration": 59.2})]
+    transcribe(openai, form(wav(3), model="whisper-1", response_format="verbose_json"))
+    usage = openai.usage()
+    assert (usage.input_tokens, usage.quota, usage.usage_source) == (60, 3000, "provider")
+
+
+def test_a_recording_may_be_larger_than_other_bodies(openai: World) -> None:
+    openai.upstream.scripts = [says({"text": "hello"})]
+    assert transcribe(openai, form(b"x" * 6_000_000, model="whisper-1")).status == 200
+    assert len(openai.upstream.asked[0].body["file"]) == 6_000_000
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (form(None, model="whisper-1"), {}, 400),
+        (form(b"", model="whisper-1"), {}, 400),
+        (form(b"x", language="zh"), {}, 400),
+        (form(b"x", model="whisper-1", stream="true"), {}, 400),
+        (b"garbage", {}, 400),
+        (b"{}", {"content-type": "application/json"}, 415),
+        (b"x", {"content-type": "multipart/form-data"}, 400),
+        (b"x" * (32 * 1024 * 1024 + 1), {}, 413),
+    ],
+    ids=["no file", "empty file", "no model", "streamed", "garbage", "json", "no boundary", "too large"],
+)
+def test_a_form_that_makes_no_sense_is_refused(
+    openai: World, content: bytes, headers: dict[str, str], status: int
+) -> None:
+    assert transcribe(openai, content, **headers).status == status
+    assert openai.upstream.asked == []
+
+
+def test_pictures_are_charged_by_their_number(openai: World, books_agree: Callable[[], None]) -> None:
+    openai.upstream.scripts = [says({"created": 1, "data": [{"url": "https://x/1"}, {"url": "https://x/2"}]})]
+    ask = {"model": "dall-e-3", "prompt": "a cat", "n": 3, "size": "1024x1024"}
+    answer = openai.play(lambda w: w.client.post("/v1/images/generations", ask))
+    assert len(answer.json["data"]) == 2
+    assert (openai.usage().output_tokens, openai.usage().quota) == (2, 40_000)
+    assert openai.upstream.asked[0].body["size"] == "1024x1024"
+    books_agree()
+
+
+def test_speech_is_charged_by_its_characters(openai: World, books_agree: Callable[[], None]) -> None:
+    async def speak(asked: Asked) -> web.StreamResponse:
+        return web.Response(body=b"ID3 sound", content_type="audio/mpeg")
+
+    openai.upstream.scripts = [speak]
+    ask: dict[str, Any] = {"model": "tts-1", "input": "你好" * 50, "voice": "alloy"}
+    answer = openai.play(lambda w: w.client.post("/v1/audio/speech", ask))
+    assert (answer.body, answer.headers["content-type"]) == (b"ID3 sound", "audio/mpeg")
+    assert (openai.usage().input_tokens, openai.usage().quota) == (100, 750)
+    books_agree()
+
+
+def test_audio_is_not_shown_in_logs() -> None:
+    assert "secret" not in repr(Audio(b"secret"))

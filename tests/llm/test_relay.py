@@ -1,0 +1,440 @@
+"""Retries, failover, streams that break, clients that leave: who is asked, and what it costs."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+from llm import engine
+from llm.models import Credential, Model, Usage
+from notifications.models import Alert
+from tests.conftest import full
+from voicehelper.wallet import services as wallets
+from voicehelper.wallet.models import Entry, Hold
+
+from .client import Answer
+from .conftest import ASK, STREAM, World, account
+from .upstream import chat, fails, never, says, stream
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHAT = "/v1/chat/completions"
+QUOTA_PER_TOKEN = 50
+WORDS = [f"word{number}" for number in range(50)]
+
+
+def ask(world: World, body: dict[str, Any] = ASK, **options: Any) -> Answer:
+    answer: Answer = world.play(lambda w: w.client.post(CHAT, body, **options))
+    return answer
+
+
+# --- Tries -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+@pytest.mark.parametrize("failure", [fails(500), fails(429, retry_after="0"), fails(503), says("no", 502)])
+def test_H5_a_retry_is_charged_once(
+    world: World, body: dict[str, Any], failure: Any, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [failure, failure]
+    assert ask(world, body).status == 200
+    assert len(world.upstream.asked) == 3
+    assert Entry.objects.filter(kind="spend").count() == 1
+    assert (world.usage().quota, world.usage().tries) == (30 * QUOTA_PER_TOKEN, 3)
+    assert world.usage().error
+    books_agree()
+
+
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+def test_H5_a_failover_is_charged_once_at_the_price_of_who_answered(
+    world: World, body: dict[str, Any], books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [fails(500)] * 3
+    answer = ask(world, {**body, "fallbacks": ["doubao-lite"]})
+    assert answer.status == 200
+    usage = world.usage()
+    assert (usage.model_name, usage.asked_model, usage.quota) == ("doubao-lite", "doubao-pro,doubao-lite", 30 * 25)
+    assert Entry.objects.filter(kind="spend").count() == 1
+    books_agree()
+
+
+def test_a_model_asked_for_by_name_is_not_replaced(world: World, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [fails(500, "boiler broke")] * 3
+    answer = ask(world)
+    assert answer.status == 502
+    assert answer.json["error"]["message"].count("boiler broke") == 1
+    assert "3 tries" in answer.json["error"]["message"]
+    usage = world.usage()
+    assert (usage.outcome, usage.quota, usage.usage_source) == ("failed", 0, "none")
+    assert world.wallet.held == 0
+    books_agree()
+
+
+def test_the_operators_fallbacks_are_asked(world: World) -> None:
+    world.give(1_000_000)
+    Model.objects.get(name="doubao-pro").fallbacks.add(Model.objects.get(name="doubao-lite"))
+    world.upstream.scripts = [fails(404, "no such endpoint")]
+    assert ask(world).json["model"] == "doubao-lite"
+
+
+def test_another_account_of_the_same_provider_is_no_replacement(world: World) -> None:
+    world.give(1_000_000)
+    account(world, "second")
+    world.upstream.scripts = [fails(401, "bad key sk-secret-of-ours")]
+    assert ask(world).json["model"] == "doubao-pro"
+    assert [asked.request.headers["Authorization"] for asked in world.upstream.asked] == [
+        "Bearer ark-key",
+        "Bearer second-key",
+    ]
+
+
+def test_a_refused_key_of_ours_is_not_the_callers_business(world: World) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [fails(401, "Incorrect API key ark-0815")]
+    answer = ask(world)
+    assert answer.status == 502
+    assert b"0815" not in answer.body
+    assert "0815" in world.usage().error
+
+
+def test_a_request_at_fault_is_tried_once(world: World) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [fails(400, "messages too strange")]
+    answer = ask(world, {**ASK, "fallbacks": ["doubao-lite"]})
+    assert (answer.status, answer.json["error"]["message"]) == (400, "messages too strange")
+    assert len(world.upstream.asked) == 1
+
+
+def test_a_provider_that_asks_for_patience_is_given_it(world: World) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [fails(429, retry_after="1")]
+    started = time.monotonic()
+    assert ask(world).status == 200
+    assert time.monotonic() - started >= 1
+
+
+def test_a_provider_that_asks_for_too_much_patience_is_passed_over(world: World) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [fails(429, retry_after="3600")]
+    started = time.monotonic()
+    answer = ask(world)
+    assert (answer.status, answer.json["error"]["code"]) == (429, "upstream_rate_limited")
+    assert int(answer.headers["retry-after"]) > 60
+    assert time.monotonic() - started < 10
+
+
+def test_a_deadline_ends_all_tries(world: World, settings: Any, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    settings.LLM_TOTAL_SECONDS = 0.5
+    world.upstream.otherwise = never()
+    assert ask(world).status == 504
+    assert world.wallet.held == 0
+    books_agree()
+
+
+def test_an_account_that_keeps_failing_is_asked_last_and_reported(world: World) -> None:
+    world.give(10_000_000)
+    account(world, "second")
+    Credential.objects.update(max_retries=1)
+
+    async def scenario(w: World) -> None:
+        for _ in range(5):
+            w.upstream.scripts = [fails(500)]
+            assert (await w.client.post(CHAT, ASK)).status == 200
+        w.upstream.asked.clear()
+        assert (await w.client.post(CHAT, ASK)).status == 200
+
+    world.play(scenario)
+    assert [asked.request.headers["Authorization"] for asked in world.upstream.asked] == ["Bearer second-key"]
+    assert Alert.objects.get(event="provider_circuit_open").level == "critical"
+
+
+def test_a_changed_key_counts_at_once(world: World) -> None:
+    world.give(1_000_000)
+
+    async def scenario(w: World) -> None:
+        assert (await w.client.post(CHAT, ASK)).status == 200
+
+        def change() -> None:
+            credential = Credential.objects.get()
+            credential.api_key = "new-key"
+            credential.save()
+            connection.close()
+
+        await sync_to_async(change, thread_sensitive=False)()
+        await asyncio.sleep(0.2)
+        assert (await w.client.post(CHAT, ASK)).status == 200
+
+    world.play(scenario)
+    assert world.upstream.asked[-1].request.headers["Authorization"] == "Bearer new-key"
+
+
+# --- What is known of usage ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+def test_usage_beyond_the_hold_is_charged_as_far_as_the_wallet_goes(
+    world: World, body: dict[str, Any], books_agree: Callable[[], None]
+) -> None:
+    world.give(7000)
+    world.upstream.scripts = [chat((10, 190))]
+    assert ask(world, body).status == 200
+    usage = world.usage()
+    assert (usage.quota, usage.uncollected) == (7000, 200 * QUOTA_PER_TOKEN - 7000)
+    assert (world.wallet.balance, world.wallet.held) == (0, 0)
+    books_agree()
+
+
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+def test_without_usage_the_charge_is_an_estimate_and_says_so(
+    world: World, body: dict[str, Any], books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [chat(None, " ".join(WORDS))]
+    ask(world, body)
+    usage = world.usage()
+    assert usage.usage_source == "estimate"
+    assert 50 <= usage.output_tokens <= 150
+    assert 0 < usage.input_tokens < 20
+    assert usage.quota == (usage.input_tokens + usage.output_tokens) * QUOTA_PER_TOKEN
+    books_agree()
+
+
+def test_a_report_of_nothing_is_believed(world: World, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [chat((0, 0))]
+    ask(world)
+    assert (world.usage().quota, world.usage().usage_source) == (0, "provider")
+    books_agree()
+
+
+def test_the_least_charge_is_one(world: World, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    Model.objects.filter(name="doubao-pro").update(input_price="0", output_price="0.000001")
+    world.upstream.scripts = [chat((1000, 1))]
+    ask(world)
+    assert world.usage().quota == 1
+    books_agree()
+
+
+# --- Streams that break, clients that leave --------------------------------------------------------------------------
+@pytest.mark.parametrize("how", [{"breaks_after": 20}, {"error_after": 20}], ids=["cut", "error inside"])
+@pytest.mark.parametrize("cumulative", [True, False])
+def test_a_stream_that_breaks_is_charged_for_what_came(
+    world: World, how: dict[str, int], cumulative: bool, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [stream(WORDS, (10, 50), cumulative=cumulative, pause_s=0.001, **how)]
+    answer = ask(world, STREAM)
+    assert answer.status == 200
+    assert len(world.upstream.asked) == 1
+    assert "error" in answer.events[-1]
+    assert "[DONE]" not in answer.events
+    usage = world.usage()
+    assert usage.outcome == "failed"
+    if cumulative:
+        assert (usage.usage_source, usage.quota) == ("cumulative", 30 * QUOTA_PER_TOKEN)
+    else:
+        assert usage.usage_source == "estimate"
+        assert 10 <= usage.output_tokens <= 60
+    books_agree()
+
+
+def test_a_stream_that_breaks_before_its_first_output_is_tried_again(world: World) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [stream(WORDS, breaks_after=0), stream(WORDS, error_after=0), stream(WORDS)]
+    answer = ask(world, STREAM)
+    assert answer.text.split() == WORDS
+    assert world.usage().tries == 3
+
+
+@pytest.mark.parametrize("leave_after", [1, 10, 49], ids=["at the first word", "midway", "nearly at the end"])
+def test_H3_who_hangs_up_pays_for_what_the_model_wrote(
+    world: World, leave_after: int, books_agree: Callable[[], None]
+) -> None:
+    """The upstream goes on writing for a moment; its report at the end is waited for, and charged."""
+    world.give(1_000_000)
+    world.upstream.scripts = [stream(WORDS, (10, 50), pause_s=0.002)]
+    ask(world, STREAM, leave_after=leave_after)
+    usage = world.usage()
+    assert (usage.outcome, usage.usage_source, usage.quota) == ("abandoned", "provider", 60 * QUOTA_PER_TOKEN)
+    assert world.wallet.held == 0
+    books_agree()
+
+
+def test_H3_who_hangs_up_before_the_first_word_pays_for_what_the_model_wrote(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [stream(WORDS, (10, 50), first_after_s=0.3)]
+    ask(world, STREAM, leave_after_s=0.1)
+    usage = world.usage()
+    assert (usage.outcome, usage.usage_source, usage.quota) == ("abandoned", "provider", 60 * QUOTA_PER_TOKEN)
+    books_agree()
+
+
+@pytest.mark.parametrize("cumulative", [True, False])
+def test_H3_the_wait_for_a_report_has_an_end(
+    world: World, settings: Any, cumulative: bool, books_agree: Callable[[], None]
+) -> None:
+    """Then the last report counts, or an estimate of what came; and the upstream is told to stop."""
+    world.give(1_000_000)
+    settings.LLM_DRAIN_SECONDS = 0.3
+    world.upstream.scripts = [stream(WORDS * 20, (10, 1000), pause_s=0.02, cumulative=cumulative)]
+    ask(world, {**STREAM, "max_tokens": 1000}, leave_after=5)
+    usage = world.usage()
+    assert usage.outcome == "abandoned"
+    assert usage.usage_source == ("cumulative" if cumulative else "estimate")
+    assert 5 * QUOTA_PER_TOKEN < usage.quota < 200 * QUOTA_PER_TOKEN
+    assert world.upstream.asked[0].hung_up
+    books_agree()
+
+
+def test_H3_who_hangs_up_on_a_silent_model_pays_for_the_prompt(
+    world: World, settings: Any, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    settings.LLM_DRAIN_SECONDS = 0.3
+    world.upstream.scripts = [never()]
+    ask(world, STREAM, leave_after_s=0.1)
+    usage = world.usage()
+    assert (usage.outcome, usage.usage_source, usage.output_tokens) == ("abandoned", "estimate", 0)
+    assert 0 < usage.quota < 20 * QUOTA_PER_TOKEN
+    books_agree()
+
+
+def test_H3_who_hangs_up_while_nobody_answers_pays_nothing(world: World, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    Credential.objects.update(retry_delay_ms=2000)
+    world.upstream.otherwise = fails(500)
+    ask(world, STREAM, leave_after_s=0.1)
+    usage = world.usage()
+    assert (usage.outcome, usage.quota, world.wallet.held) == ("failed", 0, 0)
+    books_agree()
+
+
+def test_H3_a_whole_answer_is_charged_whether_or_not_it_is_awaited(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+    world.upstream.scripts = [chat(after_s=0.3)]
+    ask(world, ASK, leave_after_s=0.1)
+    assert world.usage().quota == 30 * QUOTA_PER_TOKEN
+    books_agree()
+
+
+# --- Many at once, and long ones -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+def test_H1_two_hundred_calls_on_a_balance_for_ten(
+    world: World, body: dict[str, Any], books_agree: Callable[[], None]
+) -> None:
+    """Each may cost up to 100 tokens and its prompt, and costs just that much: ten are admitted."""
+    hold = (100 + 11) * QUOTA_PER_TOKEN
+    world.give(hold * 10)
+    world.upstream.otherwise = chat((11, 100), after_s=0.5)
+
+    async def scenario(w: World) -> list[int]:
+        answers = await asyncio.gather(*(w.client.post(CHAT, body) for _ in range(200)))
+        return sorted(answer.status for answer in answers)
+
+    statuses = world.play(scenario)
+    assert statuses.count(200) == 10
+    assert statuses.count(402) == 190
+    assert (world.wallet.balance, world.wallet.held) == (0, 0)
+    assert Usage.objects.count() == 10
+    books_agree()
+
+
+def test_H6_a_hold_that_leaked_is_reaped(world: World, books_agree: Callable[[], None]) -> None:
+    """A call was cut off between its hold and its settlement: the quota comes back when its time is over."""
+    world.give(1_000_000)
+    wallets.hold(world.user, 5000, ref="req_leaked", life=timedelta(minutes=15))
+    assert wallets.reap_holds() == 0
+    Hold.objects.update(expires_at="2020-01-01T00:00Z")
+    assert wallets.reap_holds() == 1
+    assert (world.wallet.balance, world.wallet.held) == (1_000_000, 0)
+    books_agree()
+
+
+def test_H6_a_call_that_lasts_keeps_its_hold(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.give(1_000_000)
+    monkeypatch.setattr(engine, "_RENEW_AFTER_S", 0.1)
+    monkeypatch.setattr(engine, "_SHARE_EVERY_S", 0.1)
+    monkeypatch.setattr(engine, "_SLOW_EVERY_S", 0.1)
+    world.upstream.scripts = [stream(WORDS, (10, 50), pause_s=0.03)]
+
+    def age() -> None:
+        Hold.objects.filter(state="open").update(expires_at="2020-01-01T00:00Z")
+        connection.close()
+
+    def reap() -> int:
+        reaped = wallets.reap_holds()
+        connection.close()
+        return reaped
+
+    async def scenario(w: World) -> int:
+        asking = asyncio.create_task(w.client.post(CHAT, STREAM))
+        await asyncio.sleep(0.2)
+        await sync_to_async(age, thread_sensitive=False)()
+        await asyncio.sleep(0.7)
+        reaped = await sync_to_async(reap, thread_sensitive=False)()
+        await asking
+        return reaped
+
+    assert world.play(scenario) == 0
+    assert world.usage().quota == 60 * QUOTA_PER_TOKEN
+
+
+def test_the_ledger_is_exact_over_random_calls(world: World, books_agree: Callable[[], None]) -> None:
+    """Streamed or not, random faults, hang-ups and concurrency: each charge is what the rule says, the sums agree."""
+    world.give(10**9)
+    Credential.objects.update(retry_delay_ms=1)
+    choice = random.Random(20261122)
+    calls = full(2000, 150)
+
+    def script() -> Any:
+        used = (choice.randint(0, 50), choice.randint(0, 150))
+        kinds = [
+            lambda: chat(used),
+            lambda: chat(None),
+            lambda: chat(used, " ".join(WORDS[: choice.randint(1, 50)])),
+            lambda: fails(500),
+            lambda: fails(429, retry_after="0"),
+            lambda: stream(WORDS, used, breaks_after=choice.randint(0, 49)),
+            lambda: stream(WORDS, used, error_after=choice.randint(0, 49), cumulative=choice.random() < 0.5),
+            lambda: stream(WORDS, used, pause_s=0.001),
+            lambda: fails(400),
+        ]
+        return choice.choices(kinds, [5, 2, 5, 1, 1, 1, 1, 3, 0.3])[0]()
+
+    async def answer(asked: Any) -> Any:
+        return await script()(asked)
+
+    world.upstream.otherwise = answer
+    gate = asyncio.Semaphore(40)
+
+    async def one(w: World) -> None:
+        streamed = choice.random() < 0.6
+        body = {**ASK, "model": choice.choice(["doubao-pro", "doubao-lite", "auto"]), "stream": streamed}
+        leave = choice.choice([None, None, None, 0, 1, 3, 20]) if streamed else None
+        async with gate:
+            await w.client.post(CHAT, body, leave_after=leave)
+
+    async def scenario(w: World) -> None:
+        await asyncio.gather(*(one(w) for _ in range(calls)))
+
+    world.play(scenario)
+    assert Usage.objects.count() == calls
+    price = {"doubao-pro": 50, "doubao-lite": 25}
+    for usage in Usage.objects.all():
+        expected = price.get(usage.model_name, 0) * (usage.input_tokens + usage.output_tokens)
+        assert (usage.quota, usage.uncollected) == (expected, 0), usage.request_id
+    spent = sum(-amount for amount in Entry.objects.filter(kind="spend").values_list("amount", flat=True))
+    assert spent == sum(Usage.objects.values_list("quota", flat=True)) == 10**9 - world.wallet.balance
+    assert world.wallet.held == 0
+    books_agree()
