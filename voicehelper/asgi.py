@@ -1,7 +1,8 @@
-"""ASGI entry point: Django behind a guard that refuses bodies too large or too slow.
+"""ASGI entry point: `/v1` (see llm/api/v1.py), and Django behind a guard that refuses bodies too large or too slow.
 
 The guard reads the whole body before Django sees the request, so a slow sender costs a coroutine and never a thread.
 Callbacks have threads to themselves: whatever the pages wait for, a provider is answered.
+`/v1` has limits of its own, answered in the shape its clients read.
 """
 
 import asyncio
@@ -169,8 +170,29 @@ django.setup(set_prefix=False)
 refuse_to_start_wrongly()
 _django = BodyGuard()
 
+# Models can be imported only once Django is set up.
+from llm import engine, loops  # noqa: E402
+from llm.api import v1  # noqa: E402
+
 
 async def application(scope: Any, receive: Receive, send: Send) -> None:
     """Everything this process answers."""
     if scope["type"] == "http":
-        await _django(scope, receive, send)
+        if scope["path"].startswith("/v1/"):
+            await v1.application(scope, receive, send)
+        else:
+            loops.serve_here()
+            await _django(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _live(receive, send)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Sign off properly: finish settlements, close connections."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            await engine.close_engine()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -63,7 +63,7 @@ def _start_applications(data: Path, env: Mapping[str, str], listener: socket.soc
     """Web first. All three at once: most of their start is importing Django."""
     descriptor = listener.fileno()
     uvicorn = ["uvicorn", "voicehelper.asgi:application", "--fd", str(descriptor), "--workers", "2"]
-    uvicorn += ["--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "5", "--log-level", "warning"]
+    uvicorn += ["--lifespan", "on", "--no-access-log", "--timeout-graceful-shutdown", "5", "--log-level", "warning"]
     celery = ["celery", "-A", "voicehelper"]
     worker = [*celery, "worker", "-c", "2", "-l", "WARNING", "--without-gossip", "--without-mingle"]
     # An empty pid file name: none. Ours tells who runs, and a stale one of beat's would stop it from starting.

@@ -1,0 +1,45 @@
+"""How much one API key may do: calls at once, and calls per time. Counted per process, so that it costs nothing."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+
+from .errors import ApiError
+
+_under_way: dict[int, int] = {}
+# Per key: calls it may make now, and when that was counted (a token bucket).
+_buckets: dict[int, tuple[float, float]] = {}
+_MOST_BUCKETS = 50_000
+
+
+@contextmanager
+def admit(key_id: int) -> Iterator[None]:
+    """Count a call while it lasts. Raises ApiError(429)."""
+    at_once = _under_way.get(key_id, 0)
+    if at_once >= settings.LLM_KEY_CONCURRENCY:
+        raise ApiError(429, "Too many calls at once with this key.", "concurrency_limit", retry_after_s=1)
+    if settings.LLM_KEY_CALLS_PER_MINUTE:
+        _take(key_id, settings.LLM_KEY_CALLS_PER_MINUTE)
+    _under_way[key_id] = at_once + 1
+    try:
+        yield
+    finally:
+        if _under_way[key_id] > 1:
+            _under_way[key_id] -= 1
+        else:
+            del _under_way[key_id]
+
+
+def _take(key_id: int, per_minute: int) -> None:
+    now = time.monotonic()
+    left, counted = _buckets.get(key_id, (float(per_minute), now))
+    left = min(float(per_minute), left + (now - counted) * per_minute / 60)
+    if left < 1:
+        wait_s = max(1, round((1 - left) * 60 / per_minute))
+        text = f"More than {per_minute} calls a minute with this key."
+        raise ApiError(429, text, "rate_limit_exceeded", retry_after_s=wait_s)
+    if len(_buckets) > _MOST_BUCKETS:
+        _buckets.clear()
+    _buckets[key_id] = (left - 1, now)
