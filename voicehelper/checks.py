@@ -58,6 +58,8 @@ def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
                 "ALLOWED_HOSTS accepts every host name.", hint="Name yours, separated by commas.", id="voicehelper.E004"
             )
         )
+    if 0 < len(settings.METRICS_TOKEN) < 20:
+        found.append(Error("METRICS_TOKEN can be guessed.", hint="Use 30 random characters.", id="voicehelper.E007"))
     return found
 
 

@@ -206,6 +206,10 @@ if SANDBOX:
 
 # What `manage.py audit` checks: each module owns the invariants of its own tables and lists them in CHECKS.
 AUDITS = ["voicehelper.wallet.audit", "topup.audit", "llm.audit"]
+# What `/metrics` shows: each app measures its own tables in `collect()`.
+METRICS = ["voicehelper.wallet.metrics", "notifications.metrics", "topup.metrics", "llm.metrics"]
+# The bearer token `/metrics` asks for; without one there is no such page.
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 # --- Large models ----------------------------------------------------------------------------------------------------
 # Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
@@ -247,7 +251,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SECURE_SSL_REDIRECT = TLS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TLS
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"

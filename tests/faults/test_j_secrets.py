@@ -621,8 +621,9 @@ def test_J9_a_key_that_encrypts_nothing_is_refused(keys: list[str], settings: An
 
 
 def test_J9_debug_every_host_and_a_limit_that_is_none_are_refused(settings: Any) -> None:
-    settings.PRODUCTION, settings.DEBUG, settings.ALLOWED_HOSTS = True, True, ["*"]
-    assert {found.id for found in own_checks.check_production(None)} == {"voicehelper.E003", "voicehelper.E004"}
+    settings.PRODUCTION, settings.DEBUG, settings.ALLOWED_HOSTS, settings.METRICS_TOKEN = True, True, ["*"], "1234"
+    found = {found.id for found in own_checks.check_production(None)}
+    assert found == {"voicehelper.E003", "voicehelper.E004", "voicehelper.E007"}
     settings.PAY_RATE_LIMIT = "often"
     assert [found.id for found in own_checks.check_rate_limits(None)] == ["voicehelper.E005"]
     assert all(

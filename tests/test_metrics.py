@@ -1,0 +1,75 @@
+"""`/metrics` and `/readyz`, as Prometheus and a load balancer ask them."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from llm.models import Usage
+from notifications.services import raise_alert
+from tests.merchants import WeChatMerchant
+from tests.orders import pending_order
+from voicehelper import health
+from voicehelper.accounts.models import User
+from voicehelper.wallet import audit, services
+from voicehelper.wallet.models import Entry
+
+TOKEN = "a-token-of-some-length"
+
+
+def read(settings: Any) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels."""
+    settings.METRICS_TOKEN = TOKEN
+    answer = Client().get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 200
+    families = text_string_to_metric_families(answer.content.decode())
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer ", "Bearer wrong", TOKEN[:-1]])
+def test_figures_are_shown_to_nobody_without_the_token(sent: str, settings: Any, db: None) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    assert Client().get("/metrics", headers={"Authorization": sent}).status_code == 404
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer ", "Bearer x"])
+def test_without_a_token_there_is_no_such_page(sent: str, settings: Any, db: None) -> None:
+    settings.METRICS_TOKEN = ""
+    assert Client().get("/metrics", headers={"Authorization": sent}).status_code == 404
+
+
+def test_the_figures_are_those_of_the_tables(settings: Any, buyer: User, wechat: WeChatMerchant) -> None:
+    services.credit(buyer, 1000, kind=Entry.Kind.GIFT, ref="welcome", actor="test")
+    pending_order(buyer, wechat)
+    raise_alert("gateway_unreachable", level="warning", title="WeChat Pay does not answer")
+    Usage.objects.create(
+        request_id="req_1", user=buyer, model_name="doubao-pro", operation="chat", quota=7, usage_source="provider",
+        outcome="ok", latency_ms=500,
+    )  # fmt: skip
+    audit.run(full=True)
+    found = read(settings)
+    assert found["voicehelper_wallet_balance_quota",] == 1000
+    assert found["voicehelper_orders_day", "wechat", "pending"] == 1
+    assert found["voicehelper_open_alerts", "warning"] == 1
+    assert found["voicehelper_open_alerts", "critical"] == 0
+    assert found["voicehelper_calls_lately", "doubao-pro", "ok"] == 1
+    assert found["voicehelper_calls_lately_quota", "doubao-pro", "ok"] == 7
+    assert found["voicehelper_calls_lately_mean_seconds", "doubao-pro", "ok"] == 0.5
+    # The usage row above was never charged, and the audit says so.
+    assert found["voicehelper_audit_findings",] == 1
+    assert 0 <= found["voicehelper_audit_age_seconds",] < 60
+
+
+def test_a_server_is_ready_when_the_tables_are_those_it_wants(db: None) -> None:
+    health._waiting_migrations.cache_clear()
+    assert Client().get("/readyz").json() == {"database": "ok", "migrations": "ok"}
+
+
+def test_a_server_that_waits_for_migrations_is_not_ready(db: None) -> None:
+    health._waiting_migrations.cache_clear()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'llm'")
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["migrations"]) == (503, "missing")

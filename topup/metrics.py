@@ -1,0 +1,37 @@
+"""What `/metrics` says of orders and notices."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db.models import Count, Sum
+from prometheus_client.core import GaugeMetricFamily
+
+from voicehelper import clock
+
+from .models import Notice, Order
+
+DAY = timedelta(days=1)
+
+
+def collect() -> Iterator[GaugeMetricFamily]:
+    since = clock.now() - DAY
+    orders = GaugeMetricFamily("voicehelper_orders_day", "Orders of the last 24 hours", labels=["gateway", "state"])
+    for gateway, state, count in (
+        Order.objects.filter(created__gte=since).values_list("gateway", "state").annotate(Count("pk")).order_by()
+    ):
+        orders.add_metric([gateway, state], count)
+    yield orders
+    income = GaugeMetricFamily("voicehelper_income_day_fen", "Fen credited in the last 24 hours", labels=["gateway"])
+    for gateway, fen in (
+        Order.objects.filter(credited_at__gte=since).values_list("gateway").annotate(Sum("amount_fen")).order_by()
+    ):
+        income.add_metric([gateway], fen)
+    yield income
+    review = Order.objects.exclude(review="").count()
+    yield GaugeMetricFamily("voicehelper_orders_to_review", "Orders an operator has to look at", review)
+    notices = GaugeMetricFamily("voicehelper_notices_day", "Notices of 24 hours", labels=["gateway", "verdict"])
+    for gateway, verdict, count in (
+        Notice.objects.filter(received__gte=since).values_list("gateway", "verdict").annotate(Count("pk")).order_by()
+    ):
+        notices.add_metric([gateway, verdict], count)
+    yield notices

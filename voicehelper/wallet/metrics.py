@@ -1,0 +1,23 @@
+"""What `/metrics` says of the ledger."""
+
+from collections.abc import Iterator
+
+from django.db.models import Sum
+from prometheus_client.core import GaugeMetricFamily
+
+from voicehelper import clock
+
+from .models import AuditRun, Hold, Wallet
+
+
+def collect() -> Iterator[GaugeMetricFamily]:
+    sums = Wallet.objects.aggregate(balance=Sum("balance", default=0), held=Sum("held", default=0))
+    yield GaugeMetricFamily("voicehelper_wallet_balance_quota", "Quota of all wallets", value=sums["balance"])
+    yield GaugeMetricFamily("voicehelper_wallet_held_quota", "Quota set aside in all wallets", value=sums["held"])
+    open_holds = Hold.objects.filter(state=Hold.State.OPEN).count()
+    yield GaugeMetricFamily("voicehelper_wallet_open_holds", "Holds that are neither settled nor released", open_holds)
+    last = AuditRun.objects.filter(finished__isnull=False).order_by("-started").first()
+    if last is not None and last.finished is not None:
+        age_s = (clock.now() - last.finished).total_seconds()
+        yield GaugeMetricFamily("voicehelper_audit_age_seconds", "Seconds since the last audit ended", age_s)
+        yield GaugeMetricFamily("voicehelper_audit_findings", "What the last audit found", len(last.findings))
