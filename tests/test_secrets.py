@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.core.management import call_command
 from django.db import connection
 
 from tests.merchants import WECHAT, WeChatMerchant
@@ -45,6 +46,24 @@ def test_keys_rotate(wechat: WeChatMerchant, settings: Any) -> None:
     row.save()
     settings.SECRET_KEYS = settings.SECRET_KEYS[:1]
     assert WeChatSettings.load().api_v2_key.reveal() == WECHAT.key
+
+
+def test_after_rotating_everything_the_old_key_may_go(wechat: WeChatMerchant, settings: Any) -> None:
+    settings.SECRET_KEYS = [Fernet.generate_key().decode(), *settings.SECRET_KEYS]
+    call_command("rotate_secrets")
+    settings.SECRET_KEYS = settings.SECRET_KEYS[:1]
+    assert WeChatSettings.load().api_v2_key.reveal() == WECHAT.key
+
+
+def test_rotating_names_what_no_key_opens_and_leaves_it(
+    wechat: WeChatMerchant, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = column()
+    settings.SECRET_KEYS = [Fernet.generate_key().decode()]
+    with pytest.raises(SystemExit, match="1"):
+        call_command("rotate_secrets")
+    assert "topup.WeChatSettings 1, api_v2_key" in capsys.readouterr().out
+    assert column() == stored
 
 
 def test_a_lost_key_closes_the_gateway_and_keeps_what_is_stored(wechat: WeChatMerchant, settings: Any) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django import forms
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import FieldError
-from django.db import models
+from django.db import models, transaction
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
@@ -46,6 +47,10 @@ class Secret:
     def sealed(self) -> str:
         """What a column holds for it: fresh ciphertext, or what was there already when no key opens that."""
         return self._unreadable or encrypt(self._text)
+
+    @property
+    def readable(self) -> bool:
+        return not self._unreadable
 
     @property
     def last4(self) -> str:
@@ -124,6 +129,30 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]  # generic onl
 
     def formfield(self, **kwargs: Any) -> Any:
         return super().formfield(**{**kwargs, "form_class": SecretFormField})
+
+
+def rotate() -> tuple[int, list[str]]:
+    """Encrypt every stored secret anew with the newest key. Returns how many, and those that no key opens, by row."""
+    count, unreadable = 0, []
+    for model in apps.get_models():
+        names = [field.name for field in model._meta.concrete_fields if isinstance(field, EncryptedField)]
+        for key in model._default_manager.values_list("pk", flat=True) if names else ():
+            for name, secret in _save_anew(model, key, names).items():
+                count += secret.readable
+                if not secret.readable:
+                    unreadable.append(f"{model._meta.label} {key}, {name}")
+    return count, unreadable
+
+
+def _save_anew(model: type[models.Model], key: Any, names: list[str]) -> dict[str, Secret]:
+    """The secrets of a row, locked meanwhile: what an operator saves must not be overwritten with what was there."""
+    rows = model._default_manager.filter(pk=key)
+    with transaction.atomic():
+        stored = rows.select_for_update().values(*names).first() or {}
+        secrets = {name: secret for name, secret in stored.items() if secret}
+        if secrets:
+            rows.update(**secrets)
+    return secrets
 
 
 class SecretInput(forms.Textarea):

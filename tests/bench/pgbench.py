@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from voicehelper.embedded.postgres import _binaries
+from voicehelper.embedded.postgres import binaries
 
 # One credited payment: the order moves, the wallet changes, the entry says so. Order ids are :base + 1, + 2, …
 SETTLE = r"""
@@ -65,7 +65,7 @@ def _run(script: str, clients: int, each: int, variables: dict[str, int]) -> flo
 
 
 def _program() -> str:
-    program: Path = _binaries() / "pgbench"
+    program: Path = binaries() / "pgbench"
     if not program.exists():
         raise RuntimeError(f"There is no pgbench beside PostgreSQL's other programs ({program}).")
     return str(program)

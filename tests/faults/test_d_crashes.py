@@ -29,7 +29,7 @@ from topup.models import Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.embedded import folder
-from voicehelper.embedded.postgres import DATABASE, SUPERUSER, Postgres, _binaries
+from voicehelper.embedded.postgres import DATABASE, SUPERUSER, Postgres, binaries
 from voicehelper.sandbox.models import Delivery, Trade
 from voicehelper.wallet.models import Entry
 
@@ -269,7 +269,7 @@ def copy_database(to: Postgres) -> None:
     there = connection.settings_dict
     source = ["-h", there["HOST"], "-p", str(there["PORT"] or 5432), "-U", there["USER"], "-d", there["NAME"]]
     target = ["-h", str(to.sockets), "-p", "5432", "-U", SUPERUSER, "-d", DATABASE]
-    programs = _binaries()
+    programs = binaries()
     dumped = subprocess.run([programs / "pg_dump", *source], capture_output=True, check=True)
     subprocess.run([programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", *target], input=dumped.stdout, check=True)
 

