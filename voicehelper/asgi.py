@@ -15,11 +15,12 @@ from typing import Any
 
 import django
 from django.conf import settings
-from django.core.checks import run_checks
+from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
+from django.db import connection
 from django.http import HttpResponseBadRequest
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
@@ -151,9 +152,18 @@ def refuse_to_start_wrongly() -> None:
     """Run the start-up checks in production: Django runs them for its commands, and not for a server."""
     if not settings.PRODUCTION:
         return
-    serious = [message for message in run_checks(databases=["default"]) if message.is_serious()]
+    # In a thread: uvicorn imports this module on its event loop, where Django refuses to ask a database.
+    with ThreadPoolExecutor(1) as thread:
+        serious = thread.submit(_serious_findings).result()
     if serious:
         raise ImproperlyConfigured("\n".join(map(str, serious)))
+
+
+def _serious_findings() -> list[CheckMessage]:
+    try:
+        return [message for message in run_checks(databases=["default"]) if message.is_serious()]
+    finally:
+        connection.close()
 
 
 async def _refuse(send: Send, status: int, text: bytes) -> None:

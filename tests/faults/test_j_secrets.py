@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import logging
-import os
 import pickle
 import re
 import secrets
@@ -31,6 +30,7 @@ from rest_framework.test import APIClient
 
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
+from tests.processes import database_url, redis_url
 from topup.gateways.alipay import AlipayConfig
 from topup.gateways.wechat import WeChatConfig
 from topup.models import AlipaySettings, GatewayCall, Order, WeChatSettings
@@ -640,10 +640,11 @@ def test_J9_the_deployment_check_stops_a_deployment() -> None:
         assert f"voicehelper.{found}" in run.stderr
 
 
+@pytest.mark.django_db
 def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse() -> None:
-    """Not only the command: uvicorn imports this module and nothing else."""
-    database = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
-    start = ("-c", "import voicehelper.asgi")
+    """Not only the command: uvicorn imports this module and nothing else, and does so on its event loop."""
+    database = {"DATABASE_URL": database_url(), "REDIS_URL": redis_url()}
+    start = ("-c", "import asyncio\nasync def main(): import voicehelper.asgi\nasyncio.run(main())")
     refused = production(*start, SECRET_KEY="change-me" * 8, **database)
     assert refused.returncode != 0
     assert "voicehelper.E001" in refused.stderr
