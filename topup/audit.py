@@ -47,6 +47,38 @@ def no_entry_without_a_paid_order(after: int) -> Iterable[Finding]:
         )
 
 
+def each_redeemed_code_has_one_entry(after: int) -> Iterable[Finding]:
+    found = rows(
+        """
+        SELECT c.id, b.quota, e.amount, w.user_id = c.redeemed_by_id FROM topup_redemptioncode c
+        JOIN topup_codebatch b ON b.id = c.batch_id
+        LEFT JOIN wallet_entry e ON e.kind = 'gift' AND e.ref = 'code:' || c.id
+        LEFT JOIN wallet_wallet w ON w.id = e.wallet_id
+        WHERE c.redeemed_at IS NOT NULL AND (%s = 0 OR c.redeemed_at > now() - interval '1 day')
+          AND (e.id IS NULL OR e.amount <> b.quota OR w.user_id <> c.redeemed_by_id)
+        ORDER BY c.id
+        """,
+        after,
+    )
+    for code, quota, amount, same_user in found:
+        said = "nothing was credited" if amount is None else f"{amount} were credited"
+        stranger = "" if same_user or amount is None else " to another user"
+        yield Finding("a redeemed code has one entry", f"code {code}", f"worth {quota} quota, {said}{stranger}")
+
+
+def no_entry_without_a_redeemed_code(after: int) -> Iterable[Finding]:
+    found = rows(
+        """
+        SELECT e.id, e.ref, e.amount FROM wallet_entry e
+        LEFT JOIN topup_redemptioncode c ON 'code:' || c.id = e.ref AND c.redeemed_at IS NOT NULL
+        WHERE e.kind = 'gift' AND e.ref LIKE 'code:%%' AND e.id > %s AND c.id IS NULL ORDER BY e.id
+        """,
+        after,
+    )
+    for entry, ref, amount in found:
+        yield Finding("no entry without a redeemed code", f"entry {entry}", f"{amount} quota for {ref}")
+
+
 def nothing_is_stuck(after: int) -> Iterable[Finding]:
     """An open order long past its time means that the sweep does not run, or that the provider never answers."""
     found = rows(
@@ -61,4 +93,10 @@ def nothing_is_stuck(after: int) -> Iterable[Finding]:
         )
 
 
-CHECKS: list[Check] = [each_paid_order_has_one_entry, no_entry_without_a_paid_order, nothing_is_stuck]
+CHECKS: list[Check] = [
+    each_paid_order_has_one_entry,
+    no_entry_without_a_paid_order,
+    each_redeemed_code_has_one_entry,
+    no_entry_without_a_redeemed_code,
+    nothing_is_stuck,
+]

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from django import forms
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,6 +27,7 @@ from voicehelper.ratelimit import client_address
 from . import display, services
 from .api.dialect import explain
 from .api.users import brake
+from .api.users import redeem as redeem_for_strangers
 from .models import Order, RechargeSettings
 
 # Where the stand-ins' phone is, when settings.SANDBOX mounts them.
@@ -47,6 +49,12 @@ class AmountForm(forms.Form):
     """The amount in the address of the recharge page."""
 
     amount = forms.IntegerField(min_value=-MAX_AMOUNT, max_value=MAX_AMOUNT)
+
+
+class CodeForm(forms.Form):
+    """What somebody read off a card."""
+
+    key = forms.CharField(max_length=64)
 
 
 def _user(request: HttpRequest) -> User:
@@ -87,6 +95,26 @@ def _place(request: HttpRequest, amount: int, payment_method: str, intent: str) 
         return error.order
 
 
+@never_cache
+@login_required
+@require_http_methods(["POST"])
+def redeem(request: HttpRequest) -> HttpResponse:
+    """Redeem a code; back to the form, which says what became of it."""
+    form = CodeForm(request.POST)
+    typed = form.cleaned_data["key"] if form.is_valid() else ""
+    try:
+        quota = redeem_for_strangers(_user(request), typed, client_address(request))
+    except Throttled as error:
+        return _form_page(
+            request, code=typed, code_problem=too_many_tries(int(getattr(error, "wait", 0) or 1)), status=429
+        )
+    except services.TopupError as error:
+        status, text = _explain(error)
+        return _form_page(request, code=typed, code_problem=text, status=status)
+    messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": display.grouped(quota)})
+    return redirect("topup:recharge")
+
+
 def _explain(error: services.TopupError) -> tuple[int, str]:
     """Status and words that say how to mend it."""
     if isinstance(error, services.AmountInvalid):
@@ -94,7 +122,9 @@ def _explain(error: services.TopupError) -> tuple[int, str]:
     return explain(error)
 
 
-def _form_page(request: HttpRequest, *, problem: str = "", status: int = 200) -> HttpResponse:
+def _form_page(
+    request: HttpRequest, *, problem: str = "", code: str = "", code_problem: str = "", status: int = 200
+) -> HttpResponse:
     user = _user(request)
     rules = RechargeSettings.load()
     presets = display.presets(rules, user)
@@ -119,6 +149,8 @@ def _form_page(request: HttpRequest, *, problem: str = "", status: int = 200) ->
         "shown_least": display.grouped(least),
         "savings": display.savings(rules, user),
         "problem": problem,
+        "code": code,
+        "code_problem": code_problem,
         "intent": secrets.token_hex(16),
         "recent": display.rows_of(Order.objects.filter(user=user)[:RECENT], clock.now()),
     }

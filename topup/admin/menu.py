@@ -15,7 +15,7 @@ from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
-from ..models import AlipaySettings, GatewayCall, Notice, Order, RechargeSettings, WeChatSettings
+from ..models import AlipaySettings, CodeBatch, GatewayCall, Notice, Order, RechargeSettings, WeChatSettings
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -28,6 +28,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("All orders"), "receipt_long", Order),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
+            _page(request, _("Redemption codes"), "redeem", CodeBatch),
         ],
         _("Ledger"): [
             _page(request, _("Wallets"), "account_balance_wallet", Wallet),

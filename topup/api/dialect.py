@@ -15,6 +15,9 @@ from rest_framework.views import APIView
 from ..services import (
     AmountInvalid,
     AmountTooSmall,
+    CodeExpired,
+    CodeInvalid,
+    CodeUsed,
     GatewayOff,
     IdempotencyConflict,
     PaymentNotOffered,
@@ -32,6 +35,9 @@ _WORDS: list[tuple[type[Exception] | tuple[type[Exception], ...], int, Promise]]
     (_BAD_REQUEST, 400, _("Invalid parameters")),
     (UnknownGateway, 400, _("Unsupported payment channel")),
     (IdempotencyConflict, 409, _("This idempotency key was used for a different order")),
+    (CodeInvalid, 400, _("This code does not exist. Check it, letter by letter.")),
+    (CodeExpired, 410, _("This code has expired")),
+    (CodeUsed, 409, _("This code has been used already")),
     (PaymentNotOffered, 502, _("Starting the payment failed")),
     (exceptions.Throttled, 429, _("Too many requests, please try again later")),
     (exceptions.NotAuthenticated, 401, _("Please sign in first")),
@@ -52,6 +58,8 @@ def explain(error: Exception) -> tuple[int, str]:
         return 400, gettext("The amount must not be less than %(minimum)s") % {"minimum": error.minimum}
     if isinstance(error, GatewayOff):
         return 503, str(_OFF[error.gateway])
+    if isinstance(error, CodeUsed) and error.mine:
+        return 409, gettext("You have redeemed this code already; its quota is in your balance")
     for kinds, status, words in _WORDS:
         if isinstance(error, kinds):
             return status, str(words)

@@ -19,6 +19,9 @@ from ..money import yuan
 from ..offers import recharge_offer
 from .dialect import PaymentView, UserView
 
+# Wrong codes per user and per address.
+GUESSES = "10 per 10 minutes"
+
 
 class PayRequest(serializers.Serializer[Any]):
     """`amount` is a JSON integer: units, or tokens when the display type is tokens."""
@@ -96,6 +99,41 @@ class Amount(PaymentView):
         asked = _parsed(request)
         price = services.quote_for(_user(request), asked["payment_method"], asked["amount"])
         return Response({"message": "success", "data": price.money})
+
+
+class RedeemRequest(serializers.Serializer[Any]):
+    key = serializers.CharField(max_length=64)
+
+
+class RedeemAnswer(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    message = serializers.CharField()
+    data = serializers.IntegerField()  # type: ignore[assignment]  # the dialect names it so
+
+
+class Redeem(UserView):
+    """Redeem a code (`key`); `data` is the quota that was credited. Wrong codes are rate limited."""
+
+    @extend_schema(request=RedeemRequest, responses=RedeemAnswer)
+    def post(self, request: Request) -> Response:
+        form = RedeemRequest(data=request.data)
+        form.is_valid(raise_exception=True)
+        quota = redeem(_user(request), form.validated_data["key"], ratelimit.client_address(request._request))
+        return Response({"success": True, "message": "", "data": quota})
+
+
+def redeem(user: User, key: str, client_ip: str) -> int:
+    """`services.redeem` with a brake: ten wrong codes, then a wait. Raises what that raises, and Throttled."""
+    guesses = [("redeem-user", str(user.pk)), ("redeem-address", client_ip)]
+    wait_s = max(ratelimit.peek(GUESSES, *who) for who in guesses)
+    if wait_s:
+        raise exceptions.Throttled(wait_s)
+    try:
+        return services.redeem(user, key)
+    except services.TopupError:
+        for who in guesses:
+            ratelimit.hit(GUESSES, *who)
+        raise
 
 
 class Info(UserView):

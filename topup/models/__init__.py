@@ -1,7 +1,17 @@
 """Facts, constraints and the guarded moves of one row."""
 
+from .codes import CodeBatch, RedemptionCode
 from .notices import GatewayCall, Notice
 from .orders import Order
 from .sections import AlipaySettings, RechargeSettings, WeChatSettings
 
-__all__ = ["AlipaySettings", "GatewayCall", "Notice", "Order", "RechargeSettings", "WeChatSettings"]
+__all__ = [
+    "AlipaySettings",
+    "CodeBatch",
+    "GatewayCall",
+    "Notice",
+    "Order",
+    "RechargeSettings",
+    "RedemptionCode",
+    "WeChatSettings",
+]

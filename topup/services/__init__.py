@@ -28,6 +28,7 @@ from .following import (
 )
 from .gateways import SECTIONS, build_gateway, open_gateway
 from .placing import place_order, quote_for
+from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .settling import Settled, Settlement, settle_order
 
 __all__ = [
@@ -39,6 +40,9 @@ __all__ = [
     "WATCH_FOR",
     "AmountInvalid",
     "AmountTooSmall",
+    "CodeExpired",
+    "CodeInvalid",
+    "CodeUsed",
     "GatewayOff",
     "IdempotencyConflict",
     "PaymentNotOffered",
@@ -51,10 +55,14 @@ __all__ = [
     "close_order",
     "follow_order",
     "follow_orders",
+    "make_codes",
     "open_gateway",
     "place_order",
     "poll_order",
     "quote_for",
+    "redeem",
+    "revoke_batch",
     "seconds_left",
     "settle_order",
+    "texts_of",
 ]

@@ -1,0 +1,196 @@
+"""Redemption codes: worth their quota once, to one user, until their time is over."""
+
+import csv
+import io
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from topup import services
+from topup.models import CodeBatch, RedemptionCode
+from topup.models.codes import ALPHABET, plain, shown
+from voicehelper import clock
+from voicehelper.accounts.models import User
+from voicehelper.wallet import audit
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import wallet_of
+
+
+def batch(count: int = 1, **changes: Any) -> CodeBatch:
+    return services.make_codes(CodeBatch(name="Spring", quota=500_000, count=count, **changes), by="operator")
+
+
+def texts(of: CodeBatch) -> list[str]:
+    return [text for text, _ in services.texts_of(of)]
+
+
+@pytest.mark.django_db
+def test_a_code_is_worth_its_quota_once(buyer: User, other_user: User, books_agree: Callable[[], None]) -> None:
+    (text,) = texts(batch())
+    assert services.redeem(buyer, text) == 500_000
+    with pytest.raises(services.CodeUsed) as mine:
+        services.redeem(buyer, text)
+    with pytest.raises(services.CodeUsed) as theirs:
+        services.redeem(other_user, text)
+    assert (mine.value.mine, theirs.value.mine) == (True, False)
+    assert wallet_of(buyer).balance == 500_000
+    assert wallet_of(other_user).balance == 0
+    books_agree()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_however_many_try_at_once_one_gets_it(books_agree: Callable[[], None]) -> None:
+    users = [User.objects.create_user(f"user{number}") for number in range(20)]
+    (text,) = texts(batch())
+    start, won, lost = threading.Barrier(20), [], []
+
+    def run(user: User) -> None:
+        try:
+            start.wait(20)
+            won.append(services.redeem(user, text))
+        except services.CodeUsed:
+            lost.append(user)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(user,)) for user in users]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (won, len(lost)) == ([500_000], 19)
+    assert Entry.objects.count() == 1
+    books_agree()
+
+
+@pytest.mark.django_db
+def test_what_is_revoked_expired_or_invented_credits_nothing(buyer: User) -> None:
+    (revoked,), (expired,) = texts(gone := batch()), texts(batch(expires_at=clock.now() - timedelta(seconds=1)))
+    assert services.revoke_batch(gone)
+    assert not services.revoke_batch(gone)
+    for text, error in {revoked: services.CodeInvalid, expired: services.CodeExpired}.items():
+        with pytest.raises(error):
+            services.redeem(buyer, text)
+    for text in ("", "0000-0000-0000-0000", "x" * 64, "' OR 1=1 --", "\x00" * 16, "Ⅷ" * 16):
+        with pytest.raises(services.CodeInvalid):
+            services.redeem(buyer, text)
+    assert wallet_of(buyer).balance == 0
+    assert not RedemptionCode.objects.filter(redeemed_at__isnull=False).exists()
+
+
+@pytest.mark.parametrize(
+    "typed", ["0123-4567-89ab-cdef", " 0i23 4567-89AB-CDEF", "O123456789ABCDEF", "0l23-4567-89ab-cdef"]
+)
+def test_a_code_is_read_as_people_type_it(typed: str) -> None:
+    assert plain(typed) == "0123456789ABCDEF"
+    assert shown(plain(typed)) == "0123-4567-89AB-CDEF"
+
+
+@pytest.mark.django_db
+def test_codes_are_unguessable_and_stored_encrypted() -> None:
+    made = texts(batch(count=200))
+    assert len(set(made)) == 200
+    assert {character for text in made for character in text} == {*ALPHABET, "-"}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(digest || text, ' ') FROM topup_redemptioncode")
+        (stored,) = cursor.fetchone()
+    assert not any(text in stored or plain(text) in stored for text in made)
+
+
+@pytest.mark.django_db
+def test_the_audit_names_a_redeemed_code_without_its_entry_and_an_entry_without_its_code(buyer: User) -> None:
+    first, _ = texts(batch(count=2))
+    services.redeem(buyer, first)
+    redeemed = RedemptionCode.objects.get(redeemed_by=buyer)
+    RedemptionCode.objects.filter(pk=redeemed.pk).update(redeemed_by=None, redeemed_at=None)
+    RedemptionCode.objects.exclude(pk=redeemed.pk).update(redeemed_by=buyer, redeemed_at=clock.now())
+    found = "\n".join(audit.run(full=True).findings)
+    assert "a redeemed code has one entry" in found
+    assert "no entry without a redeemed code" in found
+
+
+@pytest.mark.django_db
+def test_the_api_answers_in_the_dialect_and_slows_guessers_down(as_user: Any, buyer: User) -> None:
+    client, (text,) = as_user(buyer), texts(batch())
+    assert client.post("/api/user/topup", {"key": text}, format="json").json() == {
+        "success": True,
+        "message": "",
+        "data": 500_000,
+    }
+    again = client.post("/api/user/topup", {"key": text}, format="json")
+    assert (again.status_code, again.json()["success"]) == (409, False)
+    for _ in range(9):
+        assert client.post("/api/user/topup", {"key": "0000"}, format="json").status_code == 400
+    braked = client.post("/api/user/topup", {"key": "0000"}, format="json")
+    assert braked.status_code == 429
+    assert int(braked["Retry-After"]) > 0
+    assert as_user(None).post("/api/user/topup", {"key": text}, format="json").status_code == 401
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", [{}, {"key": ""}, {"key": None}, {"key": ["x"]}, {"key": "x" * 65}, []])
+def test_a_body_that_is_none_is_refused(body: Any, as_user: Any, buyer: User) -> None:
+    assert as_user(buyer).post("/api/user/topup", body, format="json").status_code == 400
+
+
+@pytest.mark.django_db
+def test_on_the_page_a_code_becomes_balance_and_a_wrong_one_says_why(buyer: User) -> None:
+    page, (text,) = Client(headers={"accept-language": "en"}), texts(batch())
+    page.force_login(buyer)
+    done = page.post("/recharge/redeem", {"key": text.lower()}, follow=True).content.decode()
+    assert "500,000 quota were credited" in done
+    wrong = page.post("/recharge/redeem", {"key": "<b>"})
+    assert wrong.status_code == 400
+    assert "This code does not exist" in wrong.content.decode()
+    assert "&lt;b&gt;" in wrong.content.decode()
+    assert page.get("/recharge/redeem").status_code == 405
+
+
+# --- For operators ---------------------------------------------------------------------------------------------------
+ADD = "/admin/topup/codebatch/add/"
+FORM = {"name": "Autumn", "quota": "1000", "count": "3", "expires_at_0": "", "expires_at_1": ""}
+
+
+@pytest.fixture
+def desk(staff: User) -> Client:
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(staff)
+    return client
+
+
+def test_an_operator_makes_a_batch_and_downloads_it_with_the_password(desk: Client, buyer: User) -> None:
+    made = desk.post(ADD, FORM, follow=True).content.decode()
+    assert "3 codes were made" in made
+    (row,) = CodeBatch.objects.all()
+    assert (row.codes.count(), row.created_by) == (3, "operator")
+    file = f"/admin/topup/codebatch/{row.pk}/codes.csv"
+    assert "This is not your password" in desk.post(file, {"current_password": "no"}, follow=True).content.decode()
+    answer = desk.post(file, {"current_password": "a long operator password"})
+    lines = list(csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig"))))  # type: ignore[call-overload]
+    assert len(lines) == 3
+    assert services.redeem(buyer, lines[0]["code"]) == 1000
+    assert "1 / 3" in desk.get("/admin/topup/codebatch/").content.decode()
+    assert desk.post(f"/admin/topup/codebatch/{row.pk}/do/revoke/", {"reason": "lost"}, follow=True).status_code == 200
+    with pytest.raises(services.CodeInvalid):
+        services.redeem(buyer, lines[1]["code"])
+
+
+@pytest.mark.parametrize("changes", [{"quota": "0"}, {"quota": "-5"}, {"count": "0"}, {"count": "10001"}, {"name": ""}])
+def test_a_batch_that_makes_no_sense_is_refused(changes: dict[str, str], desk: Client) -> None:
+    assert desk.post(ADD, FORM | changes).status_code == 200
+    assert not CodeBatch.objects.exists()
+
+
+def test_only_those_who_may_make_codes_see_them(db: None, buyer: User) -> None:
+    buyer.is_staff = True
+    buyer.save()
+    row, client = batch(), Client()
+    client.force_login(buyer)
+    for url in (ADD, "/admin/topup/codebatch/", f"/admin/topup/codebatch/{row.pk}/change/"):
+        assert client.get(url).status_code == 403
+    assert client.post(f"/admin/topup/codebatch/{row.pk}/codes.csv").status_code == 403

@@ -1,0 +1,91 @@
+"""Redemption codes: quota that is handed out on paper, one use each."""
+
+import hashlib
+import secrets
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.secrets import EncryptedField
+
+# Crockford's base 32: no I, L, O, U, so that nobody misreads a code. 16 characters are 80 random bits.
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LENGTH = 16
+MAX_BATCH = 10_000
+_MISREAD = str.maketrans("ILO", "110")
+
+
+class CodeBatch(models.Model):
+    """Codes that were made together: what one is worth, and until when it can be redeemed."""
+
+    name = models.CharField(_("name"), max_length=64)
+    quota = models.BigIntegerField(_("quota of each"), validators=[MinValueValidator(1), MaxValueValidator(10**15)])
+    count = models.PositiveIntegerField(
+        _("how many"), default=100, validators=[MinValueValidator(1), MaxValueValidator(MAX_BATCH)]
+    )
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True, help_text=_("Empty: never."))
+    revoked_at = models.DateTimeField(_("revoked"), null=True, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    created_by = models.CharField(_("made by"), max_length=150, editable=False)
+
+    class Meta:
+        verbose_name = _("batch of codes")
+        verbose_name_plural = _("redemption codes")
+        constraints = [models.CheckConstraint(condition=Q(quota__gt=0), name="code_batch_is_worth_something")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RedemptionCode(models.Model):
+    """One code. It is looked up by its digest; its text is encrypted, for the file an operator downloads."""
+
+    batch = models.ForeignKey(CodeBatch, models.PROTECT, related_name="codes", verbose_name=_("batch"))
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    text = EncryptedField(_("code"))
+    redeemed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="redeemed_codes",
+        verbose_name=_("redeemed by"),
+    )
+    redeemed_at = models.DateTimeField(_("redeemed"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("redemption code")
+        verbose_name_plural = _("redemption codes")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(redeemed_by=None, redeemed_at=None)
+                | Q(redeemed_by__isnull=False, redeemed_at__isnull=False),
+                name="code_redeemed_by_somebody",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+    @staticmethod
+    def new_text() -> str:
+        return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+    @staticmethod
+    def digest_of(text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(typed: str) -> str:
+    """A code as it was made, from what somebody typed: any case, any dashes, l for 1; "" when it is none."""
+    text = "".join(character for character in typed.upper() if character not in "- \t").translate(_MISREAD)
+    return text if len(text) == LENGTH and set(text) <= set(ALPHABET) else ""
+
+
+def shown(text: str) -> str:
+    """A code as people read it: XXXX-XXXX-XXXX-XXXX."""
+    return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
