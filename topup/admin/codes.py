@@ -1,13 +1,12 @@
 """Redemption codes: making a batch, its file, and what became of it. A made batch is never changed, only revoked."""
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -25,17 +24,11 @@ from voicehelper.admin.base import (
     url_name,
     when,
 )
+from voicehelper.admin.export import Columns, csv_file
 
 from .. import services
 from ..display import worth
 from ..models import CodeBatch, RechargeSettings
-
-
-class Line:
-    """A file whose only line is what was written last: csv writes, and the response sends it on."""
-
-    def write(self, text: str) -> str:
-        return text
 
 
 @admin.register(CodeBatch)
@@ -122,18 +115,10 @@ class CodeBatchAdmin(ReadOnlyAdmin):
                 messages.error(request, wrong)
                 return HttpResponseRedirect(change_url(batch))
         self.log_change(request, batch, gettext("Downloaded its codes."))
-        response = StreamingHttpResponse(_lines(batch), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="codes-{batch.pk}.csv"'
-        response["Cache-Control"] = "no-store"
-        return response
-
-
-def _lines(batch: CodeBatch) -> Iterator[str]:
-    # Excel takes a file for UTF-8 only with this mark.
-    writer = csv.writer(Line())
-    yield "\ufeff" + writer.writerow(["code", "quota", "redeemed_by", "redeemed_at"])
-    for text, code in services.texts_of(batch):
-        who = code.redeemed_by.get_username() if code.redeemed_by else ""
-        when_ = moment(code.redeemed_at) if code.redeemed_at else ""
-        # A name that begins like a formula must not be one in a spreadsheet.
-        yield writer.writerow([text, batch.quota, f"'{who}" if who[:1] in ("=", "+", "-", "@") else who, when_])
+        columns: Columns = {
+            "code": lambda line: line[0],
+            "quota": lambda line: batch.quota,
+            "redeemed_by": lambda line: line[1].redeemed_by and line[1].redeemed_by.get_username(),
+            "redeemed_at": lambda line: moment(line[1].redeemed_at),
+        }
+        return csv_file(f"codes-{batch.pk}", columns, services.texts_of(batch))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -16,13 +16,15 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, when
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, moment, when
+from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice, Days, Username
 
 from .. import services
 from ..gateways import GATEWAYS
 from ..gateways.base import Trade, TradeState
 from ..models import GatewayCall, Order
+from ..money import yuan
 from . import words
 from .timeline import timeline
 
@@ -77,6 +79,20 @@ class OrderAdmin(ReadOnlyAdmin):
     change_form_template = "admin/topup/order/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
+    export: ClassVar[Columns] = {
+        "order_no": lambda order: order.order_no,
+        "user": lambda order: order.user.get_username(),
+        "state": lambda order: order.state,
+        "gateway": lambda order: order.gateway,
+        "transaction_id": lambda order: order.transaction_id,
+        "money_yuan": lambda order: yuan(order.amount_fen),
+        "quota": lambda order: order.quota,
+        "created": lambda order: moment(order.created),
+        "paid": lambda order: moment(order.paid_at),
+        "credited": lambda order: moment(order.credited_at),
+        "credited_by": lambda order: order.credited_by,
+        "live": lambda order: order.live,
+    }
 
     @admin.display(description=_("state"), ordering="state")
     def state_label(self, order: Order) -> SafeString:

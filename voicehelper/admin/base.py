@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
@@ -21,6 +22,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from voicehelper.clock import BEIJING
+
+from .export import Columns, csv_file, newest_first
 
 if TYPE_CHECKING:
     BaseAdmin = admin.ModelAdmin[Any]
@@ -113,8 +116,13 @@ class RecordActions(BaseAdmin):
 
 
 class ReadOnlyAdmin(RecordActions):
-    """A table people may look at and nobody may change, whatever their rights: money and its traces."""
+    """A table people may look at and nobody may change, whatever their rights: money and its traces.
 
+    With `export`, what matches the list's filters can be downloaded as CSV.
+    """
+
+    export: ClassVar[Columns] = {}
+    list_before_template = "admin/parts/export.html"
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = EstimatedPaginator
@@ -131,6 +139,25 @@ class ReadOnlyAdmin(RecordActions):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export.csv", view, name=url_name(self, "export")), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        query = request.GET.copy()
+        query.pop("p", None)
+        address = f"{reverse('admin:' + url_name(self, 'export'))}?{query.urlencode()}" if self.export else ""
+        return super().changelist_view(request, {"export_url": address, **(extra_context or {})})
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """The whole list under its filters and search, newest first."""
+        if not self.export:
+            raise Http404
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        return csv_file(str(self.opts.model_name), self.export, newest_first(rows))
 
 
 def may(request: HttpRequest, model: type[Model] | Model, verb: str) -> bool:

@@ -1,7 +1,7 @@
 """The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -11,7 +11,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, list_url, signed, when
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, list_url, moment, signed, when
+from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice, Days, WalletUsername
 
 from .models import AuditRun, Entry, Hold, Wallet
@@ -128,6 +129,17 @@ class EntryAdmin(_Line):
     time_created = when("created", _("time"))
     list_display = ("number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
     list_filter = (KindFilter, WalletUsername, ("created", Days))
+    export: ClassVar[Columns] = {
+        "id": lambda entry: entry.pk,
+        "time": lambda entry: moment(entry.created),
+        "user": lambda entry: entry.wallet.user.get_username(),
+        "kind": lambda entry: entry.kind,
+        "amount": lambda entry: entry.amount,
+        "balance_after": lambda entry: entry.balance_after,
+        "ref": lambda entry: entry.ref,
+        "actor": lambda entry: entry.actor,
+        "reason": lambda entry: entry.reason,
+    }
     fieldsets = (
         (None, {"fields": ("time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor", "reason")}),
     )
