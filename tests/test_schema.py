@@ -43,7 +43,7 @@ def test_the_routes_of_chat_keys_and_usage_answer_as_documented(server: Server, 
         tried.append(operation.label)
 
         @given(case=operation.as_strategy())
-        @settings(max_examples=full(200, 15), deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=full(200, 10), deadline=None, database=None, suppress_health_check=list(HealthCheck))
         def answers_as_documented(case: schemathesis.Case) -> None:
             # The middleware refuses those before any route sees them.
             assume("\\x00" not in repr((case.query, case.path_parameters)))
