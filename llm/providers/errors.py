@@ -135,7 +135,10 @@ _NO_API = _("Something answers at the base URL, but not the provider's API. Chec
 def explained(error: ProviderError, base_url: str, expected_end: str) -> ProviderError:
     """The same error with a hint for whoever entered the account. `expected_end` is how a base URL should end."""
     hint = (error.status in (0, 200, 404, 405) and _address_hint(base_url, expected_end)) or _hint(error)
-    return with_text(error, f"{error.text} {hint}") if hint else error
+    if hint:
+        error.hint = hint
+        error.args = (f"{error.text} {hint}",)
+    return error
 
 
 def with_text(error: ProviderError, text: str) -> ProviderError:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from notifications.models import Alert
-from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.models import ApiKey, MiniProgramSettings, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
@@ -28,6 +28,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("All orders"), "receipt_long", Order),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
+        ],
+        _("Large models"): [
+            _named(request, _("Provider accounts"), "key", "llm", "credential"),
+            _named(request, _("Models and prices"), "neurology", "llm", "model"),
+            _named(request, _("Model statistics"), "monitoring", "llm", "usage", page="statistics"),
+            _named(request, _("Usage log"), "receipt", "llm", "usage"),
+            _page(request, _("API keys"), "vpn_key", ApiKey),
+            _named(request, _("Chat sessions"), "forum", "llm", "chatsession"),
         ],
         _("Ledger"): [
             _page(request, _("Wallets"), "account_balance_wallet", Wallet),
@@ -55,6 +63,14 @@ def environment(request: HttpRequest) -> list[str] | None:
 def _page(request: HttpRequest, title: str, icon: str, model: type[Model]) -> dict[str, Any]:
     show = may(request, model, "view") or may(request, model, "change")
     return {"title": title, "icon": icon, "link": list_url(model), "show": show}
+
+
+def _named(
+    request: HttpRequest, title: str, icon: str, app: str, model: str, *, page: str = "changelist"
+) -> dict[str, Any]:
+    """A page of an app that this one does not import."""
+    show = any(request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change"))
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_{page}"), "show": show}
 
 
 def _open_alerts() -> str | None:
