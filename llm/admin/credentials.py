@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -46,9 +45,9 @@ class CredentialForm(CardForm):
         try:
             return check_written(typed)
         except AddressRefused as error:
-            private = gettext("This address does not lead to the public Internet: %(why)s") % {"why": error}
             known = reason(str(error))
-            raise ValidationError(known if known != str(error) else private) from error
+            private = gettext("This address does not lead to the public Internet.")
+            raise ValidationError(known or private) from error
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -103,9 +102,6 @@ class CredentialAdmin(CardAdmin):
     }
 
     # --- The list ----------------------------------------------------------------------------------------------------
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).annotate(pinned=Count("models"))
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return LiveList
 
@@ -126,9 +122,9 @@ class CredentialAdmin(CardAdmin):
     def key(self, row: Credential) -> str:
         return _key(row)
 
-    @admin.display(description=_("own models"))
+    @admin.display(description=_("models"))
     def num_models(self, row: Any) -> int:
-        return int(row.pinned)
+        return sum(row.pk in model.credentials for model in row.live.catalogue.models.values())
 
     # --- The form ----------------------------------------------------------------------------------------------------
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -131,7 +131,7 @@ class ModelAdmin(CardAdmin):
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name", "capabilities"]}),
         (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential", "max_tokens"]}),
-        (_("Price"), {"fields": ["measure", "input_price", "output_price"]}),
+        (_("What it costs"), {"fields": ["measure", "input_price", "output_price"]}),
         (_("Routing"), {"fields": ["cost_per_1k", "latency_ms", "quality"]}),
         (_("When it fails"), {"fields": ["fallbacks"]}),
     )

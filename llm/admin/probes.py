@@ -80,8 +80,8 @@ def nothing_called(message: str, hint: str = "") -> Probe:
 
 
 def reason(text: str) -> str:
-    """An explanation of http.py or http_async.py in the operator's language, where it is known."""
-    return _(text) if text in _REASONS else text
+    """An explanation of http.py or http_async.py in the operator's language; empty when it is none of those known."""
+    return _(text) if text in _REASONS else ""
 
 
 def _since(started: float) -> int:
@@ -90,16 +90,16 @@ def _since(started: float) -> int:
 
 def _diagnosis(error: ProviderError) -> tuple[str, str]:
     """What happened, and how to mend it. The provider's own hint is the better one where it has one."""
-    status, code = error.status, error.code.lower()
+    status, code, hint = error.status, error.code.lower(), str(error.hint)
     if error.code == ADDRESS_REFUSED:
         return _("The address is refused: nothing was sent."), _(
             "Enter an address of the public Internet. One inside your own network has to come from the environment."
         )
     if status == 0:
         late = _("The provider may be slow or unreachable from here. Try again, or raise the time-out.")
-        return reason(error.text), (late if error.text in _LATE else error.hint)
+        return reason(error.text) or error.text, (late if error.text in _LATE else hint)
     if "overdue" in code or status == 402 or code in ("insufficient_quota", "billing_error"):
-        return _("The account at the provider is overdue or has no credit."), error.hint
+        return _("The account at the provider is overdue or has no credit."), hint
     known = {
         200: _("Something answered that is not the provider's API."),
         400: _("Key and address are right, but the provider refuses the request."),
@@ -115,8 +115,8 @@ def _diagnosis(error: ProviderError) -> tuple[str, str]:
         429: _("Wait a moment and try again, or ask the provider for a higher limit."),
     }
     if status >= 500:
-        return _("The provider itself has trouble."), error.hint or _("Wait a moment and try again.")
-    return known.get(status, _("The provider refuses.")), error.hint or hints.get(status, "")
+        return _("The provider itself has trouble."), hint or _("Wait a moment and try again.")
+    return known.get(status, _("The provider refuses.")), hint or hints.get(status, "")
 
 
 def _details(error: ProviderError) -> dict[str, str]:

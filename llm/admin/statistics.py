@@ -191,7 +191,8 @@ def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, C
         Series(f"s{number}", f"p{per_cent}", [whole[slot].latency_ms(per_cent) for slot in span.slots])
         for number, per_cent in enumerate((50, 95))
     ]
-    per_cent = Scale(_percent, lambda permille: f"{permille // 10}%", lambda _most: 1000)
+    # At least a tenth is drawn: a single failure should not look like the end of the world.
+    per_cent = Scale(_percent, lambda permille: f"{permille / 10:g}%", lambda most: min(1000, ceiling(max(100, most))))
     title = _("Failure rate")
     found.append((title, curves(span.slots, failing, per_cent, Words(title, nothing, span.words))))
     title = _("Latency of answered calls")

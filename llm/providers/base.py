@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
+from django_stubs_ext import StrOrPromise
+
 # The code of an error that is ours: the rules forbid to call the base URL.
 ADDRESS_REFUSED = "address_refused"
 
@@ -48,7 +50,7 @@ class ProviderError(Exception):
         self.code = code
         self.retry_after_s = retry_after_s
         self.cool_down = cool_down
-        self.hint = ""
+        self.hint: StrOrPromise = ""
 
 
 class Unsupported(ProviderError):

@@ -1,6 +1,5 @@
 """The operator's pages of large models open, show what they should, and refuse strangers."""
 
-
 import pytest
 from django.test import Client
 

@@ -34,7 +34,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _named(request, _("Models and prices"), "neurology", "llm", "model"),
             _named(request, _("Model statistics"), "monitoring", "llm", "usage", page="statistics"),
             _named(request, _("Usage log"), "receipt", "llm", "usage"),
-            _page(request, _("API keys"), "vpn_key", ApiKey),
+            _page(request, _("API keys"), "password", ApiKey),
             _named(request, _("Chat sessions"), "forum", "llm", "chatsession"),
         ],
         _("Ledger"): [
@@ -52,7 +52,18 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Mini program settings"), "smartphone", MiniProgramSettings),
         ],
     }
-    return [{"title": title, "items": [item for item in items if item["show"]]} for title, items in groups.items()]
+    shown = [{"title": title, "items": [item for item in items if item["show"]]} for title, items in groups.items()]
+    _mark_where_we_are(request, [item for group in shown for item in group["items"]])
+    return shown
+
+
+def _mark_where_we_are(request: HttpRequest, items: list[dict[str, Any]]) -> None:
+    """One entry at the most: a page below another's address would light up both."""
+    index = reverse("admin:index")
+    around = [item["link"] for item in items if request.path.startswith(item["link"]) and item["link"] != index]
+    here = max(around, key=len, default=index if request.path == index else "")
+    for item in items:
+        item["active"] = item["link"] == here
 
 
 def environment(request: HttpRequest) -> list[str] | None:
