@@ -105,7 +105,7 @@ def sums(span: Span, by: str) -> Table:
         .order_by()
     )
     table: dict[tuple[datetime, str], Sums] = {}
-    for slot, name, step, calls, failures, tokens, quota, answered in rows.iterator():
+    for slot, name, step, calls, failures, tokens, quota, answered in rows:
         cell = table.setdefault((slot, name), Sums())
         cell.add(calls, failures, int(tokens), int(quota), int(step), answered)
     return table
