@@ -52,7 +52,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Mini program settings"), "smartphone", MiniProgramSettings),
         ],
     }
-    shown = [{"title": title, "items": [item for item in items if item["show"]]} for title, items in groups.items()]
+    shown: list[dict[str, Any]] = [
+        {"title": title, "items": [item for item in items if item["show"]]} for title, items in groups.items()
+    ]
     _mark_where_we_are(request, [item for group in shown for item in group["items"]])
     return shown
 
