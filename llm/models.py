@@ -172,6 +172,8 @@ class Usage(models.Model):
             models.Index(fields=["user", "-id"], name="usage_of_user"),
             models.Index(fields=["-created"], name="usage_newest"),
             models.Index(fields=["model_name", "-id"], name="usage_of_model"),
+            # Calls that went well are most of them, and found without an index of their own.
+            models.Index(fields=["outcome", "-created"], condition=~Q(outcome="ok"), name="usage_unwell"),
         ]
         constraints = [models.CheckConstraint(condition=Q(quota__gte=0, uncollected__gte=0), name="usage_not_negative")]
 
@@ -195,10 +197,14 @@ class ChatSession(models.Model):
         verbose_name = _("chat session")
         verbose_name_plural = _("chat sessions")
         constraints = [models.UniqueConstraint(fields=["user", "public_id"], name="chat_session_of_user")]
-        indexes = [models.Index(fields=["user", "-last"], name="chat_session_newest")]
+        indexes = [
+            models.Index(fields=["user", "-last"], name="chat_session_newest"),
+            models.Index(fields=["-last"], name="chat_session_of_all_newest"),
+        ]
 
     def __str__(self) -> str:
-        return self.title or self.public_id
+        # Not the title: it is made of what the user wrote, and this is what operators see.
+        return self.public_id
 
 
 class ChatMessage(models.Model):

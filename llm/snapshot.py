@@ -22,9 +22,7 @@ LIFE_S = 5.0
 # Read again in the background from here on, so that no call waits for it.
 _EARLY_S = 2.5
 
-_READ = Statement(
-    "llm_catalogue",
-    """
+_SQL = """
     SELECT json_build_object(
         'credentials', (
             SELECT COALESCE(json_agg(json_build_object(
@@ -45,9 +43,9 @@ _READ = Statement(
                 )
             ) ORDER BY m.name), '[]') FROM llm_model m WHERE m.enabled
         )
-    ) WHERE $1::json IS NOT NULL
-    """,
-)
+    )
+"""
+_READ = Statement("llm_catalogue", f"{_SQL} WHERE $1::json IS NOT NULL")
 
 
 class Snapshot:
@@ -100,12 +98,24 @@ class Snapshot:
         return catalogue
 
 
+def read_now() -> Catalogue:
+    """The catalogue, for synchronous callers: read through Django's connection."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(_SQL)
+        (rows,) = cursor.fetchone()
+    return _catalogue(rows, pricing())
+
+
 def _read_pricing() -> Pricing:
-    """From whoever owns the recharge settings: `llm` does not import `topup`, the deployment names the function."""
     try:
-        quota_per_unit, ratios = import_string(settings.PRICING_SOURCE)()
+        return pricing()
     finally:
         django_connection.close()
+
+
+def pricing() -> Pricing:
+    """From whoever owns the recharge settings: `llm` does not import `topup`, the deployment names the function."""
+    quota_per_unit, ratios = import_string(settings.PRICING_SOURCE)()
     return Pricing(int(quota_per_unit), {group: Fraction(Decimal(str(ratio))) for group, ratio in ratios.items()})
 
 

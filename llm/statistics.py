@@ -7,7 +7,9 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import redis as synchronous
 import redis.asyncio as redis
 from django.conf import settings
 
@@ -128,6 +130,22 @@ class Statistics:
         circuit.opened += 1
         return circuit.opened == 1
 
+    @classmethod
+    def heard(cls) -> "Statistics":
+        """What all processes told Redis, for synchronous callers; empty when it does not answer."""
+        found = cls()
+        try:
+            with synchronous.Redis.from_url(
+                settings.RATELIMIT_STORAGE, socket_connect_timeout=0.5, socket_timeout=0.5
+            ) as connection:
+                pipe = connection.pipeline(transaction=False)
+                _ask_what_is_known(pipe)
+                *buckets, rests = pipe.execute()
+        except (redis.RedisError, OSError):
+            return found
+        found._hear(buckets, rests)
+        return found
+
     # --- Together --------------------------------------------------------------------------------------------------
     async def share(self) -> None:
         """Tell the other processes what we saw, and hear what they saw."""
@@ -140,7 +158,6 @@ class Statistics:
             log.warning("Statistics are not shared between processes for now: %s", type(error).__name__)
 
     async def _exchange(self, told: dict[tuple[int, str], _Counts], news: dict[int, float]) -> None:
-        bucket = int(time.time()) // BUCKET_S
         pipe = self._connection().pipeline(transaction=False)
         for (moment, model), counts in told.items():
             key = f"llm:seen:{moment}"
@@ -150,9 +167,7 @@ class Statistics:
         for credential, until in news.items():
             pipe.hset("llm:rests", str(credential), str(until))
         pipe.expire("llm:rests", int(LONGEST_OPEN_S) * 2)
-        for moment in range(bucket - BUCKETS + 1, bucket + 1):
-            pipe.hgetall(f"llm:seen:{moment}")
-        pipe.hgetall("llm:rests")
+        _ask_what_is_known(pipe)
         *buckets, rests = (await pipe.execute())[-BUCKETS - 1 :]
         self._hear(buckets, rests)
 
@@ -184,3 +199,11 @@ class Statistics:
     async def close(self) -> None:
         if self._redis is not None:
             await self._redis.aclose()
+
+
+def _ask_what_is_known(pipe: Any) -> None:
+    """The counts of the last minutes, a bucket each, then the rests."""
+    bucket = int(time.time()) // BUCKET_S
+    for moment in range(bucket - BUCKETS + 1, bucket + 1):
+        pipe.hgetall(f"llm:seen:{moment}")
+    pipe.hgetall("llm:rests")

@@ -1,5 +1,6 @@
 """What the recharge page and `topup/info` offer a user: ways to pay, amounts, discounts."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -60,3 +61,8 @@ def llm_pricing() -> tuple[int, dict[str, str]]:
     """Quota per unit and the groups' ratios, for whoever prices calls of models (settings.PRICING_SOURCE)."""
     recharge = RechargeSettings.load()
     return recharge.quota_per_unit, {group: str(ratio) for group, ratio in recharge.group_ratios.items()}
+
+
+def unit_price() -> Decimal:
+    """Yuan for one unit at the list price (settings.UNIT_PRICE_SOURCE)."""
+    return RechargeSettings.load().price

@@ -32,6 +32,9 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # IETF protocol assignments: Python 3.11 calls most of it global, and a cloud keeps its metadata there (192.0.0.192).
 _ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
 
+# Names that never lead to the public Internet.
+_INTERNAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+
 # An address family and what socket.connect takes for it.
 Address = tuple[int, tuple[Any, ...]]
 
@@ -106,6 +109,22 @@ def check_url(url: str, *, https_only: bool = True) -> str:
         public_addresses(host, port)
     except (OSError, UnicodeError) as error:
         raise AddressRefused(f"{host} cannot be resolved: {error}") from error
+    return url
+
+
+def check_written(url: str) -> str:
+    """What `check_url` can tell without looking a name up, for forms: they are saved inside a transaction. Where a name
+    leads is checked with every connection anyway."""
+    host, port = _host_and_port(url, https_only=True)
+    try:
+        # Numbers, however they are written: 127.1, 0x7f000001, 2130706433.
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        name = host.rstrip(".").lower()
+        if "." not in name or name.endswith(_INTERNAL_NAMES):
+            raise AddressRefused(f"{host} is a name of a private network.") from None
+        return url
+    public_addresses(host, port)
     return url
 
 

@@ -214,6 +214,8 @@ METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 # --- Large models ----------------------------------------------------------------------------------------------------
 # Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
 PRICING_SOURCE = "topup.offers.llm_pricing"
+# And what a unit is worth in yuan, for operators who set prices.
+UNIT_PRICE_SOURCE = "topup.offers.unit_price"
 # Until the first output of a call, with all its tries; and until the end of a stream.
 LLM_TOTAL_SECONDS: float = env.float("LLM_TOTAL_SECONDS", default=180.0)
 LLM_STREAM_SECONDS: float = env.float("LLM_STREAM_SECONDS", default=1800.0)
@@ -314,6 +316,9 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {"django": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }
+
+# What other apps show on the admin's front page, each a function that makes a Panel for a request, or None.
+ADMIN_PANELS = ["llm.admin.today.panel"]
 
 UNFOLD = {
     "SITE_TITLE": "VoiceHelper",

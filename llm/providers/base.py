@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
+from django_stubs_ext import StrOrPromise
+
+# The code of an error that is ours: the rules forbid to call the base URL.
+ADDRESS_REFUSED = "address_refused"
+
 
 class Advice(StrEnum):
     """What to do after an error. HERE: the same provider may answer the same request in a moment. ELSEWHERE: this
@@ -25,7 +30,7 @@ class ProviderError(Exception):
     """A call that failed before any output. `str()` is the provider's own text, fit for an operator.
 
     `status` is the provider's HTTP status (0: none came), `retry_after_s` what it asked for, in seconds, `cool_down`
-    whether the whole account should rest (rate limit, overdue, wrong key).
+    whether the whole account should rest (rate limit, overdue, wrong key). `hint` says how to mend it, after a probe.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class ProviderError(Exception):
         self.code = code
         self.retry_after_s = retry_after_s
         self.cool_down = cool_down
+        self.hint: StrOrPromise = ""
 
 
 class Unsupported(ProviderError):
@@ -138,6 +144,8 @@ class Provider(ABC):
 
     name: ClassVar[str]
     default_base_url: ClassVar[str]
+    # What `probe` calls, after the base URL.
+    probe_path: ClassVar[str] = "/chat/completions"
 
     def __init__(self, account: Account) -> None:
         self.account = account

@@ -30,6 +30,7 @@ class Claude(Provider):
 
     name: ClassVar[str] = "claude"
     default_base_url: ClassVar[str] = "https://api.anthropic.com"
+    probe_path: ClassVar[str] = "/v1/messages"
     codes: ClassVar[Codes] = {
         "invalid_request_error": REFUSED,
         "request_too_large": REFUSED,

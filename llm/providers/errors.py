@@ -7,7 +7,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import orjson
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrOrPromise
 
 from .base import Advice, ProviderError
 
@@ -133,9 +135,13 @@ _NO_API = _("Something answers at the base URL, but not the provider's API. Chec
 
 
 def explained(error: ProviderError, base_url: str, expected_end: str) -> ProviderError:
-    """The same error with a hint for whoever entered the account. `expected_end` is how a base URL should end."""
+    """The same error with a hint for whoever entered the account. `expected_end` is how a base URL should end. The hint
+    is translated when it is shown: the loop that calls knows nobody's language."""
     hint = (error.status in (0, 200, 404, 405) and _address_hint(base_url, expected_end)) or _hint(error)
-    return with_text(error, f"{error.text} {hint}") if hint else error
+    if hint:
+        error.hint = hint
+        error.args = (f"{error.text} {hint}",)
+    return error
 
 
 def with_text(error: ProviderError, text: str) -> ProviderError:
@@ -145,23 +151,23 @@ def with_text(error: ProviderError, text: str) -> ProviderError:
     return error
 
 
-def _hint(error: ProviderError) -> str | None:
+def _hint(error: ProviderError) -> StrOrPromise | None:
     if error.status == 402 or "overdue" in error.code.lower() or "quota" in error.code or "billing" in error.code:
-        return str(_OVERDUE)
+        return _OVERDUE
     by_status = {401: _WRONG_KEY, 404: _NO_MODEL, 0: _NO_CONNECTION}
     if error.status in by_status:
-        return str(by_status[error.status])
-    return str(_NO_API) if error.status == 200 and not error.code else None
+        return by_status[error.status]
+    return _NO_API if error.status == 200 and not error.code else None
 
 
-def _address_hint(base_url: str, expected_end: str) -> str | None:
+def _address_hint(base_url: str, expected_end: str) -> StrOrPromise | None:
     """What is wrong with a base URL at first sight."""
     end = f"/{base_url.rpartition('/')[2]}"
     doubled = bool(expected_end) and f"{expected_end}{expected_end}" in base_url
     if base_url.endswith(("/chat/completions", "/messages")) or doubled:
-        return str(_("The base URL holds too much: leave out the path of a single operation, and what comes twice."))
+        return _("The base URL holds too much: leave out the path of a single operation, and what comes twice.")
     if expected_end and end != expected_end:
-        return str(_("Such a base URL usually ends with {end}.")).format(end=expected_end)
+        return format_lazy(_("Such a base URL usually ends with {end}."), end=expected_end)
     if not expected_end and end == "/v1":
-        return str(_("Leave out /v1 at the end of the base URL."))
+        return _("Leave out /v1 at the end of the base URL.")
     return None

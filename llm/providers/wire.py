@@ -12,7 +12,7 @@ from voicehelper.http import AddressRefused, Answer, NoAnswer
 from voicehelper.http_async import AsyncHTTP, Body, Stream
 
 from . import errors, sse
-from .base import Account, Advice, ProviderError, StreamBroke
+from .base import ADDRESS_REFUSED, Account, Advice, ProviderError, StreamBroke
 
 # The largest answers read whole, in bytes: JSON, and what holds pictures or sound.
 JSON_BYTES = 16 * 1024 * 1024
@@ -87,8 +87,8 @@ class Wire:
 
     def unanswered(self, error: Exception) -> ProviderError:
         """The error when no complete answer came."""
-        refused = isinstance(error, AddressRefused)
-        return self._without_key(ProviderError(str(error), advice=Advice.ELSEWHERE if refused else Advice.HERE))
+        advice, code = (Advice.ELSEWHERE, ADDRESS_REFUSED) if isinstance(error, AddressRefused) else (Advice.HERE, "")
+        return self._without_key(ProviderError(str(error), advice=advice, code=code))
 
     def unusable(self, text: str) -> ProviderError:
         """The error when a 200 answer is not what the protocol promises."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import django
 
+from . import pages
+
 WALLETS = 100
 WARM_UP = 200
 
@@ -29,13 +31,19 @@ def main() -> int:
             "notices settled": notices(orders, options.clients),
             "orders placed": placed(orders, options.clients),
         }
+        log = pages.measure()
         books = findings()
     if options.json:
         print(
-            json.dumps({"orders": orders, "clients": options.clients, "findings": books, "figures": figures}, indent=2)
+            json.dumps(
+                {"orders": orders, "clients": options.clients, "findings": books, "figures": figures}
+                | {"the log of calls": log},
+                indent=2,
+            )
         )
     else:
         show(figures, orders, options.clients, books)
+        pages.show(log)
     return 1 if books else 0
 
 

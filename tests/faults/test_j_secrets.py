@@ -28,6 +28,7 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from llm.models import Credential
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from tests.processes import database_url, redis_url
@@ -38,6 +39,7 @@ from topup.options import read_options, write_options
 from voicehelper import checks as own_checks
 from voicehelper import clock
 from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.services import create_api_key
 from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 
 from .deployment import bandit, production
@@ -67,6 +69,9 @@ class Cage:
             "operator's password": canary(24),
             "wrong password": canary(24),
             "buyer's token": "",
+            "buyer's API key": "",
+            "model account's key": canary(),
+            "typed model account's key": canary(),
             "SECRET_KEY": project.SECRET_KEY,
             "encryption key": project.SECRET_KEYS[0],
         }
@@ -133,7 +138,7 @@ def test_J1_no_secret_comes_out_anywhere(settings: Any, monkeypatch: pytest.Monk
     for session in Session.objects.all():
         cage.see("a session", session.get_decoded())
     dump = io.StringIO()
-    call_command("dumpdata", "topup", "accounts.MiniProgramSettings", "admin", "notifications", stdout=dump)
+    call_command("dumpdata", "topup", "llm", "accounts.MiniProgramSettings", "admin", "notifications", stdout=dump)
     cage.see("a data dump", dump.getvalue())
     assert len(cage.secrets) >= 12
     assert "POST /pay/unifiedorder" in dict(cage.out)["the database"]
@@ -188,6 +193,10 @@ def exercise_everything(settings: Any) -> Cage:
     broken = f'{{"WechatApiV2Key": "{wechat.key}", }}'
     cage.see("broken PUT", operator.put("/api/option", broken, content_type="application/json"))
     cage.see("GET option", operator.get("/api/option"))
+    Credential.objects.create(
+        name="ark", base_url="https://ark.example.com/api/v3", api_key=hidden["model account's key"]
+    )
+    hidden["buyer's API key"] = create_api_key(User.objects.get(username="buyer"), "laptop")[1]
     browse_the_admin(cage, staff)
 
     # The buyer pays, at providers that answer well, badly, and with our own request.
@@ -254,7 +263,30 @@ def browse_the_admin(cage: Cage, staff: User) -> None:
         cage.see("the WeChat form", browser.post(WECHAT_PAGE, wechat_form() | changes, follow=True))
     for section in ("wechatsettings", "alipaysettings"):
         cage.see("the test button", browser.post(f"/admin/topup/{section}/test/", follow=True))
+    try_model_accounts(cage, browser)
     cage.see("the front page", browser.get("/admin/"))
+
+
+def try_model_accounts(cage: Cage, browser: Client) -> None:
+    """An account's form and its test button, with mistakes: nothing listens, the address is private, or has changed."""
+    hidden, row = cage.secrets, Credential.objects.get()
+    typed = {"enabled": "on", "name": "ark", "provider": "ark", "base_url": row.base_url, "timeout_s": "2"}
+    typed |= {"api_key": "", "max_retries": "3", "retry_delay_ms": "1000", "probe_model": "ep-1"}
+    new_key, password = hidden["typed model account's key"], hidden["operator's password"]
+    for changes in (
+        {"api_key": new_key, "current_password": hidden["wrong password"]},
+        {"api_key": new_key, "base_url": "https://127.0.0.1/v1", "current_password": password},
+        {"base_url": "https://other.example.com/v1"},
+        {"api_key": new_key, "timeout_s": "x"},
+    ):
+        page = f"/admin/llm/credential/{row.pk}/"
+        cage.see("an account's form", browser.post(f"{page}change/", typed | changes, follow=True))
+        cage.see("an account's test", browser.post(f"{page}test/", typed | changes, follow=True))
+        cage.see("a new account's test", browser.post("/admin/llm/credential/test/", typed | changes, follow=True))
+    # As the environment would have it: trusted, and nobody there.
+    Credential.objects.filter(pk=row.pk).update(base_url="http://127.0.0.1:9/v1", from_environment=True)
+    cage.see("a vain test", browser.post(f"/admin/llm/credential/{row.pk}/test/", typed, follow=True))
+    Credential.objects.filter(pk=row.pk).update(base_url=row.base_url, from_environment=False)
 
 
 def wechat_form() -> dict[str, str]:

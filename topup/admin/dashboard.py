@@ -13,24 +13,17 @@ from django.utils.translation import gettext as _
 from notifications.models import Alert
 from voicehelper import clock
 from voicehelper.admin.base import list_url, may
+from voicehelper.admin.chart import Chart
+from voicehelper.admin.panels import Card, panels
 from voicehelper.clock import BEIJING
 from voicehelper.wallet.models import AuditRun
 
 from ..models import Notice, Order
 from . import words
-from .chart import Chart, chart
+from .chart import chart
 from .notices import unfinished
 
 DAYS = 30
-
-
-@dataclass(frozen=True)
-class Card:
-    """A figure with its meaning; `note` puts it into proportion."""
-
-    title: str
-    value: str
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class Problem:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What templates/admin/index.html shows; figures only for those who may see orders."""
     today = clock.now().astimezone(BEIJING).date()
-    context |= {"problems": problems(request), "title": _("Overview")}
+    context |= {"problems": problems(request), "title": _("Overview"), "panels": panels(request)}
     if may(request, Order, "view"):
         context |= {"cards": cards(today), "chart": income_chart(today), "today": today}
     return context

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from notifications.models import Alert
-from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.models import ApiKey, MiniProgramSettings, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
@@ -30,6 +30,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
             _page(request, _("Redemption codes"), "redeem", CodeBatch),
         ],
+        _("Large models"): [
+            _named(request, _("Provider accounts"), "key", "llm", "credential"),
+            _named(request, _("Models and prices"), "neurology", "llm", "model"),
+            _named(request, _("Model statistics"), "monitoring", "llm", "usage", page="statistics"),
+            _named(request, _("Usage log"), "receipt", "llm", "usage"),
+            _page(request, _("API keys"), "password", ApiKey),
+            _named(request, _("Chat sessions"), "forum", "llm", "chatsession"),
+        ],
         _("Ledger"): [
             _page(request, _("Wallets"), "account_balance_wallet", Wallet),
             _page(request, _("Entries"), "list_alt", Entry),
@@ -45,7 +53,20 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Mini program settings"), "smartphone", MiniProgramSettings),
         ],
     }
-    return [{"title": title, "items": [item for item in items if item["show"]]} for title, items in groups.items()]
+    shown: list[dict[str, Any]] = [
+        {"title": title, "items": [item for item in items if item["show"]]} for title, items in groups.items()
+    ]
+    _mark_where_we_are(request, [item for group in shown for item in group["items"]])
+    return shown
+
+
+def _mark_where_we_are(request: HttpRequest, items: list[dict[str, Any]]) -> None:
+    """One entry at the most: a page below another's address would light up both."""
+    index = reverse("admin:index")
+    around = [item["link"] for item in items if request.path.startswith(item["link"]) and item["link"] != index]
+    here = max(around, key=len, default=index if request.path == index else "")
+    for item in items:
+        item["active"] = item["link"] == here
 
 
 def environment(request: HttpRequest) -> list[str] | None:
@@ -56,6 +77,14 @@ def environment(request: HttpRequest) -> list[str] | None:
 def _page(request: HttpRequest, title: str, icon: str, model: type[Model]) -> dict[str, Any]:
     show = may(request, model, "view") or may(request, model, "change")
     return {"title": title, "icon": icon, "link": list_url(model), "show": show}
+
+
+def _named(
+    request: HttpRequest, title: str, icon: str, app: str, model: str, *, page: str = "changelist"
+) -> dict[str, Any]:
+    """A page of an app that this one does not import."""
+    show = any(request.user.has_perm(f"{app}.{verb}_{model}") for verb in ("view", "change"))
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_{page}"), "show": show}
 
 
 def _open_alerts() -> str | None:

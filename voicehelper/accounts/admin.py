@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import PROTECT, QuerySet
+from django.db.models import PROTECT, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
@@ -32,7 +32,7 @@ from voicehelper.admin.filters import Choice, Days, Username
 from voicehelper.admin.sections import SectionAdmin, Status
 
 from . import services
-from .models import AccessToken, MiniProgramSettings, User
+from .models import AccessToken, ApiKey, MiniProgramSettings, User
 
 if TYPE_CHECKING:
     _TokenInline = admin.TabularInline[AccessToken, User]
@@ -186,6 +186,59 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
+
+
+class KeyStateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Any:
+        return [("valid", _("Valid")), ("revoked", _("Revoked"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(revoked_at__isnull=value == "valid")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Users' keys for /v1: their text exists nowhere, and an operator can only end them."""
+
+    time_created = when("created", _("created"))
+    time_used = when("last_used_at", _("last used"))
+    time_revoked = when("revoked_at", _("revoked"))
+    list_display = ("name", "shown_key", "user", "time_created", "time_used", "time_revoked")
+    list_filter = (KeyStateFilter, Username, ("created", Days))
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    sortable_by = ()
+    search_fields = ("user__username",)  # what is searched really is in get_search_results
+    search_help_text = _("User name, or the last four characters of a key")
+    fieldsets = ((None, {"fields": ("name", "shown_key", "user_link", "time_created", "time_used", "time_revoked")}),)
+
+    @admin.display(description=_("key"))
+    def shown_key(self, key: ApiKey) -> str:
+        return key.shown
+
+    @admin.display(description=_("user"))
+    def user_link(self, key: ApiKey) -> SafeString:
+        return link(change_url(key.user), key.user)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip().lstrip("·…")
+        return (queryset.filter(Q(user__username=term) | Q(last4=term)) if term else queryset), False
+
+    def actions_for(self, request: HttpRequest, record: ApiKey) -> Sequence[Action]:
+        if not may(request, ApiKey, "change"):
+            return ()
+        refusal = gettext("It is revoked already.") if record.revoked_at else ""
+        hint = gettext("Programs that use it are refused at once. It cannot be undone; the user can make another key.")
+        return [Action("revoke", gettext("Revoke this key"), hint=hint, refusal=refusal, asks_reason=True)]
+
+    def do_revoke(self, request: HttpRequest, key: ApiKey, reason: str) -> Report:
+        done = services.revoke_api_key(key.user, key.pk)
+        return Report(done, gettext("The key is revoked.") if done else gettext("It is revoked already."))
 
 
 @admin.register(LogEntry)

@@ -1,128 +1,31 @@
-"""The page of a settings section: one row, edited in cards, saved in one transaction.
+"""The page of a settings section: one row, edited in cards, saved in one transaction."""
 
-Replacing or clearing a secret, and switching something on, asks for the operator's password again (see stepup.py).
-"""
+from typing import TYPE_CHECKING, Any
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from django import forms
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection, models
+from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import capfirst
-from django.utils.translation import gettext_lazy as _
-from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
 
-from voicehelper.secrets import EncryptedField, SecretFormField, SecretInput
-from voicehelper.sections import Section
-
-from . import stepup
-from .base import RecordActions
+from .forms import CardAdmin, CardForm, Status
 
 if TYPE_CHECKING:
-    _SectionForm = forms.ModelForm[Section]
-else:
-    _SectionForm = forms.ModelForm
+    from voicehelper.sections import Section
 
-PASSWORD = "current_password"  # noqa: S105  # a field's name
+__all__ = ["SectionAdmin", "SectionForm", "Status"]
 
 
-@dataclass(frozen=True)
-class Status:
-    """The line under a section's title. `tone` is on, off or trouble; `parts` are short facts."""
+class SectionForm(CardForm):
+    """A section's fields."""
 
-    tone: str
-    parts: tuple[str, ...]
+    instance: "Section"
 
 
-class PasswordAgain(forms.CharField):
-    """The operator's own password: never stored, never logged, never a change."""
-
-    widget = UnfoldAdminPasswordWidget
-
-    def has_changed(self, initial: object, data: object) -> bool:
-        return False
-
-
-class SectionForm(_SectionForm):
-    """A section's fields, checked as a whole by the section's admin, and the password when it is needed."""
-
-    request: ClassVar[HttpRequest]
-    section_admin: ClassVar["SectionAdmin"]
-
-    current_password = PasswordAgain(
-        label=_("Your password"),
-        required=False,
-        strip=False,
-        widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password"}),
-        help_text=_("Only needed when you replace or clear a key, or switch the gateway on."),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if stepup.confirmed_until(self.request):
-            self.fields.pop(PASSWORD, None)
-        for name, field in self.fields.items():
-            placeholder = self.section_admin.placeholders.get(name)
-            if placeholder:
-                field.widget.attrs["placeholder"] = placeholder
-            if isinstance(self.initial.get(name), Decimal):
-                self.initial[name] = format(self.initial[name].normalize(), "f")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if PASSWORD in self.fields and self._is_grave():
-            error = stepup.confirm(self.request, cleaned.get(PASSWORD, ""))
-            if error:
-                self.add_error(PASSWORD, error)
-        return cleaned
-
-    def _is_grave(self) -> bool:
-        secrets = [name for name, field in self.fields.items() if isinstance(field, SecretFormField)]
-        switched_on = bool(self.cleaned_data.get("enabled")) and not self.initial.get("enabled")
-        return switched_on or any(name in self.changed_data for name in secrets)
-
-    def _post_clean(self) -> None:
-        # Here, because the checks need the row as it would be saved.
-        super()._post_clean()  # type: ignore[misc]  # Django's own hook, not in the stubs
-        for name, message in self.section_admin.problems(self.instance).items():
-            field = name if name in self.fields else None
-            if field is None or field not in self.errors:
-                self.add_error(field, message)
-
-
-class SectionAdmin(RecordActions):
+class SectionAdmin(CardAdmin):
     """One row, no list: the list's address leads to the form."""
 
     form = SectionForm
-    change_form_template = "admin/section.html"
-    formfield_overrides = {EncryptedField: {"widget": SecretInput({"class": " ".join(INPUT_CLASSES)})}}
-    warn_unsaved_form = True
-    # One sentence: what the page is for.
-    purpose: Any = ""
-    placeholders: Mapping[str, Any] = {}
-    help_texts: Mapping[str, Any] = {}
-    multiline_secrets: tuple[str, ...] = ()
-
-    def problems(self, row: Any) -> Mapping[str, str]:
-        """What is wrong with a row: field → plain words."""
-        try:
-            row.clean_fields(exclude=[field.name for field in row._meta.fields if isinstance(field, EncryptedField)])
-        except ValidationError as error:
-            return {field: "; ".join(texts) for field, texts in error.message_dict.items()}
-        return {}
-
-    def status(self, row: Any) -> Status | None:
-        return None
-
-    def page_context(self, row: Any) -> dict[str, Any]:
-        """More for the template: help steps, addresses."""
-        return {}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -143,43 +46,12 @@ class SectionAdmin(RecordActions):
         saving = request.method == "POST" and connection.in_atomic_block
         return (rows.select_for_update() if saving else rows).first()
 
-    def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: Any, **kwargs: Any) -> Any:
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if field is not None:
-            field.help_text = self.help_texts.get(db_field.name, field.help_text)
-            if isinstance(field.widget, SecretInput):
-                field.widget.multiline = db_field.name in self.multiline_secrets
-        return field
-
-    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form: Any = super().get_form(request, obj, change=change, **kwargs)
-        form.request, form.section_admin = request, self
-        return form
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The section's cards, and the password's while it has to be asked for."""
-        fieldsets = list(super().get_fieldsets(request, obj))
-        secret = any(isinstance(field, EncryptedField) for field in self.model._meta.fields)
-        if secret and self.has_change_permission(request, obj) and not stepup.confirmed_until(request):
-            fieldsets.append((_("Confirm it is you"), {"fields": [PASSWORD]}))
-        return fieldsets
+    def stored(self, row: Any) -> Any:
+        return self.model.load()
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        row = kwargs.get("obj")
-        if context.get("errors"):
-            messages.error(request, _("Saving failed"))
-        stored = self.model.load()
-        context |= {
-            "purpose": self.purpose,
-            "status": self.status(stored),
-            "confirmed": stepup.confirmed_until(request),
-        }
-        context |= {"title": capfirst(self.model._meta.verbose_name), "subtitle": None, **self.page_context(stored)}
-        response = super().render_change_form(request, context, *args, **{**kwargs, "obj": row})
+        response = super().render_change_form(request, context, *args, **kwargs)
+        response.context_data["title"] = capfirst(self.model._meta.verbose_name)
         # There is only one row: the breadcrumbs need not name it.
         response.context_data["original"] = None
         return response
-
-    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        messages.success(request, _("Saved successfully"))
-        return HttpResponseRedirect(request.path)

@@ -226,7 +226,8 @@ def test_a_failed_probe_names_the_mistake(provider: str, end: str | None, status
     script = answer({"error": {"message": "No.", "code": code}}, status)
     with pytest.raises(ProviderError) as caught:
         probed(provider, script, end)
-    assert caught.value.text.startswith("No. ")
+    assert caught.value.text == "No."
+    assert hint in caught.value.hint
     assert hint in str(caught.value)
 
 

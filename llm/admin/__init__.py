@@ -1,0 +1,8 @@
+"""The operator's pages of large models: accounts at providers, models and their prices, the router, usage, statistics.
+
+Presentation only: pages read rows, buttons call one service and report.
+"""
+
+from . import credentials, models, sessions, usage
+
+__all__ = ["credentials", "models", "sessions", "usage"]

@@ -1,0 +1,279 @@
+"""Accounts at providers: write-only keys, a test before and after saving, and how each fares now."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import url_name
+from voicehelper.admin.forms import PASSWORD, CardAdmin, CardForm, Status
+from voicehelper.http import AddressRefused, check_written
+
+from ..models import Credential, Model
+from ..providers import PROVIDERS
+from . import words
+from .live import Live, LiveList, calls_text, clock_time
+from .probes import Probe, default_model_id, nothing_called, reason, try_out
+
+_PROBE = "probe-credential"
+
+
+class CredentialForm(CardForm):
+    """An account. A key goes to the address it was entered for, and to no other (CVE-2024-6587)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "base_url" in self.fields:
+            self.fields["base_url"].required = False
+
+    def clean_base_url(self) -> str:
+        """The provider's own when left empty; else one that operators may enter."""
+        typed = str(self.cleaned_data["base_url"]).strip().rstrip("/")
+        if not typed:
+            provider = PROVIDERS.get(self.cleaned_data.get("provider", ""))
+            return provider.default_base_url if provider else ""
+        try:
+            return check_written(typed)
+        except AddressRefused as error:
+            known = reason(str(error))
+            private = gettext("This address does not lead to the public Internet.")
+            raise ValidationError(known or private) from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        kept = "api_key" in self.fields and "api_key" not in self.changed_data
+        if kept and "base_url" in cleaned and self._leads_elsewhere(cleaned):
+            self.add_error(
+                "api_key",
+                _("Enter the key again: a stored key is never sent to another address than it was entered for."),
+            )
+        return cleaned
+
+    def _leads_elsewhere(self, cleaned: Mapping[str, Any]) -> bool:
+        """Whether the stored key would go somewhere new. The form's initial values are the row's as it is stored."""
+        if self.instance.pk is None or not self.initial.get("api_key"):
+            return False
+        before = str(self.initial["base_url"]).rstrip("/"), self.initial["provider"]
+        return before != (cleaned["base_url"], cleaned.get("provider"))
+
+
+@admin.register(Credential)
+class CredentialAdmin(CardAdmin):
+    form = CredentialForm
+    change_form_template = "admin/llm/credential.html"
+    list_display = ("name", "provider_name", "base_url", "state", "last_minutes", "key", "num_models")
+    ordering = ("name",)
+    sortable_by = ()
+    actions: Any = None
+    purpose = _("An account at a provider of large models. Its key is stored encrypted and never shown again.")
+    password_help = _("Only needed when you enter or clear a key, or switch the account on.")
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ["enabled", "name"]}),
+        (_("Where, and who we are"), {"fields": ["provider", "base_url", "api_key", "organization", "api_version"]}),
+        (_("Patience"), {"fields": ["timeout_s", "max_retries", "retry_delay_ms"]}),
+    )
+    placeholders = {
+        "name": _("For example: Doubao, main account"),
+        "base_url": PROVIDERS["ark"].default_base_url,
+        "api_key": _("Please enter the API key"),
+    }
+    help_texts = {
+        "enabled": _("Switched off, no call uses it; models that only it serves are not offered any more."),
+        "name": _("Only operators see it."),
+        "base_url": _(
+            "What the provider’s own client takes: Ark …/api/v3, OpenAI …/v1, Claude without a path."
+            " Empty: the provider’s. HTTPS and public addresses only. Changing it wants the key again."
+        ),
+        "api_key": _("Stored encrypted and never shown again."),
+        "organization": _("OpenAI only: the OpenAI-Organization header."),
+        "timeout_s": _("For a whole answer; in a stream, for the silence between two pieces."),
+        "max_retries": _("In all, when the provider is busy or does not answer. Other refusals are final at once."),
+        "retry_delay_ms": _("Before the second try; doubles with each one, or as long as the provider asks for."),
+    }
+
+    # --- The list ----------------------------------------------------------------------------------------------------
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return LiveList
+
+    @admin.display(description=_("provider"))
+    def provider_name(self, row: Credential) -> str:
+        return words.provider(row.provider)
+
+    @admin.display(description=_("state"))
+    def state(self, row: Any) -> SafeString:
+        tone, text = _state(row, row.live)
+        return words.label(tone, text)
+
+    @admin.display(description=_("lately"))
+    def last_minutes(self, row: Any) -> str:
+        return calls_text(*row.live.calls(row))
+
+    @admin.display(description=_("key"))
+    def key(self, row: Credential) -> str:
+        return _key(row)
+
+    @admin.display(description=_("models"))
+    def num_models(self, row: Any) -> int:
+        return sum(row.pk in model.credentials for model in row.live.catalogue.models.values())
+
+    # --- The form ----------------------------------------------------------------------------------------------------
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("provider", "base_url", "key") if obj is not None and obj.from_environment else ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not obj.from_environment:
+            return fieldsets
+        shown = ["provider", "base_url", "key", "organization", "api_version"]
+        return [
+            (name, {"fields": shown if "base_url" in options["fields"] else options["fields"]})
+            for name, options in fieldsets
+        ]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What the environment names would be back with the next start."""
+        return super().has_delete_permission(request, obj) and not (obj is not None and _named_by_environment(obj))
+
+    def status(self, row: Credential) -> Status:
+        live = Live.now()
+        tone, text = _state(row, live)
+        parts = (text, calls_text(*live.calls(row)), _key(row))
+        tones = {"success": "on", "default": "off"}
+        return Status(tones.get(tone, "trouble"), parts)
+
+    def page_context(self, row: Credential | None) -> dict[str, Any]:
+        arguments = [row.pk] if row else []
+        return {
+            "title": row.name if row else gettext("New credential"),
+            "test_url": reverse(f"admin:{url_name(self, 'test' if row else 'test_new')}", args=arguments),
+            "model_ids": _model_ids(row),
+            "steps": _steps(),
+            "consequences": _consequences(row),
+            "delete_url": reverse(f"admin:{url_name(self, 'delete')}", args=arguments) if row else "",
+            "from_environment": row is not None and row.from_environment,
+        }
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["probe"] = request.session.pop(_PROBE, None)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    # --- The test ----------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        test = self.admin_site.admin_view(self.test_connection)
+        return [
+            path("test/", test, name=url_name(self, "test_new")),
+            path("<int:object_id>/test/", test, name=url_name(self, "test")),
+            *super().get_urls(),
+        ]
+
+    def test_connection(self, request: HttpRequest, object_id: int | None = None) -> HttpResponse:
+        """A real, cheap call with what the form holds, saved or not."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = Credential.objects.filter(pk=object_id).first() if object_id else None
+        if object_id and row is None:
+            raise Http404
+        if not (self.has_change_permission(request, row) if row else self.has_add_permission(request)):
+            raise PermissionDenied
+        probe = self._probe(request, row)
+        if row is not None:
+            self.log_change(request, row, f"{gettext('Test connection')}: {probe.message}")
+        if request.headers.get("HX-Request"):
+            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
+        request.session[_PROBE] = asdict(probe)
+        address = reverse(f"admin:{url_name(self, 'change')}", args=[row.pk]) if row else None
+        return HttpResponseRedirect(address or reverse(f"admin:{url_name(self, 'add')}"))
+
+    def _probe(self, request: HttpRequest, row: Credential | None) -> Probe:
+        # Its name does not matter yet.
+        typed = request.POST.copy()
+        typed["name"] = row.name if row else secrets.token_hex(8)
+        form = self.get_form(request, row, change=row is not None)(typed, instance=row)
+        # Nothing is stored, and a stored key goes only where it went before: no password is needed.
+        form.fields.pop(PASSWORD, None)
+        if not form.is_valid():
+            problems = {
+                str(form.fields[name].label): "; ".join(texts)
+                for name, texts in form.errors.items()
+                if name in form.fields
+            }
+            return Probe(False, "", 0, gettext("Nothing was called: mend this first."), "", problems)
+        candidate = form.instance
+        if not candidate.api_key:
+            return nothing_called(gettext("Nothing was called: there is no key yet."))
+        model_id = request.POST.get("probe_model", "").strip()[:128] or default_model_id(candidate.provider)
+        return try_out(candidate, model_id)
+
+
+def _state(row: Credential, live: Live) -> tuple[str, str]:
+    """Tone and word: off, resting until when, no usable key, or on."""
+    if not row.enabled:
+        return "default", gettext("Off")
+    until = live.rests_until(row)
+    if until is not None:
+        return "warning", gettext("Resting until %(time)s") % {"time": clock_time(until)}
+    if row.pk not in live.catalogue.credentials:
+        return "danger", gettext("No readable key")
+    return "success", gettext("On")
+
+
+def _key(row: Credential) -> str:
+    if not row.api_key:
+        return gettext("no key")
+    last4 = row.api_key.last4
+    return f"····{last4}" if last4 else gettext("set")
+
+
+def _named_by_environment(row: Credential) -> bool:
+    return row.from_environment and bool(settings.LLM_ACCOUNTS.get(row.provider, ("", ""))[0])
+
+
+def _model_ids(row: Credential | None) -> Sequence[str]:
+    """What the test may ask for: the provider's models here, the one asked for by default first."""
+    models = Model.objects.filter(provider=row.provider) if row else Model.objects.all()
+    first = default_model_id(row.provider) if row else ""
+    others = models.order_by("name").values_list("provider_model_id", flat=True)
+    return list(dict.fromkeys(filter(None, [first, *others])))
+
+
+def _steps() -> list[str]:
+    return [
+        gettext(
+            "Ark (Doubao): console.volcengine.com/ark → API key management."
+            " Open each model there first, or make an endpoint (ep-…)."
+        ),
+        gettext("OpenAI: platform.openai.com → API keys. Compatible services take their own address, ending with /v1."),
+        gettext("Claude: console.anthropic.com → API keys. The base URL has no /v1 at its end."),
+        gettext("Press “Test connection” before you save: it asks for a single token and says what is wrong."),
+    ]
+
+
+def _consequences(row: Credential | None) -> list[str]:
+    """What switching off and deleting do, before somebody does it."""
+    off = gettext(
+        "Switched off: calls go to the provider’s other accounts; without one its models disappear from /v1/models."
+        " Calls under way end as they began."
+    )
+    if row is not None and _named_by_environment(row):
+        return [
+            off,
+            gettext(
+                "It cannot be deleted here: the environment names it, and the next start would make it again."
+                " Its key and address are changed there, too."
+            ),
+        ]
+    gone = gettext(
+        "Deleted: the key is gone for good. Models tied to it have to be given another account first."
+        " Usage and bills stay."
+    )
+    return [off, gone]

@@ -1,0 +1,77 @@
+"""The last minutes, for the pages that show them: read once per page, from PostgreSQL and Redis."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from voicehelper import clock
+from voicehelper.clock import BEIJING
+
+from ..catalogue import Catalogue
+from ..models import Credential
+from ..router import Seen
+from ..snapshot import read_now
+from ..statistics import BUCKET_S, BUCKETS, Statistics
+
+if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
+else:
+    from unfold.views import ChangeList
+
+MINUTES = BUCKET_S * BUCKETS // 60
+
+
+@dataclass(frozen=True)
+class Live:
+    """What can be asked for now, and what became of the last five minutes' calls."""
+
+    catalogue: Catalogue
+    seen: Mapping[str, Seen]
+    statistics: Statistics
+
+    @classmethod
+    def now(cls) -> "Live":
+        catalogue, statistics = read_now(), Statistics.heard()
+        return cls(catalogue, statistics.seen(catalogue), statistics)
+
+    def rests_until(self, credential: Credential) -> datetime | None:
+        """When an account whose circuit is open may be asked again."""
+        rest_s, _said_so = self.statistics.rest_of(credential.pk)
+        return clock.now() + timedelta(seconds=rest_s) if rest_s else None
+
+    def resting(self) -> list[int]:
+        return sorted(self.statistics.resting(self.catalogue.credentials))
+
+    def calls(self, credential: Credential) -> tuple[int, int]:
+        """Calls and failures of the models this account serves, whichever account took them."""
+        served = [
+            self.seen[name] for name, model in self.catalogue.models.items() if credential.pk in model.credentials
+        ]
+        return sum(seen.calls for seen in served), sum(seen.failures for seen in served)
+
+
+class LiveList(ChangeList):
+    """A list whose rows know `live`."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        live = Live.now()
+        rows: Any = self.result_list
+        for row in rows:
+            row.live = live
+
+
+def calls_text(calls: int, failures: int) -> str:
+    """ "12 calls, 2 failed in 5 min" """
+    if not calls:
+        return _("no call in %(minutes)d min") % {"minutes": MINUTES}
+    facts = {"calls": f"{calls:,}", "failures": f"{failures:,}", "minutes": MINUTES}
+    return _("%(calls)s calls, %(failures)s failed in %(minutes)d min") % facts
+
+
+def clock_time(moment: datetime) -> str:
+    return f"{moment.astimezone(BEIJING):%H:%M:%S}"

@@ -1,0 +1,94 @@
+"""What a model's prices mean in quota and yuan, by the one function that charges (billing.tariff)."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+
+from ..billing import Amount, charge, tariff
+from ..catalogue import ModelSpec, Pricing
+from ..models import Model
+from ..snapshot import pricing
+
+GROUP = "default"
+# One measure in, and one out; None where a model has no such price.
+_ONE: dict[str, tuple[Amount | None, Amount | None]] = {
+    Model.Measure.TOKENS: (Amount(1000, 0), Amount(0, 1000)),
+    Model.Measure.CHARACTERS: (Amount(1000, 0), None),
+    Model.Measure.SECOND: (Amount(1, 0), None),
+    Model.Measure.IMAGE: (None, Amount(0, 1)),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call and what the default group pays for it, in quota and about how many yuan."""
+
+    what: str
+    quota: str
+    yuan: str
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """The operator's numbers; read once per page."""
+
+    pricing: Pricing
+    yuan_per_unit: Decimal
+
+    @classmethod
+    def now(cls) -> "PriceList":
+        return cls(pricing(), Decimal(import_string(settings.UNIT_PRICE_SOURCE)()))
+
+    def rates(self, model: Model) -> list[Fraction]:
+        """Exact quota for one measure: in and out for tokens, else the only one."""
+        price = tariff(spec_of(model), self.pricing, GROUP)
+        return [
+            Fraction(one.input * price.input + one.output * price.output, price.divisor)
+            for one in _ONE[model.measure]
+            if one is not None
+        ]
+
+    def yuan(self, quota: Fraction | int) -> str:
+        """What quota costs at the list price: "≈ ¥0.7300"; the smaller, the more decimals."""
+        worth = Fraction(quota) / self.pricing.quota_per_unit * Fraction(self.yuan_per_unit)
+        places = 2 if worth >= 10 or not worth else 4 if worth >= Fraction(1, 100) else 6
+        return f"≈ ¥{Decimal(round(worth * 10**places)).scaleb(-places):,f}"
+
+    def example(self, model: Model) -> Example:
+        """What a call of a size people can imagine costs."""
+        used, what = {
+            Model.Measure.TOKENS: (Amount(1000, 1000), _("1,000 tokens in and 1,000 out")),
+            Model.Measure.CHARACTERS: (Amount(1000, 0), _("1,000 characters")),
+            Model.Measure.SECOND: (Amount(60, 0), _("A minute of audio")),
+            Model.Measure.IMAGE: (Amount(0, 1), _("One picture")),
+        }[Model.Measure(model.measure)]
+        quota = charge(tariff(spec_of(model), self.pricing, GROUP), used)
+        return Example(what, f"{quota:,}", self.yuan(quota))
+
+
+def shown(rate: Fraction) -> str:
+    """A rate with as many decimals as it needs, two at the most: "50,000", "0.75"."""
+    text = f"{Decimal(round(rate * 100)).scaleb(-2):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def spec_of(model: Model) -> ModelSpec:
+    """A row, saved or not, as the relay sees it, but for who serves it."""
+    cost = model.cost_per_1k
+    return ModelSpec(
+        name=model.name,
+        provider=model.provider,
+        provider_model_id=model.provider_model_id,
+        capabilities=frozenset(model.capabilities),
+        max_tokens=model.max_tokens,
+        cost=float(cost),
+        latency_ms=float(model.latency_ms),
+        quality=float(model.quality),
+        measure=model.measure,
+        input_price=Fraction(cost if model.input_price is None else model.input_price),
+        output_price=Fraction(cost if model.output_price is None else model.output_price),
+    )

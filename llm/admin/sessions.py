@@ -1,0 +1,47 @@
+"""Conversations, as far as they are an operator's business: that there are some, whose, when, and what they cost.
+
+Neither titles (they are made of what users wrote) nor messages are shown to anybody: see docs/decisions.md.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Sum
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import change_url, grouped, link, when
+from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.keyset import EndlessAdmin
+
+from ..models import ChatSession
+
+
+@admin.register(ChatSession)
+class ChatSessionAdmin(EndlessAdmin):
+    time_created = when("created", _("created"))
+    time_last = when("last", _("last message"))
+    position = "last"
+    list_display = ("time_last", "user", "model_name", "time_created")
+    list_filter = (Username, ("last", Days))
+    list_select_related = ("user",)
+    ordering = ("-last",)
+    fieldsets = (
+        (None, {"fields": ("user_link", "model_name", "time_created", "time_last", "num_messages", "num_quota")}),
+    )
+
+    @admin.display(description=_("user"))
+    def user_link(self, session: ChatSession) -> object:
+        return link(change_url(session.user), session.user)
+
+    @admin.display(description=_("messages"))
+    def num_messages(self, session: ChatSession) -> str:
+        return grouped(session.messages.aggregate(count=Count("pk"))["count"])
+
+    @admin.display(description=_("quota"))
+    def num_quota(self, session: ChatSession) -> str:
+        return grouped(session.messages.aggregate(quota=Sum("quota", default=0))["quota"])
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["title"] = str(kwargs["obj"])
+        return super().render_change_form(request, context, *args, **kwargs)

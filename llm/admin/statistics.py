@@ -1,0 +1,225 @@
+"""What models did in thirty days or the last hour: one pass over the usage rows feeds every chart and the table.
+
+Percentiles come from a histogram whose steps are five per cent wide, so that nothing has to be sorted: what is shown is
+within three per cent of the exact value. Days are Beijing's.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Count, F, FloatField, Q, Sum
+from django.db.models.functions import Cast, Floor, Greatest, Ln, Trunc
+from django.utils.translation import gettext as _
+
+from voicehelper import clock
+from voicehelper.admin.base import grouped
+from voicehelper.admin.chart import Chart, Scale, Series, Words, ceiling, curves, stacked
+from voicehelper.clock import BEIJING
+
+from ..models import Usage
+from . import words
+
+# So many are told apart by colour; the rest is drawn as one.
+COLOURS = 6
+_STEPS_PER_E = 20
+# What is counted in tokens; seconds, characters and pictures are not added to them.
+_IN_TOKENS = Q(operation__in=("chat", "embeddings"))
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time cut into slots of a day or a minute."""
+
+    kind: str
+    slots: Sequence[datetime]
+
+    @property
+    def words(self) -> Callable[[datetime], str]:
+        return lambda slot: f"{slot:%m-%d}" if self.kind == "day" else f"{slot:%H:%M}"
+
+
+@dataclass
+class Sums:
+    """What some calls came to. `steps` counts answered calls by the logarithm of their latency."""
+
+    calls: int = 0
+    failures: int = 0
+    tokens: int = 0
+    quota: int = 0
+    steps: dict[int, int] = field(default_factory=dict)
+
+    def add(self, calls: int, failures: int, tokens: int, quota: int, step: int, answered: int) -> None:
+        self.calls += calls
+        self.failures += failures
+        self.tokens += tokens
+        self.quota += quota
+        if answered:
+            self.steps[step] = self.steps.get(step, 0) + answered
+
+    def latency_ms(self, per_cent: int) -> int | None:
+        """The latency that so many per cent of the answered calls did not exceed; None without any."""
+        wanted, seen = -(-sum(self.steps.values()) * per_cent // 100), 0
+        for step in sorted(self.steps):
+            seen += self.steps[step]
+            if seen >= wanted:
+                return round(math.exp((step + 0.5) / _STEPS_PER_E))
+        return None
+
+    @property
+    def failure_permille(self) -> int | None:
+        return (2000 * self.failures + self.calls) // (2 * self.calls) if self.calls else None
+
+
+Table = Mapping[tuple[datetime, str], Sums]
+
+
+def span_of(name: str) -> Span:
+    """The last hour by minutes, else thirty days."""
+    now = clock.now().astimezone(BEIJING)
+    if name == "hour":
+        minute = now.replace(second=0, microsecond=0)
+        return Span("minute", [minute - timedelta(minutes=59 - number) for number in range(60)])
+    today = datetime.combine(now.date(), time(), BEIJING)
+    return Span("day", [today - timedelta(days=29 - number) for number in range(30)])
+
+
+def sums(span: Span, by: str) -> Table:
+    """Sums by slot and model or provider, in one statement."""
+    rows = (
+        Usage.objects.filter(created__gte=span.slots[0])
+        .annotate(
+            slot=Trunc("created", span.kind, tzinfo=BEIJING),
+            step=Floor(Ln(Greatest(Cast("latency_ms", FloatField()), 1.0)) * _STEPS_PER_E),
+        )
+        .values_list("slot", by, "step")
+        .annotate(
+            calls=Count("pk"),
+            failures=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)),
+            tokens=Sum(F("input_tokens") + F("output_tokens"), filter=_IN_TOKENS, default=0),
+            quota=Sum("quota"),
+            answered=Count("pk", filter=Q(outcome=Usage.Outcome.OK)),
+        )
+        .order_by()
+    )
+    table: dict[tuple[datetime, str], Sums] = {}
+    for slot, name, step, calls, failures, tokens, quota, answered in rows:
+        cell = table.setdefault((slot, name), Sums())
+        cell.add(calls, failures, int(tokens), int(quota), int(step), answered)
+    return table
+
+
+def together(cells: Iterable[Sums]) -> Sums:
+    found = Sums()
+    for cell in cells:
+        found.add(cell.calls, cell.failures, cell.tokens, cell.quota, 0, 0)
+        for step, answered in cell.steps.items():
+            found.steps[step] = found.steps.get(step, 0) + answered
+    return found
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model or provider in the table."""
+
+    name: str
+    calls: str
+    tokens: str
+    quota: str
+    failures: str
+    p50: str
+    p95: str
+
+
+def page_context(typed: Mapping[str, str]) -> dict[str, Any]:
+    """What templates/admin/llm/statistics.html shows."""
+    span_name = "hour" if typed.get("span") == "hour" else "days"
+    by = "provider" if typed.get("by") == "provider" else "model_name"
+    span, table = span_of(span_name), sums(span_of(span_name), by)
+    names = sorted({name for _slot, name in table}, key=lambda name: -_total(table, name).calls)
+    return {
+        "title": _("Statistics of models"),
+        "span": span_name,
+        "by": by,
+        "charts": _charts(span, table, names),
+        "rows": [_row(_name(name, by), _total(table, name)) for name in names],
+        "all": _row(_("Together"), together(table.values())) if len(names) > 1 else None,
+    }
+
+
+def _total(table: Table, name: str) -> Sums:
+    return together(cell for (_slot, other), cell in table.items() if other == name)
+
+
+def _name(name: str, by: str) -> str:
+    return (words.provider(name) if by == "provider" else name) or _("none reached")
+
+
+def _row(name: str, found: Sums) -> Row:
+    return Row(
+        name,
+        grouped(found.calls),
+        grouped(found.tokens),
+        grouped(found.quota),
+        _percent(found.failure_permille),
+        _ms(found.latency_ms(50)),
+        _ms(found.latency_ms(95)),
+    )
+
+
+def _percent(permille: int | None) -> str:
+    return "—" if permille is None else f"{permille // 10}.{permille % 10}%"
+
+
+def _ms(value: int | None) -> str:
+    return "—" if value is None else f"{value:,} ms"
+
+
+def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, Chart]]:
+    whole = {slot: together(cell for (other, _name), cell in table.items() if other == slot) for slot in span.slots}
+    nothing = _("No calls in this time.")
+    found = []
+    for title, what in ((_("Calls"), "calls"), (_("Tokens"), "tokens"), (_("Quota charged"), "quota")):
+        series = _stack(span, table, names, what)
+        found.append(
+            (title, stacked(span.slots, series, Scale(grouped, _short, ceiling), Words(title, nothing, span.words)))
+        )
+    failing = [Series("s-bad", _("Failed"), [whole[slot].failure_permille for slot in span.slots])]
+    latency = [
+        Series(f"s{number}", f"p{per_cent}", [whole[slot].latency_ms(per_cent) for slot in span.slots])
+        for number, per_cent in enumerate((50, 95))
+    ]
+    # At least a tenth is drawn: a single failure should not look like the end of the world.
+    per_cent = Scale(_percent, lambda permille: f"{permille / 10:g}%", lambda most: min(1000, ceiling(max(100, most))))
+    title = _("Failure rate")
+    found.append((title, curves(span.slots, failing, per_cent, Words(title, nothing, span.words))))
+    title = _("Latency of answered calls")
+    scale = Scale(_ms, lambda ms: f"{ms:,}", ceiling)
+    found.append((title, curves(span.slots, latency, scale, Words(title, nothing, span.words))))
+    return found
+
+
+def _stack(span: Span, table: Table, names: Sequence[str], what: str) -> list[Series]:
+    """A series for each of the busiest names, and one for all the others."""
+    groups = [(f"s{number}", name, {name}) for number, name in enumerate(names[:COLOURS])]
+    if len(names) > COLOURS:
+        groups.append(("s-rest", _("Others"), set(names[COLOURS:])))
+    found = []
+    for colour, title, members in groups:
+        values = [sum(getattr(table.get((slot, name), _NONE), what) for name in members) for slot in span.slots]
+        shown = words.provider(title) or _("none reached")
+        found.append(Series(colour, shown, values, grouped(sum(values))))
+    return found
+
+
+_NONE = Sums()
+
+
+def _short(number: int) -> str:
+    """For an axis: 1,500,000 → "1.5M"."""
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= 10 * size or (number >= size and number % (size // 10) == 0):
+            return f"{number / size:g}{letter}"
+    return str(number)

@@ -1,0 +1,43 @@
+"""Models on the admin's front page: today's calls, what they charged, what failed, and who rests."""
+
+from datetime import datetime, time
+
+from django.db.models import Count, Q, Sum
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from voicehelper import clock
+from voicehelper.admin.base import grouped, may
+from voicehelper.admin.panels import Card, Panel
+from voicehelper.clock import BEIJING
+
+from ..models import Credential, Usage
+from ..statistics import Statistics
+from .prices import PriceList
+
+
+def panel(request: HttpRequest) -> Panel | None:
+    """For whoever may see usage."""
+    if not may(request, Usage, "view"):
+        return None
+    midnight = datetime.combine(clock.now().astimezone(BEIJING).date(), time(), BEIJING)
+    found = Usage.objects.filter(created__gte=midnight).aggregate(
+        calls=Count("pk"), failed=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)), quota=Sum("quota", default=0)
+    )
+    calls, failed, quota = found["calls"], found["failed"], int(found["quota"])
+    rate = f"{100 * failed / calls:.1f}%" if calls else "—"
+    cards = [
+        Card(_("Calls today"), grouped(calls)),
+        Card(_("Quota charged today"), grouped(quota), PriceList.now().yuan(quota)),
+        Card(_("Failed calls today"), grouped(failed), rate),
+        _resting(),
+    ]
+    return Panel(_("Models today"), reverse("admin:llm_usage_statistics"), cards)
+
+
+def _resting() -> Card:
+    on = dict(Credential.objects.filter(enabled=True).values_list("pk", "name"))
+    resting = Statistics.heard().resting(on)
+    names = ", ".join(on[number] for number in sorted(resting)) or _("all accounts that are on can be asked")
+    return Card(_("Accounts resting now"), f"{len(resting)} / {len(on)}", names)

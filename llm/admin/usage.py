@@ -1,0 +1,198 @@
+"""The log of calls: found by request id or user, read, never edited; fast however long it grows."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.accounts.models import User
+from voicehelper.admin.base import change_url, grouped, link, may, url_name, when
+from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.wallet.models import Entry, Hold
+
+from ..models import Model, Usage
+from . import words
+from .statistics import page_context
+
+# How many users a search for the beginning of a name takes into account.
+_USERS_SEARCHED = 100
+
+
+class OutcomeFilter(Choice):
+    title = _("outcome")
+    parameter_name = "outcome"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Usage.Outcome.choices
+
+
+class ModelFilter(Choice):
+    title = _("model")
+    parameter_name = "model_name"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [(name, name) for name in Model.objects.order_by("name").values_list("name", flat=True)]
+
+
+class UserFilter(Username):
+    """By the user's number, found first: the log's index is on that."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        name = str(self.value() or "").strip()
+        return queryset.filter(user__in=_users(username=name)) if name else queryset
+
+
+def _users(**like: str) -> list[int]:
+    return list(User.objects.filter(**like).values_list("pk", flat=True)[:_USERS_SEARCHED])
+
+
+@admin.register(Usage)
+class UsageAdmin(EndlessAdmin):
+    list_display = (
+        "time_created",
+        "user",
+        "model_name",
+        "outcome_label",
+        "num_tokens",
+        "num_quota",
+        "num_ms",
+        "id_link",
+    )
+    list_display_links = ("time_created",)
+    list_filter = (OutcomeFilter, ModelFilter, UserFilter, ("created", Days))
+    list_select_related = ("user",)
+    ordering = ("-created",)
+    search_fields = ("request_id",)  # what is searched really is in get_search_results
+    search_help_text = _("Request id (req_…), or the beginning of a user name")
+    change_list_template = "admin/llm/usage_list.html"
+    change_form_template = "admin/llm/usage.html"
+    time_created = when("created", _("time"))
+    fieldsets: ClassVar[Any] = (
+        (
+            _("Who asked for what"),
+            {"fields": ("time_created", "user_link", "operation_name", "asked", "answered", "how")},
+        ),
+        (_("What was used"), {"fields": ("num_input", "num_output", "known_from", "num_quota", "num_uncollected")}),
+        (_("How it went"), {"fields": ("outcome_label", "num_ms", "num_first_ms", "tries", "error_text")}),
+        (_("In the ledger"), {"fields": ("entry_link", "hold_link")}),
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """One index or the other, never both: the page stays one walk along it."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if Usage.objects.filter(request_id=term).exists():
+            return queryset.filter(request_id=term), False
+        return queryset.filter(user__in=_users(username__startswith=term)), False
+
+    # --- Columns and facts -------------------------------------------------------------------------------------------
+    @admin.display(description=_("outcome"))
+    def outcome_label(self, usage: Usage) -> SafeString:
+        return words.outcome(usage)
+
+    @admin.display(description=_("in / out"))
+    def num_tokens(self, usage: Usage) -> str:
+        return f"{usage.input_tokens:,} / {usage.output_tokens:,}"
+
+    @admin.display(description=_("quota"))
+    def num_quota(self, usage: Usage) -> str:
+        return grouped(usage.quota)
+
+    @admin.display(description=_("took"))
+    def num_ms(self, usage: Usage) -> str:
+        return f"{usage.latency_ms:,} ms"
+
+    @admin.display(description=_("request id"))
+    def id_link(self, usage: Usage) -> str:
+        return usage.request_id
+
+    @admin.display(description=_("user"))
+    def user_link(self, usage: Usage) -> object:
+        return link(change_url(usage.user), usage.user)
+
+    @admin.display(description=_("operation"))
+    def operation_name(self, usage: Usage) -> object:
+        return words.OPERATIONS.get(usage.operation, usage.operation)
+
+    @admin.display(description=_("asked for"))
+    def asked(self, usage: Usage) -> str:
+        return usage.asked_model or gettext("any model")
+
+    @admin.display(description=_("answered by"))
+    def answered(self, usage: Usage) -> str:
+        return " · ".join(filter(None, (usage.model_name, words.provider(usage.provider)))) or "—"
+
+    @admin.display(description=_("how"))
+    def how(self, usage: Usage) -> str:
+        return gettext("streamed") if usage.streamed else gettext("in one piece")
+
+    @admin.display(description=_("input"))
+    def num_input(self, usage: Usage) -> str:
+        return f"{usage.input_tokens:,} {_unit(usage)[0]}".strip()
+
+    @admin.display(description=_("output"))
+    def num_output(self, usage: Usage) -> str:
+        return f"{usage.output_tokens:,} {_unit(usage)[1]}".strip()
+
+    @admin.display(description=_("usage known from"))
+    def known_from(self, usage: Usage) -> SafeString:
+        tone = {Usage.Source.ESTIMATE: "warning", Usage.Source.CUMULATIVE: "info"}.get(Usage.Source(usage.usage_source))
+        return words.label(tone or "default", usage.get_usage_source_display())
+
+    @admin.display(description=_("used beyond the balance, not charged"))
+    def num_uncollected(self, usage: Usage) -> str:
+        return grouped(usage.uncollected)
+
+    @admin.display(description=_("first output after"))
+    def num_first_ms(self, usage: Usage) -> str:
+        return "—" if usage.first_token_ms is None else f"{usage.first_token_ms:,} ms"
+
+    @admin.display(description=_("error"))
+    def error_text(self, usage: Usage) -> str:
+        return usage.error or "—"
+
+    @admin.display(description=_("ledger entry"))
+    def entry_link(self, usage: Usage) -> object:
+        entry = Entry.objects.filter(kind=Entry.Kind.SPEND, ref=usage.request_id).first()
+        return (
+            link(change_url(entry), f"#{entry.pk} {entry.amount:+,}") if entry else gettext("none: nothing was charged")
+        )
+
+    @admin.display(description=_("hold"))
+    def hold_link(self, usage: Usage) -> object:
+        hold = Hold.objects.filter(ref=usage.request_id).first()
+        text = f"{hold.amount:,} · {hold.get_state_display()}" if hold else ""
+        return link(change_url(hold), text) if hold else "—"
+
+    # --- Statistics --------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        statistics = self.admin_site.admin_view(self.statistics)
+        return [path("statistics/", statistics, name=url_name(self, "statistics")), *super().get_urls()]
+
+    def statistics(self, request: HttpRequest) -> HttpResponse:
+        if not may(request, Usage, "view"):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "opts": self.opts, **page_context(request.GET)}
+        return TemplateResponse(request, "admin/llm/statistics.html", context)
+
+
+def _unit(usage: Usage) -> tuple[str, str]:
+    """What input and output are counted in."""
+    tokens = gettext("tokens")
+    return {
+        "transcription": (gettext("seconds"), ""),
+        "speech": (gettext("characters"), ""),
+        "images": ("", gettext("pictures") if not usage.input_tokens else tokens),
+    }.get(usage.operation, (tokens, tokens))

@@ -1,0 +1,52 @@
+"""How the admin words and colours what models are and did."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Usage, provider_choices
+
+CAPABILITIES: dict[str, Any] = {
+    "chat": _("Chat"),
+    "embedding": _("Embedding"),
+    "function_call": _("Function calls"),
+    "code_generation": _("Code"),
+    "multimodal": _("Multimodal"),
+    "image": _("Pictures"),
+    "speech_to_text": _("Speech to text"),
+    "text_to_speech": _("Text to speech"),
+}
+OPERATIONS: dict[str, Any] = {
+    "chat": _("Chat"),
+    "embeddings": _("Embedding"),
+    "images": _("Pictures"),
+    "transcription": _("Speech to text"),
+    "speech": _("Text to speech"),
+}
+PRIORITIES: dict[str, Any] = {
+    "balanced": _("Balanced"),
+    "cost": _("Cheapest"),
+    "speed": _("Fastest"),
+    "quality": _("Best"),
+}
+OUTCOME_TONES = {Usage.Outcome.OK: "success", Usage.Outcome.ABANDONED: "warning", Usage.Outcome.FAILED: "danger"}
+
+
+def label(tone: str, text: object) -> SafeString:
+    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+
+
+def capabilities(names: Iterable[str]) -> SafeString:
+    labels = ((label("default", CAPABILITIES.get(name, name)),) for name in names)
+    return format_html('<span class="vh-labels">{}</span>', format_html_join(" ", "{}", labels))
+
+
+def outcome(usage: Usage) -> SafeString:
+    return label(OUTCOME_TONES.get(Usage.Outcome(usage.outcome), "default"), usage.get_outcome_display())
+
+
+def provider(name: str) -> str:
+    return str(dict(provider_choices()).get(name, name))

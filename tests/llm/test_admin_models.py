@@ -1,0 +1,206 @@
+"""Models in the admin: what they cost is what is charged, mistakes are named, and the router shows its reasons."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils import translation
+
+from llm import billing
+from llm.admin import routing
+from llm.admin.fallbacks import in_order
+from llm.admin.live import Live
+from llm.admin.prices import PriceList, shown, spec_of
+from llm.catalogue import Catalogue
+from llm.models import Credential, Model
+from llm.router import Priority, Seen, Wish
+from llm.seeds import plant
+from llm.snapshot import read_now
+from llm.statistics import Statistics
+from topup.options import write_options
+from voicehelper.accounts.models import User
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/llm/model/"
+
+
+@pytest.fixture
+def browser(staff: User) -> Client:
+    plant(Model)
+    Credential.objects.create(name="ark", provider="ark", base_url="https://ark.example.com/api/v3", api_key="k" * 20)
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(staff)
+    return client
+
+
+def form(**changes: Any) -> dict[str, Any]:
+    typed: dict[str, Any] = {"enabled": "on", "name": "new", "capabilities": ["chat"], "provider": "ark"}
+    typed |= {"provider_model_id": "ep-1", "credential": "", "max_tokens": "4096", "measure": "1k_tokens"}
+    typed |= {"input_price": "", "output_price": "", "cost_per_1k": "0.1", "latency_ms": "300", "quality": "0.9"}
+    return typed | {"fallbacks": ["", "", "", ""]} | changes
+
+
+def errors(response: Any) -> dict[str, list[str]]:
+    return {name: list(texts) for name, texts in response.context["adminform"].form.errors.items()}
+
+
+def test_a_model_is_made_with_its_fallbacks_in_order(browser: Client) -> None:
+    lite, pro, four = (str(Model.objects.get(name=name).pk) for name in ("doubao-lite", "doubao-pro", "gpt-4"))
+    assert browser.post(f"{LIST}add/", form(fallbacks=[four, "", lite, pro])).status_code == 302
+    row = Model.objects.get(name="new")
+    assert in_order(row) == [int(four), int(lite), int(pro)]
+    assert read_now().models["new"].fallbacks == ("gpt-4", "doubao-lite", "doubao-pro")
+    page = f"{LIST}{row.pk}/change/"
+    assert browser.post(page, form(fallbacks=[pro, four, "", ""])).status_code == 302
+    assert in_order(row) == [int(pro), int(four)]
+    assert browser.post(page, form(quality="0.5", fallbacks=[pro, four, "", ""])).status_code == 302
+    assert in_order(row) == [int(pro), int(four)]
+
+
+MISTAKES: list[tuple[dict[str, Any], str, str]] = [
+    ({"name": "doubao-pro"}, "name", "already exists"),
+    ({"name": "has space"}, "name", "no spaces"),
+    ({"capabilities": []}, "capabilities", "required"),
+    ({"capabilities": ["telepathy"]}, "capabilities", "telepathy"),
+    ({"quality": "1.5"}, "quality", "from 0 to 1"),
+    ({"cost_per_1k": "-1"}, "cost_per_1k", "0"),
+    ({"input_price": "-0.1"}, "input_price", "0"),
+    ({"measure": "image"}, "measure", "counted per: 1,000 tokens"),
+    ({"capabilities": ["speech_to_text"]}, "measure", "counted per: second of audio"),
+    ({"capabilities": ["text_to_speech"], "measure": "second"}, "measure", "counted per: 1,000 characters"),
+    ({"provider": "openai", "credential": "own"}, "credential", "another provider"),
+    ({"fallbacks": ["embedding", "", "", ""]}, "fallbacks", "doubao-embedding can do nothing"),
+    ({"fallbacks": ["pro", "pro", "", ""]}, "fallbacks", "there twice"),
+    ({"fallbacks": ["999999", "", "", ""]}, "fallbacks", "Choose again"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field", "text"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_named_at_its_field_and_nothing_is_saved(
+    browser: Client, changes: dict[str, Any], field: str, text: str
+) -> None:
+    keys = {"embedding": "doubao-embedding", "pro": "doubao-pro"}
+    typed = form(**changes)
+    typed["fallbacks"] = [str(Model.objects.get(name=keys[k]).pk) if k in keys else k for k in typed["fallbacks"]]
+    if typed["credential"]:
+        typed["credential"] = str(Credential.objects.get().pk)
+    found = errors(browser.post(f"{LIST}add/", typed))
+    assert list(found) == [field]
+    assert text in found[field][0]
+    assert not Model.objects.filter(name="new").exists()
+
+
+def test_a_model_cannot_stand_in_for_itself(browser: Client) -> None:
+    pro = Model.objects.get(name="doubao-pro")
+    typed = form(name="doubao-pro", fallbacks=[str(pro.pk), "", "", ""])
+    assert list(errors(browser.post(f"{LIST}{pro.pk}/change/", typed))) == ["fallbacks"]
+
+
+def test_the_list_prices_what_is_charged(browser: Client) -> None:
+    page = browser.get(LIST).text
+    for text in (
+        "50,000 / 50,000",
+        "≈ ¥0.7300 / ≈ ¥0.7300",
+        "750 / 1,000",
+        "20,000",
+        "Text to speech",
+        "second of audio",
+    ):
+        assert text in page, text
+
+
+def test_the_default_groups_ratio_counts(browser: Client) -> None:
+    write_options({"TopupGroupRatio": {"default": "0.5"}})
+    assert "25,000 / 25,000" in browser.get(LIST).text
+
+
+def test_the_switch_in_the_list_takes_a_model_off(browser: Client) -> None:
+    rows = list(Model.objects.order_by("provider", "name"))
+    typed: dict[str, Any] = {"form-TOTAL_FORMS": len(rows), "form-INITIAL_FORMS": len(rows), "_save": "1"}
+    for number, row in enumerate(rows):
+        typed[f"form-{number}-id"] = row.pk
+        if row.name != "doubao-pro":
+            typed[f"form-{number}-enabled"] = "on"
+    assert browser.post(LIST, typed).status_code == 302
+    assert list(Model.objects.filter(enabled=False).values_list("name", flat=True)) == ["doubao-pro"]
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("doubao-pro", ("1,000 tokens in and 1,000 out", "100,000", "≈ ¥1.4600")),
+        ("gpt-3.5-turbo", ("1,000 tokens in and 1,000 out", "1,750", "≈ ¥0.0256")),
+        ("dall-e-3", ("One picture", "20,000", "≈ ¥0.2920")),
+        ("whisper-1", ("A minute of audio", "3,000", "≈ ¥0.0438")),
+        ("tts-1", ("1,000 characters", "7,500", "≈ ¥0.1095")),
+    ],
+)
+def test_the_preview_is_what_would_be_charged(name: str, example: tuple[str, str, str]) -> None:
+    plant(Model)
+    model = Model.objects.get(name=name)
+    with translation.override("en"):
+        found = PriceList.now().example(model)
+    assert (found.what, found.quota, found.yuan) == example
+
+
+def test_prices_typed_are_previewed_before_they_are_saved(browser: Client) -> None:
+    typed = {"measure": "1k_tokens", "cost_per_1k": "0.1", "input_price": "0.2", "output_price": ""}
+    assert "<strong>150,000</strong>" in browser.post(f"{LIST}price/", typed).text
+    assert "cannot be computed" in browser.post(f"{LIST}price/", typed | {"input_price": "x"}).text
+    assert browser.get(f"{LIST}price/").status_code == 405
+
+
+def test_a_rate_is_shown_with_two_decimals_at_the_most() -> None:
+    model = Model(measure="1k_tokens", cost_per_1k=Decimal("0.000001"), capabilities=["chat"], provider="ark")
+    assert [shown(rate) for rate in PriceList.now().rates(model)] == ["0.5", "0.5"]
+
+
+# --- The router ------------------------------------------------------------------------------------------------------
+def test_the_router_page_shows_the_routers_own_order(browser: Client) -> None:
+    page = browser.get(f"{LIST}router/")
+    assert [one.name for one in page.context["candidates"]] == ["doubao-lite", "doubao-pro"]
+    assert page.context["candidates"][0].score == "0.880"
+    best = browser.get(f"{LIST}router/", {"capability": "chat", "priority": "quality", "max_tokens": "4000"})
+    assert [one.name for one in best.context["candidates"]] == ["doubao-pro"]
+    none = browser.get(f"{LIST}router/", {"capability": "image", "priority": "cost"})
+    assert none.context["candidates"] == []
+    assert "No model that is on" in none.text
+    assert browser.get(f"{LIST}router/", {"capability": "x", "priority": "cost"}).status_code == 200
+
+
+def test_the_router_says_why_a_model_goes_last() -> None:
+    plant(Model)
+    pricing = PriceList.now().pricing
+    specs = {name: spec_of(Model.objects.get(name=name)) for name in ("doubao-pro", "doubao-lite")}
+    seen = {"doubao-lite": Seen(resting=True), "doubao-pro": Seen(30, 2, 80.0)}
+    live = Live(Catalogue(specs, {}, pricing), seen, Statistics())
+    with translation.override("en"):
+        first, second = routing.candidates(live, Wish(frozenset({"chat"}), priority=Priority.COST))
+    assert (first.name, first.latency, first.latency_note) == ("doubao-pro", "80 ms", "measured")
+    assert (second.name, second.last_because) == ("doubao-lite", "all its accounts rest")
+
+
+def test_who_may_only_look_changes_nothing(db: None) -> None:
+    plant(Model)
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.set(Permission.objects.filter(codename="view_model"))
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(viewer)
+    pro = Model.objects.get(name="doubao-pro")
+    assert client.get(f"{LIST}{pro.pk}/change/").status_code == 200
+    assert client.get(f"{LIST}router/").status_code == 200
+    assert client.post(f"{LIST}{pro.pk}/change/", form()).status_code == 403
+    assert client.post(f"{LIST}price/", form()).status_code == 403
+
+
+def test_one_function_prices() -> None:
+    """What the admin shows comes from billing.tariff, the function that charges."""
+    plant(Model)
+    prices = PriceList.now()
+    for model in Model.objects.all():
+        tariff = billing.tariff(spec_of(model), prices.pricing, "default")
+        assert sum(prices.rates(model)) > 0
+        assert billing.charge(tariff, billing.Amount(1000, 1000)) > 0

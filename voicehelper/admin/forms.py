@@ -1,0 +1,183 @@
+"""Forms in cards, for what operators edit: help under each field, secrets write-only, the password for what is grave.
+
+Replacing or clearing a secret, and switching something on, asks for the operator's password again (see stepup.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import connection, models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
+
+from voicehelper.secrets import EncryptedField, SecretFormField, SecretInput
+
+from . import stepup
+from .base import RecordActions, change_url
+
+if TYPE_CHECKING:
+    _ModelForm = forms.ModelForm[Any]
+else:
+    _ModelForm = forms.ModelForm
+
+PASSWORD = "current_password"  # noqa: S105  # a field's name
+
+
+@dataclass(frozen=True)
+class Status:
+    """The line under a page's title. `tone` is on, off or trouble; `parts` are short facts."""
+
+    tone: str
+    parts: tuple[str, ...]
+
+
+class PasswordAgain(forms.CharField):
+    """The operator's own password: never stored, never logged, never a change."""
+
+    widget = UnfoldAdminPasswordWidget
+
+    def has_changed(self, initial: object, data: object) -> bool:
+        return False
+
+
+class CardForm(_ModelForm):
+    """A row's fields, checked as a whole by its admin, and the password when it is needed."""
+
+    request: ClassVar[HttpRequest]
+    card_admin: ClassVar["CardAdmin"]
+
+    current_password = PasswordAgain(
+        label=_("Your password"),
+        required=False,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.card_admin.has_secret() or stepup.confirmed_until(self.request):
+            self.fields.pop(PASSWORD, None)
+        else:
+            self.fields[PASSWORD].help_text = self.card_admin.password_help
+        for name, field in self.fields.items():
+            placeholder = self.card_admin.placeholders.get(name)
+            if placeholder:
+                field.widget.attrs["placeholder"] = placeholder
+            if isinstance(self.initial.get(name), Decimal):
+                self.initial[name] = format(self.initial[name].normalize(), "f")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if PASSWORD in self.fields and self._is_grave():
+            error = stepup.confirm(self.request, cleaned.get(PASSWORD, ""))
+            if error:
+                self.add_error(PASSWORD, error)
+        return cleaned
+
+    def _is_grave(self) -> bool:
+        secrets = [name for name, field in self.fields.items() if isinstance(field, SecretFormField)]
+        switched_on = bool(self.cleaned_data.get("enabled")) and not self.initial.get("enabled")
+        return switched_on or any(name in self.changed_data for name in secrets)
+
+    def _post_clean(self) -> None:
+        # Here, because the checks need the row as it would be saved.
+        super()._post_clean()  # type: ignore[misc]  # Django's own hook, not in the stubs
+        for name, message in self.card_admin.problems(self.instance).items():
+            field = name if name in self.fields else None
+            if field is None or field not in self.errors:
+                self.add_error(field, message)
+
+
+class CardAdmin(RecordActions):
+    """A row edited in cards on one page, with a status line above and help beside; saving stays on the page."""
+
+    form = CardForm
+    change_form_template = "admin/section.html"
+    formfield_overrides = {EncryptedField: {"widget": SecretInput({"class": " ".join(INPUT_CLASSES)})}}
+    warn_unsaved_form = True
+    # One sentence: what the page is for.
+    purpose: Any = ""
+    password_help: Any = _("Only needed when you replace or clear a key, or switch the gateway on.")
+    placeholders: Mapping[str, Any] = {}
+    help_texts: Mapping[str, Any] = {}
+    multiline_secrets: tuple[str, ...] = ()
+
+    def has_secret(self) -> bool:
+        return any(isinstance(field, EncryptedField) for field in self.model._meta.fields)
+
+    def problems(self, row: Any) -> Mapping[str, str]:
+        """What is wrong with a row: field → plain words."""
+        try:
+            row.clean_fields(exclude=[field.name for field in row._meta.fields if isinstance(field, EncryptedField)])
+        except ValidationError as error:
+            return {field: "; ".join(texts) for field, texts in error.message_dict.items()}
+        return {}
+
+    def status(self, row: Any) -> Status | None:
+        """About the stored row; None for one that is only being added."""
+        return None
+
+    def page_context(self, row: Any) -> dict[str, Any]:
+        """More for the template: help steps, addresses. `row` is what is stored, None while adding."""
+        return {}
+
+    def stored(self, row: Any) -> Any:
+        """The row as the database has it: the form's may carry what was refused."""
+        return self.model._default_manager.filter(pk=row.pk).first() if row is not None else None
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row; locked while a form is being saved."""
+        row = super().get_object(request, object_id, from_field)
+        if row is None or not (request.method == "POST" and connection.in_atomic_block):
+            return row
+        return self.model._default_manager.select_for_update().filter(pk=row.pk).first()
+
+    def formfield_for_dbfield(self, db_field: models.Field[Any, Any], request: Any, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.help_text = self.help_texts.get(db_field.name, field.help_text)
+            if isinstance(field.widget, SecretInput):
+                field.widget.multiline = db_field.name in self.multiline_secrets
+        return field
+
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.request, form.card_admin = request, self
+        return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The row's cards, and the password's while it has to be asked for."""
+        fieldsets = list(super().get_fieldsets(request, obj))
+        allowed = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if self.has_secret() and allowed and not stepup.confirmed_until(request):
+            fieldsets.append((_("Confirm it is you"), {"fields": [PASSWORD]}))
+        return fieldsets
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if context.get("errors"):
+            messages.error(request, _("Saving failed"))
+        stored = self.stored(kwargs.get("obj"))
+        context |= {
+            "purpose": self.purpose,
+            "status": self.status(stored) if stored is not None else None,
+            "confirmed": stepup.confirmed_until(request) if self.has_secret() else None,
+            "title": str(stored) if stored is not None else capfirst(self.model._meta.verbose_name),
+            "subtitle": None,
+            **self.page_context(stored),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        messages.success(request, _("Saved successfully"))
+        return HttpResponseRedirect(change_url(obj))
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        messages.success(request, _("Saved successfully"))
+        return HttpResponseRedirect(request.path)
