@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('llm', '0003_announce_changes'),
+        ('llm', '0004_answers_have_questions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
