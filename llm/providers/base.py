@@ -46,6 +46,12 @@ class ProviderError(Exception):
         self.retry_after_s = retry_after_s
         self.cool_down = cool_down
 
+    @property
+    def told(self) -> str:
+        """The text for whoever called: what is wrong with our account is only the operator's business."""
+        ours = self.status in (401, 402, 403) or (self.cool_down and self.advice is Advice.ELSEWHERE)
+        return "our account was not accepted" if ours else self.text[:300]
+
 
 class Unsupported(ProviderError):
     """The provider has no such operation; `code` is its name."""

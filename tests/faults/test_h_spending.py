@@ -12,16 +12,20 @@ from typing import Any
 import aiohttp
 import psycopg
 import pytest
+from aiohttp import web
 from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
 from django.db import connection
 
+from llm.engine import engine
 from llm.models import Credential, Model, Usage
 from llm.seeds import plant
 from tests.llm.conftest import ASK, STREAM, World
-from tests.llm.upstream import Asked, Script, Upstream, chat, fails, in_a_thread
-from tests.processes import Server, database_address, database_url
+from tests.llm.upstream import Asked, Script, Upstream, _send, chat, fails, in_a_thread, says, tokens
+from tests.processes import Server, database_address
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
+from voicehelper.postgres import _address
 from voicehelper.wallet import audit, services
 from voicehelper.wallet.batch import HOLD
 from voicehelper.wallet.models import Entry, Hold, Wallet
@@ -118,7 +122,7 @@ def test_H2_quota_that_another_transaction_is_taking_is_not_there(
     world.give(10_000)
 
     async def scenario(w: World) -> int:
-        with psycopg.connect(database_url()) as elsewhere:
+        with psycopg.connect(**_address()) as elsewhere:
             elsewhere.execute("UPDATE wallet_wallet SET balance = balance - 9999 WHERE user_id = %s", [w.user.pk])
             elsewhere.execute(
                 "INSERT INTO wallet_entry (wallet_id, kind, amount, balance_after, ref, actor, reason)"
@@ -159,19 +163,16 @@ def test_H2_a_process_that_has_seen_a_full_wallet_does_not_remember_it(
 
 def test_H2_the_statement_that_admits_locks_and_compares_in_one() -> None:
     """As PostgreSQL was sent it: the lock is there, and what is compared comes from under it."""
-    with psycopg.connect(database_url()) as session:
-        session.execute("PREPARE admission AS " + HOLD.sql.replace("%", "%%"))  # type: ignore[arg-type]
+    with psycopg.connect(**_address()) as session:
+        session.execute(f"PREPARE admission AS {HOLD.sql}".encode())
         plan = "\n".join(row[0] for row in session.execute("EXPLAIN EXECUTE admission ('[]')"))
     assert "LockRows" in plan
     assert "Update on wallet_wallet" in plan
-    assert "FOR NO KEY UPDATE" in HOLD.sql
-    assert "<= w.available AS admitted" in HOLD.sql
 
 
 # --- H3: clients that leave ------------------------------------------------------------------------------------------
 def slowly(asked: Asked) -> Any:
     """Ten words, then the report, then the end, with time to leave before each of them."""
-    from tests.llm.upstream import _send, tokens, web
 
     async def answer() -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -251,6 +252,17 @@ def leave(port: int, request: bytes, seen: bytes, reset: bool) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
+def test_H3_nobody_is_asked_for_a_client_that_has_left(world: World, books_agree: Callable[[], None]) -> None:
+    """It left during the pause between two tries: there is no second one, and nothing to pay."""
+    world.give(1_000_000)
+    Credential.objects.update(retry_delay_ms=600)
+    world.upstream.scripts = [fails(500)]
+    world.play(lambda w: w.client.post(CHAT, STREAM, leave_after_s=0.15))
+    assert len(world.upstream.asked) == 1
+    assert (world.usage().quota, world.usage().outcome) == (0, "failed")
+    books_agree()
+
+
 # --- H5: repeats -----------------------------------------------------------------------------------------------------
 @contextmanager
 def database_behind(proxy: Proxy) -> Iterator[None]:
@@ -324,8 +336,6 @@ def test_H6_a_hold_nobody_ends_is_found_by_the_audit_and_released_by_the_reaper(
     world.give(1_000_000)
 
     async def scenario(w: World) -> None:
-        from llm.engine import engine
-
         await engine().ledger.hold(w.user.pk, 5000, ref="req_leaked")
 
     world.play(scenario)
@@ -335,15 +345,69 @@ def test_H6_a_hold_nobody_ends_is_found_by_the_audit_and_released_by_the_reaper(
     for whole in (True, False):
         (finding,) = audit.run(full=whole).findings
         assert finding.startswith("nothing stuck: hold req_leaked: still open, expired at ")
-    assert reap_holds() is None or True
+    assert reap_holds() == 1
     wallet = world.wallet
     assert (wallet.balance, wallet.held) == (1_000_000, 0)
     assert Hold.objects.get().state == "released"
     assert audit.run(full=True).findings == []
 
 
-def test_H6_the_reaper_is_on_the_schedule() -> None:
-    from voicehelper.celery import app
+ODD = [
+    {"choices": [None]},
+    {"choices": ["text"]},
+    {"choices": [{"message": None}]},
+    {"choices": [{"message": "text"}]},
+    {"choices": [{"message": {"content": 7, "tool_calls": "text"}}]},
+    {"choices": [{"message": {"tool_calls": [None]}}]},
+    {"choices": [{"message": {"tool_calls": [{"function": "text"}], "function_call": "text"}}]},
+    {"choices": [{}], "usage": {"prompt_tokens": "many"}},
+    {"choices": []},
+]
 
-    planned = {entry["task"]: entry["schedule"] for entry in app.conf.beat_schedule.values()}
-    assert planned[reap_holds.name] is not None
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+def test_H6_an_answer_of_any_shape_leaves_no_hold(world: World, path: str, books_agree: Callable[[], None]) -> None:
+    world.give(10_000_000)
+    Credential.objects.update(max_retries=1)
+    world.upstream.scripts = [says(body) for body in ODD]
+
+    async def scenario(w: World) -> list[int]:
+        return [(await w.client.post(path, ASK)).status for _ in ODD]
+
+    statuses = world.play(scenario)
+    assert set(statuses) <= {200, 502}
+    assert Usage.objects.count() == len(ODD)
+    assert not Hold.objects.filter(state="open").exists()
+    # What could not be used is not paid for.
+    assert [usage.quota > 0 for usage in Usage.objects.order_by("id")] == [status == 200 for status in statuses]
+    books_agree()
+
+
+def test_H6_pictures_are_counted_as_pictures(world: World, books_agree: Callable[[], None]) -> None:
+    """A list that is none counts as nothing, whatever its length."""
+    world.give(10_000_000)
+    picture = {"measure": "image", "capabilities": ["image"], "cost_per_1k": "1"}
+    Model.objects.filter(name="doubao-pro").update(**picture)
+    world.upstream.scripts = [says({"data": data}) for data in ("x" * 500, 3, {"a": 1, "b": 2}, [{"url": "a"}])]
+
+    async def scenario(w: World) -> None:
+        for _ in range(4):
+            await w.client.post("/v1/images/generations", {"model": "doubao-pro", "prompt": "a cat"})
+
+    world.play(scenario)
+    assert list(Usage.objects.order_by("id").values_list("quota", flat=True)) == [0, 0, 0, 500_000]
+    assert not Hold.objects.filter(state="open").exists()
+    books_agree()
+
+
+def test_H1_the_larger_of_two_limits_is_held_for(world: World) -> None:
+    """Providers disagree about which of the two counts."""
+    world.give(50_000)
+    body = {**ASK, "max_tokens": 4000, "max_completion_tokens": 1}
+    assert world.play(lambda w: w.client.post(CHAT, body)).status == 402
+    assert world.upstream.asked == []
+
+
+def test_H6_the_reaper_is_on_the_schedule() -> None:
+    planned = {entry["task"]: entry["schedule"] for entry in django_settings.CELERY_BEAT_SCHEDULE.values()}
+    assert 0 < planned[reap_holds.name] <= 60
