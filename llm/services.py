@@ -120,7 +120,11 @@ class Stream:
 
     async def begin(self) -> None:
         """Until the first output is there; raises what `chat` raises."""
-        self._first = await self._queue.get()
+        try:
+            self._first = await self._queue.get()
+        except asyncio.CancelledError:
+            self.hang_up()
+            raise
         if isinstance(self._first, Exception):
             raise self._first
 
