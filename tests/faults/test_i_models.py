@@ -268,7 +268,7 @@ def session(world: World) -> tuple[bytes, bytes]:
     world.give(10_000_000)
     browser = Client()
     browser.force_login(world.user)
-    browser.get("/accounts/sign-in")
+    browser.get("/accounts/password")
     jar = "; ".join(f"{name}={morsel.value}" for name, morsel in browser.cookies.items())
     assert "sessionid" in jar
     return b"cookie", jar.encode()
@@ -323,3 +323,60 @@ def test_I16_only_a_key_that_is_valid_now_opens(world: World, buyer: User, sessi
                 headers = [session, (name.encode(), value.encode())]
                 assert asyncio.run(_closing(raw(CHAT, headers, "POST", json.dumps(ASK).encode()))).status == 401
     assert world.upstream.asked == []
+
+
+# Whatever a browser sends along by itself; and what only a page of ours can add.
+CHATS = ["/api/chat/stream", "/api/chat/message"]
+QUESTION = {"content": "Say hello", "model": "doubao-pro"}
+SITE = [(b"host", b"testserver"), (b"content-type", b"application/json")]
+
+
+@pytest.mark.parametrize("path", CHATS)
+def test_I16_a_foreign_page_cannot_chat_with_a_browsers_session(
+    world: World, session: tuple[bytes, bytes], path: str
+) -> None:
+    """Nor start a stream by a link, an image or an EventSource, which can only GET. Nothing is asked, nothing paid."""
+    content = json.dumps(QUESTION).encode()
+    token = next(part for part in session[1].split(b"; ") if part.startswith(b"csrftoken=")).partition(b"=")[2]
+    foreign = [
+        ("POST", [*SITE, session, ORIGIN]),
+        ("POST", [*SITE, session]),
+        ("POST", [SITE[0], (b"content-type", b"text/plain"), session, ORIGIN]),
+        ("POST", [*SITE, session, ORIGIN, (b"x-csrftoken", b"x" * len(token))]),
+        # Even with a token that leaked: it comes from the wrong place.
+        ("POST", [*SITE, session, ORIGIN, (b"x-csrftoken", token)]),
+        ("GET", [*SITE, session]),
+        ("GET", [*SITE, session, ORIGIN]),
+        ("OPTIONS", [*SITE, ORIGIN, (b"access-control-request-method", b"POST")]),
+        ("POST", [*SITE, ORIGIN]),
+    ]
+    with in_a_thread(world.upstream):
+        for method, headers in foreign:
+            answer = asyncio.run(_closing(raw(path, headers, method, content)))
+            assert answer.status in (401, 403, 405, 415), (method, headers, answer)
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+        assert world.upstream.asked == []
+        ours = [*SITE, session, (b"origin", b"http://testserver"), (b"x-csrftoken", token)]
+        answer = asyncio.run(_closing(raw(path, ours, "POST", content)))
+        assert answer.status == 200, answer
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert Usage.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", CHATS)
+def test_I7_whatever_is_said_to_the_chat_api_is_answered_and_settled(
+    world: World, runner: asyncio.Runner, path: str
+) -> None:
+    token = {"authorization": f"Bearer {issue_token(world.user)}"}
+    fields = ["content", "sessionId", "contentType", "model", "priority"]
+    given_bodies = st.dictionaries(st.sampled_from(fields), values, max_size=4).map(lambda more: {**QUESTION, **more})
+
+    @settings(PATIENT, max_examples=full(400, 40))
+    @given(content=st.one_of(given_bodies.map(lambda body: json.dumps(body).encode()), contents))
+    @example(content=b'{"content": "\\ud800", "model": "\\udfff"}')
+    @example(content=b'{"content": "a\\u0000b", "sessionId": "\\u0000\'"}')
+    def send(content: bytes) -> None:
+        no_mishap(runner.run(world.client.request("POST", path, content, headers=token)))
+
+    send()
+    nothing_left_behind()
