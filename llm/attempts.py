@@ -66,17 +66,19 @@ class Attempts:
             if said_so and not await self._wait_out(candidate, rest_s):
                 continue
             for number in range(1 if rest_s else credential.tries):
+                if self._gone():
+                    # Nobody waits for an answer, and nobody is generating one.
+                    raise CallFailed(self.tries)
                 self.last = candidate
                 try:
                     return await self._try(act, candidate), candidate
                 except ProviderError as error:
                     wait_s = self._wait_after(error, candidate, number)
                     self.asked = None
-                    if self._gone():
-                        raise CallFailed(self.tries) from error
                     if wait_s is None or number + 1 >= credential.tries or rest_s:
                         break
-                    await asyncio.sleep(wait_s)
+                    if not self._gone():
+                        await asyncio.sleep(wait_s)
         raise CallFailed(self.tries)
 
     def note_failure(self, candidate: Candidate, error: ProviderError) -> None:

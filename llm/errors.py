@@ -35,8 +35,7 @@ class Try:
     @property
     def told(self) -> str:
         status = self.error.status
-        text = "our account was not accepted" if status in (401, 402, 403) else self.error.text[:300]
-        return f"{self.model} at {self.provider}{f' ({status})' if status else ''}: {text}"
+        return f"{self.model} at {self.provider}{f' ({status})' if status else ''}: {self.error.told}"
 
     def __str__(self) -> str:
         return f"{self.model} at {self.credential} ({self.error.status}): {self.error.text}"

@@ -45,9 +45,9 @@ class Operation:
 
 
 def max_tokens_of(body: Mapping[str, Any]) -> int | None:
-    """How many tokens an answer may have, as the caller wants it."""
-    wanted: int | None = body.get("max_completion_tokens") or body.get("max_tokens")
-    return wanted
+    """How many tokens an answer may have, as the caller wants it: the larger of two limits, as providers disagree about
+    which one counts."""
+    return max(filter(None, (body.get("max_completion_tokens"), body.get("max_tokens"))), default=None)
 
 
 def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:
@@ -106,7 +106,8 @@ def _most_images(question: Question, model: ModelSpec, calibration: Calibration)
 def _used_images(question: Question, model: ModelSpec, calibration: Calibration, reply: Reply) -> tuple[Amount, str]:
     if model.measure == "1k_tokens" and reply.usage is not None:
         return Amount(reply.usage.input, reply.usage.output), "provider"
-    return Amount(0, len(reply.body.get("data") or ())), "provider"
+    pictures = reply.body.get("data")
+    return Amount(0, len(pictures) if type(pictures) is list else 0), "provider"
 
 
 def _most_audio(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:

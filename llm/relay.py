@@ -110,9 +110,9 @@ class Call:
         try:
             async with asyncio.timeout(settings.LLM_TOTAL_SECONDS):
                 result, candidate = await self._attempts.run(self._ask)
+            used, source = self.operation.used(self.question, candidate.model, self.engine.calibration, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
             raise await self._failed(error) from None
-        used, source = self.operation.used(self.question, candidate.model, self.engine.calibration, result)
         return await self._settle(result, candidate, used, source, "ok")
 
     async def stream(self, emit: Emit) -> Completed[None]:

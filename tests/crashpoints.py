@@ -24,8 +24,11 @@ from typing import Any
 import django
 
 ROOT = Path(__file__).resolve().parents[1]
-# What a payment passes through between the socket and the disk.
+# What a payment, or a call of a model, passes through between the socket and the disk.
 WATCHED = (
+    "llm/api/v1.py",
+    "llm/attempts.py",
+    "llm/relay.py",
     "notifications/services.py",
     "topup/api/notices.py",
     "topup/api/users.py",
@@ -36,6 +39,8 @@ WATCHED = (
     "topup/services/settling.py",
     "topup/services/following.py",
     "voicehelper/asgi.py",
+    "voicehelper/postgres.py",
+    "voicehelper/wallet/batch.py",
     "voicehelper/wallet/services.py",
     # Before and after COMMIT are lines of Django's.
     "django/db/transaction.py",

@@ -40,6 +40,8 @@ class Connection:
         self._heard = heard
         self._session: psycopg.AsyncConnection[Any] | None = None
         self._pg: Any = None
+        # libpq forgets its socket's number when it finds the session lost; our event loop does not by itself.
+        self._socket = -1
         self._answer: asyncio.Future[list[Any]] | None = None
         self._results: list[Any] = []
         self._prepared: set[str] = set()
@@ -65,6 +67,8 @@ class Connection:
                     self._prepared.add(statement.name)
                 rows = await self._send(self._pg.send_query_prepared, statement.name.encode(), [orjson.dumps(value)])
             except asyncio.CancelledError:
+                if self._answer is not None:
+                    self._answer.cancel()
                 self._lose()
                 raise
         text = rows[0].get_value(0, 0) if rows[0].ntuples else None
@@ -75,12 +79,17 @@ class Connection:
 
     async def _connect(self) -> None:
         session = await psycopg.AsyncConnection.connect(autocommit=True, **_address())
-        if self._listen:
-            await session.execute(self._listen)
+        try:
+            if self._listen:
+                await session.execute(self._listen)
+            self._socket = session.pgconn.socket
+        except BaseException:
+            session.pgconn.finish()
+            raise
         self._session, self._pg = session, session.pgconn
         self._pg.nonblocking = 1
         self._prepared.clear()
-        asyncio.get_running_loop().add_reader(self._pg.socket, self._readable)
+        asyncio.get_running_loop().add_reader(self._socket, self._readable)
         self._watch()
         if self._heard:
             # Whatever was said while nobody listened.
@@ -88,19 +97,28 @@ class Connection:
 
     async def _send(self, send: Callable[..., None], *arguments: Any) -> list[Any]:
         loop = asyncio.get_running_loop()
-        self._answer, self._asked_at = loop.create_future(), loop.time()
+        answer: asyncio.Future[list[Any]] = loop.create_future()
+        self._answer, self._asked_at = answer, loop.time()
         try:
             send(*arguments)
-            while self._pg.flush():
-                await _writable(self._pg.socket)
-        except psycopg.OperationalError:
-            self._lose()
-            raise
-        results = await self._answer
+            while not answer.done() and self._pg.flush():
+                await self._writable(answer)
+        except psycopg.OperationalError as error:
+            self._lose(error)
+        results = await answer
         for result in results:
             if result.status in _BAD:
                 raise psycopg.errors.error_from_result(result)
         return results
+
+    async def _writable(self, answer: "asyncio.Future[Any]") -> None:
+        """Until more can be sent, or the answer is there: that the session was lost, say."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(self._socket, _done, ready)
+        await asyncio.wait([ready, answer], return_when=asyncio.FIRST_COMPLETED)
+        if self._session is not None:
+            loop.remove_writer(self._socket)
 
     def _readable(self) -> None:
         pg = self._pg
@@ -138,12 +156,20 @@ class Connection:
         if self._alarm is not None:
             self._alarm.cancel()
         if session is not None:
-            with suppress(psycopg.Error, RuntimeError, ValueError):
-                asyncio.get_running_loop().remove_reader(self._pg.socket)
+            self._forget_socket()
             self._pg.finish()
         self._pg = None
         if answer is not None and not answer.done():
             answer.set_exception(error or psycopg.OperationalError("The connection to PostgreSQL was lost."))
+
+    def _forget_socket(self) -> None:
+        """At once: in a moment its number may be another socket's."""
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            for remove in (loop.remove_writer, loop.remove_reader):
+                # Of a socket that is closed, asyncio forgets the first only after it failed.
+                with suppress(OSError):
+                    remove(self._socket)
 
 
 def _address() -> dict[str, Any]:
@@ -152,16 +178,6 @@ def _address() -> dict[str, Any]:
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     address = {libpq: django[name] for name, libpq in names.items() if django[name]}
     return {**address, **django["OPTIONS"], "connect_timeout": CONNECT_S, "tcp_user_timeout": int(ANSWER_S * 1000)}
-
-
-async def _writable(socket: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_writer(socket, _done, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(socket)
 
 
 def _done(ready: "asyncio.Future[None]") -> None:

@@ -96,7 +96,7 @@ def answer_to(error: Exception) -> ApiError:
         case CallFailed():
             return _failed(error)
         case StreamBroke():
-            return ApiError(502, error.text, "upstream_error")
+            return ApiError(502, error.told, "upstream_error")
         case LedgerAway() | psycopg.Error():
             log.error("The database does not answer: %s", error)
             text = "The service is not available for a moment. Please try again."

@@ -52,6 +52,12 @@ class ProviderError(Exception):
         self.cool_down = cool_down
         self.hint: StrOrPromise = ""
 
+    @property
+    def told(self) -> str:
+        """The text for whoever called: what is wrong with our account is only the operator's business."""
+        ours = self.status in (401, 402, 403) or (self.cool_down and self.advice is Advice.ELSEWHERE)
+        return "our account was not accepted" if ours else self.text[:300]
+
 
 class Unsupported(ProviderError):
     """The provider has no such operation; `code` is its name."""

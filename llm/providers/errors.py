@@ -13,7 +13,7 @@ from django_stubs_ext import StrOrPromise
 
 from .base import Advice, ProviderError
 
-_MAX_TEXT = 500
+_MAX_TEXT, _MAX_CODE = 500, 64
 # Nobody means more than a day; what says so is no answer to "when".
 _MAX_RETRY_S = 86_400.0
 
@@ -64,7 +64,10 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) 
 
 
 def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float | None = None) -> ProviderError:
-    """The error that a provider's JSON tells of: `{"error": {"message", "code", "type"}}`, and what comes close."""
+    """The error that a provider's JSON tells of: `{"error": {"message", "code", "type"}}`, and what comes close.
+
+    Its text is whole; `without` makes it fit to be told.
+    """
     inner = said.get("error", said) if isinstance(said, dict) else said
     named = inner if isinstance(inner, dict) else {"message": inner}
     names = [str(named[key]) for key in ("code", "type") if named.get(key)]
@@ -74,13 +77,23 @@ def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float
     verdict = _verdict(status, names, codes)
     text = str(named.get("message") or "") or (names[0] if names else f"The provider answered with status {status}.")
     return ProviderError(
-        text[:_MAX_TEXT],
+        text,
         advice=verdict.advice,
         status=status,
         code=names[0] if names else "",
         retry_after_s=retry_after_s,
         cool_down=verdict.cool_down,
     )
+
+
+def without(error: ProviderError, key: str) -> ProviderError:
+    """The same error, cut to length, without our key: some providers, and those who pose as one, repeat what they were
+    sent. Cut afterwards, or the cut would leave a part of the key."""
+    text, code = error.text, error.code
+    if key:
+        text, code = text.replace(key, "…"), code.replace(key, "…")
+    error.code = code[:_MAX_CODE]
+    return with_text(error, text[:_MAX_TEXT])
 
 
 def _verdict(status: int, names: list[str], codes: Codes) -> Verdict:

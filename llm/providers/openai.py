@@ -55,7 +55,7 @@ class OpenAI(Provider):
 
     async def chat(self, body: Mapping[str, Any]) -> Reply:
         said = await self._wire.post_json("/chat/completions", self._request(body, stream=False))
-        if not isinstance(said.get("choices"), list):
+        if not _is_completion(said):
             raise self._wire.unusable("The provider's answer is no chat completion.")
         if edit := self._edit(body, stream=False):
             try:
@@ -143,6 +143,21 @@ class OpenAI(Provider):
             return False
         models = listed if isinstance(listed, list) else []
         return any(isinstance(model, dict) and model.get("id") == model_id for model in models)
+
+
+def _is_completion(said: dict[str, Any]) -> bool:
+    """Whether an answer has the shape of a chat completion, as far as anybody reads it."""
+    try:
+        for choice in said["choices"]:
+            message = choice["message"]
+            calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
+            calls.append(message.get("function_call") or {})
+            texts = [choice.get("finish_reason"), *(call.get("arguments") for call in calls)]
+            if not all(text is None or type(text) is str for text in texts):
+                return False
+    except SHAPE_ERRORS:
+        return False
+    return type(said["choices"]) is list
 
 
 def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool) -> Chunk | None:

@@ -123,10 +123,7 @@ class Wire:
         return said
 
     def _without_key(self, error: ProviderError) -> ProviderError:
-        """Some providers, and those who pose as one, repeat what they were sent."""
-        if self._key and self._key in error.text:
-            return errors.with_text(error, error.text.replace(self._key, "…"))
-        return error
+        return errors.without(error, self._key)
 
 
 class EventStream:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from notifications.models import Alert
+from tests.llm.conftest import _hang_up, world  # noqa: F401  # fixtures
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry

@@ -322,3 +322,21 @@ def test_E1_settlements_wait_for_the_database_to_come_back(settings: Any) -> Non
             connection.settings_dict.update(original)
     assert Wallet.objects.get(user=user).balance == 993
     assert books() == []
+
+
+def test_what_cannot_be_written_spoils_nobody_elses_settlement() -> None:
+    users = people(3, 100)
+
+    async def scenario(ledger: Ledger) -> list[Any]:
+        for user in users:
+            await ledger.hold(user.pk, 30, ref=f"call-{user.pk}")
+        notes: list[Any] = [None, 2**70, "\ud800"]
+        asks = [
+            ledger.settle(f"call-{user.pk}", 20, actor="t", note=note) for user, note in zip(users, notes, strict=True)
+        ]
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    good, *bad = with_ledgers(1, scenario)
+    assert good == Settled(20, 0, True)
+    assert all(isinstance(error, TypeError) for error in bad)
+    assert books() == []

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -56,6 +57,22 @@ class Upstream:
         self.asked.append(asked)
         script = self.scripts.pop(0) if self.scripts else self.otherwise or chat()
         return await script(asked)
+
+
+@contextmanager
+def in_a_thread(upstream: Upstream) -> Iterator[Upstream]:
+    """The upstream on a loop of its own, for servers in other processes."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(upstream.__aenter__(), loop).result(10)
+    try:
+        yield upstream
+    finally:
+        asyncio.run_coroutine_threadsafe(upstream.__aexit__(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 async def _form(request: web.Request) -> Body:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import psycopg
 
 from voicehelper.postgres import Batch, Connection, Statement
@@ -237,6 +238,9 @@ async def _run(connection: Connection, statement: Statement, rows: list[Any], tr
     for number in range(tries):
         try:
             return await connection.run(statement, rows) or []
+        except orjson.JSONEncodeError as error:
+            # One of them cannot be written: not the others' fault.
+            return error
         except psycopg.Error as error:
             failure = error
             passing = _is_away(error) or (number + 1 < _TRIES and (error.sqlstate or "").startswith(_IN_THE_WAY))

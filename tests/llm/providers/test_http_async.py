@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+import voicehelper.http
 from llm.providers import open_provider
 from llm.providers.base import Account, Advice, ProviderError
 from voicehelper.http import AddressRefused, NoAnswer
@@ -91,8 +92,12 @@ def test_I11_a_name_is_looked_up_once_and_called_where_it_was_checked(monkeypatc
         raise ConnectionRefusedError
 
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", connect)
-    with pytest.raises(NoAnswer):
-        asyncio.run(send("http://rebound.example:9/", trusted=False))
+    # On any other loop (uvloop) this would call a public address for real.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        assert type(runner.get_loop()).sock_connect is connect, "connections are not intercepted"
+        assert voicehelper.http.socket.getaddrinfo is socket.getaddrinfo, "names are not intercepted"
+        with pytest.raises(NoAnswer):
+            runner.run(send("http://rebound.example:9/", trusted=False))
     assert (looked_up, called) == (["rebound.example"], [("93.184.216.34", 9)])
 
 
