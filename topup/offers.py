@@ -1,5 +1,6 @@
 """What the recharge page and `topup/info` offer a user: ways to pay, amounts, discounts."""
 
+from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -60,3 +61,10 @@ def llm_pricing() -> tuple[int, dict[str, str]]:
     """Quota per unit and the groups' ratios, for whoever prices calls of models (settings.PRICING_SOURCE)."""
     recharge = RechargeSettings.load()
     return recharge.quota_per_unit, {group: str(ratio) for group, ratio in recharge.group_ratios.items()}
+
+
+def yuan_per_quota() -> Fraction:
+    """What one quota costs at the list price, for pages that say about how much an amount is worth
+    (settings.WORTH_SOURCE)."""
+    recharge = RechargeSettings.load()
+    return Fraction(recharge.price) / recharge.quota_per_unit

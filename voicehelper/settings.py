@@ -210,6 +210,8 @@ AUDITS = ["voicehelper.wallet.audit", "topup.audit", "llm.audit"]
 # --- Large models ----------------------------------------------------------------------------------------------------
 # Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
 PRICING_SOURCE = "topup.offers.llm_pricing"
+# Where it learns what quota is worth in yuan, for people to read.
+WORTH_SOURCE = "topup.offers.yuan_per_quota"
 # Until the first output of a call, with all its tries; and until the end of a stream.
 LLM_TOTAL_SECONDS: float = env.float("LLM_TOTAL_SECONDS", default=180.0)
 LLM_STREAM_SECONDS: float = env.float("LLM_STREAM_SECONDS", default=1800.0)
