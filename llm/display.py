@@ -16,7 +16,7 @@ from voicehelper.wallet.services import wallet_of
 from . import services
 from .billing import Amount, charge
 from .conversations import AUTO
-from .models import ChatMessage, ChatSession
+from .models import ChatMessage, ChatSession, Usage
 
 # Below one yuan, money is shown in hundredths of a fen: an answer costs about that.
 _SMALLEST = Fraction(1, 10_000)
@@ -157,3 +157,49 @@ def _turn(message: ChatMessage, rate: Fraction) -> Turn:
         note="" if message.complete else _("Stopped"),
         open=not charged,
     )
+
+
+# --- Usage -----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Call:
+    """One row of the usage log. `tone` colours the word for how it ended."""
+
+    row: Usage
+    operation: str
+    input: str
+    output: str
+    quota: str
+    worth: str
+    latency: str
+    tone: str
+    label: str
+    note: str
+
+
+def call(row: Usage, rate: Fraction) -> Call:
+    tone, label = {
+        Usage.Outcome.OK: ("good", _("Answered")),
+        Usage.Outcome.ABANDONED: ("wait", _("Stopped")),
+    }.get(Usage.Outcome(row.outcome), ("bad", _("Failed")))
+    return Call(
+        row=row,
+        operation=_operation(row.operation),
+        input=grouped(row.input_tokens),
+        output=grouped(row.output_tokens),
+        quota=grouped(row.quota),
+        worth=worth(row.quota, rate),
+        latency=f"{row.latency_ms / 1000:.1f} s",
+        tone=tone,
+        label=label,
+        note=_("The tokens are estimated: the provider did not report them.") if row.usage_source == "estimate" else "",
+    )
+
+
+def _operation(name: str) -> str:
+    return {
+        "chat": _("Chat"),
+        "embeddings": _("Embeddings"),
+        "images": _("Images"),
+        "transcription": _("Speech to text"),
+        "speech": _("Text to speech"),
+    }.get(name, name)

@@ -151,11 +151,12 @@ class Engine:
 
         self.in_background(sync_to_async(tell, thread_sensitive=False)())
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that nobody waits for; `close` does."""
+    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that nobody has to wait for; `close` does."""
         task = asyncio.get_running_loop().create_task(_logged(work))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     async def close(self) -> None:
         """Finish what is under way in the ledger and hang up everywhere."""

@@ -202,7 +202,8 @@ class ChatSession(models.Model):
 
 
 class ChatMessage(models.Model):
-    """One turn of a conversation."""
+    """A question, or the answer to one. `complete` is False for an answer that is being written or was broken off;
+    `quota` is None until it is settled. `key` is what the client's Idempotency-Key became."""
 
     class Role(models.TextChoices):
         USER = "user", _("User")
@@ -211,11 +212,15 @@ class ChatMessage(models.Model):
     public_id = models.CharField(max_length=40, unique=True)
     session = models.ForeignKey(ChatSession, models.CASCADE, related_name="messages", verbose_name=_("session"))
     role = models.CharField(_("role"), max_length=12, choices=Role)
+    question = models.OneToOneField(
+        "self", models.CASCADE, null=True, editable=False, related_name="answer", verbose_name=_("question")
+    )
+    key = models.CharField(max_length=64, null=True, unique=True, editable=False)
     content = models.TextField(_("content"))
     complete = models.BooleanField(_("complete"), default=True)
     request_id = models.CharField(max_length=40, blank=True)
     model_name = models.CharField(_("model"), max_length=64, blank=True)
-    quota = models.BigIntegerField(_("quota"), default=0)
+    quota = models.BigIntegerField(_("quota"), null=True, default=0)
     created = models.DateTimeField(_("time"), db_default=Now())
 
     class Meta:

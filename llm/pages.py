@@ -24,9 +24,9 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.services import InsufficientQuota
 
 from . import answers, conversations, display, loops, services
+from .api.shapes import LONGEST_QUESTION
 from .models import ChatSession
 
-MOST_CHARACTERS = 32_000
 SESSIONS_SHOWN = 100
 TURNS_SHOWN = 100
 
@@ -40,7 +40,7 @@ EXAMPLES = (
 class AskForm(forms.Form):
     """What the chat page posts. `intent` is fresh in every page sent, so a double click asks once."""
 
-    content = forms.CharField(max_length=MOST_CHARACTERS)
+    content = forms.CharField(max_length=LONGEST_QUESTION)
     model = forms.CharField(max_length=64, required=False)
     intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
 
@@ -65,7 +65,7 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponse:
         return _page(request, session)
     form = AskForm(request.POST)
     if not form.is_valid():
-        text = _("Write a question of at most %(most)s characters.") % {"most": display.grouped(MOST_CHARACTERS)}
+        text = _("Write a question of at most %(most)s characters.") % {"most": display.grouped(LONGEST_QUESTION)}
         return _page(request, session, problem=text, status=400)
     asked = form.cleaned_data
     try:
@@ -152,8 +152,8 @@ def _page(
         "offers": offers,
         "chosen": _chosen(offers, asked.get("model") or (session.model_name if session else "")),
         "examples": EXAMPLES,
-        "typed": asked.get("content", "")[:MOST_CHARACTERS],
-        "most": MOST_CHARACTERS,
+        "typed": asked.get("content", "")[:LONGEST_QUESTION],
+        "most": LONGEST_QUESTION,
         "intent": secrets.token_hex(16),
         "problem": problem,
         "broke": broke,

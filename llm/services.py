@@ -7,13 +7,14 @@ LedgerAway. What they return is settled: `Completed` says what was charged, for 
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from voicehelper.accounts.models import User
 
 from . import audio as recordings
 from . import loops
-from .catalogue import ModelSpec
+from .billing import tariff_of
+from .catalogue import ModelSpec, Tariff
 from .credentials import ensure_environment_credentials
 from .engine import engine
 from .errors import CallFailed, CallRefused, LedgerAway
@@ -31,6 +32,7 @@ __all__ = [
     "Chunk",
     "Completed",
     "LedgerAway",
+    "Offer",
     "Priority",
     "Stream",
     "chat",
@@ -39,6 +41,8 @@ __all__ = [
     "ensure_environment_credentials",
     "models_for",
     "models_now",
+    "offers_for",
+    "offers_now",
     "probe",
     "speak",
     "stream",
@@ -46,6 +50,13 @@ __all__ = [
     "transcribe",
     "transcribe_now",
 ]
+
+
+class Offer(NamedTuple):
+    """A model, and its prices in quota for one user."""
+
+    model: ModelSpec
+    tariff: Tariff
 
 
 def _call(
@@ -116,11 +127,15 @@ class Stream:
         self._queue: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(256)
         self._first: Chunk | Exception | None = None
         self.model: str = ""
-        call.engine.in_background(self._pump())
+        self._relaying = call.engine.in_background(self._pump())
 
     async def begin(self) -> None:
-        """Until the first output is there; raises what `chat` raises."""
-        self._first = await self._queue.get()
+        """Until the first output is there; raises what `chat` raises. Cancelling it hangs up."""
+        try:
+            self._first = await self._queue.get()
+        except asyncio.CancelledError:
+            self.hang_up()
+            raise
         if isinstance(self._first, Exception):
             raise self._first
 
@@ -129,6 +144,10 @@ class Stream:
         self.call.hang_up()
         while not self._queue.empty():
             self._queue.get_nowait()
+
+    async def settled(self) -> None:
+        """Until all is charged that will be."""
+        await asyncio.wait({self._relaying})
 
     async def __aiter__(self) -> AsyncIterator[Chunk]:
         item, self._first = self._first, None
@@ -177,6 +196,13 @@ async def models_for(capability: str) -> list[ModelSpec]:
     return [model for model in catalogue.models.values() if capability in model.capabilities]
 
 
+async def offers_for(user: User, capability: str) -> list[Offer]:
+    """The same with what they cost this user."""
+    catalogue = await engine().catalogue()
+    models = [model for model in catalogue.models.values() if capability in model.capabilities]
+    return [Offer(model, tariff_of(catalogue, model, user.group)) for model in models]
+
+
 # --- Without an event loop -------------------------------------------------------------------------------------------
 def chat_now(
     user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
@@ -195,6 +221,11 @@ def transcribe_now(
 def models_now(capability: str) -> list[ModelSpec]:
     """`models_for`, for synchronous callers."""
     return loops.run(models_for(capability))
+
+
+def offers_now(user: User, capability: str) -> list[Offer]:
+    """`offers_for`, for synchronous callers."""
+    return loops.run(offers_for(user, capability))
 
 
 def stream_now(

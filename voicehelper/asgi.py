@@ -20,9 +20,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
-from django.http import HttpResponseBadRequest
+from django.db import close_old_connections
+from django.http import HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+
+from voicehelper.later import Later
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
 
@@ -43,7 +46,7 @@ class TooLarge(Exception):
 
 
 class Gone(Exception):
-    """The client hung up before the body was complete."""
+    """The client hung up."""
 
 
 class Django(BaseHandler):
@@ -58,29 +61,53 @@ class Django(BaseHandler):
         self.load_middleware()
         self._threads = ThreadPoolExecutor(threads, "django")
 
-    async def __call__(self, scope: Any, body: bytes, send: Send) -> None:
+    async def __call__(self, scope: Any, body: bytes, receive: Receive, send: Send) -> None:
         """Answer one request. Cancelling it leaves the thread to finish on its own."""
         loop = asyncio.get_running_loop()
+        left: asyncio.Task[None] | None = None
 
-        def send_now(message: Message) -> None:
-            asyncio.run_coroutine_threadsafe(send(message), loop).result()
-
-        in_context = contextvars.copy_context().run
-        for message in await loop.run_in_executor(self._threads, in_context, self._respond, scope, body, send_now):
+        async def send_part(message: Message) -> None:
+            nonlocal left
+            left = left or loop.create_task(_left(receive))
+            if left.done():
+                raise Gone
             await send(message)
 
-    def _respond(self, scope: Any, body: bytes, send_now: Callable[[Message], None]) -> list[Message]:
-        """In a thread: what to send. A streaming response is sent from here, piece by piece, all but its end."""
+        def send_now(message: Message) -> None:
+            asyncio.run_coroutine_threadsafe(send_part(message), loop).result()
+
+        in_context = contextvars.copy_context().run
+        try:
+            rest = await loop.run_in_executor(self._threads, in_context, self._respond, scope, body, send_now)
+        except Gone:
+            return
+        finally:
+            if left is not None:
+                left.cancel()
+        if isinstance(rest, HttpResponseBase):
+            await _while_there(receive, _send_all(rest, send))
+            return
+        for message in rest:
+            await send(message)
+
+    def _respond(
+        self, scope: Any, body: bytes, send_now: Callable[[Message], None]
+    ) -> list[Message] | HttpResponseBase:
+        """In a thread: what to send. A streaming response is sent from here, piece by piece, all but its end; one that
+        is made or streamed on the event loop is returned as it is."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
         response = self._response_to(scope, body)
         # Where Django looks which handler to tell that the request is finished.
         response._handler_class = self.__class__  # type: ignore[attr-defined]
+        if isinstance(response, Later) or getattr(response, "is_async", False):
+            # It is finished elsewhere: this thread's connection is looked after now.
+            close_old_connections()
+            return response
         try:
-            start = {"type": "http.response.start", "status": response.status_code, "headers": _headers(response)}
             if not response.streaming:
-                return [start, {"type": "http.response.body", "body": response.content}]  # type: ignore[attr-defined]
-            send_now(start)
+                return [_start(response), {"type": "http.response.body", "body": response.content}]  # type: ignore[attr-defined]
+            send_now(_start(response))
             for part in response:
                 send_now({"type": "http.response.body", "body": part, "more_body": True})
             return [{"type": "http.response.body"}]
@@ -94,6 +121,46 @@ class Django(BaseHandler):
         except UnicodeDecodeError:
             return HttpResponseBadRequest()
         return self.get_response(request)
+
+
+async def _send_all(response: HttpResponseBase, send: Send) -> None:
+    """On the event loop: make the response if it is to be made here, and send it."""
+    try:
+        if isinstance(response, Later):
+            response = await response.made()
+        await send(_start(response))
+        if isinstance(response, StreamingHttpResponse):
+            async for part in response:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body"})
+        else:
+            await send({"type": "http.response.body", "body": response.content})  # type: ignore[attr-defined]
+    finally:
+        response.close()
+
+
+async def _while_there(receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work; cancel it when the client hangs up."""
+    loop = asyncio.get_running_loop()
+    working, left = loop.create_task(work), loop.create_task(_left(receive))
+    try:
+        await asyncio.wait({working, left}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        left.cancel()
+        if working.cancel():
+            await asyncio.wait({working})
+
+
+async def _left(receive: Receive) -> None:
+    """Until the client hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _start(response: HttpResponseBase) -> Message:
+    return {"type": "http.response.start", "status": response.status_code, "headers": _headers(response)}
 
 
 def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
@@ -124,11 +191,11 @@ class BodyGuard:
         except Gone:
             return
         if not notice:
-            await self.pages(scope, body, send)
+            await self.pages(scope, body, receive, send)
             return
         try:
             async with asyncio.timeout(NOTICE_SECONDS):
-                await self.notices(scope, body, send)
+                await self.notices(scope, body, receive, send)
         except TimeoutError:
             await _refuse(send, 503, b"fail: not finished in time, send it again")
 

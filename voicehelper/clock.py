@@ -15,3 +15,8 @@ def now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         (moment,) = cursor.fetchone()
     return cast(datetime, moment)
+
+
+def beijing_iso(moment: datetime | None) -> str | None:
+    """A moment as the API writes it: ISO 8601 in Beijing time, to the second."""
+    return moment.astimezone(BEIJING).isoformat(timespec="seconds") if moment else None

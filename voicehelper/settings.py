@@ -222,6 +222,9 @@ LLM_SPEECH_CHARACTERS: int = env.int("LLM_SPEECH_CHARACTERS", default=4096)
 # Per API key and process: calls at once, and calls a minute (0: no limit).
 LLM_KEY_CONCURRENCY: int = env.int("LLM_KEY_CONCURRENCY", default=1000)
 LLM_KEY_CALLS_PER_MINUTE: int = env.int("LLM_KEY_CALLS_PER_MINUTE", default=0)
+# Questions a user may put to the chat API; and how much of a session, in estimated tokens, is sent along with the next.
+CHAT_RATE_LIMIT: str = env.str("CHAT_RATE_LIMIT", default="60 per minute")
+LLM_HISTORY_TOKENS: int = env.int("LLM_HISTORY_TOKENS", default=3000)
 
 # --- People ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("voicehelper.accounts.urls")),
     path("", include("topup.urls")),
     path("", include("llm.page_urls")),
+    path("", include("llm.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

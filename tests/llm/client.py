@@ -24,6 +24,12 @@ class Answer:
         return json.loads(self.body)
 
     @property
+    def told(self) -> list[tuple[str, Any]]:
+        """Server-sent events that have names: (name, data)."""
+        blocks = [block.split("\n") for block in self.body.decode().split("\n\n") if block.startswith("event: ")]
+        return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+    @property
     def events(self) -> list[Any]:
         """The data of each event, read; `[DONE]` as it is."""
         lines = [line[6:] for line in self.body.decode().split("\n") if line.startswith("data: ")]
@@ -77,7 +83,7 @@ class ApiClient:
                 return
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
-                answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+                answer.headers = {name.decode().lower(): value.decode() for name, value in message["headers"]}
                 return
             if on_data and message.get("body"):
                 on_data(message["body"])
@@ -87,8 +93,10 @@ class ApiClient:
             if leave_after is not None and len(answer.pieces) >= leave_after:
                 left.set()
 
-        sent = {"authorization": f"Bearer {self.key}", "content-type": "application/json"} | (headers or {})
+        sent = {"host": "testserver", "authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        sent |= {"content-length": str(len(content))} | (headers or {})
         raw = [(name.encode(), value.encode()) for name, value in sent.items()]
-        scope = {"type": "http", "method": method, "path": path, "headers": raw, "query_string": b""}
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "headers": raw, "query_string": query.encode()}
         await application(scope, receive, send)
         return answer

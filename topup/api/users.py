@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 from django.conf import settings
-from django.core.paginator import Paginator
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
@@ -11,6 +10,7 @@ from rest_framework.response import Response
 
 from voicehelper import clock, ratelimit
 from voicehelper.accounts.models import User
+from voicehelper.paging import page_of
 from voicehelper.wallet.services import wallet_of
 
 from .. import services
@@ -111,15 +111,7 @@ class Orders(UserView):
 
     @extend_schema(responses=UserAnswer)
     def get(self, request: Request) -> Response:
-        page, size = _whole(request, "page", 1, 1_000_000), _whole(request, "page_size", 20, 100)
-        paginator = Paginator(Order.objects.filter(user=_user(request)), size)
-        items = paginator.page(page).object_list if page <= paginator.num_pages else []
-        data = {
-            "page": page,
-            "page_size": size,
-            "total": paginator.count,
-            "items": [order_json(order) for order in items],
-        }
+        data = page_of(request, Order.objects.filter(user=_user(request)), order_json)
         return Response({"success": True, "data": data})
 
 
@@ -140,10 +132,6 @@ class OneOrder(UserView):
 
 def order_json(order: Order) -> dict[str, Any]:
     """What its owner may know of an order. Times are ISO 8601 in Beijing time."""
-
-    def moment(value: Any) -> str | None:
-        return value.astimezone(clock.BEIJING).isoformat(timespec="seconds") if value else None
-
     return {
         "order_id": order.order_no,
         "status": order.state,
@@ -152,15 +140,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "quota": order.quota,
         "payment_method": order.gateway,
         "pay_url": order.pay_url if order.state in Order.OPEN else "",
-        "created_at": moment(order.created),
-        "expires_at": moment(order.expires_at),
-        "paid_at": moment(order.paid_at),
+        "created_at": clock.beijing_iso(order.created),
+        "expires_at": clock.beijing_iso(order.expires_at),
+        "paid_at": clock.beijing_iso(order.paid_at),
     }
-
-
-def _whole(request: Request, name: str, default: int, most: int) -> int:
-    """A whole number from the query string between 1 and `most`; anything else is a parameter error."""
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= most):
-        raise exceptions.ValidationError(name)
-    return int(text)

@@ -1,0 +1,114 @@
+"""Chatting: ask, whole or streamed; sessions and their messages; the models there are to choose from."""
+
+from django.conf import settings
+from django.http import JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from voicehelper import ratelimit
+from voicehelper.paging import page_of
+
+from .. import answers, conversations, services
+from ..conversations import Answer, Turn
+from . import events, shapes
+from .dialect import UserView
+
+_KEY = OpenApiParameter(
+    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="Makes a repeat safe; ≤128 characters."
+)
+
+
+class Asking(UserView):
+    """What both ways to ask have in common."""
+
+    def ask(self, request: Request) -> Turn | Answer:
+        form = self.form(shapes.Question, request)
+        key = request.headers.get("Idempotency-Key", "")
+        if len(key) > 128 or not key.isprintable():
+            raise exceptions.ValidationError({"Idempotency-Key": ["at most 128 printable characters"]})
+        wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(self.user.pk))
+        if wait_s:
+            raise exceptions.Throttled(wait_s)
+        return conversations.ask(self.user, form["content"], session_id=form["sessionId"], model=form["model"], key=key)
+
+
+class Message(Asking):
+    """Ask, and get the whole answer."""
+
+    @extend_schema(request=shapes.Question, responses=shapes.Answer, parameters=[_KEY])
+    def post(self, request: Request) -> HttpResponseBase:
+        asked = self.ask(request)
+
+        async def make() -> JsonResponse:
+            return JsonResponse(shapes.answer_json(asked if isinstance(asked, Answer) else await answers.answer(asked)))
+
+        return self.later(make)
+
+
+class Stream(Asking):
+    """Ask, and get the answer as server-sent events: start, delta …, done (or error). What goes wrong before the first
+    words is an ordinary error."""
+
+    @extend_schema(request=shapes.Question, responses={(200, "text/event-stream"): OpenApiTypes.STR}, parameters=[_KEY])
+    def post(self, request: Request) -> HttpResponseBase:
+        asked = self.ask(request)
+
+        async def make() -> StreamingHttpResponse:
+            told = events.again(asked) if isinstance(asked, Answer) else events.Events(await answers.tell(asked))
+            return StreamingHttpResponse(told, headers=events.HEADERS)
+
+        return self.later(make)
+
+
+class Sessions(UserView):
+    """The user's sessions, the one used last first."""
+
+    @extend_schema(responses=shapes.Page)
+    def get(self, request: Request) -> Response:
+        rows = conversations.sessions_of(self.user)
+        return Response({"success": True, "data": page_of(request, rows, shapes.session_json)})
+
+
+class OneSession(UserView):
+    """Rename or delete a session."""
+
+    @extend_schema(request=shapes.Title, responses=shapes.One)
+    def patch(self, request: Request, session_id: str) -> Response:
+        session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request)["title"])
+        return Response({"success": True, "data": shapes.session_json(session)})
+
+    @extend_schema(responses=shapes.Done)
+    def delete(self, request: Request, session_id: str) -> Response:
+        conversations.delete_session(self.user, session_id)
+        return Response({"success": True})
+
+
+class Messages(UserView):
+    """The messages of a session, oldest first."""
+
+    @extend_schema(responses=shapes.Page)
+    def get(self, request: Request, session_id: str) -> Response:
+        rows = conversations.messages_of(self.user, session_id)
+        return Response({"success": True, "data": page_of(request, rows, shapes.message_json)})
+
+
+class OneMessage(UserView):
+    """One message: after a stop, to learn what the answer cost (`settled`)."""
+
+    @extend_schema(operation_id="chat_message_retrieve", responses=shapes.One)
+    def get(self, request: Request, message_id: str) -> Response:
+        message = conversations.message_of(self.user, message_id)
+        return Response({"success": True, "data": shapes.message_json(message)})
+
+
+class Models(UserView):
+    """The models one can chat with, and what they cost this user."""
+
+    @extend_schema(responses=shapes.Listed)
+    def get(self, request: Request) -> Response:
+        data = [shapes.offer_json(offer) for offer in services.offers_now(self.user, "chat")]
+        return Response({"success": True, "data": data})
