@@ -81,7 +81,9 @@ def offers(user: User, rate: Fraction) -> list[Offer]:
     prices = {
         each.model.name: (charge(each.tariff, Amount(1000, 0)), charge(each.tariff, Amount(0, 1000))) for each in found
     }
-    named = [Offer(name, name, _price(*prices[name], rate)) for name in sorted(prices, key=lambda n: (sum(prices[n]), n))]
+    named = [
+        Offer(name, name, _price(*prices[name], rate)) for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
+    ]
     return [Offer(AUTO, _("Automatic"), _("Weighs quality, speed and price")), *named]
 
 

@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -24,7 +23,17 @@ from .usage import models_used, summary_of, usage_of
 
 PAGE_SIZE = 20
 PERIODS = (7, 30, 90)
-COLUMNS = ("time", "request_id", "model", "operation", "input_tokens", "output_tokens", "quota", "outcome", "latency_ms")
+COLUMNS = (
+    "time",
+    "request_id",
+    "model",
+    "operation",
+    "input_tokens",
+    "output_tokens",
+    "quota",
+    "outcome",
+    "latency_ms",
+)
 
 
 class FilterForm(forms.Form):
@@ -73,7 +82,9 @@ def usage_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every call of a period, newest first, for a spreadsheet."""
     days, model = FilterForm(request.GET).asked()
     headers = {"Content-Disposition": f'attachment; filename="usage-{days}-days.csv"'}
-    return StreamingHttpResponse(_lines(user_of(request), days, model), content_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingHttpResponse(
+        _lines(user_of(request), days, model), content_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 class _Echo:

@@ -40,7 +40,7 @@ export async function* askEvents(url, body, { headers, signal }) {
   const response = await reach(url, {
     method: "POST",
     body: JSON.stringify(body),
-    headers: { Accept: "text/event-stream", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
+    headers: { Accept: "text/event-stream, application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
     signal,
   });
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
