@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from .display import grouped
 
 # Units of the drawing; CSS scales it.
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 960, 260, 72, 28, 12
+WIDTH, HEIGHT, RIGHT, BOTTOM, TOP = 960, 260, 72, 28, 12
 # As many models have a colour of their own; the others share the last one.
 COLOURS = 6
 _LABELS = 8
@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Mark:
-    """A label beside an axis."""
+    """A label beside an axis; those of the amounts are at the right, where the newest days are."""
 
     x: int
     y: int
@@ -59,7 +59,7 @@ class Chart:
     table: Sequence[tuple[date, Sequence[str]]]
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = LEFT
+    right: int = WIDTH - RIGHT
 
 
 def by_day_and_model(sums: Iterable[Mapping[str, Any]], days: int, today: date) -> Chart:
@@ -73,11 +73,13 @@ def by_day_and_model(sums: Iterable[Mapping[str, Any]], days: int, today: date) 
     series = _series(amounts)
     top = ceiling(max(map(sum, zip(*(each.by_day for each in series), strict=True)), default=0))
     room = HEIGHT - TOP - BOTTOM
-    lines = [Mark(LEFT - 12, HEIGHT - BOTTOM - room * part // 4, grouped(top * part // 4)) for part in range(5)]
+    lines = [
+        Mark(WIDTH - RIGHT + 12, HEIGHT - BOTTOM - room * part // 4, grouped(top * part // 4)) for part in range(5)
+    ]
     every = -(-days // _LABELS)
-    step = (WIDTH - LEFT) // days
+    step = (WIDTH - RIGHT) // days
     marks = [
-        Mark(LEFT + number * step + step // 2, HEIGHT - 6, f"{day:%m-%d}")
+        Mark(number * step + step // 2, HEIGHT - 6, f"{day:%m-%d}")
         for number, day in enumerate(dates)
         if (days - 1 - number) % every == 0
     ]
@@ -101,7 +103,7 @@ def _series(amounts: Mapping[str, list[int]]) -> list[Series]:
 
 
 def _bars(series: Sequence[Series], dates: Sequence[date], top: int) -> list[Bar]:
-    room, step = HEIGHT - TOP - BOTTOM, (WIDTH - LEFT) // len(dates)
+    room, step = HEIGHT - TOP - BOTTOM, (WIDTH - RIGHT) // len(dates)
     gap = max(2, min(24, step // 4))
     bars = []
     for number, day in enumerate(dates):
@@ -111,11 +113,11 @@ def _bars(series: Sequence[Series], dates: Sequence[date], top: int) -> list[Bar
             if height:
                 y -= height
                 title = f"{day:%m-%d} {each.name} {grouped(each.by_day[number])}"
-                bars.append(Bar(LEFT + number * step + gap // 2, y, step - gap, height, each.colour, title))
+                bars.append(Bar(number * step + gap // 2, y, step - gap, height, each.colour, title))
     return bars
 
 
 def ceiling(quota: int) -> int:
     """The next round amount that can be divided by four; at least 4."""
-    size = 10 ** (len(str(max(1, quota))) - 1)
+    size: int = 10 ** (len(str(max(1, quota))) - 1)
     return max(4, next(part * size for part in (1, 2, 4, 6, 8, 10) if part * size >= quota))

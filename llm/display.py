@@ -180,7 +180,7 @@ class Call:
 
 def call(row: Usage, rate: Fraction) -> Call:
     tone, label = {
-        Usage.Outcome.OK: ("good", _("Answered")),
+        Usage.Outcome.OK: ("good", _("Finished")),
         Usage.Outcome.ABANDONED: ("wait", _("Stopped")),
     }.get(Usage.Outcome(row.outcome), ("bad", _("Failed")))
     return Call(

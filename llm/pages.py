@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import psycopg
 from django import forms
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,12 +19,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
+from rest_framework.exceptions import Throttled
 
-from voicehelper import clock
+from voicehelper import clock, ratelimit
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import InsufficientQuota
 
 from . import answers, conversations, display, loops, services
+from .api.dialect import refusal_of
 from .api.shapes import LONGEST_QUESTION
 from .models import ChatSession
 
@@ -51,6 +54,18 @@ class TitleForm(forms.Form):
     title = forms.CharField(max_length=conversations.TITLE_LENGTH)
 
 
+_REFUSALS = (
+    conversations.UnknownPriority,
+    conversations.KeyConflict,
+    conversations.UnderWay,
+    services.CallRefused,
+    services.CallFailed,
+    services.LedgerAway,
+    Throttled,
+    psycopg.Error,
+)
+
+
 def user_of(request: HttpRequest) -> User:
     return cast(User, request.user)
 
@@ -69,42 +84,23 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponse:
         return _page(request, session, problem=text, status=400)
     asked = form.cleaned_data
     try:
-        answer = _answer(user_of(request), session_id, asked["content"], asked["model"], asked["intent"])
+        answer = _answer(
+            user_of(request), session_id, asked["content"].replace("\r\n", "\n"), asked["model"], asked["intent"]
+        )
     except InsufficientQuota:
         return _page(request, session, broke=True, status=402)
     except _REFUSALS as error:
-        status, text = _explain(error)
-        return _page(request, session, problem=text, status=status)
+        refusal = refusal_of(error)
+        return _page(request, session, problem=refusal.message, status=refusal.status)
     return redirect(f"{reverse('chat:session', args=[answer.session_id])}#{answer.message_id}")
 
 
-_REFUSALS = (
-    conversations.UnknownPriority,
-    conversations.KeyConflict,
-    conversations.UnderWay,
-    services.CallRefused,
-    services.CallFailed,
-    services.LedgerAway,
-    psycopg.Error,
-)
-
-
 def _answer(user: User, session_id: str, content: str, model: str, intent: str) -> conversations.Answer:
+    wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk))
+    if wait_s:
+        raise Throttled(wait_s)
     turn = conversations.ask(user, content, session_id=session_id, model=model, key=f"page:{intent}")
     return loops.run(answers.answer(turn)) if isinstance(turn, conversations.Turn) else turn
-
-
-def _explain(error: Exception) -> tuple[int, str]:
-    """Status and words that say how to mend it."""
-    if isinstance(error, services.CallFailed):
-        return (504 if error.timed_out else 502), _("The model did not answer; nothing was charged. Ask again.")
-    if isinstance(error, services.CallRefused):
-        return error.status, _("This model cannot be asked now. Choose another one.")
-    if isinstance(error, conversations.UnderWay | conversations.KeyConflict):
-        return 409, _("This question is being answered already. Reload the page in a moment.")
-    if isinstance(error, conversations.UnknownPriority):
-        return 400, _("This model cannot be asked now. Choose another one.")
-    return 503, _("The answer could not be booked in time. Reload the page in a moment.")
 
 
 @login_required
