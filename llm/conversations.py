@@ -114,7 +114,14 @@ def message_of(user: User, message_id: str) -> ChatMessage:
     found = messages.filter(session__user=user, public_id=message_id).first()
     if found is None:
         raise NotFound
+    if found.quota is None:
+        found.quota = _charged(found.request_id)
     return found
+
+
+def _charged(request_id: str) -> int | None:
+    """What a call cost; None while it is not settled."""
+    return Usage.objects.filter(request_id=request_id).values_list("quota", flat=True).first()
 
 
 # --- Questions -------------------------------------------------------------------------------------------------------
@@ -127,7 +134,7 @@ def ask(user: User, content: str, *, session_id: str = "", model: str = "", key:
     digest = hashlib.sha256(f"{user.pk}:{key}".encode()).hexdigest() if key else None
     if digest is not None and (before := _asked_before(user, digest, content)) is not None:
         return before
-    chosen = _choice(model)
+    _choice(model)
     try:
         with transaction.atomic():
             session, _ = ChatSession.objects.get_or_create(
@@ -136,10 +143,11 @@ def ask(user: User, content: str, *, session_id: str = "", model: str = "", key:
             question = ChatMessage.objects.create(
                 public_id=_new_id("msg"), session=session, role=ChatMessage.Role.USER, content=content, key=digest
             )
-            ChatSession.objects.filter(pk=session.pk).update(last=Now(), model_name=model or session.model_name)
+            session.model_name = model or session.model_name
+            ChatSession.objects.filter(pk=session.pk).update(last=Now(), model_name=session.model_name)
     except IntegrityError as error:
         raise UnderWay from error
-    models, priority = chosen if model else _choice(session.model_name)
+    models, priority = _choice(session.model_name)
     body = {"messages": [*_history(session), {"role": "user", "content": content}]}
     return Turn(user, session, question, _new_id("msg"), body, models, priority)
 
@@ -157,11 +165,12 @@ def _asked_before(user: User, digest: str, content: str) -> Answer | None:
     if question.content != content:
         raise KeyConflict
     answer = getattr(question, "answer", None)
-    if answer is not None and answer.quota is not None:
+    if answer is not None and (answer := message_of(user, answer.public_id)).quota is not None:
         return answer_of(user, answer)
-    if answer is not None or question.created > clock.now() - timedelta(seconds=settings.LLM_TOTAL_SECONDS):
+    longest_s = settings.LLM_TOTAL_SECONDS + (settings.LLM_STREAM_SECONDS if answer else 0)
+    if question.created > clock.now() - timedelta(seconds=longest_s):
         raise UnderWay
-    # Whoever asked it has died, or left before there was an answer.
+    # Whoever was answering it has died.
     ChatMessage.objects.filter(pk=question.pk).update(key=None)
     return None
 
@@ -204,26 +213,28 @@ def _new_id(kind: str) -> str:
 
 # --- Answers ---------------------------------------------------------------------------------------------------------
 def begin_answer(turn: Turn, request_id: str, model: str) -> None:
-    """The answer's row, when its first words have come. Raises IntegrityError when the session was deleted."""
-    ChatMessage.objects.create(
-        public_id=turn.answer_id,
-        session=turn.session,
-        role=ChatMessage.Role.ASSISTANT,
-        question=turn.question,
-        content="",
-        complete=False,
-        request_id=request_id,
-        model_name=model,
-        quota=None,
-    )
+    """The answer's row, when its first words have come. Raises NotFound when the session was deleted."""
+    try:
+        ChatMessage.objects.create(
+            public_id=turn.answer_id,
+            session=turn.session,
+            role=ChatMessage.Role.ASSISTANT,
+            question=turn.question,
+            content="",
+            complete=False,
+            request_id=request_id,
+            model_name=model,
+            quota=None,
+        )
+    except IntegrityError:
+        raise NotFound from None
 
 
 def write_answer(turn: Turn, content: str, *, complete: bool) -> None:
     """What was written, and what it cost, if that is settled."""
     answer = ChatMessage.objects.filter(public_id=turn.answer_id)
     request_id = answer.values_list("request_id", flat=True).first()
-    quota = Usage.objects.filter(request_id=request_id).values_list("quota", flat=True).first()
-    answer.update(content=content, complete=complete, quota=quota)
+    answer.update(content=content, complete=complete, quota=_charged(request_id or ""))
     ChatSession.objects.filter(pk=turn.session.pk).update(last=Now())
 
 

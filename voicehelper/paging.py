@@ -5,8 +5,17 @@ from typing import Any, TypeVar
 
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
+
+# For the schema of such a route.
+PAGING = [
+    OpenApiParameter("page", OpenApiTypes.INT, description="From 1."),
+    OpenApiParameter("page_size", OpenApiTypes.INT, description="Up to 100; 20 without it."),
+]
 
 Row = TypeVar("Row", bound=Model)
 
@@ -23,5 +32,5 @@ def whole(request: Request, name: str, default: int, most: int) -> int:
     """A whole number from the query string between 1 and `most`. Raises ValidationError."""
     text = request.query_params.get(name, str(default))
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= most):
-        raise ValidationError(f"{name} must be a whole number between 1 and {most}.")
+        raise ValidationError({name: [_("a whole number between 1 and %(most)d") % {"most": most}]})
     return int(text)

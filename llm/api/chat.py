@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions
@@ -10,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper import ratelimit
-from voicehelper.paging import page_of
+from voicehelper.paging import PAGING, page_of
 
 from .. import answers, conversations, services
 from ..conversations import Answer, Turn
@@ -29,7 +30,7 @@ class Asking(UserView):
         form = self.form(shapes.Question, request)
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > 128 or not key.isprintable():
-            raise exceptions.ValidationError({"Idempotency-Key": ["at most 128 printable characters"]})
+            raise exceptions.ValidationError({"Idempotency-Key": [_("at most 128 printable characters")]})
         wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(self.user.pk))
         if wait_s:
             raise exceptions.Throttled(wait_s)
@@ -39,7 +40,7 @@ class Asking(UserView):
 class Message(Asking):
     """Ask, and get the whole answer."""
 
-    @extend_schema(request=shapes.Question, responses=shapes.Answer, parameters=[_KEY])
+    @extend_schema(request=shapes.Question, responses=shapes.or_refused(shapes.Answer), parameters=[_KEY])
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
@@ -53,7 +54,9 @@ class Stream(Asking):
     """Ask, and get the answer as server-sent events: start, delta …, done (or error). What goes wrong before the first
     words is an ordinary error."""
 
-    @extend_schema(request=shapes.Question, responses={(200, "text/event-stream"): OpenApiTypes.STR}, parameters=[_KEY])
+    @extend_schema(
+        request=shapes.Question, responses=shapes.or_refused(OpenApiTypes.STR, "text/event-stream"), parameters=[_KEY]
+    )
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
@@ -67,7 +70,7 @@ class Stream(Asking):
 class Sessions(UserView):
     """The user's sessions, the one used last first."""
 
-    @extend_schema(responses=shapes.Page)
+    @extend_schema(responses=shapes.or_refused(shapes.Page), parameters=PAGING)
     def get(self, request: Request) -> Response:
         rows = conversations.sessions_of(self.user)
         return Response({"success": True, "data": page_of(request, rows, shapes.session_json)})
@@ -76,12 +79,12 @@ class Sessions(UserView):
 class OneSession(UserView):
     """Rename or delete a session."""
 
-    @extend_schema(request=shapes.Title, responses=shapes.One)
+    @extend_schema(request=shapes.Title, responses=shapes.or_refused(shapes.One))
     def patch(self, request: Request, session_id: str) -> Response:
         session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request)["title"])
         return Response({"success": True, "data": shapes.session_json(session)})
 
-    @extend_schema(responses=shapes.Done)
+    @extend_schema(responses=shapes.or_refused(shapes.Done))
     def delete(self, request: Request, session_id: str) -> Response:
         conversations.delete_session(self.user, session_id)
         return Response({"success": True})
@@ -90,7 +93,7 @@ class OneSession(UserView):
 class Messages(UserView):
     """The messages of a session, oldest first."""
 
-    @extend_schema(responses=shapes.Page)
+    @extend_schema(responses=shapes.or_refused(shapes.Page), parameters=PAGING)
     def get(self, request: Request, session_id: str) -> Response:
         rows = conversations.messages_of(self.user, session_id)
         return Response({"success": True, "data": page_of(request, rows, shapes.message_json)})
@@ -99,7 +102,7 @@ class Messages(UserView):
 class OneMessage(UserView):
     """One message: after a stop, to learn what the answer cost (`settled`)."""
 
-    @extend_schema(operation_id="chat_message_retrieve", responses=shapes.One)
+    @extend_schema(operation_id="chat_message_retrieve", responses=shapes.or_refused(shapes.One))
     def get(self, request: Request, message_id: str) -> Response:
         message = conversations.message_of(self.user, message_id)
         return Response({"success": True, "data": shapes.message_json(message)})
@@ -108,7 +111,7 @@ class OneMessage(UserView):
 class Models(UserView):
     """The models one can chat with, and what they cost this user."""
 
-    @extend_schema(responses=shapes.Listed)
+    @extend_schema(responses=shapes.or_refused(shapes.Listed))
     def get(self, request: Request) -> Response:
         data = [shapes.offer_json(offer) for offer in services.offers_now(self.user, "chat")]
         return Response({"success": True, "data": data})

@@ -5,9 +5,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import JsonResponse
 from django.http.response import HttpResponseBase
+from django.urls import reverse
 from django.utils import translation
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -46,7 +48,7 @@ _FOREIGN: list[tuple[type[Exception], int, str, Promise]] = [
 ]
 # What calls of models end with, in words for those who chat. Other codes bring a text that says more.
 _CALLS: dict[str | None, Promise] = {
-    "insufficient_quota": _("Your quota does not cover this question: recharge, or choose a cheaper model"),
+    "insufficient_quota": _("Your quota does not cover this question: recharge at %(url)s, or choose a cheaper model"),
     "model_not_found": _("This model does not exist or is switched off: choose another one"),
     "no_provider": _("No model is available yet"),
     "upstream_rate_limited": _("The model is overloaded, please try again later"),
@@ -68,7 +70,8 @@ def refusal_of(error: Exception) -> ApiError:
         return ApiError(error.status_code, str(error.detail), error.default_code)
     known = answer_to(LedgerAway(str(error)) if isinstance(error, DatabaseError) else error)
     if known.code in _CALLS:
-        known.message = str(_CALLS[known.code])
+        url = f"{settings.SERVER_ADDRESS}{reverse('topup:recharge')}"
+        known.message = str(_CALLS[known.code]) % {"url": url}
     return known
 
 

@@ -102,7 +102,7 @@ def answer_to(error: Exception) -> ApiError:
             text = "The service is not available for a moment. Please try again."
             return ApiError(503, text, "unavailable", retry_after_s=2)
         case _:
-            log.exception("A call to /v1 failed", exc_info=error)
+            log.exception("A request failed", exc_info=error)
             return ApiError(500, "Something went wrong on our side.", "internal_error")
 
 

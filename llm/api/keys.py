@@ -1,7 +1,9 @@
 """A user's keys for /v1."""
 
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,19 +17,22 @@ from .dialect import UserView
 class Keys(UserView):
     """List, make, delete. A key's text is shown once, when it is made."""
 
-    @extend_schema(responses=shapes.Listed)
+    @extend_schema(responses=shapes.or_refused(shapes.Listed))
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": [shapes.key_json(key) for key in services.api_keys_of(self.user)]})
 
-    @extend_schema(request=shapes.KeyName, responses=shapes.One)
+    @extend_schema(request=shapes.KeyName, responses=shapes.or_refused(shapes.One))
     def post(self, request: Request) -> Response:
-        key, text = services.create_api_key(self.user, self.form(shapes.KeyName, request)["name"])
+        try:
+            key, text = services.create_api_key(self.user, self.form(shapes.KeyName, request)["name"])
+        except ValueError as error:
+            raise ValidationError({"name": [_("1 to 64 characters that can be printed")]}) from error
         return Response({"success": True, "data": {"id": key.pk, "name": key.name, "key": text}})
 
     @extend_schema(
         operation_id="user_keys_destroy_by_id",
-        parameters=[OpenApiParameter("id", OpenApiTypes.INT, required=True)],
-        responses=shapes.Done,
+        parameters=[OpenApiParameter("id", OpenApiTypes.INT, required=True, description="Or in the body.")],
+        responses=shapes.or_refused(shapes.Done),
     )
     def delete(self, request: Request) -> Response:
         given = {"id": request.query_params["id"]} if "id" in request.query_params else request.data
@@ -46,6 +51,6 @@ class OneKey(Keys):
 
     http_method_names = ["delete", "options"]
 
-    @extend_schema(responses=shapes.Done)
+    @extend_schema(responses=shapes.or_refused(shapes.Done))
     def delete(self, request: Request, key_id: int) -> Response:  # type: ignore[override]
         return self._revoke(key_id)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from voicehelper import clock
@@ -40,7 +41,7 @@ class Question(serializers.Serializer[Any]):
 
     def validate_sessionId(self, value: str | None) -> str:  # noqa: N802
         if value and not _SESSION_ID.fullmatch(value):
-            raise serializers.ValidationError("1 to 64 letters, digits, - and _")
+            raise serializers.ValidationError(_("1 to 64 letters, digits, - and _"))
         return value or ""
 
     def validate_content(self, value: str) -> str:
@@ -50,7 +51,7 @@ class Question(serializers.Serializer[Any]):
 
     def validate_contentType(self, value: str) -> str:  # noqa: N802
         if value != "text":
-            raise serializers.ValidationError('only "text" is supported')
+            raise serializers.ValidationError(_("only text is supported"))
         return value
 
     def validate_model(self, value: str | None) -> str:
@@ -89,6 +90,11 @@ class Done(serializers.Serializer[Any]):
     success = serializers.BooleanField()
 
 
+class Refused(Done):
+    message = serializers.CharField()
+    code = serializers.CharField()
+
+
 class One(Done):
     data = serializers.DictField()  # type: ignore[assignment]  # the dialect names it so
 
@@ -106,6 +112,11 @@ class _PageOfRows(serializers.Serializer[Any]):
 
 class Page(Done):
     data = _PageOfRows()  # type: ignore[assignment]
+
+
+def or_refused(answer: Any, media_type: str = "application/json") -> dict[Any, Any]:
+    """For the schema: what a route answers."""
+    return {(200, media_type): answer, "default": Refused}
 
 
 def answer_json(answer: conversations.Answer) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from voicehelper import clock, ratelimit
 from voicehelper.accounts.models import User
-from voicehelper.paging import page_of
+from voicehelper.paging import PAGING, page_of
 from voicehelper.wallet.services import wallet_of
 
 from .. import services
@@ -109,7 +109,7 @@ class Info(UserView):
 class Orders(UserView):
     """The user's own orders, newest first; `page` from 1, `page_size` up to 100."""
 
-    @extend_schema(responses=UserAnswer)
+    @extend_schema(responses=UserAnswer, parameters=PAGING)
     def get(self, request: Request) -> Response:
         data = page_of(request, Order.objects.filter(user=_user(request)), order_json)
         return Response({"success": True, "data": data})
