@@ -39,19 +39,19 @@ async function ask(question, key = newKey(), mine = add("mine", question)) {
   composer.working(() => stop.abort());
   follower.toEnd();
   announce(text.textAsking);
-  let problem = null;
+  let problem;
   try {
     problem = await listen(answer, question, key, stop.signal);
   } catch (error) {
     if (!(error instanceof Offline)) throw error;
     const wanted = stop.signal.aborted && !(stop.signal.reason instanceof Offline);
-    problem = wanted ? null : { words: answer.id ? text.textBroken : text.textOffline };
-    if (wanted || answer.id) await settle(answer);
+    problem = { words: wanted ? "" : answer.id ? text.textBroken : text.textOffline, unsettled: wanted || answer.id };
   } finally {
     removeEventListener("offline", lost);
     composer.working(null);
   }
-  if (problem) complain(problem, { question, key, mine, answer });
+  if (problem?.unsettled) await settle(answer);
+  if (problem?.words || problem?.broke) complain(problem, { question, key, mine, answer });
   follower.grown();
 }
 
@@ -63,10 +63,7 @@ async function listen(answer, question, key, signal) {
     if (event === "start") begin(answer, data);
     if (event === "delta") answer.write(data.content);
     if (event === "done") return finish(answer, data);
-    if (event === "error") {
-      await settle(answer);
-      return { words: data.message };
-    }
+    if (event === "error") return { words: data.message, unsettled: true };
   }
   throw new Offline();
 }
@@ -126,12 +123,12 @@ async function refresh(...parts) {
 /** What went wrong, under the question it went wrong with; nothing that was written is lost. */
 function complain({ words: what, broke }, { question, key, mine, answer }) {
   const card = copyOf(broke ? "broke" : "trouble");
+  if (!broke) card.querySelector("[data-words]").textContent = what;
+  answer.turn.after(card);
   if (!answer.id) {
     answer.turn.remove();
     composer.keep(question);
   }
-  if (!broke) card.querySelector("[data-words]").textContent = what;
-  turns.append(card);
   card.querySelector("[data-again]").addEventListener("click", () => {
     card.remove();
     if (answer.id) ask(question);

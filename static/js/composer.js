@@ -15,6 +15,8 @@ export class Composer {
     form.addEventListener("change", () => this.chose());
     this.menu.addEventListener("click", (event) => this.picked(event));
     this.menu.addEventListener("keydown", (event) => this.picked(event));
+    // Or the browser, going back, would put in what was there when the page was left.
+    this.field.autocomplete = "off";
     if (!this.field.value) this.field.value = sessionStorage.getItem(this.draft) ?? "";
     this.remember();
     this.grow();
