@@ -73,6 +73,8 @@ LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
+# How fast the stand-ins for model providers write.
+SANDBOX_TOKENS_PER_SECOND: float = env.float("SANDBOX_TOKENS_PER_SECOND", default=50.0)
 
 INSTALLED_APPS = [
     "unfold",

@@ -98,6 +98,7 @@ async def answer(vendor: OpenAI) -> Answer | Events:
     usage = _usage(chat, thoughts, faults)
     if chat.stream:
         return Events(misfortune.written(_events(chat, thoughts, usage, faults), faults, vendor.error_event()))
+    await misfortune.at_once(sum(thought.tokens for thought in thoughts), faults)
     choices = [_choice(chat, number, thought) for number, thought in enumerate(thoughts)]
     said = chat.head("chat.completion") | {"choices": choices, "service_tier": "default"}
     if "no_usage" not in faults:

@@ -1,7 +1,7 @@
 """What can be made to go wrong, and how it is asked for.
 
 The caller's own text may carry a mark: `[[fault: 429]]`, with a number `[[fault: 429 5]]`, several of them. Or a script
-says what happens to the next calls, whatever they say: see models.UpstreamScript and the page /sandbox/models.
+says what happens to the next calls, whatever they say, one script to a call: see the page /sandbox/models.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.db.models import F
 
@@ -20,11 +21,9 @@ from .exchange import Cut
 
 log = logging.getLogger(__name__)
 
-# How fast an answer is written: tokens per second.
-PACE = 50.0
-# Until the first token.
-_PAUSE_S = 0.25
-LONGEST_S = 600.0
+# Until the first token: as long as so many of them take.
+_PAUSE_TOKENS = 12
+_LONGEST_S = 600.0
 
 # Fault to number: what happens to one call.
 Faults = Mapping[str, float]
@@ -105,31 +104,36 @@ async def take(provider: str, model: str, texts: Iterable[str]) -> Faults:
 
 
 def _scripted(provider: str, model: str) -> dict[str, float]:
-    """In a thread: one script of each kind, oldest first."""
-    found: dict[str, float] = {}
+    """In a thread: the oldest script that is not used up."""
     try:
         close_old_connections()
         waiting = UpstreamScript.objects.filter(provider__in=["", provider], model__in=["", model], used__lt=F("times"))
         for script in waiting.order_by("pk"):
-            if script.fault not in found and script.take():
-                found[script.fault] = script.number
+            if script.take():
+                return {script.fault: script.number}
     except DatabaseError as error:
         log.warning("No scripts, the database does not answer: %s", error)
-    return found
+    return {}
 
 
 async def before(faults: Faults) -> None:
     """The time until the first token. Raises Cut for who hangs."""
     if "hang" in faults:
-        await asyncio.sleep(min(faults["hang"], LONGEST_S))
+        await asyncio.sleep(min(faults["hang"], _LONGEST_S))
         raise Cut
-    await asyncio.sleep(_PAUSE_S)
+    await asyncio.sleep(_PAUSE_TOKENS / settings.SANDBOX_TOKENS_PER_SECOND)
+
+
+async def at_once(tokens: int, faults: Faults) -> None:
+    """The time a whole answer takes: none worth mentioning, unless it is written slowly."""
+    if "slow" in faults:
+        await asyncio.sleep(min(tokens / max(0.01, faults["slow"]), _LONGEST_S))
 
 
 async def written(events: Iterable[bytes], faults: Faults, error: bytes) -> AsyncIterator[bytes]:
     """A stream's events at the pace of somebody who writes, or as its faults will have it. `error` is the event that
     says that something went wrong. Raises Cut."""
-    pace = max(0.01, faults.get("slow", PACE))
+    pace = max(0.01, faults.get("slow", settings.SANDBOX_TOKENS_PER_SECOND))
     loop = asyncio.get_running_loop()
     started = loop.time()
     for number, event in enumerate(events):

@@ -79,6 +79,7 @@ async def answer(vendor: Anthropic) -> Answer | Events:
     if flag(vendor, body, "stream"):
         events = (_event(name, data) for name, data in _events(message, thought, written, faults))
         return Events(misfortune.written(events, faults, vendor.error_event()))
+    await misfortune.at_once(thought.tokens, faults)
     message |= {"content": _blocks(thought), **_end(thought)}
     message["usage"]["output_tokens"] = written
     if "no_usage" in faults:

@@ -59,7 +59,7 @@ def write_script(data: dict[str, Any]) -> UpstreamScript:
         raise BadScript(f"provider must be one of: {', '.join(_BRANDS)}.")
     if model and model not in {name for sold in MODELS.values() for name in sold}:
         raise BadScript("model must be the provider's own id of a model, as listed on /sandbox/models.")
-    fault, times = str(data.get("fault")), str(data.get("times") or 1)
+    fault, times = str(data.get("fault")), str(data.get("times", 1))
     number = number_of(fault, data.get("number"))
     if not (times.isascii() and times.isdecimal() and len(times) < 9 and 1 <= int(times) <= MOST_TIMES):
         raise BadScript(f"times must be a whole number from 1 to {MOST_TIMES}.")
