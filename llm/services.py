@@ -130,7 +130,7 @@ class Stream:
         self._relaying = call.engine.in_background(self._pump())
 
     async def begin(self) -> None:
-        """Until the first output is there; raises what `chat` raises. Cancelling it hangs up."""
+        """Until the first output is there; raises what `chat` raises."""
         try:
             self._first = await self._queue.get()
         except asyncio.CancelledError:

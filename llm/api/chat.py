@@ -55,7 +55,7 @@ class Stream(Asking):
     words is an ordinary error."""
 
     @extend_schema(
-        request=shapes.Question, responses=shapes.or_refused(OpenApiTypes.STR, "text/event-stream"), parameters=[_KEY]
+        request=shapes.Question, responses=shapes.or_refused(shapes.Event, "text/event-stream"), parameters=[_KEY]
     )
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)

@@ -120,12 +120,12 @@ class UserView(APIView):
         language = translation.get_language()
 
         async def made() -> HttpResponseBase:
-            try:
-                return await make()
-            except Exception as error:  # noqa: BLE001  # the edge: every error has an answer
-                with translation.override(language):
+            with translation.override(language):
+                try:
+                    return await make()
+                except Exception as error:  # noqa: BLE001  # the edge: every error has an answer
                     refusal = refusal_of(error)
-                headers = {"Retry-After": str(refusal.retry_after_s)} if refusal.retry_after_s else {}
-                return JsonResponse(body_of(refusal), status=refusal.status, headers=headers)
+            headers = {"Retry-After": str(refusal.retry_after_s)} if refusal.retry_after_s else {}
+            return JsonResponse(body_of(refusal), status=refusal.status, headers=headers)
 
         return Later(made)

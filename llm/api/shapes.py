@@ -86,6 +86,14 @@ class Answer(serializers.Serializer[Any]):
     quota = serializers.IntegerField()
 
 
+class Event(serializers.Serializer[Any]):
+    """A server-sent event. Its data is JSON: start {sessionId, messageId, model}, delta {content}, done (the whole
+    answer, with balance, usageSource and latencyMs), error {message, code}."""
+
+    event = serializers.ChoiceField(["start", "delta", "done", "error"])
+    data = serializers.CharField()  # type: ignore[assignment]  # the format's name
+
+
 class Done(serializers.Serializer[Any]):
     success = serializers.BooleanField()
 

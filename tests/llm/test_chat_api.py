@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from llm.api import events
 from llm.models import ChatMessage, ChatSession, Model, Usage
@@ -197,6 +198,20 @@ def test_nobody_is_401(chatting: World, token: str, path: str) -> None:
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_a_browser_asks_with_its_session_and_its_token(chatting: World) -> None:
+    browser = Client()
+    browser.force_login(chatting.user)
+    browser.get("/accounts/password")
+    cookies = {name: morsel.value for name, morsel in browser.cookies.items()}
+    headers = {"authorization": "", "cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+
+    async def scenario(w: World) -> list[int]:
+        with_token = headers | {"x-csrftoken": cookies["csrftoken"]}
+        return [(await w.client.post(STREAM, ASK, headers=sent)).status for sent in (headers, with_token)]
+
+    assert chatting.play(scenario) == [403, 200]
+
+
 # --- Repeats ---------------------------------------------------------------------------------------------------------
 def test_a_repeat_with_the_same_key_is_the_same_answer_for_no_more(
     chatting: World, books_agree: Callable[[], None]
@@ -290,9 +305,11 @@ async def timed(work: Any) -> float:
 
 def test_a_stream_that_breaks_says_so_and_keeps_what_came(chatting: World, books_agree: Callable[[], None]) -> None:
     chatting.upstream.otherwise = stream(WORDS, breaks_after=3)
-    answer = ask(chatting, STREAM)
-    name, data = answer.told[-1]
-    assert (name, data["code"]) == ("error", "upstream_error")
+    answer = chatting.play(lambda w: w.client.post(STREAM, ASK, headers={"accept-language": "en"}))
+    assert answer.told[-1] == (
+        "error",
+        {"message": "The model failed, please try again or choose another one", "code": "upstream_error"},
+    )
     stored = ChatMessage.objects.get(role="assistant")
     assert (stored.content, stored.complete) == ("word0 word1 word2 ", False)
     assert stored.quota == chatting.usage().quota > 0
