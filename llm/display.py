@@ -34,13 +34,14 @@ def yuan_per_quota() -> Fraction:
 
 
 def worth(quota: int, rate: Fraction) -> str:
-    """What quota is worth in yuan: "73.00", "0.0219", "<0.0001". static/js/numbers.js says the same."""
+    """What quota is worth in yuan: "73.00", "0.365", "<0.0001". static/js/numbers.js says the same."""
     yuan = quota * rate
     if 0 < yuan < _SMALLEST:
         return f"<{_SMALLEST.numerator / _SMALLEST.denominator}"
     places = 4 if 0 < yuan < 1 else 2
     number = int(yuan * 10**places + Fraction(1, 2))
-    return f"{number // 10**places:,}.{number % 10**places:0{places}d}"
+    decimals = f"{number % 10**places:0{places}d}"
+    return f"{number // 10**places:,}.{decimals.rstrip('0'):0<2}"
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,15 @@ def offers(user: User, rate: Fraction) -> list[Offer]:
 
 def _price(per_input: int, per_output: int, rate: Fraction) -> str:
     """Quota for 1,000 tokens, in words."""
-    if per_input == per_output:
-        facts = {"quota": grouped(per_input), "yuan": worth(per_input, rate)}
-        return _("%(quota)s quota per 1,000 tokens ≈ ¥%(yuan)s") % facts
-    return _("Input %(input)s (≈ ¥%(yuan_in)s), output %(output)s (≈ ¥%(yuan_out)s) per 1,000 tokens") % {
+    facts = {
         "input": grouped(per_input),
         "output": grouped(per_output),
         "yuan_in": worth(per_input, rate),
         "yuan_out": worth(per_output, rate),
     }
+    if per_input == per_output:
+        return _("%(input)s quota ≈ ¥%(yuan_in)s") % facts
+    return _("Input %(input)s ≈ ¥%(yuan_in)s, output %(output)s ≈ ¥%(yuan_out)s") % facts
 
 
 # --- Conversations ---------------------------------------------------------------------------------------------------

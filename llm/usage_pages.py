@@ -57,15 +57,15 @@ def usage(request: HttpRequest) -> HttpResponse:
     sums = [row for row in summary_of(user, days) if model in ("", row["model"])]
     page = Paginator(usage_of(user, days=days, model=model), PAGE_SIZE).get_page(request.GET.get("page"))
     account = display.account_of(user)
-    quota = sum(row["quota"] for row in sums)
+    calls, quota = sum(row["calls"] for row in sums), sum(row["quota"] for row in sums)
     facts: dict[str, Any] = {
         "account": account,
         "days": days,
         "model": model,
         "periods": PERIODS,
         "models": models_used(user),
-        "calls": display.grouped(sum(row["calls"] for row in sums)),
-        "tokens": display.grouped(sum(row["inputTokens"] + row["outputTokens"] for row in sums)),
+        "calls": display.grouped(calls),
+        "mean": display.grouped(round(quota / calls)) if calls else "–",
         "quota": display.grouped(quota),
         "worth": display.worth(quota, account.rate),
         "chart": chart.by_day_and_model(sums, days, clock.now().astimezone(clock.BEIJING).date()),

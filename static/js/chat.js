@@ -75,6 +75,8 @@ function begin(answer, { sessionId, messageId, model }) {
     text.session = sessionId;
     history.replaceState({}, "", `${text.page}/${sessionId}`);
   }
+  // What has been written meanwhile is the next question.
+  composer.changed();
   refresh("#session-list", "#talk-about").catch(() => {});
 }
 

@@ -6,7 +6,6 @@ export class Composer {
     this.form = form;
     this.field = form.elements.content;
     this.menu = form.querySelector("[data-menu]");
-    this.draft = `draft ${location.pathname}`;
     this.send = send;
     form.addEventListener("submit", (event) => this.submit(event));
     form.querySelector("[data-stop]").addEventListener("click", () => this.stop());
@@ -20,6 +19,10 @@ export class Composer {
     if (!this.field.value) this.field.value = sessionStorage.getItem(this.draft) ?? "";
     this.remember();
     this.grow();
+  }
+
+  get draft() {
+    return `draft ${location.pathname}`;
   }
 
   get model() {

@@ -10,5 +10,5 @@ export function grouped(number) {
 export function worth(quota, yuanPerQuota) {
   const yuan = quota * yuanPerQuota;
   if (yuan > 0 && yuan < 0.0001) return "<0.0001";
-  return grouped(yuan.toFixed(yuan && yuan < 1 ? 4 : 2));
+  return grouped(yuan.toFixed(yuan && yuan < 1 ? 4 : 2).replace(/(\.\d\d)(\d*?)0+$/, "$1$2"));
 }

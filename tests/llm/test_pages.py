@@ -197,7 +197,8 @@ def test_I10_what_people_and_models_write_is_text(page: Client, world: World) ->
 
 def test_the_prices_are_in_plain_words(page: Client) -> None:
     words = text_of(page.get("/chat"))
-    assert "doubao-pro 50,000 quota per 1,000 tokens ≈ ¥0.7300" in words
+    assert "what 1,000 tokens cost" in words
+    assert "doubao-pro 50,000 quota ≈ ¥0.73 " in words
     assert "You have no quota yet." in words
 
 
@@ -381,6 +382,7 @@ def test_the_axis_ends_at_a_round_amount(quota: int, top: int) -> None:
         (1, "<0.0001"),
         (7, "0.0001"),
         (1500, "0.0219"),
+        (10_000, "0.146"),
         (68_494, "1.00"),
         (5_000_000, "73.00"),
         (10**9, "14,600.00"),
