@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from . import services
 from .billing import storable
-from .conversations import Answer, Turn, answer_of, begin_answer, message_of, take_back, write_answer
+from .conversations import Answer, Turn, add_answer, answer_of, message_of, take_back, write_answer
 from .engine import engine
 from .loops import in_thread
 from .providers.base import Chunk
@@ -25,7 +25,7 @@ _MOST_CHARACTERS = 10_000_000
 async def answer(turn: Turn) -> Answer:
     """The whole answer, stored. When this is cancelled it goes on in the background.
 
-    Raises what `services.chat` raises, and has taken the question back then.
+    Raises what `services.chat` raises; when nothing was charged, the question is taken back.
     """
     writing = asyncio.ensure_future(_answer(turn))
     try:
@@ -38,16 +38,17 @@ async def answer(turn: Turn) -> Answer:
 async def _answer(turn: Turn) -> Answer:
     try:
         completed = await services.chat(turn.user, turn.body, models=turn.models, priority=turn.priority)
-    except Exception:
-        await _take_back(turn)
+    except Exception as error:
+        await _take_back(turn, error)
         raise
     choices = completed.result.body.get("choices") or [{}]
     content = (choices[0].get("message") or {}).get("content")
 
+    text = storable(content, _MOST_CHARACTERS) if isinstance(content, str) else ""
+
     def store() -> Answer:
-        begin_answer(turn, completed.request_id, completed.model)
-        text = content if isinstance(content, str) else ""
-        return _stored(turn, storable(text, _MOST_CHARACTERS), complete=True)
+        add_answer(turn, completed.request_id, completed.model, text, complete=True)
+        return _stored(turn)
 
     return await in_thread(store)
 
@@ -58,16 +59,16 @@ async def _finish(writing: "asyncio.Future[Answer]") -> None:
 
 
 async def tell(turn: Turn) -> "Telling":
-    """An answer whose first words are there. Raises what `services.stream` raises, and has taken the question back
-    then. Cancelling it hangs up; the question stays, without an answer."""
+    """An answer whose first words are there. Raises what `services.stream` raises; when nothing was charged, the
+    question is taken back. Cancelling it hangs up; the question stays, without an answer."""
     try:
         stream = await services.stream(turn.user, turn.body, models=turn.models, priority=turn.priority)
-    except Exception:
-        await _take_back(turn)
+    except Exception as error:
+        await _take_back(turn, error)
         raise
     telling = Telling(turn, stream)
     try:
-        await in_thread(begin_answer, turn, stream.request_id, stream.model)
+        await in_thread(add_answer, turn, stream.request_id, stream.model)
     except BaseException:
         telling.close()
         raise
@@ -96,7 +97,12 @@ class Telling:
     async def finish(self, *, complete: bool) -> Answer:
         """Store what was written and what it cost. Not complete: it broke off."""
         self._complete = complete
-        stored = await in_thread(_stored, self.turn, self._text, complete=complete)
+
+        def store() -> Answer:
+            write_answer(self.turn, self._text, complete=complete)
+            return _stored(self.turn)
+
+        stored = await in_thread(store)
         self._over = True
         return stored
 
@@ -117,12 +123,14 @@ class Telling:
         await in_thread(write_answer, self.turn, self._text, complete=self._complete)
 
 
-def _stored(turn: Turn, content: str, *, complete: bool) -> Answer:
-    write_answer(turn, content, complete=complete)
+def _stored(turn: Turn) -> Answer:
     return answer_of(turn.user, message_of(turn.user, turn.answer_id))
 
 
-async def _take_back(turn: Turn) -> None:
+async def _take_back(turn: Turn, error: Exception) -> None:
+    if isinstance(error, services.LedgerAway):
+        # It will be charged yet: a repeat with the same key must not pass for a new question.
+        return
     # What went wrong is told in any case.
     with suppress(DatabaseError):
         await in_thread(take_back, turn)

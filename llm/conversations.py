@@ -134,6 +134,7 @@ def ask(user: User, content: str, *, session_id: str = "", model: str = "", key:
     digest = hashlib.sha256(f"{user.pk}:{key}".encode()).hexdigest() if key else None
     if digest is not None and (before := _asked_before(user, digest, content)) is not None:
         return before
+    # A wrong one is refused before anything is stored.
     _choice(model)
     try:
         with transaction.atomic():
@@ -212,30 +213,29 @@ def _new_id(kind: str) -> str:
 
 
 # --- Answers ---------------------------------------------------------------------------------------------------------
-def begin_answer(turn: Turn, request_id: str, model: str) -> None:
-    """The answer's row, when its first words have come. Raises NotFound when the session was deleted."""
+def add_answer(turn: Turn, request_id: str, model: str, content: str = "", *, complete: bool = False) -> None:
+    """The answer's row: of a stream when its first words have come. Raises NotFound when the session was deleted."""
     try:
         ChatMessage.objects.create(
             public_id=turn.answer_id,
             session=turn.session,
             role=ChatMessage.Role.ASSISTANT,
             question=turn.question,
-            content="",
-            complete=False,
+            content=content,
+            complete=complete,
             request_id=request_id,
             model_name=model,
-            quota=None,
+            quota=_charged(request_id),
         )
     except IntegrityError:
         raise NotFound from None
 
 
 def write_answer(turn: Turn, content: str, *, complete: bool) -> None:
-    """What was written, and what it cost, if that is settled."""
+    """What was written of a stream, and what it cost, if that is settled."""
     answer = ChatMessage.objects.filter(public_id=turn.answer_id)
     request_id = answer.values_list("request_id", flat=True).first()
     answer.update(content=content, complete=complete, quota=_charged(request_id or ""))
-    ChatSession.objects.filter(pk=turn.session.pk).update(last=Now())
 
 
 def answer_of(user: User, message: ChatMessage) -> Answer:

@@ -27,7 +27,7 @@ ASK = {"content": "Say hello", "model": "doubao-pro"}
 def server(world: World) -> Iterator[Server]:
     world.give(10_000_000)
     loops.run(world.upstream.__aenter__())
-    with Server(LLM_DRAIN_SECONDS="1", WEB_THREADS="4", CHAT_RATE_LIMIT="1000 per minute") as running:
+    with Server(LLM_DRAIN_SECONDS="1", WEB_THREADS="4", CHAT_RATE_LIMIT="100000 per minute") as running:
         yield running
     loops.run(world.upstream.__aexit__())
 
