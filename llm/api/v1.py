@@ -58,7 +58,8 @@ class Exchange:
 
     @property
     def anthropic(self) -> bool:
-        return self.path.startswith("/v1/messages")
+        """Whether the client is one of theirs."""
+        return self.path.startswith("/v1/messages") or b"anthropic-version" in self.headers
 
     @property
     def _request_id_header(self) -> bytes:

@@ -125,8 +125,9 @@ def test_models_are_listed(deployment: Deployment) -> None:
     names = [model.id for model in deployment.anthropic().models.list()]
     assert {"doubao-pro", "claude-3-sonnet"} <= set(names)
     assert deployment.anthropic().models.retrieve("doubao-pro").type == "model"
-    with pytest.raises(anthropic.NotFoundError):
+    with pytest.raises(anthropic.NotFoundError) as caught:
         deployment.anthropic().models.retrieve("claude-9")
+    assert caught.value.body["error"]["type"] == "not_found_error"  # type: ignore[index]
 
 
 def test_the_asynchronous_client_streams(deployment: Deployment) -> None:

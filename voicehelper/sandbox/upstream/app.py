@@ -1,5 +1,6 @@
 """Who answers what: the routes of the three providers, as an ASGI application."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from .exchange import (
     send_whole,
 )
 from .vendors import Anthropic, Ark, OpenAI, Vendor
+
+log = logging.getLogger(__name__)
 
 _LIMIT = 32 * 1024 * 1024
 
@@ -85,7 +88,12 @@ async def _at(vendor: Vendor, routes: Mapping[str, Act], *, too_large: bool) -> 
     act = routes.get(path)
     if act is None or vendor.asked.method != "POST":
         raise vendor.no_route()
-    return await act(vendor)
+    try:
+        return await act(vendor)
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError):
+        # A schema whose minimum is a text, say. If the request is not at fault, the log shows who is.
+        log.warning("A request to %s could not be read", path, exc_info=True)
+        raise vendor.bad("the request has not the expected shape", "body") from None
 
 
 def _all(vendor: Vendor) -> dict[str, Any]:

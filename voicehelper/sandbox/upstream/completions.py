@@ -6,6 +6,7 @@ Sources: platform.openai.com/docs/api-reference/chat, volcengine.com/docs/82379/
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -17,47 +18,30 @@ from .conversation import read_messages
 from .exchange import Answer, Events, json_answer
 from .faults import Faults
 from .mind import Called, Conversation, Thought, think, used
-from .requests import Body, check_number, flag, known_only, objects, read_json, required, schema_of, texts, whole
+from .requests import (
+    Body,
+    check_number,
+    flag,
+    known_only,
+    objects,
+    read_json,
+    required,
+    schema_of,
+    texts,
+    thinks,
+    whole,
+)
 from .tools import Choice, Tool
 from .vendors import OpenAI
 
 _ARK_DEFAULT = 4096
-_KNOWN = frozenset(
-    [
-        "model",
-        "messages",
-        "max_tokens",
-        "max_completion_tokens",
-        "temperature",
-        "top_p",
-        "n",
-        "stop",
-        "stream",
-        "stream_options",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "user",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "functions",
-        "function_call",
-        "response_format",
-        "seed",
-        "service_tier",
-        "store",
-        "metadata",
-        "reasoning_effort",
-        "modalities",
-        "prediction",
-        "verbosity",
-        "safety_identifier",
-        "prompt_cache_key",
-    ]
-)
+_KNOWN = {
+    "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "stop", "stream",
+    "stream_options", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
+    "user", "tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format",
+    "seed", "service_tier", "store", "metadata", "reasoning_effort", "modalities", "prediction", "verbosity",
+    "safety_identifier", "prompt_cache_key",
+}  # fmt: skip
 _ANY_JSON = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
@@ -130,12 +114,12 @@ def _most(vendor: OpenAI, body: Body, sold: Sold) -> int:
     return wanted or (min(_ARK_DEFAULT, sold.output) if vendor.name == "ark" else sold.output)
 
 
+@dataclass(frozen=True)
 class Question:
     """A conversation, and the texts in which faults may be marked."""
 
-    def __init__(self, conversation: Conversation, marked: list[str]) -> None:
-        self.conversation = conversation
-        self.marked = marked
+    conversation: Conversation
+    marked: list[str]
 
 
 def _conversation(chat: Chat, sold: Sold) -> Question:
@@ -157,7 +141,7 @@ def _conversation(chat: Chat, sold: Sold) -> Question:
         choice=_choice_of(chat, tools),
         stops=texts(vendor, body.get("stop"), "stop", 4),
         schema=_schema(vendor, body, read.texts),
-        thinks=vendor.name == "ark" and (body.get("thinking") or {}).get("type") == "enabled",
+        thinks=vendor.name == "ark" and thinks(body),
     )
     return Question(conversation, read.questions[-1:])
 

@@ -26,6 +26,7 @@ from .requests import (
     required,
     schema_of,
     texts,
+    thinks,
     whole,
 )
 from .tools import Choice, Tool
@@ -34,28 +35,11 @@ from .vendors import Anthropic
 
 _VERSIONS = ("2023-06-01", "2026-10-21")
 _SAMPLING = ("temperature", "top_p", "top_k")
-_KNOWN = frozenset(
-    [
-        "model",
-        "messages",
-        "max_tokens",
-        "system",
-        "stream",
-        "stop_sequences",
-        "tools",
-        "tool_choice",
-        "metadata",
-        "service_tier",
-        "thinking",
-        "temperature",
-        "top_p",
-        "top_k",
-        "container",
-        "context_management",
-        "mcp_servers",
-        "output_config",
-    ]
-)
+_KNOWN = {
+    "model", "messages", "max_tokens", "system", "stream", "stop_sequences", "tools", "tool_choice",
+    "metadata", "service_tier", "thinking", "temperature", "top_p", "top_k", "container", "context_management",
+    "mcp_servers", "output_config",
+}  # fmt: skip
 _STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
@@ -129,7 +113,7 @@ def _read(vendor: Anthropic, body: Body, sold: Sold, most: int) -> Read:
         tools=tools,
         choice=_choice(vendor, body, tools),
         stops=texts(vendor, body.get("stop_sequences"), "stop_sequences", 8191),
-        thinks=(body.get("thinking") or {}).get("type") == "enabled",
+        thinks=thinks(body),
     )
     return Read(conversation, questions[-1:])
 

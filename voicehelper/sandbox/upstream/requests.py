@@ -91,3 +91,9 @@ def joined(contents: Sequence[Content]) -> Content:
 def schema_of(function: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     given = function.get(key)
     return given if isinstance(given, dict) else {"type": "object", "properties": {}}
+
+
+def thinks(body: Mapping[str, Any]) -> bool:
+    """Whether the caller wants to see what the model thinks."""
+    given = body.get("thinking")
+    return isinstance(given, dict) and given.get("type") == "enabled"

@@ -11,7 +11,10 @@ from functools import cache
 from pathlib import Path
 
 _HAN = re.compile(r"[㐀-䶿一-鿿]")
-_SUM = re.compile(r"(-?\d{1,9}(?:\.\d{1,6})?)\s*([-+*/×÷])\s*(\d{1,9}(?:\.\d{1,6})?)")
+# A minus and a slash stand in dates and numbers too: they need spaces, or the whole question to themselves.
+_NUMBER = r"(-?\d{1,9}(?:\.\d{1,6})?)"
+_SUM = re.compile(rf"{_NUMBER}(\s*[+*×÷]\s*|\s+[-/]\s+){_NUMBER}")
+_NOTHING_BUT_A_SUM = re.compile(rf"{_NUMBER}\s*([-+*/×÷])\s*{_NUMBER}\s*[=＝]?\s*[?？]?")
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("before", ("刚才", "之前", "上一个", "上面", "earlier", "before", "just asked", "previous")),
     ("code", ("代码", "程序", "函数", "编程", "python", "javascript", "sql", "code", "function", "script")),
@@ -60,7 +63,7 @@ def about_results(results: Sequence[str], question: str) -> str:
     chinese = is_chinese(question)
     lines = "\n".join(f"- `{quoted(result, 300)}`" for result in results)
     if chinese:
-        return f"工具返回了下面的结果:\n\n{lines}\n\n所以，关于“{quoted(question)}”，**答案就在上面**。"
+        return f"工具返回了下面的结果：\n\n{lines}\n\n所以，关于“{quoted(question)}”，**答案就在上面**。"
     return f"The tools came back with this:\n\n{lines}\n\nSo for “{quoted(question)}”, **there is your answer**."
 
 
@@ -86,16 +89,16 @@ def quoted(text: str, longest: int = _LONGEST_QUOTE) -> str:
 
 
 def _sum(question: str, *, chinese: bool) -> str:
-    found = _SUM.search(question)
+    found = _NOTHING_BUT_A_SUM.fullmatch(question) or _SUM.search(question)
     if not found:
         return ""
-    left, sign, right = Fraction(found[1]), found[2], Fraction(found[3])
+    left, sign, right = Fraction(found[1]), found[2].strip(), Fraction(found[3])
     if sign in "/÷" and not right:
         return "除数不能是零。" if chinese else "Nothing can be divided by zero."
     signs = {"+": left + right, "-": left - right, "*": left * right, "×": left * right}
     value = signs[sign] if sign in signs else left / right
     shown = str(value) if value.denominator == 1 else f"{float(value):.6g}"
-    return f"{found[0]} = **{shown}**" + ("。" if chinese else ".")
+    return f"{found[1]} {sign} {found[3]} = **{shown}**" + ("。" if chinese else ".")
 
 
 def _pictures(number: int, *, chinese: bool) -> str:
@@ -107,5 +110,5 @@ def _before(questions: Sequence[str], *, chinese: bool) -> str:
         return "这是你的第一个问题。" if chinese else "This is your first question."
     earlier = "\n".join(f"{number}. {quoted(text)}" for number, text in enumerate(questions[:-1], 1))
     return (
-        f"在这次对话里，你先后问过:\n\n{earlier}" if chinese else f"In this conversation you have asked:\n\n{earlier}"
+        f"在这次对话里，你先后问过：\n\n{earlier}" if chinese else f"In this conversation you have asked:\n\n{earlier}"
     )
