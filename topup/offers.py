@@ -1,6 +1,6 @@
 """What the recharge page and `topup/info` offer a user: ways to pay, amounts, discounts."""
 
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -63,6 +63,8 @@ def llm_pricing() -> tuple[int, dict[str, str]]:
     return recharge.quota_per_unit, {group: str(ratio) for group, ratio in recharge.group_ratios.items()}
 
 
-def unit_price() -> Decimal:
-    """Yuan for one unit at the list price (settings.UNIT_PRICE_SOURCE)."""
-    return RechargeSettings.load().price
+def yuan_per_quota() -> Fraction:
+    """What one quota costs at the list price, for pages that say about how much an amount is worth
+    (settings.WORTH_SOURCE)."""
+    recharge = RechargeSettings.load()
+    return Fraction(recharge.price) / recharge.quota_per_unit

@@ -1,4 +1,5 @@
-"""ASGI entry point: `/v1` (see llm/api/v1.py), and Django behind a guard that refuses bodies too large or too slow.
+"""ASGI entry point: `/v1` (see llm/api/v1.py), the stand-ins for its providers, and Django behind a guard that
+refuses bodies too large or too slow.
 
 The guard reads the whole body before Django sees the request, so a slow sender costs a coroutine and never a thread.
 Callbacks have threads to themselves: whatever the pages wait for, a provider is answered.
@@ -24,6 +25,7 @@ from django.db import close_old_connections, connection
 from django.http import HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
+from django.utils.module_loading import import_string
 
 from voicehelper.later import Later
 
@@ -250,12 +252,16 @@ _django = BodyGuard()
 from llm import engine, loops  # noqa: E402
 from llm.api import v1  # noqa: E402
 
+_model_providers = import_string("voicehelper.sandbox.upstream.application") if settings.SANDBOX else None
+
 
 async def application(scope: Any, receive: Receive, send: Send) -> None:
     """Everything this process answers."""
     if scope["type"] == "http":
         if scope["path"].startswith("/v1/"):
             await v1.application(scope, receive, send)
+        elif _model_providers and scope["path"].startswith("/sandbox/llm/"):
+            await _model_providers(scope, receive, send)
         else:
             loops.serve_here()
             await _django(scope, receive, send)

@@ -73,6 +73,8 @@ LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
+# How fast the stand-ins for model providers write.
+SANDBOX_TOKENS_PER_SECOND: float = env.float("SANDBOX_TOKENS_PER_SECOND", default=50.0)
 
 INSTALLED_APPS = [
     "unfold",
@@ -214,8 +216,8 @@ METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 # --- Large models ----------------------------------------------------------------------------------------------------
 # Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
 PRICING_SOURCE = "topup.offers.llm_pricing"
-# And what a unit is worth in yuan, for operators who set prices.
-UNIT_PRICE_SOURCE = "topup.offers.unit_price"
+# Where it learns what quota is worth in yuan, for people to read.
+WORTH_SOURCE = "topup.offers.yuan_per_quota"
 # Until the first output of a call, with all its tries; and until the end of a stream.
 LLM_TOTAL_SECONDS: float = env.float("LLM_TOTAL_SECONDS", default=180.0)
 LLM_STREAM_SECONDS: float = env.float("LLM_STREAM_SECONDS", default=1800.0)

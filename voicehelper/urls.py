@@ -12,6 +12,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
     path("", include("voicehelper.accounts.urls")),
     path("", include("topup.urls")),
+    path("", include("llm.page_urls")),
     path("", include("llm.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),

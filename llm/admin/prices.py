@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from django.conf import settings
-from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from ..billing import Amount, charge, tariff
 from ..catalogue import ModelSpec, Pricing
+from ..display import yuan_per_quota
 from ..models import Model
 from ..snapshot import pricing
 
@@ -37,11 +36,11 @@ class PriceList:
     """The operator's numbers; read once per page."""
 
     pricing: Pricing
-    yuan_per_unit: Decimal
+    yuan_per_quota: Fraction
 
     @classmethod
     def now(cls) -> "PriceList":
-        return cls(pricing(), Decimal(import_string(settings.UNIT_PRICE_SOURCE)()))
+        return cls(pricing(), yuan_per_quota())
 
     def rates(self, model: Model) -> list[Fraction]:
         """Exact quota for one measure: in and out for tokens, else the only one."""
@@ -54,7 +53,7 @@ class PriceList:
 
     def yuan(self, quota: Fraction | int) -> str:
         """What quota costs at the list price: "≈ ¥0.7300"; the smaller, the more decimals."""
-        worth = Fraction(quota) / self.pricing.quota_per_unit * Fraction(self.yuan_per_unit)
+        worth = quota * self.yuan_per_quota
         places = 2 if worth >= 10 or not worth else 4 if worth >= Fraction(1, 100) else 6
         return f"≈ ¥{Decimal(round(worth * 10**places)).scaleb(-places):,f}"
 

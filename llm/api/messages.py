@@ -117,7 +117,12 @@ def _image(source: Any) -> str:
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    function = {"name": tool.get("name"), "parameters": tool.get("input_schema") or {"type": "object"}}
+    kind = tool.get("type") or "custom"
+    if kind != "custom":
+        raise CallRefused(f"Tools of type {kind!r} are not supported.", param="tools", code="unsupported")
+    if type(tool.get("name")) is not str or type(tool.get("input_schema")) is not dict:
+        raise CallRefused("Each tool needs a name and an input_schema.", param="tools")
+    function = {"name": tool["name"], "parameters": tool["input_schema"]}
     if tool.get("description"):
         function["description"] = tool["description"]
     return {"type": "function", "function": function}

@@ -58,7 +58,12 @@ class Exchange:
 
     @property
     def anthropic(self) -> bool:
-        return self.path == "/v1/messages"
+        """Whether the client is one of theirs."""
+        return self.path.startswith("/v1/messages") or b"anthropic-version" in self.headers
+
+    @property
+    def _request_id_header(self) -> bytes:
+        return b"request-id" if self.anthropic else b"x-request-id"
 
     @property
     def caller(self) -> Caller:
@@ -100,7 +105,7 @@ class Exchange:
         headers = [
             (b"content-type", content_type),
             (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", self.request_id.encode()),
+            (self._request_id_header, self.request_id.encode()),
             *more,
         ]
         self.begun = True
@@ -115,7 +120,7 @@ class Exchange:
 
     async def begin_events(self) -> None:
         self.begun = True
-        headers = [*_EVENTS, (b"x-request-id", self.request_id.encode())]
+        headers = [*_EVENTS, (self._request_id_header, self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def event(self, data: bytes, *, more: bool = False) -> None:
@@ -262,6 +267,17 @@ async def _messages(exchange: Exchange, relay: Engine) -> None:
     await exchange.end_events(translator.end(completed))
 
 
+async def _count_tokens(exchange: Exchange, relay: Engine) -> None:
+    """An estimate: nobody is asked, nothing is charged."""
+    given = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = messages.to_chat({"max_tokens": 1, **given})
+    requests.check_chat(body)
+    name = requests.text(body, "model", longest=128)
+    exchange.request_id = f"req_{secrets.token_hex(12)}"
+    count = relay.calibration.tokens(name, CHAT.weigh(body))
+    await exchange.answer(orjson.dumps({"input_tokens": count}))
+
+
 async def _embeddings(exchange: Exchange, relay: Engine) -> None:
     body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
     requests.check_input(body)
@@ -341,6 +357,7 @@ def _shown(model: ModelSpec) -> dict[str, Any]:
 _ROUTES: dict[str, Callable[[Exchange, Engine], Awaitable[None]]] = {
     "/v1/chat/completions": _chat,
     "/v1/messages": _messages,
+    "/v1/messages/count_tokens": _count_tokens,
     "/v1/embeddings": _embeddings,
     "/v1/images/generations": _images,
     "/v1/audio/transcriptions": _transcriptions,

@@ -4,19 +4,23 @@ import { announce } from "./say.js";
 
 document.documentElement.classList.add("js");
 
-const menu = document.querySelector("[data-menu]");
-
 document.addEventListener("click", (event) => {
-  if (menu?.open && !menu.contains(event.target)) menu.open = false;
+  for (const menu of openMenus()) if (!menu.contains(event.target)) menu.open = false;
   const button = event.target.closest("[data-copy]");
   if (button) copy(button);
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !menu?.open) return;
-  menu.open = false;
-  menu.querySelector("summary").focus();
+  if (event.key !== "Escape") return;
+  for (const menu of openMenus()) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
 });
+
+function openMenus() {
+  return document.querySelectorAll("[data-menu][open]");
+}
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -25,12 +29,14 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "1";
 });
 
+/** What a copy button copies: its own text, or else what its surroundings mark. */
 async function copy(button) {
+  const source = button.closest("[data-copy-group]")?.querySelector("[data-copy-text]");
   try {
-    await navigator.clipboard.writeText(button.dataset.copy);
+    await navigator.clipboard.writeText(button.dataset.copy || source.textContent);
   } catch {
-    // No permission: select the number, so that the person can copy it.
-    getSelection().selectAllChildren(button.parentElement.querySelector("[data-order-number]"));
+    // No permission: select it, so that the person can copy it.
+    if (source) getSelection().selectAllChildren(source);
     return;
   }
   button.dataset.copied = button.dataset.done;

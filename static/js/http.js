@@ -1,5 +1,7 @@
 // Requests to our own server. An answer, whatever its status, is returned; only silence throws.
 
+import { events } from "./events.js";
+
 const TIMEOUT_MS = 15_000;
 
 /** The server could not be reached, or did not answer in time. */
@@ -30,6 +32,27 @@ export async function askJson(url, { body, headers } = {}) {
     waitS: Number(response.headers.get("Retry-After")) || 0,
     orderId: response.headers.get("X-Order-Id"),
   };
+}
+
+/** Sends JSON and yields the events of the answer, {event, data}. One that is no stream is a single event "refused",
+ * with its status in the data. */
+export async function* askEvents(url, body, { headers, signal }) {
+  const response = await reach(url, {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { Accept: "text/event-stream, application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
+    signal,
+  });
+  if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    const body = await response.json().catch(() => ({}));
+    yield { event: "refused", data: { ...body, status: response.status } };
+    return;
+  }
+  try {
+    yield* events(response.body);
+  } catch {
+    throw new Offline();
+  }
 }
 
 /** A piece of a page, or null when it is not there for us any more (signed out, not ours). */

@@ -2,6 +2,7 @@
 // the pay buttons work only while the price shown belongs to the amount shown.
 
 import { askJson, Offline } from "./http.js";
+import { grouped } from "./numbers.js";
 
 const DEBOUNCE_MS = 300;
 
@@ -107,10 +108,4 @@ export function followAmount(root) {
   root.classList.add("live");
   // A browser may have kept what was typed before a reload.
   if (field.value !== field.defaultValue) change(0);
-}
-
-/** 5000000n → "5,000,000"; "7300.00" → "7,300.00". */
-function grouped(number) {
-  const [whole, ...decimals] = String(number).split(".");
-  return [whole.replace(/\B(?=(\d{3})+$)/g, ","), ...decimals].join(".");
 }

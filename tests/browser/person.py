@@ -98,7 +98,7 @@ class Person:
         self.visit("/recharge")
 
     def forget_everything(self) -> None:
-        """One window, no cookies, a network, the light colours."""
+        """One window, nothing stored, a network, the light colours."""
         first, *others = self.driver.window_handles
         for window in others:
             self.driver.switch_to.window(window)
@@ -108,6 +108,7 @@ class Person:
         self.sees_colours("light")
         self.visit("/accounts/sign-in")
         self.driver.delete_all_cookies()
+        self.script("localStorage.clear(); sessionStorage.clear()")
         self.complaints()
 
     def sees_colours(self, scheme: str) -> None:

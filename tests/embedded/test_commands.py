@@ -15,6 +15,7 @@ from voicehelper.embedded import environment
 from voicehelper.embedded.folder import ROOT, Lock
 from voicehelper.embedded.process import EmbeddedError
 from voicehelper.embedded.translations import compile_translations
+from voicehelper.sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
 
 EMBEDDED = [sys.executable, "-m", "voicehelper.embedded"]
 # Neither server is needed to see what happens to the command.
@@ -129,6 +130,22 @@ def test_keys_are_kept_from_run_to_run_and_what_the_environment_says_wins(
     values = environment.with_overrides(environment.demo_values(8000, keys))
     assert (values["SECRET_KEY"], values["SANDBOX"]) == ("mine", "False")
     assert values["VOICEHELPER_SECRET_KEYS"] == keys["VOICEHELPER_SECRET_KEYS"]
+
+
+def test_a_demo_has_accounts_at_the_stand_ins_for_models() -> None:
+    values = environment.demo_values(8123, environment.new_keys())
+    for brand, provider in {"ARK": "ark", "OPENAI": "openai", "ANTHROPIC": "anthropic"}.items():
+        assert values[f"{brand}_API_KEY"] == CUSTOMERS[provider][0].key
+        assert values[f"{brand}_BASE_URL"] == f"http://127.0.0.1:8123{BASE_PATHS[provider]}"
+
+
+def test_a_real_key_is_not_sent_to_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARK_API_KEY", "real")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://example.com/v1")
+    values = environment.with_overrides(environment.demo_values(8123, environment.new_keys()))
+    assert (values["ARK_API_KEY"], values["ARK_BASE_URL"]) == ("real", "")
+    assert (values["OPENAI_API_KEY"], values["OPENAI_BASE_URL"]) == ("", "https://example.com/v1")
+    assert values["ANTHROPIC_BASE_URL"]
 
 
 def test_translations_are_compiled_once_and_again_after_a_change(tmp_path: Path) -> None:

@@ -328,8 +328,10 @@ def test_a_session_deleted_under_an_answer_is_gone(chatting: World, books_agree:
     chatting.upstream.otherwise = stream(WORDS, pause_s=0.02)
 
     async def scenario(w: World) -> tuple[Answer, Answer]:
-        asking = asyncio.create_task(w.client.post(STREAM, ASK | {"sessionId": "s"}))
-        await asyncio.sleep(0.3)
+        begun = asyncio.Event()
+        ask = ASK | {"sessionId": "s"}
+        asking = asyncio.create_task(w.client.post(STREAM, ask, on_data=lambda _: begun.set()))
+        await begun.wait()
         deleted = await w.client.request("DELETE", "/api/chat/sessions/s", b"")
         return await asking, deleted
 

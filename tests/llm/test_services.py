@@ -147,3 +147,12 @@ def test_the_best_model_by_priority(world: World) -> None:
     with BehindTheScenes(world):
         completed = services.chat_now(world.user, BODY, priority=services.Priority.QUALITY)
     assert completed.model == "doubao-pro"
+
+
+def test_a_demo_shows_its_accounts_before_the_first_call(transactional_db: None, settings: Any) -> None:
+    settings.LLM_ACCOUNTS = {"ark": ("a key", "http://127.0.0.1:1/sandbox/llm/ark/api/v3"), "openai": ("", "")}
+    call_command("seed_demo")
+    account = Credential.objects.get()
+    assert (account.provider, account.from_environment) == ("ark", True)
+    call_command("seed_demo")
+    assert Credential.objects.count() == 1

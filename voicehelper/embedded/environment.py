@@ -13,6 +13,12 @@ from pathlib import Path
 from voicehelper.embedded.folder import write_private
 from voicehelper.embedded.process import EmbeddedError
 
+# Accounts at the stand-ins for the model providers, as those list them; a key comes with its address or not at all.
+_ACCOUNTS = {
+    "ARK": ("5a0db0c5-0000-4000-8000-000000000001", "ark/api/v3"),
+    "OPENAI": ("sk-proj-voicehelper-sandbox-opens-nothing-real-0000000000000001", "openai/v1"),
+    "ANTHROPIC": ("sk-ant-api03-voicehelper-sandbox-opens-nothing-real-0000000000000001", "anthropic"),
+}
 _KEPT = ("SECRET_KEY", "VOICEHELPER_SECRET_KEYS")
 
 
@@ -23,8 +29,11 @@ def new_keys() -> dict[str, str]:
 
 
 def demo_values(port: int, keys: Mapping[str, str]) -> dict[str, str]:
-    """A demo on this port whose payment providers are its own stand-ins."""
+    """A demo on this port whose providers, of payments and of models, are its own stand-ins."""
     address = f"http://127.0.0.1:{port}"
+    accounts: dict[str, str] = {}
+    for brand, (key, path) in _ACCOUNTS.items():
+        accounts |= {f"{brand}_API_KEY": key, f"{brand}_BASE_URL": f"{address}/sandbox/llm/{path}"}
     return {
         "VOICEHELPER_MODE": "demo",
         **keys,
@@ -34,6 +43,7 @@ def demo_values(port: int, keys: Mapping[str, str]) -> dict[str, str]:
         "WECHAT_PAY_BASE_URL": f"{address}/sandbox/wechat",
         "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
+        **accounts,
     }
 
 
@@ -49,8 +59,14 @@ def test_values() -> dict[str, str]:
 
 
 def with_overrides(values: Mapping[str, str]) -> dict[str, str]:
-    """The same variables; one that our environment sets has the value it has there."""
-    return {name: os.environ.get(name, value) for name, value in values.items()}
+    """The same variables; one that our environment sets has the value it has there. Of a model provider's key and
+    address, setting one takes both away from us: a real key must not go to a stand-in."""
+    found = {name: os.environ.get(name, value) for name, value in values.items()}
+    for brand in _ACCOUNTS:
+        pair = (f"{brand}_API_KEY", f"{brand}_BASE_URL")
+        if any(name in os.environ for name in pair):
+            found |= {name: os.environ.get(name, "") for name in pair}
+    return found
 
 
 def kept_keys(file: Path) -> dict[str, str]:

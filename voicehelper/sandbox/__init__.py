@@ -1,4 +1,4 @@
-"""Stand-ins for the outside world: WeChat Pay API v2, Alipay, and the phone that scans a code and pays.
+"""Stand-ins for the outside world: WeChat Pay API v2, Alipay, the phone that scans a code and pays, and large models.
 
 Owns: merchants with their keys, trades, notices to deliver, scripted faults, and the pages that show them. Installed
 and mounted under /sandbox/ only when settings.SANDBOX is True; `manage.py open_sandbox_accounts` makes the merchants.
@@ -7,5 +7,6 @@ Imports nothing of the product and nothing of the product imports it: it signs a
 product over HTTP only, as the real providers do, so that both sides check each other. Where a provider would refuse, it
 refuses. Where it has to be looser, it says so: notices go to loopback only, over plain HTTP.
 
-A new operation (refund, bill, JSAPI) is one function and one line in OPERATIONS of `wechat.py` or `alipay.py`.
+`upstream/` holds the model providers, an ASGI application of its own. For the payment providers,
+a new operation (refund, bill, JSAPI) is one function and one line in OPERATIONS of `wechat.py` or `alipay.py`.
 """

@@ -185,6 +185,25 @@ class Script(models.Model):
         return Script.objects.filter(pk=self.pk, used__lt=F("times")).update(used=F("used") + 1) == 1
 
 
+class UpstreamScript(models.Model):
+    """A fault of a model provider that happens to the next `times` calls; empty `provider` or `model`: to any."""
+
+    provider = models.CharField(max_length=16, blank=True)
+    model = models.CharField(max_length=128, blank=True)
+    fault = models.CharField(max_length=32)
+    number = models.FloatField(default=0)
+    times = models.PositiveIntegerField(default=1)
+    used = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.provider or 'any'} {self.model or 'any'}: {self.fault} ({self.used}/{self.times})"
+
+    def take(self) -> bool:
+        """Use it once. False: it is used up."""
+        return UpstreamScript.objects.filter(pk=self.pk, used__lt=F("times")).update(used=F("used") + 1) == 1
+
+
 def yuan(fen: int) -> str:
     """Fen as yuan with two decimals."""
     sign = "-" if fen < 0 else ""

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from . import phone, views
+from .upstream import pages as models
 
 app_name = "sandbox"
 urlpatterns = [
@@ -16,6 +17,9 @@ urlpatterns = [
     path("phone/pay", phone.pay, name="pay"),
     path("script", views.script, name="script"),
     path("script/<int:pk>/remove", views.remove_script, name="remove_script"),
+    path("models", models.overview, name="models"),
+    path("models/script", models.script, name="models_script"),
+    path("models/script/<int:pk>/remove", models.remove_script, name="remove_models_script"),
     path("deliveries/<int:pk>/send", views.send_again, name="send_again"),
     path("trades/<int:pk>/notify", views.notify, name="notify"),
 ]

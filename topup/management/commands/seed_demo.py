@@ -1,4 +1,4 @@
-"""manage.py seed_demo: demo accounts, and the gateways pointed at the sandbox. Refuses outside demo and test mode."""
+"""manage.py seed_demo: demo accounts, and the gateways and models pointed at the sandbox. Demo and test mode only."""
 
 import json
 from io import StringIO
@@ -28,6 +28,8 @@ class Command(BaseCommand):
         with transaction.atomic():
             _make_users()
         _switch_on_gateways()
+        # The first call of a server would make them too; the admin shall show them before it.
+        call_command("ensure_llm_accounts", stdout=StringIO())
 
 
 def _make_users() -> None:

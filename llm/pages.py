@@ -1,0 +1,169 @@
+"""The chat page: conversations at the left, one of them in the middle, a field to write in.
+
+It works without JavaScript: the form posts, waits for the whole answer and shows it. With it, the form asks through the
+streaming API and the answer is written as it comes.
+"""
+
+import secrets
+from typing import Any, cast
+
+import psycopg
+from django import forms
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+from rest_framework.exceptions import Throttled
+
+from voicehelper import clock, ratelimit
+from voicehelper.accounts.models import User
+from voicehelper.wallet.services import InsufficientQuota
+
+from . import answers, conversations, display, loops, services
+from .api.dialect import refusal_of
+from .api.shapes import LONGEST_QUESTION
+from .models import ChatSession
+
+SESSIONS_SHOWN = 100
+TURNS_SHOWN = 100
+
+EXAMPLES = (
+    gettext_lazy("Explain quantum entanglement to a ten-year-old"),
+    gettext_lazy("Write a polite e-mail that moves a meeting to Friday"),
+    gettext_lazy("A Python function that reads a CSV file, with an example"),
+)
+
+
+class AskForm(forms.Form):
+    """What the chat page posts. `intent` is fresh in every page sent, so a double click asks once."""
+
+    content = forms.CharField(max_length=LONGEST_QUESTION)
+    model = forms.CharField(max_length=64, required=False)
+    intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+
+
+class TitleForm(forms.Form):
+    """The new name of a conversation."""
+
+    title = forms.CharField(max_length=conversations.TITLE_LENGTH)
+
+
+_REFUSALS = (
+    conversations.UnknownPriority,
+    conversations.KeyConflict,
+    conversations.UnderWay,
+    services.CallRefused,
+    services.CallFailed,
+    services.LedgerAway,
+    Throttled,
+    psycopg.Error,
+)
+
+
+def user_of(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def chat(request: HttpRequest, session_id: str = "") -> HttpResponse:
+    """A conversation, or the start of one; posting asks."""
+    session = _session(request, session_id) if session_id else None
+    if request.method != "POST":
+        return _page(request, session)
+    form = AskForm(request.POST)
+    if not form.is_valid():
+        text = _("Write a question of at most %(most)s characters.") % {"most": display.grouped(LONGEST_QUESTION)}
+        return _page(request, session, problem=text, status=400)
+    asked = form.cleaned_data
+    try:
+        answer = _answer(
+            user_of(request), session_id, asked["content"].replace("\r\n", "\n"), asked["model"], asked["intent"]
+        )
+    except InsufficientQuota:
+        return _page(request, session, broke=True, status=402)
+    except _REFUSALS as error:
+        refusal = refusal_of(error)
+        return _page(request, session, problem=refusal.message, status=refusal.status)
+    return redirect(f"{reverse('chat:session', args=[answer.session_id])}#{answer.message_id}")
+
+
+def _answer(user: User, session_id: str, content: str, model: str, intent: str) -> conversations.Answer:
+    wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk))
+    if wait_s:
+        raise Throttled(wait_s)
+    turn = conversations.ask(user, content, session_id=session_id, model=model, key=f"page:{intent}")
+    return loops.run(answers.answer(turn)) if isinstance(turn, conversations.Turn) else turn
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Give a conversation another name."""
+    form = TitleForm(request.POST)
+    if form.is_valid():
+        try:
+            conversations.rename_session(user_of(request), session_id, form.cleaned_data["title"])
+        except conversations.NotFound:
+            raise Http404 from None
+    return redirect("chat:session", session_id)
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Delete a conversation; the page has asked before."""
+    try:
+        conversations.delete_session(user_of(request), session_id)
+    except conversations.NotFound:
+        raise Http404 from None
+    return redirect("chat:new")
+
+
+def _session(request: HttpRequest, session_id: str) -> ChatSession:
+    try:
+        return conversations.session_of(user_of(request), session_id)
+    except conversations.NotFound:
+        raise Http404 from None
+
+
+def _page(
+    request: HttpRequest, session: ChatSession | None, *, problem: str = "", broke: bool = False, status: int = 200
+) -> HttpResponse:
+    user = user_of(request)
+    account = display.account_of(user)
+    offers = display.offers(user, account.rate)
+    asked = request.POST if request.method == "POST" else request.GET
+    facts: dict[str, Any] = {
+        "account": account,
+        "session": session,
+        "groups": display.by_age(conversations.sessions_of(user)[:SESSIONS_SHOWN], clock.now()),
+        "offers": offers,
+        "chosen": _chosen(offers, asked.get("model") or (session.model_name if session else "")),
+        "examples": EXAMPLES,
+        "typed": asked.get("content", "")[:LONGEST_QUESTION],
+        "most": LONGEST_QUESTION,
+        "intent": secrets.token_hex(16),
+        "problem": problem,
+        "broke": broke,
+        # What the script fills in.
+        "blank": display.Turn("", mine=False, text=""),
+        "blank_mine": display.Turn("", mine=True, text=""),
+    }
+    if session is not None:
+        messages = conversations.messages_of(user, session.public_id).order_by("-pk")
+        page = Paginator(messages, TURNS_SHOWN).get_page(request.GET.get("page"))
+        facts |= {"page": page, "turns": display.turns(list(page.object_list)[::-1], account.rate)}
+    return render(request, "llm/chat.html", facts, status=status)
+
+
+def _chosen(offers: list[display.Offer], name: str) -> display.Offer | None:
+    """The model that is asked for, or else the first there is."""
+    return next((offer for offer in offers if offer.value == name), offers[0] if offers else None)

@@ -1,0 +1,71 @@
+// One answer on the page: its text as it grows, and what it cost.
+
+import { Prose } from "./markdown.js";
+import { grouped, worth } from "./numbers.js";
+
+/** One answer on the page. */
+export class Answer {
+  /** `texts` are the page's; `grown` is called when there is more to see. */
+  constructor(turn, texts, grown = () => {}) {
+    this.turn = turn;
+    this.texts = texts;
+    this.grown = grown;
+    this.id = turn.id;
+    this.written = "";
+    this.prose = new Prose(turn.querySelector("[data-said]"), {
+      copy: texts.textCopy,
+      copied: texts.textCopied,
+      picture: texts.textPicture,
+    });
+  }
+
+  part(name) {
+    return this.turn.querySelector(`[data-${name}]`);
+  }
+
+  begin(id, model) {
+    this.id = this.turn.id = id;
+    this.turn.classList.add("writing");
+    this.part("model").textContent = model;
+  }
+
+  /** Drawn once per frame, however many pieces came. */
+  write(piece) {
+    this.written += piece;
+    this.frame ??= requestAnimationFrame(() => {
+      this.draw();
+      this.grown();
+    });
+  }
+
+  draw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.prose.show(this.written);
+  }
+
+  /** The whole text. */
+  show(all) {
+    this.turn.classList.remove("writing", "waiting");
+    this.turn.classList.add("rendered");
+    this.written = all;
+    this.draw();
+    this.part("copy-answer").dataset.copy = all;
+  }
+
+  stopped() {
+    this.show(this.written);
+    this.part("foot").hidden = false;
+    this.part("note").hidden = false;
+    this.part("note").textContent = this.texts.textStopped;
+    this.part("open").hidden = !this.id;
+  }
+
+  cost(quota) {
+    this.part("foot").hidden = false;
+    this.part("open").hidden = true;
+    this.part("spent").hidden = false;
+    this.part("quota").textContent = this.texts.textCost.replace("{quota}", grouped(quota));
+    this.part("worth").textContent = worth(quota, this.texts.rate);
+  }
+}

@@ -1,0 +1,105 @@
+// Where one writes: a field that grows, Enter that sends, the choice of a model, and a draft that survives a reload.
+
+export class Composer {
+  /** `send` is called with the text. */
+  constructor(form, { send }) {
+    this.form = form;
+    this.field = form.elements.content;
+    this.menu = form.querySelector("[data-menu]");
+    this.send = send;
+    form.addEventListener("submit", (event) => this.submit(event));
+    form.querySelector("[data-stop]").addEventListener("click", () => this.stop());
+    this.field.addEventListener("input", () => this.changed());
+    this.field.addEventListener("keydown", (event) => this.key(event));
+    form.addEventListener("change", () => this.chose());
+    this.menu.addEventListener("click", (event) => this.picked(event));
+    this.menu.addEventListener("keydown", (event) => this.picked(event));
+    // Or the browser, going back, would put in what was there when the page was left.
+    this.field.autocomplete = "off";
+    if (!this.field.value) this.field.value = sessionStorage.getItem(this.draft) ?? "";
+    this.remember();
+    this.grow();
+  }
+
+  get draft() {
+    return `draft ${location.pathname}`;
+  }
+
+  get model() {
+    return this.form.elements.model.value;
+  }
+
+  write(text) {
+    this.field.value = text;
+    this.changed();
+    this.field.focus();
+  }
+
+  /** While an answer is written there is a button that stops it instead of one that sends. */
+  working(stop) {
+    this.stop = stop ?? (() => {});
+    const [send, halt] = [this.form.querySelector("[data-send]"), this.form.querySelector("[data-stop]")];
+    const focused = [send, halt].includes(document.activeElement);
+    send.hidden = Boolean(stop);
+    halt.hidden = !stop;
+    if (focused) (stop ? halt : this.field).focus();
+  }
+
+  submit(event) {
+    event.preventDefault();
+    const text = this.field.value.trim();
+    if (!text || this.form.querySelector("[data-send]").hidden) return;
+    this.field.value = "";
+    this.grow();
+    this.send(text);
+  }
+
+  /** Enter also ends the input of a Chinese word, which must not send; on a phone it is the only way to a new line. */
+  key(event) {
+    const composing = event.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || composing || matchMedia("(pointer: coarse)").matches) return;
+    event.preventDefault();
+    this.form.requestSubmit();
+  }
+
+  changed() {
+    this.keep(this.field.value);
+    this.grow();
+  }
+
+  /** What is written here comes back after a reload. Empty: what was written is safe elsewhere. */
+  keep(text) {
+    if (text) sessionStorage.setItem(this.draft, text);
+    else sessionStorage.removeItem(this.draft);
+  }
+
+  grow() {
+    this.field.style.height = "auto";
+    this.field.style.height = `${this.field.scrollHeight}px`;
+  }
+
+  // The model
+  chose() {
+    const option = this.form.querySelector("[name=model]:checked");
+    this.form.querySelector("[data-chosen]").textContent = option.dataset.name;
+    localStorage.setItem("model", option.value);
+  }
+
+  /** A click or Enter is a decision, arrow keys only look around. */
+  picked(event) {
+    const clicked = event.type === "click" && event.detail > 0;
+    if (!event.target.matches("[name=model]") || !(clicked || event.key === "Enter")) return;
+    if (!clicked) event.preventDefault();
+    this.menu.open = false;
+    this.field.focus();
+  }
+
+  /** A new conversation begins with the model that was chosen last. */
+  remember() {
+    const last = localStorage.getItem("model");
+    const option = [...this.form.querySelectorAll("[name=model]")].find((each) => each.value === last);
+    if (!option || !("fresh" in this.form.dataset)) return;
+    option.checked = true;
+    this.chose();
+  }
+}
