@@ -137,7 +137,8 @@ def page_context(typed: Mapping[str, str]) -> dict[str, Any]:
     """What templates/admin/llm/statistics.html shows."""
     span_name = "hour" if typed.get("span") == "hour" else "days"
     by = "provider" if typed.get("by") == "provider" else "model_name"
-    span, table = span_of(span_name), sums(span_of(span_name), by)
+    span = span_of(span_name)
+    table = sums(span, by)
     names = sorted({name for _slot, name in table}, key=lambda name: -_total(table, name).calls)
     return {
         "title": _("Statistics of models"),
