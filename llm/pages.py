@@ -7,14 +7,15 @@ streaming API and the answer is written as it comes.
 import secrets
 from typing import Any, cast
 
-import psycopg
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -23,11 +24,13 @@ from rest_framework.exceptions import Throttled
 
 from voicehelper import clock, ratelimit
 from voicehelper.accounts.models import User
+from voicehelper.later import Later
 from voicehelper.wallet.services import InsufficientQuota
 
-from . import answers, conversations, display, loops, services
+from . import answers, conversations, display, loops
 from .api.dialect import refusal_of
 from .api.shapes import LONGEST_QUESTION
+from .conversations import Answer, Turn
 from .models import ChatSession
 
 SESSIONS_SHOWN = 100
@@ -54,18 +57,6 @@ class TitleForm(forms.Form):
     title = forms.CharField(max_length=conversations.TITLE_LENGTH)
 
 
-_REFUSALS = (
-    conversations.UnknownPriority,
-    conversations.KeyConflict,
-    conversations.UnderWay,
-    services.CallRefused,
-    services.CallFailed,
-    services.LedgerAway,
-    Throttled,
-    psycopg.Error,
-)
-
-
 def user_of(request: HttpRequest) -> User:
     return cast(User, request.user)
 
@@ -73,7 +64,7 @@ def user_of(request: HttpRequest) -> User:
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def chat(request: HttpRequest, session_id: str = "") -> HttpResponse:
+def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
     """A conversation, or the start of one; posting asks."""
     session = _session(request, session_id) if session_id else None
     if request.method != "POST":
@@ -82,25 +73,46 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponse:
     if not form.is_valid():
         text = _("Write a question of at most %(most)s characters.") % {"most": display.grouped(LONGEST_QUESTION)}
         return _page(request, session, problem=text, status=400)
-    asked = form.cleaned_data
     try:
-        answer = _answer(
-            user_of(request), session_id, asked["content"].replace("\r\n", "\n"), asked["model"], asked["intent"]
-        )
-    except InsufficientQuota:
-        return _page(request, session, broke=True, status=402)
-    except _REFUSALS as error:
-        refusal = refusal_of(error)
-        return _page(request, session, problem=refusal.message, status=refusal.status)
-    return redirect(f"{reverse('chat:session', args=[answer.session_id])}#{answer.message_id}")
+        asked = _ask(user_of(request), session_id, **form.cleaned_data)
+    except (Throttled, conversations.UnknownPriority, conversations.KeyConflict, conversations.UnderWay) as error:
+        return _refused(request, session, error)
+    return _answered(asked) if isinstance(asked, Answer) else _when_answered(request, session, asked)
 
 
-def _answer(user: User, session_id: str, content: str, model: str, intent: str) -> conversations.Answer:
+def _ask(user: User, session_id: str, content: str, model: str, intent: str) -> Turn | Answer:
     wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk))
     if wait_s:
         raise Throttled(wait_s)
-    turn = conversations.ask(user, content, session_id=session_id, model=model, key=f"page:{intent}")
-    return loops.run(answers.answer(turn)) if isinstance(turn, conversations.Turn) else turn
+    text = content.replace("\r\n", "\n")
+    return conversations.ask(user, text, session_id=session_id, model=model, key=f"page:{intent}")
+
+
+def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn) -> Later:
+    """No thread waits while the model thinks."""
+    language = translation.get_language()
+
+    def refused(error: Exception) -> HttpResponse:
+        with translation.override(language):
+            return _refused(request, session, error)
+
+    async def make() -> HttpResponse:
+        try:
+            return _answered(await answers.answer(turn))
+        except Exception as error:  # noqa: BLE001  # the edge: every error has a page
+            return await loops.in_thread(refused, error)
+
+    return Later(make)
+
+
+def _answered(answer: Answer) -> HttpResponse:
+    return redirect(f"{reverse('chat:session', args=[answer.session_id])}#{answer.message_id}")
+
+
+def _refused(request: HttpRequest, session: ChatSession | None, error: Exception) -> HttpResponse:
+    refusal = refusal_of(error)
+    broke = isinstance(error, InsufficientQuota)
+    return _page(request, session, problem="" if broke else refusal.message, broke=broke, status=refusal.status)
 
 
 @login_required

@@ -39,12 +39,6 @@ def summary_of(user: User, days: int) -> Iterable[dict[str, Any]]:
         }
 
 
-def models_used(user: User) -> list[str]:
-    """The names of the models the user's calls were answered by."""
-    names = Usage.objects.filter(user=user).order_by("model_name").values_list("model_name", flat=True)
-    return [name for name in names.distinct() if name]
-
-
 def _since(days: int) -> datetime:
     today = clock.now().astimezone(clock.BEIJING).date()
     return datetime.combine(today - timedelta(days=days - 1), time(), clock.BEIJING)

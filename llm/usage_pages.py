@@ -19,7 +19,7 @@ from voicehelper.accounts.models import User
 from . import chart, display
 from .models import Usage
 from .pages import user_of
-from .usage import models_used, summary_of, usage_of
+from .usage import summary_of, usage_of
 
 PAGE_SIZE = 20
 PERIODS = (7, 30, 90)
@@ -54,7 +54,8 @@ def usage(request: HttpRequest) -> HttpResponse:
     """The sums and the calls of a period."""
     user = user_of(request)
     days, model = FilterForm(request.GET).asked()
-    sums = [row for row in summary_of(user, days) if model in ("", row["model"])]
+    rows = list(summary_of(user, days))
+    sums = [row for row in rows if model in ("", row["model"])]
     page = Paginator(usage_of(user, days=days, model=model), PAGE_SIZE).get_page(request.GET.get("page"))
     account = display.account_of(user)
     calls, quota = sum(row["calls"] for row in sums), sum(row["quota"] for row in sums)
@@ -63,7 +64,8 @@ def usage(request: HttpRequest) -> HttpResponse:
         "days": days,
         "model": model,
         "periods": PERIODS,
-        "models": models_used(user),
+        "models": sorted({row["model"] for row in rows if row["model"]} | ({model} if model else set())),
+        "ever": bool(rows) or usage_of(user).exists(),
         "calls": display.grouped(calls),
         "mean": display.grouped(round(quota / calls)) if calls else "–",
         "quota": display.grouped(quota),

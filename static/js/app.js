@@ -24,6 +24,8 @@ function openMenus() {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
+  // Drafts are for whoever wrote them.
+  if (form.matches("[data-forget]")) sessionStorage.clear();
   if (!form.matches("[data-once]")) return;
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "1";

@@ -11,7 +11,9 @@ export class Composer {
     form.querySelector("[data-stop]").addEventListener("click", () => this.stop());
     this.field.addEventListener("input", () => this.changed());
     this.field.addEventListener("keydown", (event) => this.key(event));
-    form.addEventListener("change", () => this.chose());
+    form.addEventListener("change", (event) => {
+      if (event.target.name === "model") this.chose();
+    });
     this.menu.addEventListener("click", (event) => this.picked(event));
     this.menu.addEventListener("keydown", (event) => this.picked(event));
     // Or the browser, going back, would put in what was there when the page was left.

@@ -11,10 +11,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from llm import chart, display
+from llm import chart, display, loops
 from llm.models import ChatMessage, ChatSession, Usage
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import KEYS_PER_USER, create_api_key, revoke_api_key
+from voicehelper.later import Later
 
 from .conftest import World
 from .test_services import BehindTheScenes
@@ -49,7 +50,8 @@ def post(client: Client, path: str, **fields: str) -> Any:
 
 
 def ask(client: Client, path: str = "/chat", **changes: str) -> Any:
-    return post(client, path, **{"content": "Say hello", "model": "doubao-pro", "intent": INTENT} | changes)
+    response = post(client, path, **{"content": "Say hello", "model": "doubao-pro", "intent": INTENT} | changes)
+    return loops.run(response.made()) if isinstance(response, Later) else response
 
 
 def session_of(user: User, title: str = "A talk", **changes: Any) -> ChatSession:
@@ -338,6 +340,13 @@ def test_the_file_has_every_call_of_the_period(page: Client, world: World) -> No
     assert len(lines) == 2
     assert ",req_1,doubao-pro,chat,10,20,1500,ok,0" in lines[1]
     assert answer["Content-Disposition"] == 'attachment; filename="usage-30-days.csv"'
+
+
+def test_a_period_without_calls_can_be_left(page: Client, world: World) -> None:
+    used(world.user, 1, days_ago=20)
+    words = text_of(page.get("/usage?days=7&model=gpt-4"))
+    assert "Nothing was used in this period" in words
+    assert "All models gpt-4 Show" in words
 
 
 def test_nothing_used_yet_leads_to_the_chat(page: Client) -> None:
