@@ -184,7 +184,8 @@ def servers(key: str, *, pinned: bool = False, **settings: str) -> Iterator[list
         bare_command = ("uvicorn", "tests.bench.passthrough:application", "--no-access-log", "--fd")
         bare = stack.enter_context(Server(command=bare_command, BENCH_UPSTREAM=address))
         ours = stack.enter_context(Server(OPENAI_API_KEY="bench", OPENAI_BASE_URL=address, **settings))
-        pin(upstream, -1, wanted=pinned)
+        for process in (upstream, *database_processes()):
+            pin(process, -1, wanted=pinned)
         pin(bare.pid, 0, wanted=pinned)
         pin(ours.pid, 0, wanted=pinned)
         path = "/v1/chat/completions"
@@ -208,6 +209,26 @@ def provider(interval_s: float = _INTERVAL_S) -> Iterator[tuple[int, int]]:
         with Process("bench-upstream", command, data, pass_fds=[listener.fileno()]) as process:
             process.wait_until(lambda: process.pid is not None)
             yield listener.getsockname()[1], process.pid or 0
+
+
+def database_processes() -> list[int]:
+    """PostgreSQL's, when it runs on this machine: its sessions to come inherit the core of the first."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity")
+        found = [pid for (pid,) in cursor.fetchall() if _is_postgres(pid)]
+    return [*found, *{parent_of(pid) for pid in found}]
+
+
+def _is_postgres(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().startswith("postgres")
+    return False
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def pin(pid: int, place: int, *, wanted: bool) -> None:
