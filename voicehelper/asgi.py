@@ -191,7 +191,7 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
 async def _live(receive: Receive, send: Send) -> None:
     """Make ready at the start; sign off properly at the end: finish settlements, close connections."""
     # What is loaded by now stays: looking through it for garbage stopped everything for 200 ms, every thousand calls.
-    # Calls leave no cycles, but starting a few at a time looks like garbage to a collector that begins after 700 objects.
+    # Calls leave no cycles, but a few that begin together look like it to a collector that starts at 700 objects.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)

@@ -3,7 +3,7 @@
 python -m tests.bench.client, with an `Order` as JSON on standard input; prints what it measured as JSON.
 - closed: each of so many connections sends its next request when it has the last answer;
 - open: so many requests per second, sent on time whatever the answers do (latency counts from then);
-- streams: so many streams at once, each followed by the next one. A chunk's delay is now minus the time stamped into it.
+- streams: so many streams at once, each followed by the next. A chunk's delay is now minus the time stamped into it.
 """
 
 import asyncio
@@ -194,7 +194,7 @@ class Crowd:
         self.order, self.window = order, Window(order)
         self._request = order.request()
         self._idle: list[Connection] = []
-        self._random = random.Random(order.many)  # noqa: S311
+        self._random = random.Random(order.many)
 
     async def connected(self) -> Connection:
         while self._idle:

@@ -241,7 +241,6 @@ def pin(pid: int, place: int, *, wanted: bool) -> None:
             os.sched_setaffinity(int(thread.name), {cores[place]})
 
 
-
 # --- What it says ----------------------------------------------------------------------------------------------------
 def as_rows(figures: Mapping[Key, Mapping[str, float]]) -> list[dict[str, Any]]:
     return [{"part": part, "many": many, "who": who, **row} for (part, many, who), row in figures.items()]
