@@ -146,9 +146,7 @@ class OpenAI(Provider):
         return any(isinstance(model, dict) and model.get("id") == model_id for model in models)
 
 
-def _chunk(
-    data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool, more: bool = False
-) -> Chunk | None:
+def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool, more: bool = False) -> Chunk | None:
     """What an event carries; None when it has not the shape of a chunk."""
     try:
         choices = event.get("choices") or ()

@@ -24,17 +24,30 @@ def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
     django.setup()
     orders = options.orders // options.clients * options.clients
+    from . import relay
+
     with database():
         figures = {
             "notices settled": notices(orders, options.clients),
             "orders placed": placed(orders, options.clients),
         }
+        relayed = relay.measure(relay.Plan())
         books = findings()
     if options.json:
         print(
-            json.dumps({"orders": orders, "clients": options.clients, "findings": books, "figures": figures}, indent=2)
+            json.dumps(
+                {
+                    "orders": orders,
+                    "clients": options.clients,
+                    "findings": books,
+                    "figures": figures,
+                    "relay": relay.as_rows(relayed),
+                },
+                indent=2,
+            )
         )
     else:
+        relay.show(relayed)
         show(figures, orders, options.clients, books)
     return 1 if books else 0
 
