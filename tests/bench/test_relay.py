@@ -52,8 +52,7 @@ def test_nothing_grows_over_streams_whose_clients_often_hang_up(books_agree: Cal
 
     print(f"{Usage.objects.count()} streams: {memory_kib} KiB, {sessions} sessions, {kept} then {left} connections")
     assert Usage.objects.count() >= 10 * calls
-    assert Usage.objects.filter(outcome="abandoned").count() > 2 * calls
-
+    assert Usage.objects.filter(outcome="abandoned").count() > calls // 2
     assert max(memory_kib[1:]) - memory_kib[0] < 0.05 * memory_kib[0]
     assert max(sessions) <= sessions[0] + 1
     # Those that are read on after their client left need one each, while the client's next stream has another.
