@@ -49,24 +49,25 @@ def candidates(catalogue: Catalogue, engine: Engine, wish: Wish) -> list[Candida
 class Attempts:
     """The tries of one call. `asked` is who is answering, or may be: None between two tries."""
 
-    def __init__(self, engine: Engine, possible: Sequence[Candidate], gone: Callable[[], bool]) -> None:
+    def __init__(self, engine: Engine, possible: Sequence[Candidate]) -> None:
         self.tries: list[Try] = []
         self.count = 0
         self.asked: Candidate | None = None
         self.last: Candidate | None = None
         self._engine = engine
         self._possible = possible
-        self._gone = gone
 
-    async def run(self, act: Callable[[Lease, Candidate], Awaitable[T]]) -> tuple[T, Candidate]:
-        """The first answer and who gave it. Raises CallFailed."""
+    async def run(
+        self, act: Callable[[Lease, Candidate], Awaitable[T]], gone: Callable[[], bool]
+    ) -> tuple[T, Candidate]:
+        """The first answer and who gave it; nothing is tried again once the client is `gone`. Raises CallFailed."""
         for candidate in self._possible:
             credential = candidate.credential
             rest_s, said_so = self._engine.statistics.rest_of(credential.id)
             if said_so and not await self._wait_out(candidate, rest_s):
                 continue
             for number in range(1 if rest_s else credential.tries):
-                if self._gone():
+                if gone():
                     # Nobody waits for an answer, and nobody is generating one.
                     raise CallFailed(self.tries)
                 self.last = candidate
@@ -77,7 +78,7 @@ class Attempts:
                     self.asked = None
                     if wait_s is None or number + 1 >= credential.tries or rest_s:
                         break
-                    if not self._gone():
+                    if not gone():
                         await asyncio.sleep(wait_s)
         raise CallFailed(self.tries)
 

@@ -206,6 +206,11 @@ class ChatSession(models.Model):
         # Not the title: it is made of what the user wrote, and this is what operators see.
         return self.public_id
 
+    @property
+    def shown(self) -> str:
+        """What its owner knows it by."""
+        return self.title or self.public_id
+
 
 class ChatMessage(models.Model):
     """A question, or the answer to one. `complete` is False for an answer that is being written or was broken off;

@@ -157,22 +157,21 @@ class Meter:
     def __init__(self) -> None:
         self.report: Tokens | None = None
         self._weight = 0.0
-        self._weight_in_all = 0.0
+        self._weight_reported = 0.0
 
     def read(self, text: str, usage: Tokens | None) -> None:
         if text:
-            weight = weigh(text)
-            self._weight += weight
-            self._weight_in_all += weight
+            self._weight += weigh(text)
         if usage is not None:
             self.report = usage
+            self._weight_reported += self._weight
             self._weight = 0.0
 
     def used(self, question: Question, model: ModelSpec, calibration: Calibration) -> tuple[Amount, str]:
         """What to charge for, and how it is known."""
         report = self.report
         if report is not None and report.final:
-            calibration.learn(model.name, self._weight_in_all, report.output)
+            calibration.learn(model.name, self._weight_reported + self._weight, report.output)
             return Amount(report.input, report.output), "provider"
         since = calibration.tokens(model.name, self._weight)
         if report is not None:

@@ -109,7 +109,7 @@ class Call:
         await self._begin()
         try:
             async with asyncio.timeout(settings.LLM_TOTAL_SECONDS):
-                result, candidate = await self._attempts.run(self._ask)
+                result, candidate = await self._attempts.run(self._ask, self._is_gone)
             used, source = self.operation.used(self.question, candidate.model, self.engine.calibration, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
             raise await self._failed(error) from None
@@ -149,6 +149,9 @@ class Call:
             raise broke
         return completed
 
+    def _is_gone(self) -> bool:
+        return self.gone
+
     # --- Asking ----------------------------------------------------------------------------------------------------
     async def _begin(self) -> None:
         """Find out who could answer, and hold what the dearest of them could cost."""
@@ -156,7 +159,7 @@ class Call:
         # What it costs is what it cost when it began.
         self._catalogue = await engine.catalogue()
         possible = candidates(self._catalogue, engine, self.wish)
-        self._attempts = Attempts(engine, possible, lambda: self.gone)
+        self._attempts = Attempts(engine, possible)
         most = 1
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():
             amount = self.operation.most(self.question, model, engine.calibration)
@@ -185,7 +188,7 @@ class Call:
         return _Opened(chunks, first, lease)
 
     async def _relay(self, emit: Emit, limit: asyncio.Timeout) -> None:
-        opened, candidate = await self._attempts.run(self._open_stream)
+        opened, candidate = await self._attempts.run(self._open_stream, self._is_gone)
         self.bill.first_token_ms = self._elapsed_ms()
         if not self.gone:
             limit.reschedule(asyncio.get_running_loop().time() + settings.LLM_STREAM_SECONDS)

@@ -8,6 +8,7 @@ Callbacks have threads to themselves: whatever the pages wait for, a provider is
 
 import asyncio
 import contextvars
+import gc
 import io
 import os
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
@@ -270,7 +271,12 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Sign off properly: finish settlements, close connections."""
+    """Make ready at the start; sign off properly at the end: finish settlements, close connections."""
+    # What is loaded by now stays: looking through it for garbage stopped everything for 200 ms, every thousand calls.
+    # Calls leave no cycles, but a few that begin together look like it to a collector that starts at 700 objects.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
     while True:
         message = await receive()
         if message["type"] == "lifespan.shutdown":

@@ -122,7 +122,7 @@ class AsyncHTTP:
         started = loop.time()
         try:
             async with asyncio.timeout(total_s):
-                stream = await self.open(method, url, body=body, headers=headers, idle_s=total_s)
+                stream = Stream(await self._ask(method, url, body, headers), total_s)
                 try:
                     content = await stream.read_all(max_bytes)
                 finally:
@@ -141,17 +141,24 @@ class AsyncHTTP:
         idle_s: float,
     ) -> Stream:
         """Send once and return when the answer begins, at most `idle_s` seconds later."""
+        try:
+            async with asyncio.timeout(idle_s):
+                response = await self._ask(method, url, body, headers)
+        except TimeoutError as error:
+            raise _explained(error) from None
+        return Stream(response, idle_s)
+
+    async def _ask(
+        self, method: str, url: str, body: Body | None, headers: Mapping[str, str] | None
+    ) -> aiohttp.ClientResponse:
+        """Send once, without a time limit but that of connecting. Raises NoAnswer, AddressRefused."""
         if not self._trusted:
             _host_and_port(url, https_only=False)
         data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body
         try:
-            async with asyncio.timeout(idle_s):
-                response = await self._open_session().request(
-                    method, url, data=data, headers=headers, allow_redirects=False
-                )
+            return await self._open_session().request(method, url, data=data, headers=headers, allow_redirects=False)
         except _FAILURES as error:
             raise _explained(error) from None
-        return Stream(response, idle_s)
 
     async def close(self) -> None:
         """Close every connection; calls under way fail. A later call opens the pool again."""

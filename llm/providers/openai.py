@@ -75,12 +75,13 @@ class OpenAI(Provider):
                 for data, event in batch:
                     if event.get("error"):
                         raise events.said(event)
-                    chunk = _chunk(data, event, edit, single=single)
+                    chunk = _chunk(data, event, edit, single=single, more=event is not newest)
                     if chunk is None:
                         events.skip()
                         continue
-                    events.begun = events.begun or chunk.output
-                    yield chunk if event is newest else chunk._replace(more=True)
+                    if chunk.output:
+                        events.begun = True
+                    yield chunk
             if not events.ended:
                 raise events.broke()
         finally:
@@ -160,7 +161,7 @@ def _is_completion(said: dict[str, Any]) -> bool:
     return type(said["choices"]) is list
 
 
-def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool) -> Chunk | None:
+def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool, more: bool = False) -> Chunk | None:
     """What an event carries; None when it has not the shape of a chunk."""
     try:
         choices = event.get("choices") or ()
@@ -174,7 +175,7 @@ def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: boo
         output, text = visible(choices)
     except SHAPE_ERRORS:
         return None
-    return Chunk(data, output, tokens, tokens is not None and not choices, text)
+    return Chunk(data, output, tokens, tokens is not None and not choices, text, more)
 
 
 def visible(choices: Any) -> tuple[bool, str]:
@@ -186,7 +187,8 @@ def visible(choices: Any) -> tuple[bool, str]:
                 continue
             output = True
             if type(value) is str:
-                text += value if key not in _NO_TEXT else ""
+                if key not in _NO_TEXT:
+                    text = text + value if text else value
             elif key == "tool_calls":
                 text += "".join(_call_text(call.get("function") or {}) for call in value)
             elif key == "function_call":

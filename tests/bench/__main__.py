@@ -1,4 +1,4 @@
-"""python -m tests.bench [--json] [--orders N] [--clients N], with PostgreSQL and Valkey running (`make bench`)."""
+"""python -m tests.bench [--only PART] [--json] …, with PostgreSQL and Valkey running (`make bench`)."""
 
 import argparse
 import json
@@ -20,30 +20,35 @@ WARM_UP = 200
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--only", choices=["money", "relay", "pages"], help="one part instead of all three")
     parser.add_argument("--orders", type=int, default=2000)
     parser.add_argument("--clients", type=int, default=16)
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
     django.setup()
+    from . import relay
+
     orders = options.orders // options.clients * options.clients
+    wanted = {options.only} if options.only else {"money", "relay", "pages"}
+    figures = {}
     with database():
-        figures = {
-            "notices settled": notices(orders, options.clients),
-            "orders placed": placed(orders, options.clients),
-        }
-        log = pages.measure()
+        if "money" in wanted:
+            settled, asked = notices(orders, options.clients), placed(orders, options.clients)
+            figures["money"] = {"notices settled": settled, "orders placed": asked}
+        relayed = relay.measure(relay.Plan()) if "relay" in wanted else None
+        log = pages.measure() if "pages" in wanted else None
         books = findings()
     if options.json:
-        print(
-            json.dumps(
-                {"orders": orders, "clients": options.clients, "findings": books, "figures": figures}
-                | {"the log of calls": log},
-                indent=2,
-            )
-        )
-    else:
-        show(figures, orders, options.clients, books)
+        parts = figures | {"relay": relayed and relay.as_rows(relayed), "pages": log, "findings": books}
+        print(json.dumps(parts, indent=2))
+        return 1 if books else 0
+    if "money" in figures:
+        show(figures["money"], orders, options.clients)
+    if relayed:
+        relay.show(relayed)
+    if log:
         pages.show(log)
+    print("\nThe books agree." if not books else "\n" + "\n".join(books))
     return 1 if books else 0
 
 
@@ -177,14 +182,13 @@ def findings() -> list[str]:
     return found
 
 
-def show(figures: dict[str, dict[str, float]], orders: int, clients: int, books: list[str]) -> None:
+def show(figures: dict[str, dict[str, float]], orders: int, clients: int) -> None:
     print(f"\n{orders} orders, {clients} clients, one server process, durable commits; pgbench does the same writes.\n")
     columns = ("per_second", "cpu_ms", "p50_ms", "p99_ms", "pgbench_per_second", "ratio")
     heads = ("per second", "CPU ms each", "p50 ms", "p99 ms", "pgbench per s", "ratio")
     print(f"{'':16}" + "".join(f"{head:>15}" for head in heads))
     for name, values in figures.items():
         print(f"{name:16}" + "".join(f"{values[column]:>15}" for column in columns))
-    print("\nThe books agree." if not books else "\n" + "\n".join(books))
 
 
 if __name__ == "__main__":
