@@ -211,12 +211,10 @@ def test_H3_who_hangs_up_pays_for_what_the_model_wrote_whenever_that_is(
     hold. Nothing is left behind: no hold, no connection to the provider."""
     give(speaker, 10_000_000)
     upstream.otherwise = slowly
-    body = json.dumps(STREAM | {"stream_options": {"include_usage": True}}).encode()
-    sent = {**headers(speaker), "Host": "a", "Content-Length": str(len(body))}
-    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    key = headers(speaker)
     with Server(ARK_API_KEY="ark-key", ARK_BASE_URL=upstream.url) as server:
         leaving = [
-            threading.Thread(target=leave, args=(server.port, head.encode() + b"\r\n" + body, seen, reset))
+            threading.Thread(target=leave, args=(server.port, key, upstream, seen, reset))
             for seen in MOMENTS.values()
             for reset in (False, True)
         ]
@@ -236,17 +234,21 @@ def test_H3_who_hangs_up_pays_for_what_the_model_wrote_whenever_that_is(
     books_agree()
 
 
-def leave(port: int, request: bytes, seen: bytes, reset: bool) -> None:
-    """Ask, read until `seen` has come, and go."""
+def leave(port: int, key: dict[str, str], upstream: Upstream, seen: bytes, reset: bool) -> None:
+    """Ask, read until `seen` has come (nothing: until the model was asked), and go."""
+    mark = f"{seen!r} {reset}"
+    body = json.dumps({**STREAM, "user": mark, "stream_options": {"include_usage": True}}).encode()
+    sent = {**key, "Host": "a", "Content-Length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
     with socket.create_connection(("127.0.0.1", port)) as sock:
-        sock.sendall(f"POST {CHAT} HTTP/1.1\r\n".encode() + request)
+        sock.sendall(f"POST {CHAT} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        while not any(asked.body["user"] == mark for asked in upstream.asked):
+            time.sleep(0.01)
         got = b""
         while seen not in got:
             piece = sock.recv(65536)
             assert piece, got
             got += piece
-        if not seen:
-            time.sleep(0.2)
         assert b"[DONE]" not in got
         if reset:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

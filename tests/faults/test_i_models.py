@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,15 @@ from voicehelper.wallet import audit
 from voicehelper.wallet.models import Entry, Hold
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_is_kept(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By no thread of the server, to a database that goes away."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    settings.ALLOWED_HOSTS = ["testserver"]
+    settings.CHAT_RATE_LIMIT = "1000000 per minute"
+
 
 CHAT = "/v1/chat/completions"
 POSTS = [
@@ -185,8 +195,11 @@ async def raw(path: str, headers: list[tuple[bytes, bytes]], method: str = "POST
     """A request with just these headers."""
     answer = Answer()
 
+    bodies = [{"type": "http.request", "body": content, "more_body": False}]
+
     async def receive() -> Any:
-        return {"type": "http.request", "body": content, "more_body": False}
+        # And then the client waits.
+        return bodies.pop() if bodies else await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -328,7 +341,7 @@ def test_I16_only_a_key_that_is_valid_now_opens(world: World, buyer: User, sessi
 # Whatever a browser sends along by itself; and what only a page of ours can add.
 CHATS = ["/api/chat/stream", "/api/chat/message"]
 QUESTION = {"content": "Say hello", "model": "doubao-pro"}
-SITE = [(b"host", b"testserver"), (b"content-type", b"application/json")]
+HEADERS = [(b"host", b"testserver"), (b"content-type", b"application/json")]
 
 
 @pytest.mark.parametrize("path", CHATS)
@@ -338,17 +351,18 @@ def test_I16_a_foreign_page_cannot_chat_with_a_browsers_session(
     """Nor start a stream by a link, an image or an EventSource, which can only GET. Nothing is asked, nothing paid."""
     content = json.dumps(QUESTION).encode()
     token = next(part for part in session[1].split(b"; ") if part.startswith(b"csrftoken=")).partition(b"=")[2]
+    site = [*HEADERS, (b"content-length", b"%d" % len(content))]
     foreign = [
-        ("POST", [*SITE, session, ORIGIN]),
-        ("POST", [*SITE, session]),
-        ("POST", [SITE[0], (b"content-type", b"text/plain"), session, ORIGIN]),
-        ("POST", [*SITE, session, ORIGIN, (b"x-csrftoken", b"x" * len(token))]),
+        ("POST", [*site, session, ORIGIN]),
+        ("POST", [*site, session]),
+        ("POST", [*site, (b"content-type", b"text/plain"), session, ORIGIN]),
+        ("POST", [*site, session, ORIGIN, (b"x-csrftoken", b"x" * len(token))]),
         # Even with a token that leaked: it comes from the wrong place.
-        ("POST", [*SITE, session, ORIGIN, (b"x-csrftoken", token)]),
-        ("GET", [*SITE, session]),
-        ("GET", [*SITE, session, ORIGIN]),
-        ("OPTIONS", [*SITE, ORIGIN, (b"access-control-request-method", b"POST")]),
-        ("POST", [*SITE, ORIGIN]),
+        ("POST", [*site, session, ORIGIN, (b"x-csrftoken", token)]),
+        ("GET", [*site, session]),
+        ("GET", [*site, session, ORIGIN]),
+        ("OPTIONS", [*site, ORIGIN, (b"access-control-request-method", b"POST")]),
+        ("POST", [*site, ORIGIN]),
     ]
     with in_a_thread(world.upstream):
         for method, headers in foreign:
@@ -356,7 +370,7 @@ def test_I16_a_foreign_page_cannot_chat_with_a_browsers_session(
             assert answer.status in (401, 403, 405, 415), (method, headers, answer)
             assert not [name for name in answer.headers if name.startswith("access-control-")]
         assert world.upstream.asked == []
-        ours = [*SITE, session, (b"origin", b"http://testserver"), (b"x-csrftoken", token)]
+        ours = [*site, session, (b"origin", b"http://testserver"), (b"x-csrftoken", token)]
         answer = asyncio.run(_closing(raw(path, ours, "POST", content)))
         assert answer.status == 200, answer
         assert not [name for name in answer.headers if name.startswith("access-control-")]
