@@ -307,6 +307,7 @@ EVIL = {
     "html in code": "```html\n</code></pre><script>window.pwned=1</script>\n```",
     "a class of ours": '```"><img src=x onerror=pwned=1>\nx\n```',
     "endless lines": "x" * 100_000 + "\n\n`" + "y" * 50_000 + "`\n\n" + "> " * 3000 + "deep",
+    "other ends of lines": "a\r\rb **b**\r\n\r\n- c\r- d\r\n\n# e\r\rf" * 3,
     "endless lists": "\n".join(f"{'  ' * level}- {level}" for level in range(300)),
 }
 DRAW = """
