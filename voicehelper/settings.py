@@ -75,6 +75,8 @@ if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
 # How fast the stand-ins for model providers write.
 SANDBOX_TOKENS_PER_SECOND: float = env.float("SANDBOX_TOKENS_PER_SECOND", default=50.0)
+if SANDBOX_TOKENS_PER_SECOND <= 0:
+    raise ImproperlyConfigured("SANDBOX_TOKENS_PER_SECOND must be greater than 0.")
 
 INSTALLED_APPS = [
     "unfold",

@@ -44,7 +44,8 @@ def test_an_unknown_model_is_refused_in_the_providers_words(models: int, provide
     code = said.error.get("code") or said.error["type"]
     expected = {"ark": "InvalidEndpointOrModel.NotFound", "openai": "model_not_found"}
     assert (said.status, code) == (404, expected.get(provider, "not_found_error"))
-    assert said.headers["request-id" if provider == "anthropic" else "x-request-id"]
+    named = said.headers["request-id" if provider == "anthropic" else "x-request-id"]
+    assert (named in said.body.decode()) == (provider != "openai")
 
 
 @EVERYONE

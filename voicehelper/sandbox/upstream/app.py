@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -69,10 +70,7 @@ async def _answer(asked: Asked, *, too_large: bool) -> Answer | Events:
     for kind, routes in _ROUTES.items():
         base = BASE_PATHS[kind.name]
         if asked.path.startswith(f"{base}/"):
-            vendor = kind(
-                Asked(asked.method, asked.path.removeprefix(base), asked.headers, asked.content, asked.origin)
-            )
-            return await _at(vendor, routes, too_large=too_large)
+            return await _at(kind(replace(asked, path=asked.path.removeprefix(base))), routes, too_large=too_large)
     return await pictures.picture(asked) or Answer(b"Not found", "text/plain", 404)
 
 
