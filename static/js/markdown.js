@@ -23,7 +23,9 @@ export class Prose {
   /** Blocks that have not changed keep their nodes, so that a selection in them survives and nothing flickers. */
   show(text) {
     const env = {};
-    const blocks = split(parser.parse(text, env), text);
+    // As the parser counts lines.
+    const lines = text.replace(/\r\n?/g, "\n").split("\n");
+    const blocks = split(parser.parse(text, env), lines);
     // What a reference leads to may come after the text that uses it.
     const context = JSON.stringify(env.references ?? {});
     const keys = blocks.map((block) => context + block.source);
@@ -36,8 +38,7 @@ export class Prose {
 }
 
 /** The tokens by block at the top, each with the lines it came from. Each becomes one node. */
-function split(tokens, text) {
-  const lines = text.split("\n");
+function split(tokens, lines) {
   const blocks = [];
   let depth = 0;
   for (const token of tokens) {

@@ -300,6 +300,7 @@ EVIL = {
     "a form": "<form action='/keys'><button>Click</button></form><style>* { display: none }</style>",
     "a script link": "[click](javascript:window.pwned=1) [click](JaVaScRiPt&#58;window.pwned=1) <javascript:pwned=1>",
     "a data link": "[click](data:text/html;base64,PHNjcmlwdD4=) [a](vbscript:x) [b](file:///etc/passwd)",
+    "a link that opens an app": "[call](tel:10086) [pay](weixin://dl/business) [x](intent://scan) <ftp://evil.example/>",
     "a link into the site": "[free quota](/recharge?amount=1) [x](//evil.example/) [y](#m)",
     "a foreign picture": "![secret](https://evil.example/?q=secret) ![s][1]\n\n[1]: https://evil.example/2",
     "a picture as data": "![x](data:image/svg+xml;base64,PHN2Zz4=)",
@@ -307,6 +308,7 @@ EVIL = {
     "html in code": "```html\n</code></pre><script>window.pwned=1</script>\n```",
     "a class of ours": '```"><img src=x onerror=pwned=1>\nx\n```',
     "endless lines": "x" * 100_000 + "\n\n`" + "y" * 50_000 + "`\n\n" + "> " * 3000 + "deep",
+    "other ends of lines": "a\r\rb **b**\r\n\r\n- c\r- d\r\n\n# e\r\rf" * 3,
     "endless lists": "\n".join(f"{'  ' * level}- {level}" for level in range(300)),
 }
 DRAW = """
