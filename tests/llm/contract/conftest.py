@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
@@ -32,16 +33,19 @@ class Deployment:
     server: Server
     user: User
     key: str
+    clients: ExitStack
 
     @property
     def url(self) -> str:
         return f"{self.server.address}/v1"
 
     def openai(self, **more: Any) -> openai.OpenAI:
-        return openai.OpenAI(**{"api_key": self.key, "base_url": self.url, "max_retries": 0, **more})
+        client = openai.OpenAI(**{"api_key": self.key, "base_url": self.url, "max_retries": 0, **more})
+        return self.clients.enter_context(client)
 
     def anthropic(self, **more: Any) -> anthropic.Anthropic:
-        return anthropic.Anthropic(**{"api_key": self.key, "base_url": self.server.address, "max_retries": 0, **more})
+        options = {"api_key": self.key, "base_url": self.server.address, "max_retries": 0, **more}
+        return self.clients.enter_context(anthropic.Anthropic(**options))
 
     def script(self, **script: Any) -> None:
         """Make the upstream fail."""
@@ -81,7 +85,8 @@ def deployment(server: Server, transactional_db: None, settings: Any) -> Iterato
     Credential.objects.update(retry_delay_ms=10)
     user = User.objects.create_user("speaker")
     services.credit(user, GIFT, kind=Entry.Kind.GIFT, ref="welcome", actor="test")
-    yield Deployment(server, user, create_api_key(user, "test")[1])
+    with ExitStack() as clients:
+        yield Deployment(server, user, create_api_key(user, "test")[1], clients)
     rows = list(Usage.objects.all())
     assert [row.quota for row in rows] == [price(row) for row in rows]
     wallet = services.wallet_of(user)
