@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,12 @@ def test_every_text_in_the_sources_is_in_the_catalogue() -> None:
             if found and known.get(found, context) is None:
                 missing.add(f"{path.relative_to(settings.BASE_DIR)}: {found}")
     assert sorted(missing) == []
+
+
+def test_no_text_is_translated_twice() -> None:
+    text = (settings.BASE_DIR / "locale/zh_Hans/LC_MESSAGES/django.po").read_text()
+    found = re.findall(r'^(msgctxt ".*"\n)?(msgid (?:".*"\n)+)', text, re.MULTILINE)
+    assert [each for each, count in Counter(found).items() if count > 1] == []
 
 
 def test_every_text_in_the_catalogue_has_a_chinese_translation() -> None:

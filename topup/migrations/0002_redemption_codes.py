@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('text', voicehelper.secrets.EncryptedField(blank=True, default=voicehelper.secrets.Secret, verbose_name='code')),
+                ('text', voicehelper.secrets.EncryptedField(blank=True, default=voicehelper.secrets.Secret, verbose_name='redemption code')),
                 ('redeemed_at', models.DateTimeField(editable=False, null=True, verbose_name='redeemed')),
                 ('batch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='codes', to='topup.codebatch', verbose_name='batch')),
                 ('redeemed_by', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='redeemed_codes', to=settings.AUTH_USER_MODEL, verbose_name='redeemed by')),

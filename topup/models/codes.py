@@ -46,7 +46,7 @@ class RedemptionCode(models.Model):
 
     batch = models.ForeignKey(CodeBatch, models.PROTECT, related_name="codes", verbose_name=_("batch"))
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    text = EncryptedField(_("code"))
+    text = EncryptedField(_("redemption code"))
     redeemed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.PROTECT,
