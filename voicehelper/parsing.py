@@ -1,8 +1,9 @@
-"""JSON bodies from strangers."""
+"""JSON bodies from strangers, and what they are answered in."""
 
 from typing import IO, Any
 
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import NotAcceptable, ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 
 
@@ -14,3 +15,14 @@ class StrictJSON(JSONParser):
             return super().parse(stream, media_type, parser_context)
         except RecursionError as error:
             raise ParseError from error
+
+
+class AnswerAnyway(DefaultContentNegotiation):
+    """A client that accepts only what we have not is answered in what we have: a stream is asked for with
+    `Accept: text/event-stream`, and what keeps it from beginning is said in JSON."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type

@@ -360,3 +360,11 @@ def test_the_models_and_what_they_cost(chatting: World) -> None:
         "quotaPer1kIn": 150_000,
         "quotaPer1kOut": 625_000,
     }
+
+
+@pytest.mark.parametrize("accept", [None, "text/event-stream", "application/json", "image/png", "*/*"])
+def test_a_client_may_accept_what_it_likes(accept: str | None, chatting: World, as_user: Any) -> None:
+    """EventSource libraries accept nothing but the stream; what keeps it from beginning is JSON all the same."""
+    client = as_user(chatting.user)
+    answer = client.post(STREAM, {"content": ""}, format="json", **({"HTTP_ACCEPT": accept} if accept else {}))
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/json")
