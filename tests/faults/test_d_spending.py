@@ -67,9 +67,13 @@ def caller(transactional_db: None, upstream: Upstream) -> Iterator[Caller]:
     user = User.objects.create_user("speaker")
     credit(user, 10_000_000, kind=Entry.Kind.GIFT, ref="welcome", actor="test")
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        changes = {"ARK_API_KEY": "ark-key", "ARK_BASE_URL": upstream.url}
+        changes = {"ARK_API_KEY": "ark-key", "ARK_BASE_URL": upstream.url, "PGAPPNAME": SESSIONS}
         with forge(environment("http://127.0.0.1:1") | changes, [listener]) as the_forge:
             yield Caller(user, create_api_key(user, "test")[1], the_forge, listener)
+
+
+# What PostgreSQL calls the sessions of servers that are to be killed.
+SESSIONS = "killed-servers"
 
 
 def balance(user: User) -> int:
@@ -81,11 +85,12 @@ def after_the_hold_is_over(user: User) -> int:
     deadline = time.monotonic() + 10
     with connection.cursor() as cursor:
         # What it had sent is carried out; its sessions end when PostgreSQL notices.
-        others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
         while True:
-            cursor.execute(f"{others} AND query ~ 'json' AND state <> 'idle in transaction (aborted)'")
-            if cursor.fetchone() == (0,) or time.monotonic() > deadline:
+            cursor.execute(left, [SESSIONS])
+            if cursor.fetchone() == (0,):
                 break
+            assert time.monotonic() < deadline, "sessions of a dead server live on"
             time.sleep(0.01)
     assert reap_holds() == 0, "a hold was reaped before its time"
     Hold.objects.filter(state="open").update(expires_at="2020-01-01T00:00Z")
