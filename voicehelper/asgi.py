@@ -173,6 +173,7 @@ _django = BodyGuard()
 # Models can be imported only once Django is set up.
 from llm import engine, loops  # noqa: E402
 from llm.api import v1  # noqa: E402
+from notifications import jobs  # noqa: E402
 
 
 async def application(scope: Any, receive: Receive, send: Send) -> None:
@@ -188,9 +189,11 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Sign off properly: finish settlements, close connections."""
+    """Watch the scheduled jobs; sign off properly: finish settlements, close connections."""
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            jobs.start_watching()
         if message["type"] == "lifespan.shutdown":
             await engine.close_engine()
         await send({"type": f"{message['type']}.complete"})
