@@ -26,6 +26,8 @@ import django
 ROOT = Path(__file__).resolve().parents[1]
 # What a payment passes through between the socket and the disk.
 WATCHED = (
+    "notifications/delivery.py",
+    "notifications/routing.py",
     "notifications/services.py",
     "topup/api/notices.py",
     "topup/api/users.py",
