@@ -1,6 +1,6 @@
 """Sending what waits, channel by channel: within the far side's limits, in a digest when there is too much at once.
 
-A sender claims a channel under SKIP LOCKED, writes down that a message leaves now, and sends it outside any transaction.
+A sender claims a channel under SKIP LOCKED, writes down that a message leaves now, and sends it in no transaction.
 Killed before or after sending, its claim runs out and the message is sent (again): an alert may repeat, and is never
 lost. Each channel has a thread, so that one which is slow keeps nobody waiting; one which fails rests for a while.
 """
@@ -243,7 +243,9 @@ def send_test(channel: Channel) -> Probe:
             return Probe(False, "", 0, gettext("A message is leaving through this channel just now. Try again."))
         room = Room.of(row, now)
         if room.left <= 0:
-            text = gettext("%(limit)d messages left within the last minute, and the far side stands no more. Try again.")
+            text = gettext(
+                "%(limit)d messages left within the last minute, and the far side stands no more. Try again."
+            )
             return Probe(False, "", 0, text % {"limit": room.limit})
         _note(row, room, now)
     started = time.monotonic()

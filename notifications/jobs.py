@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery import Task
-from celery.schedules import crontab, maybe_schedule
+from celery.schedules import crontab
 from django.conf import settings
 from django.db import Error, connection
 from django.db.models.functions import Now
@@ -33,7 +33,7 @@ WATCH_S = 60.0
 SWEEP = "deliver_alerts"
 
 
-class Job(Task):  # type: ignore[misc]  # generic only in the stubs
+class Job(Task):  # type: ignore[type-arg]  # generic only in the stubs
     """A Celery task that leaves a mark when it succeeds."""
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
@@ -76,11 +76,12 @@ def _late(marks: dict[str, datetime], now: datetime) -> Iterator[Late]:
 
 def deadline(schedule: Any, last: datetime) -> datetime:
     """Until when a job that succeeded at `last` may take to succeed again. `schedule` as beat knows it."""
-    every = maybe_schedule(schedule)
-    if not isinstance(every, crontab):
-        return last + every.run_every + max(LATE_INTERVAL, every.run_every * 2)
-    start, wait, _now = every.remaining_delta(last)
-    return start + wait + LATE_CRONTAB
+    if isinstance(schedule, crontab):
+        start, wait, _now = schedule.remaining_delta(last)
+        due: datetime = start + wait
+        return due + LATE_CRONTAB
+    every = schedule if isinstance(schedule, timedelta) else timedelta(seconds=schedule)
+    return last + every + max(LATE_INTERVAL, every * 2)
 
 
 def check() -> list[Late]:

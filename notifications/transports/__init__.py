@@ -1,4 +1,7 @@
-"""The transports, one protocol and one file each. A new one is a file here, a line in TRANSPORTS and a form in forms.py."""
+"""The transports, one protocol and one file each.
+
+A new one is a file here, a line in TRANSPORTS, a builder in channels.py, a form in forms.py and a kind in models.py.
+"""
 
 from .base import Message, Sent, Transport, TransportError
 from .dingtalk import DingTalk
@@ -13,4 +16,14 @@ TRANSPORTS: dict[str, type[Transport]] = {
     "sms_tencent": TencentSMS,
 }
 
-__all__ = ["TRANSPORTS", "Message", "Sent", "Transport", "TransportError"]
+__all__ = [
+    "TRANSPORTS",
+    "AliyunSMS",
+    "DingTalk",
+    "Email",
+    "Message",
+    "Sent",
+    "TencentSMS",
+    "Transport",
+    "TransportError",
+]

@@ -130,7 +130,7 @@ def shortened(text: str, most: int) -> str:
 
 @dataclass(frozen=True)
 class SMSText:
-    """What the variables of an SMS template are filled with: patterns like "{title}", each at most `most` characters."""
+    """What the variables of an SMS template are filled with: patterns like "{title}", `most` characters each."""
 
     patterns: tuple[tuple[str, str], ...] = field(default=())
     most: int = 35
@@ -147,6 +147,7 @@ class SMSText:
         return {name: shortened(_replace(pattern, facts), self.most) or "-" for name, pattern in self.patterns}
 
 
+NO_VARIABLES = SMSText()
 SMS_WORDS = ("level", "title", "content", "event", "time", "count")
 
 

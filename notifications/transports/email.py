@@ -3,6 +3,7 @@
 import smtplib
 import ssl
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -10,7 +11,6 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from html import escape
 from typing import Any
-from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
@@ -131,15 +131,24 @@ def _plain(message: Message, title: str) -> str:
 def _html(message: Message, title: str) -> str:
     colour = COLOURS.get(message.level, OTHER_COLOUR)
     ink = "#212529" if message.level == "warning" else "#ffffff"
+    heading = f"{message.icon} {escape(title)}"
+    detail = escape(message.content) or "—"
     return f"""<!DOCTYPE html>
-<html lang="zh-CN"><body style="margin:0;padding:24px;background:#f3f1ed;font-family:'PingFang SC','Microsoft YaHei',sans-serif">
+<html lang="zh-CN">
+<body style="margin:0;padding:24px;background:#f3f1ed;font-family:'PingFang SC','Microsoft YaHei',sans-serif">
 <div style="max-width:600px;margin:0 auto;background:#ffffff;border-radius:10px;overflow:hidden">
-<div style="background:{colour};color:{ink};padding:20px 24px"><div style="font-size:13px">{escape(message.level.upper())}</div>
-<h1 style="margin:4px 0 0;font-size:20px">{message.icon} {escape(title)}</h1></div>
-<div style="padding:24px;color:#212529;line-height:1.6"><h2 style="font-size:15px;margin:0 0 8px">告警详情</h2>
-<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(message.content) or "—"}</div>
-<p style="margin:24px 0 0;color:#6c757d;font-size:13px">时间: {message.time_text}<br>系统: {SYSTEM}</p></div>
-</div></body></html>
+<div style="background:{colour};color:{ink};padding:20px 24px">
+<div style="font-size:13px">{escape(message.level.upper())}</div>
+<h1 style="margin:4px 0 0;font-size:20px">{heading}</h1>
+</div>
+<div style="padding:24px;color:#212529;line-height:1.6">
+<h2 style="font-size:15px;margin:0 0 8px">告警详情</h2>
+<div style="white-space:pre-wrap;overflow-wrap:anywhere">{detail}</div>
+<p style="margin:24px 0 0;color:#6c757d;font-size:13px">时间: {message.time_text}<br>系统: {SYSTEM}</p>
+</div>
+</div>
+</body>
+</html>
 """
 
 
@@ -189,5 +198,3 @@ def _said(error: smtplib.SMTPResponseException) -> str:
 
 def _text(said: Any) -> str:
     return (said.decode(errors="replace") if isinstance(said, bytes) else str(said))[:200]
-
-

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from django.utils.translation import gettext_lazy as _
 
 from .base import (
+    NO_VARIABLES,
     Clock,
     Message,
     Sent,
@@ -82,7 +83,7 @@ class AliyunSMS(Transport):
     sign_name: str
     template_code: str
     phones: tuple[str, ...]
-    text: SMSText = SMSText()
+    text: SMSText = NO_VARIABLES
     base_url: str = BASE_URL
     trusted: bool = False
     now: Clock = lambda: datetime.now(UTC)
@@ -122,5 +123,5 @@ def _error(code: str, text: str) -> TransportError:
         return TransportError(said, permanent=False, hint=hint, retry_after_s=3600)
     if code.startswith(_TEMPORARY):
         return TransportError(said, permanent=False)
-    hint = next((hint for name, hint in _HINTS.items() if code == name or code.startswith(f"{name}.")), "")
-    return TransportError(said, permanent=True, hint=hint)
+    hints = (hint for name, hint in _HINTS.items() if code == name or code.startswith(f"{name}."))
+    return TransportError(said, permanent=True, hint=next(hints, ""))

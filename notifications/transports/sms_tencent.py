@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from .base import (
+    NO_VARIABLES,
     Clock,
     Message,
     Sent,
@@ -71,7 +72,7 @@ class TencentSMS(Transport):
     template_id: str
     phones: tuple[str, ...]
     region: str = "ap-guangzhou"
-    text: SMSText = SMSText()
+    text: SMSText = NO_VARIABLES
     base_url: str = BASE_URL
     trusted: bool = False
     now: Clock = lambda: datetime.now(UTC)

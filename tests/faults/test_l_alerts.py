@@ -302,7 +302,7 @@ def killed_and_made_whole(settings: Any, at: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("at", ["notifications/delivery.py:deliver", "notifications/routing.py:make_deliveries"])
-def test_D6_an_alert_that_was_committed_is_told_although_the_worker_died_before_it_began(settings: Any, at: str) -> None:
+def test_D6_an_alert_that_was_committed_is_told_although_the_worker_died_first(settings: Any, at: str) -> None:
     assert killed_and_made_whole(settings, at) == (0, 1)
 
 

@@ -1,11 +1,13 @@
 """Mail: what a reader sees, what a server may answer, and where it may not go."""
 
+import ipaddress
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,7 @@ def test_a_private_host_is_refused_unless_the_deployer_allows_it(mailbox: Mailbo
 
 def test_a_password_never_travels_unencrypted_to_a_public_host() -> None:
     with pytest.raises(TransportError) as caught:
-        Email("smtp.example.com", 25, "a@example.com", ("b@example.com",), username="u", password="p", security="plain").send(ALERT)
+        replace(account(25), host="smtp.example.com", private=False).send(ALERT)
     assert "unencrypted" in caught.value.text
 
 
@@ -129,8 +131,6 @@ def certificate(tmp_path: Path) -> Path:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    import ipaddress
-
     built = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -56,9 +56,7 @@ def test_a_robot_is_sent_a_signed_text_that_calls_everybody_when_it_is_critical(
     body = json.loads(seen.body)
     assert body["msgtype"] == "text"
     assert body["at"] == {"atMobiles": ["13800138000"], "isAtAll": True}
-    assert body["text"]["content"] == (
-        "🚨 [CRITICAL] 账目不平 ×3\n\nbalance: wallet 7\n\n时间: 2026-11-21 12:00:00"
-    )
+    assert body["text"]["content"] == ("🚨 [CRITICAL] 账目不平 ×3\n\nbalance: wallet 7\n\n时间: 2026-11-21 12:00:00")
 
 
 @pytest.mark.parametrize(("level", "icon"), [("warning", "⚠️"), ("info", "ℹ️"), ("odd", "🔔")])
@@ -99,7 +97,9 @@ def test_an_errcode_other_than_0_is_an_error_although_the_status_is_200(
     assert text in caught.value.text
 
 
-@pytest.mark.parametrize("webhook", ["", "https://oapi.dingtalk.com/robot/send", "nonsense", "http://[", "?access_token="])
+@pytest.mark.parametrize(
+    "webhook", ["", "https://oapi.dingtalk.com/robot/send", "nonsense", "http://[", "?access_token="]
+)
 def test_what_is_no_webhook_has_no_token(webhook: str) -> None:
     assert token_of(webhook) == ""
 
@@ -149,7 +149,9 @@ def test_aliyuns_refusals_say_whether_trying_again_helps(
 # --- Tencent ---------------------------------------------------------------------------------------------------------
 def answer_of_tencent(*codes: str) -> Any:
     phones = ("+8613800138000", "+8613900139000")
-    status = [{"SerialNo": "5000", "PhoneNumber": p, "Code": c, "Message": c} for p, c in zip(phones, codes, strict=False)]
+    status = [
+        {"SerialNo": "5000", "PhoneNumber": p, "Code": c, "Message": c} for p, c in zip(phones, codes, strict=False)
+    ]
     return {"Response": {"SendStatusSet": status, "RequestId": "R"}}
 
 

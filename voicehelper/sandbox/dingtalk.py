@@ -1,7 +1,7 @@
 """DingTalk's group robot: `POST /robot/send?access_token=…&timestamp=…&sign=…`.
 
-As strict as the real one: the signature, the clock (one hour), the content type, the size, and more than twenty messages
-in a minute silence the robot for ten. Every answer is HTTP 200.
+As strict as the real one: the signature, the clock (one hour), the content type, the size; and more than twenty
+messages in a minute silence the robot for ten. Every answer is HTTP 200.
 """
 
 import base64
@@ -78,8 +78,9 @@ def _text(body: dict[str, Any]) -> str:
 
 
 def _called(body: dict[str, Any]) -> str:
-    at = body.get("at") if isinstance(body.get("at"), dict) else {}
-    assert isinstance(at, dict)
+    at = body.get("at")
+    if not isinstance(at, dict):
+        return ""
     if at.get("isAtAll") is True:
         return "@all"
     return " ".join(f"@{mobile}" for mobile in at.get("atMobiles") or [])

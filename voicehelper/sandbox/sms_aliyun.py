@@ -3,10 +3,11 @@
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -28,17 +29,17 @@ def send(request: HttpRequest) -> HttpResponse:
     found = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
     if found is None:
         unknown = Refused("IncompleteSignature", "The request signature does not conform to Aliyun standards.", 400)
-        return receive(request, None, unknown, _read, _write)
+        return JsonResponse(_write(unknown), status=unknown.status)
     unknown = Refused("InvalidAccessKeyId.NotFound", "Specified access key is not found.", 404)
-    return receive(request, account("sms_aliyun", found["key"]), unknown, _read, _write)
+    return receive(request, account("sms_aliyun", found["key"]), unknown, partial(_read, found), _write)
 
 
 def _write(refused: Refused) -> dict[str, Any]:
     return {"Code": refused.code, "Message": refused.text, "RequestId": "5D6C9F0E-STAND-IN"}
 
 
-def _read(request: HttpRequest, sms: Messenger, letter: Letter) -> None:
-    _check_signature(request, sms)
+def _read(found: re.Match[str], request: HttpRequest, sms: Messenger, letter: Letter) -> None:
+    _check_signature(found, request, sms)
     if (request.headers["x-acs-action"], request.headers["x-acs-version"]) != ("SendSms", "2017-05-25"):
         raise Refused("InvalidAction.NotFound", "Specified api is not found.", 404)
     letter.nonce = request.headers["x-acs-signature-nonce"]
@@ -57,9 +58,7 @@ def _read(request: HttpRequest, sms: Messenger, letter: Letter) -> None:
     letter.answer = {"Code": "OK", "Message": "OK", "BizId": f"90062{timezone.now():%H%M%S%f}^0", "RequestId": "R"}
 
 
-def _check_signature(request: HttpRequest, sms: Messenger) -> None:
-    found = _AUTHORIZATION.fullmatch(request.headers["Authorization"])
-    assert found is not None
+def _check_signature(found: re.Match[str], request: HttpRequest, sms: Messenger) -> None:
     names = found["names"].split(";")
     present = {name.lower() for name in request.headers if name.lower().startswith("x-acs-")}
     if names != sorted(names) or not (_NEEDED | present) <= set(names):

@@ -3,9 +3,10 @@
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -26,9 +27,9 @@ def send(request: HttpRequest) -> HttpResponse:
     found = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
     if found is None:
         unknown = Refused("AuthFailure.InvalidAuthorization", "The Authorization header is not as it should be.")
-        return receive(request, None, unknown, _read, _write)
+        return JsonResponse(_write(unknown), status=unknown.status)
     unknown = Refused("AuthFailure.SecretIdNotFound", "The SecretId is not found.")
-    return receive(request, account("sms_tencent", found["key"]), unknown, _read, _write)
+    return receive(request, account("sms_tencent", found["key"]), unknown, partial(_read, found), _write)
 
 
 def _write(refused: Refused) -> dict[str, Any]:
@@ -36,8 +37,8 @@ def _write(refused: Refused) -> dict[str, Any]:
     return {"Response": {"Error": error, "RequestId": "ed93f3cb-stand-in"}}
 
 
-def _read(request: HttpRequest, sms: Messenger, letter: Letter) -> None:
-    _check_signature(request, sms)
+def _read(found: re.Match[str], request: HttpRequest, sms: Messenger, letter: Letter) -> None:
+    _check_signature(found, request, sms)
     headers = request.headers
     if headers.get("X-TC-Action") != "SendSms":
         raise Refused("InvalidAction", "The action is not found.")
@@ -56,9 +57,7 @@ def _read(request: HttpRequest, sms: Messenger, letter: Letter) -> None:
     letter.taken = any(each["Code"] == "Ok" for each in status)
 
 
-def _check_signature(request: HttpRequest, sms: Messenger) -> None:
-    found = _AUTHORIZATION.fullmatch(request.headers["Authorization"])
-    assert found is not None
+def _check_signature(found: re.Match[str], request: HttpRequest, sms: Messenger) -> None:
     timestamp = request.headers.get("X-TC-Timestamp", "")
     if not timestamp.isdecimal() or abs(int(timestamp[:12]) - timezone.now().timestamp()) > 300:
         raise Refused("AuthFailure.SignatureExpire", "The timestamp is more than five minutes off.")

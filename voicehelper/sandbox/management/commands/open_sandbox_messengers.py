@@ -35,7 +35,12 @@ def _fresh(kind: str) -> dict[str, object]:
         return {"key_id": "alerts@sandbox.invalid", "secret": secrets.token_hex(16)}
     if kind == Messenger.Kind.ALIYUN:
         template = {"template": f"SMS_{secrets.randbelow(10**9):09d}", "variables": ["title", "time"]}
-        return {"key_id": f"LTAI{secrets.token_hex(10)}", "secret": secrets.token_hex(15), "sign_name": "智能助手", **template}
+        return {
+            "key_id": f"LTAI{secrets.token_hex(10)}",
+            "secret": secrets.token_hex(15),
+            "sign_name": "智能助手",
+            **template,
+        }
     template = {"template": f"{secrets.randbelow(10**7):07d}", "variables": ["1", "2"]}
     app_id = f"1400{secrets.randbelow(10**6):06d}"
     key = {"key_id": f"AKID{secrets.token_hex(16)}", "secret": secrets.token_hex(16)}

@@ -1,4 +1,4 @@
-"""`manage.py run_sandbox_mail`: the mail server that delivers nothing, in the foreground; its mail is under /sandbox/."""
+"""`manage.py run_sandbox_mail`: the mail server that delivers nothing, in the foreground; see /sandbox/messages."""
 
 import hmac
 from argparse import ArgumentParser
@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from voicehelper.sandbox.messengers import account
-from voicehelper.sandbox.models import Arrival
+from voicehelper.sandbox.models import Arrival, Messenger
 from voicehelper.sandbox.smtp import Mail, MailServer
 
 
@@ -34,7 +34,7 @@ def check(user: str, password: str) -> bool:
 def keep(mail: Mail) -> None:
     try:
         Arrival.objects.create(
-            messenger=account("email", mail.user),
+            messenger=Messenger.objects.get(kind="email", key_id=mail.user),
             to=", ".join(mail.recipients)[:200],
             text=f"{mail.subject}\n\n{mail.part('plain')}".replace("\0", ""),
             raw=mail.part("html").replace("\0", ""),
