@@ -243,9 +243,7 @@ def send_test(channel: Channel) -> Probe:
             return Probe(False, "", 0, gettext("A message is leaving through this channel just now. Try again."))
         room = Room.of(row, now)
         if room.left <= 0:
-            text = gettext(
-                "%(limit)d messages left within the last minute, and the far side stands no more. Try again."
-            )
+            text = gettext("%(limit)d messages left within the last minute; the far side stands no more. Try again.")
             return Probe(False, "", 0, text % {"limit": room.limit})
         _note(row, room, now)
     started = time.monotonic()

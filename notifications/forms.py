@@ -280,8 +280,7 @@ _HELP: dict[str, Any] = {
     "sms_tencent": lambda: (
         gettext("SecretId and SecretKey: console → Access management → API keys, with QcloudSMSFullAccess."),
         gettext("SDK AppID, sign name and template: SMS console; both must be approved."),
-        gettext(
-            "Apply for a template like: VoiceHelper 告警：{1}，{2}。 Personal accounts may fill 6 to 12 characters."
-        ),
+        gettext("Apply for a template like: VoiceHelper 告警：{1}，{2}。"),
+        gettext("Personal accounts may fill a variable with 6 to 12 characters, companies with more."),
     ),
 }

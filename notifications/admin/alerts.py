@@ -143,7 +143,14 @@ class AlertAdmin(ReadOnlyAdmin):
         ]
         if not rows:
             return format_html('<p class="vh-muted">{}</p>', gettext("No channel was told of it."))
-        heads = [gettext(head) for head in ("Channel", "State", "Times", "Tries", "Sent", "Outcome")]
+        heads = [
+            gettext("Channel"),
+            gettext("State"),
+            gettext("Times"),
+            gettext("Tries"),
+            gettext("Sent"),
+            gettext("Outcome"),
+        ]
         cell = "<td>{}</td>" * len(heads)
         return format_html(
             '<div class="vh-scroll"><table class="vh-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',

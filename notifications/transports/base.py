@@ -61,14 +61,19 @@ class TransportError(Exception):
     """
 
     def __init__(
-        self, text: str, *, permanent: bool, unknown: bool = False, hint: Any = "", retry_after_s: int = 0
+        self, text: Any, *, permanent: bool, unknown: bool = False, hint: Any = "", retry_after_s: int = 0
     ) -> None:
         super().__init__(text)
-        self.text = text
+        self._text = text
         self.permanent = permanent
         self.unknown = unknown
         self.hint = hint
         self.retry_after_s = retry_after_s
+
+    @property
+    def text(self) -> str:
+        """In the current language where it is ours; as the far side said it otherwise."""
+        return str(self._text)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, trusted: bool) ->
     try:
         return (TRUSTED if trusted else PUBLIC).send("POST", url, body=body, headers=headers)
     except NoAnswer as error:
-        text = error.reason
+        # voicehelper.http says it in one of a few sentences, all of them in the catalogue.
+        text = _(error.reason)
         hint = _("It may have arrived, and is sent again.") if error.sent else _("Is the address reachable from here?")
         raise TransportError(text, permanent=False, unknown=error.sent, hint=hint) from None
     except HTTPError as error:

@@ -49,7 +49,7 @@ class Email(Transport):
         """One mail to all. Raises TransportError."""
         if self.username and self.security == PLAIN and not self.private:
             hint = _("Choose STARTTLS or TLS: without it everybody on the way reads the password.")
-            raise TransportError("The password may not travel unencrypted", permanent=True, hint=hint)
+            raise TransportError(_("The password may not travel unencrypted"), permanent=True, hint=hint)
         mail = compose(message, sender=_address(self.sender, self.sender_name), recipients=self.recipients)
         with _explained(), self._conversation() as smtp:
             refused = smtp.send_message(mail, self.sender, list(self.recipients))
@@ -169,7 +169,7 @@ def _explained() -> Iterator[None]:
         hint = _("Only the deployer can allow it: SMTP_PRIVATE_HOSTS in the environment.")
         raise TransportError(str(error), permanent=True, hint=hint) from None
     except http.NoAnswer as error:
-        raise TransportError(error.reason, permanent=False, hint=_("Are the host and the port right?")) from None
+        raise TransportError(_(error.reason), permanent=False, hint=_("Are the host and the port right?")) from None
     except smtplib.SMTPAuthenticationError as error:
         hint = _("User name or password is wrong. Many providers want a password made for programs, not your own.")
         raise TransportError(_said(error), permanent=error.smtp_code >= 500, hint=hint) from None
@@ -183,13 +183,15 @@ def _explained() -> Iterator[None]:
         raise TransportError(str(error), permanent=True, hint=hint) from None
     except ssl.SSLCertVerificationError:
         hint = _("The host’s name must be the one in its certificate.")
-        raise TransportError("The server’s certificate is not valid for its name", permanent=True, hint=hint) from None
+        raise TransportError(
+            _("The server’s certificate is not valid for its name"), permanent=True, hint=hint
+        ) from None
     except ssl.SSLError:
         hint = _("Port 465 wants TLS, port 587 STARTTLS.")
-        raise TransportError("The server does not speak TLS here", permanent=True, hint=hint) from None
+        raise TransportError(_("The server does not speak TLS here"), permanent=True, hint=hint) from None
     except (smtplib.SMTPException, OSError):
         # It may have taken the mail before the line went dead.
-        raise TransportError("The connection broke", permanent=False, unknown=True) from None
+        raise TransportError(_("The connection broke"), permanent=False, unknown=True) from None
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:

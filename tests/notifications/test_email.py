@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from notifications.transports import Email, Message, TransportError, email
 from tests.notifications.conftest import Mailbox
@@ -22,8 +23,15 @@ ALERT = Message("critical", "账目不平", "balance: <b>wallet 7</b>", TIME)
 
 
 def account(port: int, **changes: Any) -> Email:
-    facts: dict[str, Any] = {"security": "plain", "private": True, "username": "mailer", "password": "mail-password"}
-    return Email("127.0.0.1", port, "alerts@example.com", ("ops@example.com",), **facts | changes)
+    facts: dict[str, Any] = {"sender": "alerts@example.com", "recipients": ("ops@example.com",), "security": "plain"}
+    facts |= {"private": True, "username": "mailer", "password": "mail-password"}
+    return Email("127.0.0.1", port, **facts | changes)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
 
 
 def test_a_mail_has_the_subject_the_coloured_header_and_a_text_alternative(mailbox: Mailbox) -> None:
@@ -37,7 +45,7 @@ def test_a_mail_has_the_subject_the_coloured_header_and_a_text_alternative(mailb
         assert text in html
     assert "&lt;b&gt;wallet 7&lt;/b&gt;" in html
     assert "<b>wallet" not in html
-    assert "告警详情:\nbalance: <b>wallet 7</b>" in plain
+    assert "告警详情:\nbalance: <b>wallet 7</b>" in plain.replace("\r\n", "\n")
     assert "系统: VoiceHelper智能语音助手" in plain
 
 

@@ -69,6 +69,9 @@ class Conversation(socketserver.StreamRequestHandler):
                     act(rest)
         except (Quit, OSError):
             return
+        finally:
+            # The server closes the socket it accepted, not the one that came of it.
+            self.connection.close()
 
     def say(self, *lines: str) -> None:
         self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
