@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from voicehelper import clock
 
@@ -22,7 +22,7 @@ from . import messages
 from .channels import open_transport
 from .models import Alert, Channel, Delivery
 from .routing import route
-from .services import raise_alert
+from .services import raise_alert, send_failed_again
 from .transports import TRANSPORTS, Message, Sent, TransportError
 
 log = logging.getLogger(__name__)
@@ -177,16 +177,19 @@ def _settle_success(parcel: Parcel, sent: Sent) -> None:
         _works(parcel.channel)
 
 
-def _works(channel: Channel) -> None:
+def _works(channel: Channel) -> int:
+    """After failures, what was given up is sent again. Returns how many deliveries."""
     facts = {"failures": 0, "rest_until": None, "last_error": "", "last_ok": Now()}
     Channel.objects.filter(pk=channel.pk).update(busy_until=None, **facts)
-    if channel.failures:
-        key = _trouble_key(channel)
-        Alert.objects.filter(key=key, resolved_at=None).update(resolved_at=Now(), resolved_by="VoiceHelper")
+    if not channel.failures:
+        return 0
+    trouble = Alert.objects.filter(key=_trouble_key(channel), resolved_at=None)
+    trouble.update(resolved_at=Now(), resolved_by="VoiceHelper")
+    return send_failed_again(channel)
 
 
 def _settle_failure(parcel: Parcel, error: TransportError) -> None:
-    """Permanent: these deliveries have failed. Else they are due again when the channel has rested, for a day."""
+    """Permanent: these deliveries have failed, until the channel works again. Else they are due once it has rested."""
     channel = parcel.channel
     rest_s = max(error.retry_after_s, REST_S[min(channel.failures, len(REST_S) - 1)])
     rest = timedelta(seconds=max(rest_s, BROKEN_REST_S) if error.permanent else rest_s)
@@ -253,8 +256,10 @@ def send_test(channel: Channel) -> Probe:
     except TransportError as error:
         Channel.objects.filter(pk=row.pk).update(busy_until=None, last_error=error.text[:300])
         return Probe(False, transport, _ms(started), error.text, str(error.hint))
-    _works(row)
     details = {gettext("Its receipt"): sent.detail} if sent.detail else {}
+    if again := _works(row) + send_failed_again(row):
+        text = ngettext("%(count)d delivery is sent again.", "%(count)d deliveries are sent again.", again)
+        details[gettext("Failed before")] = text % {"count": again}
     return Probe(True, transport, _ms(started), gettext("The message was taken. Did it arrive?"), details=details)
 
 

@@ -1,7 +1,7 @@
 """The form of each kind of channel. What is no secret is kept in the channel's options, under the field's name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -94,6 +94,8 @@ class ChannelForm(SectionForm):
     kind = ""
     options: Sequence[str] = ()
     cards: Sequence[tuple[Any, Sequence[str]]] = ()
+    # What a kind calls the fields that others have too.
+    labels: Mapping[str, Any] = {}
     # Options that say where the secret is sent: whoever changes one enters the secret anew.
     destination: Sequence[str] = ()
 
@@ -104,6 +106,9 @@ class ChannelForm(SectionForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance.kind = self.kind
+        for name, label in self.labels.items():
+            if name in self.fields:
+                self.fields[name].label = label
         for name in self.options:
             if name in self.fields and name in self.instance.options:
                 self.initial[name] = self.instance.options[name]
@@ -124,6 +129,7 @@ class ChannelForm(SectionForm):
 class DingTalkForm(ChannelForm):
     kind = "dingtalk"
     options = ("mobiles",)
+    labels = {"secret": _("Signing secret")}
     mobiles = Several(
         label=_("Mobiles to call"),
         required=False,
@@ -155,6 +161,7 @@ class EmailForm(ChannelForm):
     kind = "email"
     options = ("host", "port", "security", "username", "sender", "sender_name", "recipients")
     destination = ("host", "port", "security")
+    labels = {"secret": _("Password")}
     host = Text(label=_("SMTP host"))
     port = forms.IntegerField(
         label=_("Port"), min_value=1, max_value=65535, initial=587, widget=UnfoldAdminIntegerFieldWidget
@@ -183,8 +190,9 @@ class EmailForm(ChannelForm):
 
 
 class SMSForm(ChannelForm):
-    """What both SMS vendors ask for."""
+    """What both SMS vendors ask for. `characters` is what every account may put into a variable."""
 
+    characters = 0
     key_id = Text()
     sign_name = Text(label=_("Sign name"), help_text=_("As approved, without the brackets 【】."))
     template = Text(label=_("Template"))
@@ -199,6 +207,10 @@ class SMSForm(ChannelForm):
         (_("Recipients"), ("phones",)),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.setdefault("most", self.characters)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if not self.secret_of(cleaned):
@@ -208,6 +220,8 @@ class SMSForm(ChannelForm):
 
 class AliyunForm(SMSForm):
     kind = "sms_aliyun"
+    labels = {"key_id": "AccessKey ID", "secret": "AccessKey Secret"}
+    characters = 35
     options = ("key_id", "sign_name", "template", "patterns", "most", "phones")
     patterns = Patterns(
         named=True,
@@ -216,13 +230,11 @@ class AliyunForm(SMSForm):
         help_text=_("One a line. Words: {level} {title} {content} {event} {time} {count}."),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _name(self, key_id="AccessKey ID", secret="AccessKey Secret", most=35)  # noqa: S106  # a label
-
 
 class TencentForm(SMSForm):
     kind = "sms_tencent"
+    labels = {"key_id": "SecretId", "secret": "SecretKey"}
+    characters = 12
     options = ("key_id", "sdk_app_id", "region", "sign_name", "template", "patterns", "most", "phones")
     sdk_app_id = Text(label="SDK AppID")
     region = Text(label=_("Region"), initial="ap-guangzhou")
@@ -237,18 +249,6 @@ class TencentForm(SMSForm):
         (_("Account"), ("key_id", "secret", "sdk_app_id", "region")),
         *SMSForm.cards[2:],
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        _name(self, key_id="SecretId", secret="SecretKey", most=12)  # noqa: S106  # a label
-
-
-def _name(form: ChannelForm, *, key_id: str, secret: str, most: int) -> None:
-    """The vendor's own words for its keys."""
-    for field, label in {"key_id": key_id, "secret": secret}.items():
-        if field in form.fields:
-            form.fields[field].label = label
-    form.initial.setdefault("most", most)
 
 
 FORMS: dict[str, type[ChannelForm]] = {form.kind: form for form in (DingTalkForm, EmailForm, AliyunForm, TencentForm)}

@@ -14,6 +14,7 @@ from .routing import make_deliveries
 log = logging.getLogger(__name__)
 
 SEND_AGAIN_WITHIN = timedelta(days=1)
+SEND_AGAIN_TRIES = 5
 
 _RAISE = """
 INSERT INTO notifications_alert (event, level, title, content, key, count, resolved_by)
@@ -59,6 +60,6 @@ def send_again(deliveries: QuerySet[Delivery]) -> int:
 
 
 def send_failed_again(channel: Channel) -> int:
-    """What failed within the last day, once the channel works. Returns how many."""
-    since = Now() - SEND_AGAIN_WITHIN
-    return send_again(Delivery.objects.filter(channel=channel, state=Delivery.State.FAILED, created__gte=since))
+    """What failed within the last day, once the channel works; not what fails again and again. Returns how many."""
+    recent = Delivery.objects.filter(channel=channel, created__gte=Now() - SEND_AGAIN_WITHIN)
+    return send_again(recent.filter(state=Delivery.State.FAILED, tries__lt=SEND_AGAIN_TRIES))

@@ -11,18 +11,17 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.admin import stepup
-from voicehelper.admin.base import change_url, moment, url_name, when
+from voicehelper.admin.base import change_url, moment, url_name
 from voicehelper.admin.sections import PASSWORD, SectionAdmin, Status
 
 from ..delivery import send_test
 from ..forms import FORMS, help_steps
 from ..models import Channel, kinds
-from ..services import send_failed_again
 
 ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
 
@@ -32,10 +31,9 @@ class ChannelAdmin(SectionAdmin):
     """Looks like a settings section, and there are several: what a section does for its only row is undone here."""
 
     purpose = _("A way to reach operators. Which alerts go through it is said by the rules.")
-    list_display = ("name", "get_kind_display", "state", "num_waiting", "time_ok")
+    list_display = ("name", "get_kind_display", "state", "num_waiting")
     ordering = ("name",)
     sortable_by = ()
-    time_ok = when("last_ok", _("last success"))
     placeholders = {
         "webhook": "https://oapi.dingtalk.com/robot/send?access_token=…",
         "host": "smtp.example.com",
@@ -153,17 +151,13 @@ class ChannelAdmin(SectionAdmin):
         return [test, *super().get_urls()]
 
     def test(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Sends; once a channel works, what it failed to send within the last day is sent again."""
+        """Sends, and says what came of it."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         row = self.get_object(request, str(pk))
         if row is None or not self.has_change_permission(request, row):
             raise PermissionDenied
         probe = send_test(row)
-        again = send_failed_again(row) if probe.ok else 0
-        if again:
-            text = ngettext("%(count)d delivery is sent again.", "%(count)d deliveries are sent again.", again)
-            probe.details[gettext("Failed before")] = text % {"count": again}
         self.log_change(request, row, f"{gettext('Send a test message')}: {probe.message}")
         if request.headers.get("HX-Request"):
             return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})

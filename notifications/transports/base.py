@@ -110,7 +110,7 @@ def read_json(answer: Answer) -> dict[str, Any]:
         said = None
     if not isinstance(said, dict):
         raise TransportError(
-            f"HTTP {answer.status} without the JSON that was expected", permanent=False, unknown=answer.status < 500
+            f"HTTP {answer.status} without the JSON that was expected", permanent=False, unknown=answer.status < 400
         )
     return said
 

@@ -147,11 +147,26 @@ def test_what_failed_is_sent_again_once_the_channel_works() -> None:
     deliver()
     assert send_test(robot).ok is False
     Channel.objects.update(secret=Secret(Messenger.objects.get().secret))
-    assert send_test(robot).ok
-    assert send_failed_again(robot) >= 1
+    assert list(send_test(robot).details.values()) == ["将重新发送 2 条投递。"]
+    assert send_failed_again(robot) == 0, "they wait already"
     deliver()
     assert any("[CRITICAL] T" in text for text in arrived())
     assert not Alert.objects.filter(event="channel_failed", resolved_at=None).exists()
+
+
+def test_what_failed_is_sent_again_when_the_channel_works_by_itself_but_not_for_ever() -> None:
+    robot_channel(secret=Secret("SECwrong"))
+    raise_alert("audit_failed", title="first")
+    deliver()
+    Delivery.objects.filter(alert__event="channel_failed").delete()
+    Channel.objects.update(secret=Secret(Messenger.objects.get().secret))
+    raise_alert("audit_failed", title="second")
+    later(timedelta(minutes=5))
+    deliver()
+    deliver()
+    assert {text.split()[2] for text in arrived() if "CRITICAL" in text} >= {"first", "second"}
+    Delivery.objects.update(state="failed", next_try_at=None, tries=5)
+    assert send_failed_again(Channel.objects.get()) == 0
 
 
 def test_sending_again_by_hand_sends_once_more() -> None:

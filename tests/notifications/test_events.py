@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from notifications.channels import _BUILDERS
 from notifications.events import EVENTS, label_of
-from notifications.models import Alert, Level
+from notifications.forms import FORMS
+from notifications.models import Alert, Level, kinds
 from notifications.services import raise_alert
+from notifications.transports import TRANSPORTS
 from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
 from tests.test_imports import modules
@@ -31,6 +34,10 @@ def test_every_event_that_is_raised_is_listed() -> None:
     found = set(raised())
     assert {"forged_notice", "audit_failed", "provider_circuit_open", "job_missed"} <= found
     assert found <= set(EVENTS)
+
+
+def test_every_kind_of_channel_is_complete() -> None:
+    assert set(dict(kinds())) == set(TRANSPORTS) == set(FORMS) == set(_BUILDERS)
 
 
 def test_every_event_has_a_level_and_a_name() -> None:
