@@ -56,6 +56,10 @@ def counts_of_arrived(kind: str) -> int:
     return max((int(line.rpartition("×")[2].replace(",", "")) for line in lines), default=0)
 
 
+def slow(seconds: float) -> Callable[[Any], Any]:
+    return lambda _seen: iter([seconds, TAKEN])
+
+
 # --- L1 --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kinds", [1, 7])
 def test_L1_ten_thousand_failures_in_a_minute_are_at_most_twenty_messages_and_every_kind_has_its_count(
@@ -87,6 +91,23 @@ def test_L1_ten_thousand_failures_in_a_minute_are_at_most_twenty_messages_and_ev
         assert counts_of_arrived(f"storm_{number}") >= repeated.count
 
 
+def test_L1_a_trickle_that_never_becomes_a_storm_stays_within_the_limit_too() -> None:
+    """Three new failures every two seconds: few enough to go one by one, and ninety in a minute."""
+    robot_channel()
+    for number in range(90):
+        raise_alert("trickle", level="critical", title=f"alert {number}.")
+        if number % 3 == 2:
+            deliver()
+            pass_time(timedelta(seconds=2))
+    assert 10 <= len(arrived()) <= 20
+    for _ in range(30):
+        deliver()
+        pass_time(timedelta(seconds=5))
+    assert refused() == []
+    assert not Delivery.objects.filter(next_try_at__isnull=False).exists()
+    assert not Alert.objects.filter(deliveries=None).exists()
+
+
 def test_L1_no_window_of_a_minute_holds_more_than_twenty_however_late_a_message_arrives() -> None:
     assert timedelta(seconds=60 + 7) < WINDOW
 
@@ -101,18 +122,22 @@ def test_L2_the_same_failure_in_many_workers_is_one_alert_and_every_one_is_count
     assert list(Alert.objects.values_list("count", flat=True)) == [80]
 
 
-def test_L2_many_workers_deliver_an_alert_once() -> None:
-    robot_channel()
-    raise_alert("gateway_unreachable", title="wechat")
-    assert sum(at_once(*[deliver] * 8)) == 1
-    assert len(arrived()) == 1
+def test_L2_many_workers_deliver_an_alert_once(settings: Any) -> None:
+    """Some begin together, others while the message is on its way."""
+
+    def deliver_later() -> int:
+        time.sleep(0.5)
+        return deliver()
+
+    with FarSide(answer=slow(1)) as dingtalk:
+        settings.DINGTALK_BASE_URL = dingtalk.url
+        robot_channel()
+        raise_alert("gateway_unreachable", title="wechat")
+        assert sum(at_once(*[deliver] * 4, *[deliver_later] * 4)) == 1
+        assert len(dingtalk.seen) == 1
 
 
 # --- L3 --------------------------------------------------------------------------------------------------------------
-def slow(seconds: float) -> Callable[[Any], Any]:
-    return lambda _seen: iter([seconds, TAKEN])
-
-
 def test_L3_a_slow_channel_does_not_keep_another_waiting(settings: Any, mailbox: Mailbox) -> None:  # noqa: F811
     with FarSide(answer=slow(3)) as dingtalk:
         settings.DINGTALK_BASE_URL = dingtalk.url
