@@ -43,7 +43,7 @@ def _email(channel: Channel, options: dict[str, Any]) -> Transport:
         recipients=tuple(options["recipients"]),
         username=options.get("username", ""),
         password=channel.secret.reveal(),
-        private=host in settings.SMTP_PRIVATE_HOSTS,
+        private=host.lower() in (name.lower() for name in settings.SMTP_PRIVATE_HOSTS),
     )
 
 

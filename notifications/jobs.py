@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 LATE_INTERVAL = timedelta(minutes=2)
 LATE_CRONTAB = timedelta(hours=1)
 WATCH_S = 60.0
+# After a stop of everything the jobs catch up first: a process that has just started has no right to complain.
+SETTLE_S = 180.0
+_started = time.monotonic()
 SWEEP = "deliver_alerts"
 
 
@@ -86,6 +89,8 @@ def deadline(schedule: Any, last: datetime) -> datetime:
 
 def check() -> list[Late]:
     """Raise an alert for each late job, and resolve those of jobs that ran again."""
+    if time.monotonic() - _started < SETTLE_S:
+        return []
     found = late()
     open_keys = set(Alert.objects.filter(event="job_missed", resolved_at=None).values_list("key", flat=True))
     for job in found:

@@ -224,10 +224,27 @@ def test_L3_a_database_that_is_gone_does_not_break_whoever_raises_an_alert(
 
 
 # --- L6 --------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this process had run for a while."""
+    monkeypatch.setattr(jobs, "SETTLE_S", 0)
+
+
 def late_by(name: str, by: timedelta) -> None:
     JobRun.objects.update_or_create(name=name, defaults={"succeeded": Now() - by})
 
 
+def test_L6_a_process_that_has_just_started_lets_the_jobs_catch_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_started", time.monotonic())
+    late_by("audit", timedelta(days=1))
+    deliver_alerts()
+    assert not Alert.objects.exists()
+    monkeypatch.setattr(jobs, "_started", time.monotonic() - jobs.SETTLE_S)
+    deliver_alerts()
+    assert Alert.objects.get().key == "job:audit"
+
+
+@pytest.mark.usefixtures("settled")
 def test_L6_a_job_that_stopped_succeeding_is_an_alert_until_it_succeeds_again() -> None:
     robot_channel()
     deliver_alerts()
@@ -275,6 +292,7 @@ def test_L6_a_task_marks_its_success_and_a_failure_marks_nothing() -> None:
     assert JobRun.objects.get(name="deliver_alerts").succeeded == before
 
 
+@pytest.mark.usefixtures("settled")
 def test_L6_when_the_sweep_itself_is_dead_the_web_process_tells() -> None:
     robot_channel()
     jobs.late()
