@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from notifications.delivery import GATHER, WINDOW, deliver, send_test
+from notifications.messages import MOST_KINDS
 from notifications.models import Alert, Channel, Delivery, Rule
 from notifications.services import raise_alert, resolve, send_again, send_failed_again, tell_again
 from tests.notifications.channels import (
@@ -250,6 +251,20 @@ def test_many_at_once_become_one_digest_with_every_kind_and_its_count() -> None:
     assert "⚠️ something_new ×1" in lines
     assert sorted(states()) == ["digested"] * 31 + ["sent"]
     assert Delivery.objects.get(state="sent").told.count() == 31
+
+
+def test_a_digest_of_many_long_alerts_names_every_kind_and_leaves_the_rest_for_the_next() -> None:
+    robot_channel()
+    for kind in range(50):
+        for number in range(4):
+            raise_alert(f"种类{kind:02}" + "长" * 36, level="critical", title="标题" * 100, key=f"{kind} {number}")
+    deliver()
+    later(GATHER)
+    deliver()
+    first, second = arrived()
+    assert [f"种类{kind:02}" in first for kind in range(50)] == [True] * MOST_KINDS + [False] * (50 - MOST_KINDS)
+    assert all(f"种类{kind:02}" in second for kind in range(MOST_KINDS, 50))
+    assert not Delivery.objects.filter(next_try_at__isnull=False).exists()
 
 
 def test_a_digest_gathers_before_the_next_one() -> None:
