@@ -29,6 +29,8 @@ WATCHED = (
     "llm/api/v1.py",
     "llm/attempts.py",
     "llm/relay.py",
+    "notifications/delivery.py",
+    "notifications/routing.py",
     "notifications/services.py",
     "topup/api/notices.py",
     "topup/api/users.py",

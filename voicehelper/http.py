@@ -374,5 +374,25 @@ def _explain(error: Exception, *, sent: bool) -> NoReturn:
     raise NoAnswer(reason, sent=sent) from None
 
 
+def connect(host: str, port: int, *, trusted: bool, timeout_s: float = READ_S) -> socket.socket:
+    """A TCP connection for a protocol other than HTTP, to public addresses only unless `trusted`; each wait on it lasts
+    at most `timeout_s`. Raises NoAnswer (nothing was sent), AddressRefused."""
+    try:
+        found = (addresses if trusted else public_addresses)(host, port)
+    except (OSError, UnicodeError):
+        raise NoAnswer("The name of the far side cannot be resolved.", sent=False) from None
+    for family, address in found:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_S)
+            sock.connect(address)
+        except OSError:
+            sock.close()
+        else:
+            sock.settimeout(timeout_s)
+            return sock
+    raise NoAnswer("The connection was refused.", sent=False)
+
+
 TRUSTED = HTTP(trusted=True)
 PUBLIC = HTTP(trusted=False)

@@ -15,6 +15,10 @@ from .errors import GatewayOff, UnknownGateway
 
 log = logging.getLogger(__name__)
 
+UNREACHABLE_AFTER = 5
+# Outcomes of a call that say nothing about the order.
+_NO_ANSWER = ("unknown", "retryable")
+
 SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
 
 
@@ -68,3 +72,18 @@ def _keep_call(gateway: str, exchange: Exchange) -> None:
         outcome=exchange.outcome,
         elapsed_ms=exchange.elapsed_ms,
     )
+    if exchange.outcome in _NO_ANSWER:
+        _report_unreachable(gateway)
+
+
+def _report_unreachable(name: str) -> None:
+    """One call without an answer is nothing; so many in a row are."""
+    calls = GatewayCall.objects.filter(gateway=name).order_by("-pk").values_list("outcome", flat=True)
+    latest = list(calls[:UNREACHABLE_AFTER])
+    if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(_NO_ANSWER):
+        raise_alert(
+            "gateway_unreachable",
+            title=f"{name} does not answer",
+            content=f"The last {UNREACHABLE_AFTER} calls came to nothing: see the log of gateway calls.",
+            key=f"unreachable:{name}",
+        )

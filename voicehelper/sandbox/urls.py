@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import phone, views
+from . import dingtalk, inbox, phone, sms_aliyun, sms_tencent, views
 from .upstream import pages as models
 
 app_name = "sandbox"
@@ -12,6 +12,10 @@ urlpatterns = [
     path("wechat/pay/orderquery", views.wechat_pay, {"operation": "query"}, name="wechat_query"),
     path("wechat/pay/closeorder", views.wechat_pay, {"operation": "close"}, name="wechat_close"),
     path("alipay/gateway.do", views.alipay_gateway, name="alipay_gateway"),
+    path("dingtalk/robot/send", dingtalk.send, name="dingtalk"),
+    path("aliyun-sms/", sms_aliyun.send, name="sms_aliyun"),
+    path("tencent-sms/", sms_tencent.send, name="sms_tencent"),
+    path("messages", inbox.inbox, name="inbox"),
     path("phone", phone.phone, name="phone"),
     path("phone/scan", phone.scan, name="scan"),
     path("phone/pay", phone.pay, name="pay"),
