@@ -114,14 +114,14 @@ def warm_up() -> None:
     from django.utils import translation
 
     import voicehelper.asgi
-    from topup.gateways.alipay import _official
+    from topup.gateways.alipay.wire import official
 
     assert voicehelper.asgi
     get_resolver().resolve("/healthz")
     for language in ("zh-hans", "en"):
         with translation.override(language):
             translation.gettext("warm")
-    _official("AlipayTradePrecreate", {}, "")
+    official("AlipayTradePrecreate", {}, "")
     assert threading.active_count() == 1
 
 

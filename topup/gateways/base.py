@@ -208,6 +208,14 @@ class Outgoing:
     shown: str
 
 
+class Exchanger(Protocol):
+    """Posts a request and hands the answer to `read`: see Gateway._exchange."""
+
+    def __call__(
+        self, operation: str, order_no: str, request: Outgoing, read: Callable[[bytes], Result], /
+    ) -> Result: ...
+
+
 @dataclass(frozen=True)
 class Probe:
     """The result of "test connection": did the keys work, what was called, and how to mend what did not."""
