@@ -140,6 +140,8 @@ class WeChatSettings(GatewaySettings):
             "api_key": self.api_v2_key.reveal(),
             "sign_type": self.sign_type,
             "base_url": settings.WECHAT_PAY_BASE_URL,
+            "client_cert": self.client_cert.reveal(),
+            "client_key": self.client_key.reveal(),
         }
 
 

@@ -8,7 +8,8 @@ from voicehelper.http import Limits
 from voicehelper.secrets import SecretUnreadable
 
 from ..gateways import GATEWAYS
-from ..gateways.base import Exchange, Gateway, NotConfigured
+from ..gateways.base import Gateway, NotConfigured
+from ..gateways.exchanges import Exchange
 from ..models import AlipaySettings, GatewayCall, WeChatSettings
 from ..models.sections import GatewaySettings
 from .errors import GatewayOff, UnknownGateway

@@ -13,17 +13,8 @@ from hypothesis import strategies as st
 
 from tests.far_side import FarSide, Seen, http
 from tests.topup.gateways.wechat_side import CONFIG, KEY, NOTICE, ORDER, ORDER_NO, RECEIPT, document, signed
-from topup.gateways.base import (
-    Exchange,
-    NumberTaken,
-    Refused,
-    Retryable,
-    Trade,
-    TradeState,
-    Unknown,
-    Unsigned,
-    WronglySigned,
-)
+from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeState, Unknown, Unsigned, WronglySigned
+from topup.gateways.exchanges import Exchange
 from topup.gateways.wechat import WeChatPay
 from topup.gateways.wechat.orders import _short
 from voicehelper.http import Limits

@@ -4,14 +4,18 @@ Source: opendocs.alipay.com. The official SDK's classes build the requests; the 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date
 from urllib.parse import urlsplit
 
 from voicehelper.http import HTTP, TRUSTED
 
 from .. import rsa
-from ..base import Exchange, Gateway, NewOrder, Offer, Receipt, Reply, Trade, TradeState, forget
-from . import orders
+from ..base import Gateway, NewOrder, NotSupported, Offer, Receipt, Reply, Trade, TradeState
+from ..bills import Bill
+from ..exchanges import Exchange, forget
+from ..refunds import NewRefund, RefundHint, RefundStatus
+from . import bills, orders, refunds
 from .config import KNOWN_MISTAKES, AlipayConfig
 from .wire import RSA2, Wire, string_to_sign
 
@@ -27,6 +31,7 @@ class Alipay(Gateway):
     name = "alipay"
     config_class = AlipayConfig
     known_mistakes = KNOWN_MISTAKES
+    trade_types = ("PRECREATE", "WAP", "PAGE")
 
     def __init__(self, config: AlipayConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
         super().__init__(config, http, record)
@@ -46,6 +51,21 @@ class Alipay(Gateway):
 
     def close(self, order_no: str) -> TradeState:
         return orders.close(self._wire, order_no)
+
+    def refund(self, refund: NewRefund) -> RefundStatus:
+        return refunds.refund(self._wire, refund)
+
+    def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:
+        return refunds.query_refund(self._wire, order_no, refund_no)
+
+    def refunds_of(self, order_no: str) -> Sequence[RefundStatus]:
+        raise NotSupported("Alipay lists no refunds: ask with their numbers, or read the bill.")
+
+    def refund_hint(self, body: bytes) -> RefundHint | None:
+        return refunds.refund_hint(self._wire, body)
+
+    def bill(self, day: date) -> Bill:
+        return bills.download(self._wire, day)
 
     def order_no_in(self, body: bytes) -> str:
         return orders.number_in(orders.parsed(body))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from django.utils.translation import gettext_lazy as _
 
 from .. import rsa
-from ..base import Problem, first_problems, is_unset, is_web_address
+from ..configuration import Problem, first_problems, is_unset, is_web_address
 
 KNOWN_MISTAKES = (
     (
@@ -70,6 +70,10 @@ class AlipayConfig:
             ),
         )
         return problems + self._key_problems()
+
+    def refund_problems(self) -> list[Problem]:
+        """None: refunds want nothing more."""
+        return []
 
     def _key_problems(self) -> list[Problem]:
         private, public, problems = None, None, []

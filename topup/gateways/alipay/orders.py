@@ -1,5 +1,5 @@
-"""Orders at Alipay: precreate, query, close, and the notice that somebody paid. A QR code's trade exists only once
-somebody scanned it.
+"""Orders at Alipay: precreate, wap and page, query, close, and the notice that somebody paid. A trade exists only once
+somebody scanned the QR code, or signed in on the page.
 """
 
 from urllib.parse import parse_qsl
@@ -29,6 +29,12 @@ _MAX_BYTES = 64 * 1024
 _MAX_FIELDS = 200
 _SUBJECT_CHARS = 256
 
+# For a phone's browser and for a desktop's: the SDK's request, and the product's name.
+_PAGES = {
+    "WAP": ("AlipayTradeWapPay", "QUICK_WAP_WAY"),
+    "PAGE": ("AlipayTradePagePay", "FAST_INSTANT_TRADE_PAY"),
+}
+
 _TRADE_STATES = {
     "WAIT_BUYER_PAY": TradeState.WAITING,
     "TRADE_SUCCESS": TradeState.PAID,
@@ -43,11 +49,17 @@ def create(wire: Wire, order: NewOrder) -> Offer:
         "out_trade_no": order.order_no,
         "total_amount": yuan(order.amount_fen),
         "subject": _subject(order.subject),
-        "seller_id": wire.merchant_id,
         "time_expire": f"{order.expires_at.astimezone(BEIJING):{TIME}}",
-        # The longest there is: time_expire ends the order, and a repeated request must not differ.
-        "qr_code_timeout_express": "120m",
     }
+    if order.trade_type in _PAGES:
+        # A signed address that the buyer's browser opens: Alipay hears of the order only then.
+        name, product = _PAGES[order.trade_type]
+        content = fields | {"product_code": product}
+        if order.trade_type == "WAP" and order.return_url:
+            content["quit_url"] = order.return_url
+        return Offer(wire.address_of(name, content, notify_url=order.notify_url, return_url=order.return_url))
+    # The longest there is: time_expire ends the order, and a repeated request must not differ.
+    fields |= {"seller_id": wire.merchant_id, "qr_code_timeout_express": "120m"}
 
     def read(answer: Fields) -> Offer:
         if not answer.get("qr_code"):
@@ -88,6 +100,14 @@ def close(wire: Wire, order_no: str) -> TradeState:
 
 def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
     """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
+    notice = verified(wire, body, sign_type)
+    if _TRADE_STATES.get(notice.get("trade_status", "")) is not TradeState.PAID or is_about_refund(notice):
+        return None
+    return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""))
+
+
+def verified(wire: Wire, body: bytes, sign_type: str = "") -> Fields:
+    """A notice that is Alipay's word to us. Raises Malformed, BadSignature, WrongRecipient."""
     notice = parsed(body)
     # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed.
     text = string_to_sign(notice, without={"sign", "sign_type"})
@@ -95,9 +115,13 @@ def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
         raise BadSignature("The notice is not signed by Alipay with RSA2.")
     if (notice.get("app_id"), notice.get("seller_id")) != (wire.app_id, wire.merchant_id):
         raise WrongRecipient(f"The notice is for {notice.get('app_id')} / {notice.get('seller_id')}.")
-    if _TRADE_STATES.get(notice.get("trade_status", "")) is not TradeState.PAID or _is_about_refund(notice):
-        return None
-    return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""))
+    return notice
+
+
+def is_about_refund(notice: Fields) -> bool:
+    """A partial refund is announced as TRADE_SUCCESS once more; only these tell it from the payment."""
+    refunded = notice.get("refund_fee", "").strip("0.") != ""
+    return refunded or bool(notice.get("gmt_refund")) or bool(notice.get("out_biz_no"))
 
 
 def _receipt(wire: Wire, fields: Fields, *, paid_at: str) -> Receipt:
@@ -148,12 +172,6 @@ def number_in(fields: Fields) -> str:
     if not ORDER_NO.fullmatch(number):
         raise Malformed(f"out_trade_no {number[:64]!r} is not one of ours.")
     return number
-
-
-def _is_about_refund(notice: Fields) -> bool:
-    """A partial refund is announced as TRADE_SUCCESS once more; only these tell it from the payment."""
-    refunded = notice.get("refund_fee", "").strip("0.") != ""
-    return refunded or bool(notice.get("gmt_refund")) or bool(notice.get("out_biz_no"))
 
 
 def _subject(text: str) -> str:

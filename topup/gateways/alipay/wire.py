@@ -11,19 +11,8 @@ from urllib.parse import urlencode
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from .. import rsa
-from ..base import (
-    BEIJING,
-    Exchanger,
-    GatewayError,
-    NumberTaken,
-    Outgoing,
-    Refused,
-    Result,
-    Retryable,
-    Unknown,
-    Unsigned,
-    WronglySigned,
-)
+from ..base import BEIJING, GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
+from ..exchanges import Exchanger, Outgoing, Result
 from ..signed_json import JSONError, signed_member
 
 RSA2 = "RSA2"
@@ -41,12 +30,22 @@ _TAKEN = {"ACQ.TRADE_HAS_SUCCESS", "ACQ.TRADE_HAS_CLOSE", "ACQ.TRADE_HAS_FINISHE
 _FINAL_SUB_CODES = {
     "ACQ.ACCESS_FORBIDDEN",
     "ACQ.EXIST_FORBIDDEN_WORD",
+    "ACQ.DISCORDANT_REPEAT_REQUEST",
     "ACQ.INVALID_PARAMETER",
+    "ACQ.NOT_ALLOW_PARTIAL_REFUND",
+    "ACQ.ONLINE_TRADE_VOUCHER_NOT_ALLOW_REFUND",
     "ACQ.PARTNER_ERROR",
     "ACQ.REASON_ILLEGAL_STATUS",
+    "ACQ.REASON_TRADE_REFUND_FEE_ERR",
     "ACQ.REASON_TRADE_STATUS_INVALID",
+    "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL",
+    "ACQ.REFUND_FEE_ERROR",
+    "ACQ.SELLER_BALANCE_NOT_ENOUGH",
     "ACQ.SELLER_BEEN_BLOCKED",
     "ACQ.TOTAL_FEE_EXCEED",
+    "ACQ.TRADE_HAS_FINISHED",
+    "ACQ.TRADE_NOT_ALLOW_REFUND",
+    "ACQ.USER_NOT_MATCH_ERR",
     ABSENT,
     NOT_OPEN,
 }
@@ -78,10 +77,35 @@ class Wire:
         *,
         expected: Container[str] = (),
         notify_url: str = "",
+        about: str = "",
+        named: bool = True,
     ) -> Result:
-        """Sign and post a request and read the verified answer. `expected` are the sub_codes that `read` knows."""
+        """Sign and post a request and read the verified answer. `expected` are the sub_codes that `read` knows, `about`
+        what the log says instead of an order's number; an answer that is not `named` need not repeat that number."""
+        form = self._signed(official_name, content, notify_url=notify_url)
+        # Alipay decodes the form by the charset in the query string.
+        del form["charset"]
+        shown = string_to_sign(form | {"charset": "utf-8"}, without={"sign"})
+        kind = "application/x-www-form-urlencoded; charset=utf-8"
+        request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), kind, f"POST {shown}")
+        node, order_no = f"{form['method'].replace('.', '_')}_response", content.get("out_trade_no", "")
+
+        def read_verified(body: bytes) -> Result:
+            answer = self._verified(body, node, expected)
+            if answer.get("code") == "10000" and answer.get("out_trade_no", "" if named else order_no) != order_no:
+                raise Unknown("Alipay answered about another order.")
+            return read(answer)
+
+        return self.exchange(operation, about or order_no, request, read_verified)
+
+    def address_of(self, official_name: str, content: Fields, *, notify_url: str, return_url: str) -> str:
+        """A signed request as an address for the buyer's browser."""
+        form = self._signed(official_name, content, notify_url=notify_url, return_url=return_url)
+        return f"{self.address}?{urlencode(form)}"
+
+    def _signed(self, official_name: str, content: Fields, *, notify_url: str, return_url: str = "") -> Fields:
         fields = {
-            **official(official_name, content, notify_url),
+            **official(official_name, content, notify_url, return_url),
             "app_id": self.app_id,
             "format": "JSON",
             "charset": "utf-8",
@@ -89,22 +113,10 @@ class Wire:
             "timestamp": f"{datetime.now(BEIJING):{TIME}}",
         }
         text = string_to_sign(fields, without={"sign"})
-        form = {**fields, "sign": rsa.sign(self.private_key, text.encode())}
-        # Alipay decodes the form by the charset in the query string.
-        del form["charset"]
-        request = Outgoing(
-            f"{self.address}?charset=utf-8",
-            urlencode(form).encode(),
-            "application/x-www-form-urlencoded; charset=utf-8",
-            f"POST {text}",
-        )
-        node, order_no = f"{fields['method'].replace('.', '_')}_response", content["out_trade_no"]
-        return self.exchange(
-            operation, order_no, request, lambda body: read(self._verified(body, node, order_no, expected))
-        )
+        return {**fields, "sign": rsa.sign(self.private_key, text.encode())}
 
-    def _verified(self, body: bytes, node: str, order_no: str, expected: Container[str]) -> Fields:
-        """An answer that is Alipay's word about this order. Raises Refused, Retryable or Unknown for any other."""
+    def _verified(self, body: bytes, node: str, expected: Container[str]) -> Fields:
+        """An answer that is Alipay's word. Raises Refused, Retryable or Unknown for any other."""
         try:
             raw, answer, signature = signed_member(body, (node, "error_response"))
         except JSONError as error:
@@ -119,12 +131,10 @@ class Wire:
             return answer
         if code != "10000":
             raise _failure(code, sub_code, said)
-        if answer.get("out_trade_no") != order_no:
-            raise Unknown("Alipay answered about another order.")
         return answer
 
 
-def official(name: str, content: Fields, notify_url: str) -> Fields:
+def official(name: str, content: Fields, notify_url: str, return_url: str = "") -> Fields:
     """The parameters of the official SDK's request `name`. Imported on first use: it stands among 17,000 modules."""
     model = getattr(import_module(f"alipay.aop.api.domain.{name}Model"), f"{name}Model")()
     for key, value in content.items():
@@ -132,7 +142,11 @@ def official(name: str, content: Fields, notify_url: str) -> Fields:
             raise AttributeError(f"{name} has no field {key}.")
         setattr(model, key, value)
     request = getattr(import_module(f"alipay.aop.api.request.{name}Request"), f"{name}Request")(biz_model=model)
-    request.notify_url = notify_url
+    # What is empty is left out, and so is not signed.
+    if notify_url:
+        request.notify_url = notify_url
+    if return_url:
+        request.return_url = return_url
     params: Fields = request.get_params()
     return params
 

@@ -1,17 +1,23 @@
-"""WeChat Pay, API v2 (Native): XML over HTTPS, signed with the merchant's API key. Amounts are integer fen.
+"""WeChat Pay, API v2: XML over HTTPS, signed with the merchant's API key. Amounts are integer fen.
 
 Source: pay.weixin.qq.com/doc/v2.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_lazy as _
 
 from voicehelper.http import HTTP, TRUSTED
 
 from .. import xml
-from ..base import Exchange, Gateway, NewOrder, Offer, Receipt, Reply, Trade, TradeState, forget
-from . import orders
+from ..base import BEIJING, Gateway, NewOrder, NotConfigured, Offer, Receipt, Reply, Trade, TradeState
+from ..bills import Bill
+from ..exchanges import Exchange, forget
+from ..refunds import NewRefund, RefundHint, RefundStatus
+from . import bills, orders, refunds
 from .config import KNOWN_MISTAKES, WeChatConfig
 from .signing import HMAC_SHA256, MD5, SIGN_TYPES, sign, string_to_sign
 from .wire import Wire
@@ -30,6 +36,8 @@ class WeChatPay(Gateway):
     known_mistakes = KNOWN_MISTAKES
     # WeChat refuses to close a younger order.
     close_after_s = 300
+    trade_types = ("NATIVE", "JSAPI", "MWEB")
+    lists_refunds = True
 
     def __init__(self, config: WeChatConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
         super().__init__(config, http, record)
@@ -38,6 +46,7 @@ class WeChatPay(Gateway):
         self.sign_type = config.sign_type
         self.address = config.base_url.rstrip("/") or ADDRESS
         self.live = urlsplit(self.address).hostname in _REAL_HOSTS
+        self._config = config
         self._wire = Wire(
             self.app_id, self.merchant_id, self.sign_type, self.address, self.live, config.api_key, self._exchange
         )
@@ -50,6 +59,39 @@ class WeChatPay(Gateway):
 
     def close(self, order_no: str) -> TradeState:
         return orders.close(self._wire, order_no)
+
+    def payment_arguments(self, prepay_id: str) -> dict[str, str]:
+        return orders.payment_arguments(self._wire, prepay_id)
+
+    @property
+    def why_no_refunds(self) -> str:
+        if not self._config.client_cert or not self._config.client_key:
+            return str(_("Refunds want the client certificate: upload apiclient_cert.pem and apiclient_key.pem."))
+        problems = self._config.refund_problems()
+        if problems:
+            return problems[0].message
+        expires = self._config.certificate().expires_at
+        if expires < datetime.now(BEIJING):
+            text = _("The client certificate expired on %(day)s. Download a new one at WeChat Pay and upload it.")
+            return str(text) % {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
+        return ""
+
+    def refund(self, refund: NewRefund) -> RefundStatus:
+        if self.why_no_refunds:
+            raise NotConfigured(self.why_no_refunds)
+        return refunds.refund(self._wire, refund, self._config.certificate())
+
+    def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:
+        return refunds.query_refund(self._wire, order_no, refund_no)
+
+    def refunds_of(self, order_no: str) -> Sequence[RefundStatus]:
+        return refunds.refunds_of(self._wire, order_no)
+
+    def refund_hint(self, body: bytes) -> RefundHint | None:
+        return refunds.refund_hint(self._wire, body)
+
+    def bill(self, day: date) -> Bill:
+        return bills.download(self._wire, day)
 
     def order_no_in(self, body: bytes) -> str:
         return orders.number_in(orders.parsed(body))

@@ -1,11 +1,14 @@
 """The merchant account at WeChat Pay, and what can be wrong with it."""
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from django.utils.translation import gettext_lazy as _
 
-from ..base import Problem, first_problems, is_unset, is_web_address
+from voicehelper.certificates import CertificateRefused, ClientCertificate, check_key, read_certificate
+
+from ..configuration import Problem, first_problems, is_unset, is_web_address
 from .signing import HMAC_SHA256, SIGN_TYPES
 
 KNOWN_MISTAKES = (
@@ -29,13 +32,16 @@ KNOWN_MISTAKES = (
 
 @dataclass(frozen=True)
 class WeChatConfig:
-    """The merchant account. `base_url` empty is the real gateway."""
+    """The merchant account. `base_url` empty is the real gateway. Only refunds want the client certificate and its
+    key (PEM)."""
 
     app_id: str
     mch_id: str
     api_key: str = field(repr=False)
     sign_type: str = HMAC_SHA256
     base_url: str = ""
+    client_cert: str = field(default="", repr=False)
+    client_key: str = field(default="", repr=False)
 
     def problems(self) -> list[Problem]:
         """Everything that keeps this configuration from working; empty when it can. Sends nothing."""
@@ -71,3 +77,24 @@ class WeChatConfig:
                 _("The gateway's address must start with https:// or http://."),
             ),
         )
+
+    def refund_problems(self) -> list[Problem]:
+        """What is wrong with the client certificate, if there is one."""
+        if not self.client_cert and not self.client_key:
+            return []
+        checks: dict[str, Callable[[], object]] = {
+            "client_cert": lambda: read_certificate(self.client_cert),
+            "client_key": lambda: check_key(self.client_key),
+        }
+        found = [problem for name, check in checks.items() for problem in _refused(name, check)]
+        return found or list(_refused("client_key", self.certificate().check))
+
+    def certificate(self) -> ClientCertificate:
+        return ClientCertificate(self.client_cert, self.client_key)
+
+
+def _refused(name: str, check: Callable[[], object]) -> Iterator[Problem]:
+    try:
+        check()
+    except CertificateRefused as error:
+        yield Problem(name, str(error))

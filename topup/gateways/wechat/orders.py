@@ -1,7 +1,11 @@
 """Orders at WeChat Pay: unifiedorder, orderquery, closeorder, and the notice that somebody paid."""
 
+import json
 import re
+import secrets
+import time
 from datetime import timedelta
+from urllib.parse import quote, urlsplit
 
 from .. import xml
 from ..base import (
@@ -14,13 +18,14 @@ from ..base import (
     NewOrder,
     Offer,
     Receipt,
+    Refused,
     Trade,
     TradeState,
     Unknown,
     WrongRecipient,
     beijing_time,
 )
-from .signing import is_signed
+from .signing import is_signed, sign
 from .wire import Fields, Wire
 
 # WeChat refuses a time_expire less than five minutes away. Five minutes after our own expiry is always far enough, and
@@ -28,6 +33,9 @@ from .wire import Fields, Wire
 _GRACE = timedelta(minutes=5)
 _BODY_BYTES = 127
 _MAX_FEN = 2**63 - 1
+
+# What the answer holds for each way to pay. An mweb_url lives for five minutes only, the others for two hours.
+_OFFERED = {"NATIVE": "code_url", "JSAPI": "prepay_id", "MWEB": "mweb_url"}
 
 _TRADE_STATES = {
     "SUCCESS": TradeState.PAID,
@@ -47,24 +55,52 @@ _CLOSE_CODES = {
 
 
 def create(wire: Wire, order: NewOrder) -> Offer:
+    trade_type = order.trade_type or "NATIVE"
     fields = {
         "out_trade_no": order.order_no,
-        "product_id": order.order_no,
         "body": _short(order.subject),
         "fee_type": "CNY",
         "total_fee": str(order.amount_fen),
         "spbill_create_ip": order.client_ip,
         "time_expire": f"{(order.expires_at + _GRACE).astimezone(BEIJING):%Y%m%d%H%M%S}",
         "notify_url": order.notify_url,
-        "trade_type": "NATIVE",
+        "trade_type": trade_type,
+        **_more(order, trade_type),
     }
+    wanted = _OFFERED[trade_type]
 
     def read(answer: Fields) -> Offer:
-        if not answer.get("code_url"):
-            raise Unknown("WeChat Pay's answer holds no code_url.")
-        return Offer(answer["code_url"])
+        if not answer.get(wanted):
+            raise Unknown(f"WeChat Pay's answer holds no {wanted}.")
+        if trade_type == "MWEB" and order.return_url:
+            return Offer(f"{answer[wanted]}&redirect_url={quote(order.return_url, safe='')}")
+        return Offer("", answer[wanted]) if trade_type == "JSAPI" else Offer(answer[wanted])
 
     return wire.call("create", "/pay/unifiedorder", fields, read)
+
+
+def _more(order: NewOrder, trade_type: str) -> Fields:
+    """What only this way to pay wants."""
+    if trade_type == "JSAPI":
+        if not order.openid:
+            raise Refused("LACK_PARAMS", "JSAPI needs the buyer's openid under this app id.")
+        return {"openid": order.openid}
+    if trade_type == "MWEB":
+        site = urlsplit(order.return_url or order.notify_url)
+        info = {"type": "Wap", "wap_url": f"{site.scheme}://{site.netloc}", "wap_name": plain(order.subject)[:20]}
+        return {"scene_info": json.dumps({"h5_info": info}, ensure_ascii=False, separators=(",", ":"))}
+    return {"product_id": order.order_no}
+
+
+def payment_arguments(wire: Wire, prepay_id: str) -> Fields:
+    """The five arguments of wx.requestPayment; appId is signed with them and not passed."""
+    fields = {
+        "timeStamp": str(int(time.time())),
+        "nonceStr": secrets.token_hex(16),
+        "package": f"prepay_id={prepay_id}",
+        "signType": wire.sign_type,
+    }
+    return fields | {"paySign": sign({"appId": wire.app_id, **fields}, wire.key, wire.sign_type)}
 
 
 def query(wire: Wire, order_no: str) -> Trade:

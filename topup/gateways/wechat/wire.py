@@ -5,31 +5,26 @@ return_code (transport; a FAIL is not signed), sign, appid and mch_id, result_co
 import secrets
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
+from typing import Any
+
+from voicehelper.certificates import ClientCertificate
 
 from .. import xml
-from ..base import (
-    Exchanger,
-    GatewayError,
-    NumberTaken,
-    Outgoing,
-    Refused,
-    Result,
-    Retryable,
-    Unknown,
-    Unsigned,
-    WronglySigned,
-)
+from ..base import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
+from ..exchanges import Exchanger, Outgoing, Result
 from .signing import is_signed, sign
 
 Fields = dict[str, str]
 
 # Every code in none of these three sets leaves the outcome unknown: the documents do not list them all.
-_TRY_AGAIN = {"SYSTEMERROR", "BIZERR_NEED_RETRY", "FREQUENCY_LIMITED"}
+_TRY_AGAIN = {"SYSTEMERROR", "BIZERR_NEED_RETRY", "FREQUENCY_LIMITED", "INVALID_REQ_TOO_MUCH"}
 _TAKEN = {"ORDERPAID", "ORDERCLOSED", "OUT_TRADE_NO_USED"}
 _FINAL = {
     "APPID_MCHID_NOT_MATCH",
     "APPID_NOT_EXIST",
+    "ERROR",
     "INVALID_REQUEST",
+    "INVALID_TRANSACTIONID",
     "LACK_PARAMS",
     "MCHID_NOT_EXIST",
     "NOAUTH",
@@ -40,7 +35,9 @@ _FINAL = {
     "POST_DATA_EMPTY",
     "REQUIRE_POST_METHOD",
     "SIGNERROR",
+    "TRADE_OVERDUE",
     "TRADE_STATE_ERROR",
+    "USER_ACCOUNT_ABNORMAL",
     "XML_FORMAT_ERROR",
 }
 
@@ -58,9 +55,24 @@ class Wire:
     exchange: Exchanger
 
     def call(
-        self, operation: str, path: str, fields: Fields, read: Callable[[Fields], Result], expected: Container[str] = ()
+        self,
+        operation: str,
+        path: str,
+        fields: Fields,
+        read: Callable[[Fields], Result],
+        *,
+        expected: Container[str] = (),
+        about: str = "",
+        certificate: ClientCertificate | None = None,
     ) -> Result:
-        """Sign and post `fields` and read the verified answer. `expected` are the err_codes that `read` knows."""
+        """Sign and post `fields` and read the verified answer. `expected` are the err_codes that `read` knows; `about`
+        is the order's number, for the log, when the fields do not say it."""
+        request = self.request(path, fields, certificate=certificate)
+        order_no = about or fields["out_trade_no"]
+        return self.exchange(operation, order_no, request, lambda body: read(self._verified(body, expected)))
+
+    def request(self, path: str, fields: Fields, **more: Any) -> Outgoing:
+        """`fields` with the common ones, signed; `more` goes to Outgoing."""
         fields = {
             "appid": self.app_id,
             "mch_id": self.merchant_id,
@@ -69,10 +81,7 @@ class Wire:
             **fields,
         }
         text = xml.build({**fields, "sign": sign(fields, self.key, self.sign_type)})
-        request = Outgoing(self.address + path, text.encode(), "text/xml; charset=utf-8", f"POST {path}\n{text}")
-        return self.exchange(
-            operation, fields["out_trade_no"], request, lambda body: read(self._verified(body, expected))
-        )
+        return Outgoing(self.address + path, text.encode(), "text/xml; charset=utf-8", f"POST {path}\n{text}", **more)
 
     def is_ours(self, fields: Fields) -> bool:
         return (fields.get("appid"), fields.get("mch_id")) == (self.app_id, self.merchant_id)
