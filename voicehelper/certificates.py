@@ -24,6 +24,10 @@ class CertificateRefused(ValueError):
     """The text is not what belongs here; the message, in the reader's language, says what it is instead."""
 
 
+class CertificateUnreadable(CertificateRefused):
+    """It has the lines of the right thing around it, and cannot be read: damaged, or cut off."""
+
+
 @dataclass(frozen=True)
 class ClientCertificate:
     """A certificate and its key, both PEM, as a far side wants them that knows its callers by TLS."""
@@ -58,7 +62,8 @@ def read_certificate(text: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
-        raise CertificateRefused(
+        kind = CertificateUnreadable if "BEGIN CERTIFICATE-----" in text else CertificateRefused
+        raise kind(
             _("This is not a certificate. Paste the whole file apiclient_cert.pem, from BEGIN to END.")
         ) from error
 
@@ -71,7 +76,8 @@ def _read_key(text: str) -> PrivateKeyTypes:
     except TypeError as error:
         raise CertificateRefused(_("The key is protected by a password. Paste it without one.")) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateRefused(
+        kind = CertificateUnreadable if "PRIVATE KEY-----" in text else CertificateRefused
+        raise kind(
             _("This is not a private key. Paste the whole file apiclient_key.pem, from BEGIN to END.")
         ) from error
 

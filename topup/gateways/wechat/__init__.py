@@ -5,15 +5,13 @@ Source: pay.weixin.qq.com/doc/v2.
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from datetime import date
 from urllib.parse import urlsplit
-
-from django.utils.translation import gettext_lazy as _
 
 from voicehelper.http import HTTP, TRUSTED
 
 from .. import xml
-from ..base import BEIJING, Gateway, NewOrder, NotConfigured, Offer, Receipt, Reply, Trade, TradeState
+from ..base import Gateway, NewOrder, NotConfigured, Offer, Receipt, Reply, Trade, TradeState
 from ..bills import Bill
 from ..exchanges import Exchange, forget
 from ..refunds import NewRefund, RefundHint, RefundStatus
@@ -65,20 +63,11 @@ class WeChatPay(Gateway):
 
     @property
     def why_no_refunds(self) -> str:
-        if not self._config.client_cert or not self._config.client_key:
-            return str(_("Refunds want the client certificate: upload apiclient_cert.pem and apiclient_key.pem."))
-        problems = self._config.refund_problems()
-        if problems:
-            return problems[0].message
-        expires = self._config.certificate().expires_at
-        if expires < datetime.now(BEIJING):
-            text = _("The client certificate expired on %(day)s. Download a new one at WeChat Pay and upload it.")
-            return str(text) % {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
-        return ""
+        return self._config.why_no_refunds()
 
     def refund(self, refund: NewRefund) -> RefundStatus:
-        if self.why_no_refunds:
-            raise NotConfigured(self.why_no_refunds)
+        if obstacle := self.why_no_refunds:
+            raise NotConfigured(obstacle)
         return refunds.refund(self._wire, refund, self._config.certificate())
 
     def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:

@@ -1,13 +1,21 @@
 """The merchant account at WeChat Pay, and what can be wrong with it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.certificates import CertificateRefused, ClientCertificate, check_key, read_certificate
+from voicehelper.certificates import (
+    CertificateRefused,
+    CertificateUnreadable,
+    ClientCertificate,
+    check_key,
+    read_certificate,
+)
 
+from ..base import BEIJING
 from ..configuration import Problem, first_problems, is_unset, is_web_address
 from .signing import HMAC_SHA256, SIGN_TYPES
 
@@ -79,22 +87,41 @@ class WeChatConfig:
         )
 
     def refund_problems(self) -> list[Problem]:
-        """What is wrong with the client certificate, if there is one."""
-        if not self.client_cert and not self.client_key:
-            return []
+        """What is mixed up about the client certificate. One that is damaged is told by `why_no_refunds` only: it is
+        no reason to keep the rest from being saved."""
         checks: dict[str, Callable[[], object]] = {
-            "client_cert": lambda: read_certificate(self.client_cert),
-            "client_key": lambda: check_key(self.client_key),
+            "client_cert": lambda: self.client_cert and read_certificate(self.client_cert),
+            "client_key": lambda: self.client_key and check_key(self.client_key),
         }
-        found = [problem for name, check in checks.items() for problem in _refused(name, check)]
-        return found or list(_refused("client_key", self.certificate().check))
+        found = []
+        for name, check in checks.items():
+            try:
+                check()
+            except CertificateUnreadable:
+                return found
+            except CertificateRefused as error:
+                found.append(Problem(name, str(error)))
+        if not found and self.client_cert and self.client_key:
+            try:
+                self.certificate().check()
+            except CertificateRefused as error:
+                found.append(Problem("client_key", str(error)))
+        return found
 
     def certificate(self) -> ClientCertificate:
+        """The client certificate, not checked."""
         return ClientCertificate(self.client_cert, self.client_key)
 
-
-def _refused(name: str, check: Callable[[], object]) -> Iterator[Problem]:
-    try:
-        check()
-    except CertificateRefused as error:
-        yield Problem(name, str(error))
+    def why_no_refunds(self) -> str:
+        """What is wrong with the certificate now, time included; empty when it can be used."""
+        if not self.client_cert or not self.client_key:
+            return str(_("Refunds want the client certificate: upload apiclient_cert.pem and apiclient_key.pem."))
+        try:
+            self.certificate().check()
+        except CertificateRefused as error:
+            return str(error)
+        expires = self.certificate().expires_at
+        if expires < datetime.now(BEIJING):
+            text = _("The client certificate expired on %(day)s. Download a new one at WeChat Pay and upload it.")
+            return str(text) % {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
+        return ""
