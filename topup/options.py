@@ -30,6 +30,7 @@ _NAMES: dict[str, tuple[type[Section], str]] = {
     "TopupGroupRatio": (RechargeSettings, "group_ratios"),
     "OrderLifeMinutes": (RechargeSettings, "order_life_minutes"),
     "ConfirmAbove": (RechargeSettings, "confirm_above"),
+    "ApproveRefundsAbove": (RechargeSettings, "approve_refunds_above"),
     "WechatEnabled": (WeChatSettings, "enabled"),
     "WechatAppId": (WeChatSettings, "app_id"),
     "WechatMchId": (WeChatSettings, "mch_id"),

@@ -1,4 +1,4 @@
-"""Scheduled work on orders. Each task may run twice, and calls one service."""
+"""Scheduled work on orders and refunds. Each task may run twice, and calls one service."""
 
 from datetime import timedelta
 
@@ -15,6 +15,12 @@ KEEP_UNVERIFIED = timedelta(days=30)
 def close_expired_orders() -> int:
     """Ask about open orders, credit the paid ones, close those whose time is over."""
     return services.follow_orders()
+
+
+@shared_task
+def settle_unknown_refunds() -> int:
+    """Send refunds that nobody sent, and ask about those whose outcome is not known."""
+    return services.settle_unknown_refunds()
 
 
 @shared_task

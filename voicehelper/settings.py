@@ -177,6 +177,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15,
         "options": {"expires": 15},
     },
+    "settle_unknown_refunds": {
+        "task": "topup.tasks.settle_unknown_refunds",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
     "audit": {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": 300,

@@ -26,6 +26,7 @@ VERDICT_TONES = {
     Notice.Verdict.CREDITED: "success",
     Notice.Verdict.DUPLICATE: "default",
     Notice.Verdict.IGNORED: "default",
+    Notice.Verdict.REFUND: "default",
     Notice.Verdict.MALFORMED: "danger",
     Notice.Verdict.FORGED: "danger",
     Notice.Verdict.MISMATCH: "danger",

@@ -2,6 +2,7 @@
 
 from .notices import GatewayCall, Notice
 from .orders import Order
+from .refunds import Refund
 from .sections import AlipaySettings, RechargeSettings, WeChatSettings
 
-__all__ = ["AlipaySettings", "GatewayCall", "Notice", "Order", "RechargeSettings", "WeChatSettings"]
+__all__ = ["AlipaySettings", "GatewayCall", "Notice", "Order", "RechargeSettings", "Refund", "WeChatSettings"]

@@ -10,9 +10,9 @@ from voicehelper.secrets import SecretUnreadable
 from ..gateways import GATEWAYS
 from ..gateways.base import Gateway, NotConfigured
 from ..gateways.exchanges import Exchange
-from ..models import AlipaySettings, GatewayCall, WeChatSettings
+from ..models import AlipaySettings, GatewayCall, Order, WeChatSettings
 from ..models.sections import GatewaySettings
-from .errors import GatewayOff, UnknownGateway
+from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,21 @@ def open_gateway(name: str, *, limits: Limits | None = None) -> Gateway:
         log.warning("%s is enabled but not usable: %s", name, error)
         _report_not_ready(name, error)
         raise GatewayOff(name) from error
+
+
+def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
+    """The gateway an order was placed with; None when it is off, or is another merchant account by now."""
+    try:
+        gateway = open_gateway(order.gateway, limits=limits)
+    except TopupError as error:
+        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
+        return None
+    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
+        Order.objects.filter(pk=order.pk, review="").update(
+            review="Placed with another merchant account than the one configured now; look at the provider's console."
+        )
+        return None
+    return gateway
 
 
 def _report_not_ready(name: str, error: NotConfigured) -> None:

@@ -91,9 +91,9 @@ class WeChatConfig:
         no reason to keep the rest from being saved."""
         checks: dict[str, Callable[[], object]] = {
             "client_cert": lambda: self.client_cert and read_certificate(self.client_cert),
-            "client_key": lambda: self.client_key and check_key(self.client_key),
+            "client_key": lambda: check_key(self.client_key) if self.client_key else None,
         }
-        found = []
+        found: list[Problem] = []
         for name, check in checks.items():
             try:
                 check()
