@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import phone, views
+from . import alipay_refunds, desks, phone, views
 
 app_name = "sandbox"
 urlpatterns = [
@@ -10,12 +10,19 @@ urlpatterns = [
     path("wechat/pay/unifiedorder", views.wechat_pay, {"operation": "create"}, name="wechat_create"),
     path("wechat/pay/orderquery", views.wechat_pay, {"operation": "query"}, name="wechat_query"),
     path("wechat/pay/closeorder", views.wechat_pay, {"operation": "close"}, name="wechat_close"),
-    path("alipay/gateway.do", views.alipay_gateway, name="alipay_gateway"),
+    path("wechat/secapi/pay/refund", views.wechat_pay, {"operation": "refund"}, name="wechat_refund"),
+    path("wechat/pay/refundquery", views.wechat_pay, {"operation": "refund_query"}, name="wechat_refund_query"),
+    path("wechat/pay/downloadbill", views.wechat_pay, {"operation": "bill"}, name="wechat_bill"),
+    path("wechat/h5", desks.h5, name="wechat_h5"),
+    path("wechat/jsapi", desks.jsapi, name="wechat_jsapi"),
+    path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),
+    path("alipay/gateway.do", desks.alipay_door, name="alipay_gateway"),
     path("phone", phone.phone, name="phone"),
     path("phone/scan", phone.scan, name="scan"),
     path("phone/pay", phone.pay, name="pay"),
     path("script", views.script, name="script"),
     path("script/<int:pk>/remove", views.remove_script, name="remove_script"),
     path("deliveries/<int:pk>/send", views.send_again, name="send_again"),
+    path("trades/<int:pk>/refund", desks.refund, name="refund"),
     path("trades/<int:pk>/notify", views.notify, name="notify"),
 ]
