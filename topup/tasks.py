@@ -24,6 +24,12 @@ def settle_unknown_refunds() -> int:
 
 
 @shared_task
+def warn_of_expiry() -> int:
+    """Say in time that a certificate expires."""
+    return services.warn_of_expiry()
+
+
+@shared_task
 def forget_rejected_notices() -> int:
     """Delete month-old notices that no signature stood behind."""
     old = Notice.objects.filter(verdict__in=Notice.UNVERIFIED, received__lt=Now() - KEEP_UNVERIFIED)

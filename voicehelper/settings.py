@@ -192,6 +192,10 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=3, minute=30),
         "kwargs": {"full": True},
     },
+    "warn_of_expiry": {
+        "task": "topup.tasks.warn_of_expiry",
+        "schedule": crontab(hour=9, minute=0),
+    },
     "forget_rejected_notices": {
         "task": "topup.tasks.forget_rejected_notices",
         "schedule": crontab(hour=4, minute=0),

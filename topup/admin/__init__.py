@@ -3,6 +3,6 @@
 Presentation only: pages read rows, buttons call one service and report.
 """
 
-from . import notices, orders, settings
+from . import notices, orders, refunds, settings
 
-__all__ = ["notices", "orders", "settings"]
+__all__ = ["notices", "orders", "refunds", "settings"]

@@ -256,6 +256,11 @@ class Gateway(ABC):
         """What keeps this configuration from refunding, and how to mend it; empty when it can."""
         return ""
 
+    @property
+    def refunds_until(self) -> datetime | None:
+        """When what refunds want expires (aware); None: it never does, or there is nothing yet."""
+        return None
+
     @abstractmethod
     def create(self, order: NewOrder) -> Offer:
         """Register the order at the provider. Safe to repeat with the same values. Raises NumberTaken as well."""

@@ -28,7 +28,15 @@ from .following import (
     poll_order,
     seconds_left,
 )
-from .gateways import SECTIONS, build_gateway, gateway_for, open_gateway
+from .gateways import (
+    SECTIONS,
+    build_gateway,
+    expires_soon,
+    gateway_for,
+    open_gateway,
+    refund_readiness,
+    warn_of_expiry,
+)
 from .placing import place_order, quote_for
 from .refund_following import follow_refund, settle_unknown_refunds
 from .refund_settling import settle_refund
@@ -72,6 +80,7 @@ __all__ = [
     "ask_refund",
     "build_gateway",
     "close_order",
+    "expires_soon",
     "find_refunds",
     "follow_order",
     "follow_orders",
@@ -85,6 +94,7 @@ __all__ = [
     "poll_order",
     "quota_due",
     "quote_for",
+    "refund_readiness",
     "refund_was_told",
     "refundable_fen",
     "request_refund",
@@ -94,6 +104,7 @@ __all__ = [
     "settle_unknown_refunds",
     "submit_refund",
     "unspent_fen",
+    "warn_of_expiry",
     "why_no_refund",
     "withdraw_refund",
 ]

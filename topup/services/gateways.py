@@ -1,9 +1,10 @@
 """The gateways as they are configured now."""
 
 import logging
+from datetime import datetime, timedelta
 
 from notifications.services import raise_alert
-from voicehelper import ratelimit
+from voicehelper import clock, ratelimit
 from voicehelper.http import Limits
 from voicehelper.secrets import SecretUnreadable
 
@@ -15,6 +16,8 @@ from ..models.sections import GatewaySettings
 from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
+
+EXPIRES_SOON = timedelta(days=30)
 
 SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
 
@@ -84,3 +87,36 @@ def _keep_call(gateway: str, exchange: Exchange) -> None:
         outcome=exchange.outcome,
         elapsed_ms=exchange.elapsed_ms,
     )
+
+
+def refund_readiness(section: GatewaySettings) -> tuple[str, datetime | None]:
+    """What keeps this configuration from refunding ("": nothing), and when what refunds want expires."""
+    try:
+        gateway = build_gateway(section)
+    except NotConfigured:
+        return "", None
+    return gateway.why_no_refunds, gateway.refunds_until
+
+
+def expires_soon(moment: datetime) -> bool:
+    """Within thirty days, or already."""
+    return moment < clock.now() + EXPIRES_SOON
+
+
+def warn_of_expiry() -> int:
+    """Raise an alert for each gateway whose refunds will soon be refused for an old certificate; returns how many."""
+    warned = 0
+    for name, model in SECTIONS.items():
+        section = model.load()
+        _obstacle, expires = refund_readiness(section) if section.enabled else ("", None)
+        if expires is None or not expires_soon(expires):
+            continue
+        warned += 1
+        raise_alert(
+            "certificate_expires",
+            level="warning" if expires > clock.now() else "critical",
+            title=f"{name}: the client certificate expires on {expires:%Y-%m-%d}",
+            content="Refunds stop then. Download a new one in the provider's console and upload it in the settings.",
+            key=f"certificate:{name}",
+        )
+    return warned

@@ -5,9 +5,10 @@ Source: pay.weixin.qq.com/doc/v2.
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime
 from urllib.parse import urlsplit
 
+from voicehelper.certificates import CertificateRefused
 from voicehelper.http import HTTP, TRUSTED
 
 from .. import xml
@@ -64,6 +65,13 @@ class WeChatPay(Gateway):
     @property
     def why_no_refunds(self) -> str:
         return self._config.why_no_refunds()
+
+    @property
+    def refunds_until(self) -> datetime | None:
+        try:
+            return self._config.certificate().expires_at
+        except CertificateRefused:
+            return None
 
     def refund(self, refund: NewRefund) -> RefundStatus:
         if obstacle := self.why_no_refunds:
