@@ -32,9 +32,12 @@ WATCHED = (
     "topup/gateways/base.py",
     "topup/inbox.py",
     "topup/models/orders.py",
+    "topup/models/refunds.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
+    "topup/services/refunding.py",
+    "topup/services/refund_settling.py",
     "voicehelper/asgi.py",
     "voicehelper/wallet/services.py",
     # Before and after COMMIT are lines of Django's.
@@ -121,7 +124,8 @@ def warm_up() -> None:
     for language in ("zh-hans", "en"):
         with translation.override(language):
             translation.gettext("warm")
-    official("AlipayTradePrecreate", {}, "")
+    for name in ("AlipayTradePrecreate", "AlipayTradeRefund", "AlipayTradeFastpayRefundQuery"):
+        official(name, {}, "")
     assert threading.active_count() == 1
 
 
