@@ -242,6 +242,8 @@ def _report(order: Order, trade: Trade | None) -> Report:
     """The provider's answer in words, and what it changed here."""
     if trade is None:
         return Report(False, gettext("No certain answer: %(why)s") % {"why": _last_word(order)})
+    # Alipay closes what was refunded in full.
+    closed_by_refund = trade.state == TradeState.CLOSED and order.state in Order.CREDITED
     answer = {
         TradeState.WAITING: gettext("The platform says: not paid yet."),
         TradeState.CLOSED: gettext("The platform says: closed, not paid."),
@@ -250,7 +252,7 @@ def _report(order: Order, trade: Trade | None) -> Report:
         ),
         TradeState.REFUNDED: gettext("The platform says: paid, and refunded since."),
         TradeState.PAID: gettext("The platform says: paid."),
-    }[trade.state]
+    }[TradeState.REFUNDED if closed_by_refund else trade.state]
     if trade.state == TradeState.PAID and order.state in Order.CREDITED and not order.review:
         credited = gettext("%(quota)s quota are credited, transaction %(transaction)s.")
         answer += " " + credited % {"quota": grouped(order.quota), "transaction": order.transaction_id}

@@ -14,7 +14,7 @@ from voicehelper import clock
 from ..gateways.base import Gateway, Refused, Trade, TradeState, Unknown
 from ..models import Order
 from .gateways import gateway_for
-from .refunding import find_refunds
+from .refunding import find_refunds, refundable_fen
 from .settling import settle_order
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,20 @@ def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -
     if trade.state == TradeState.PAID and trade.receipt is not None:
         settle_order(trade.receipt, source=source)
     elif order.state in Order.CREDITED and trade.state in (TradeState.REFUNDED, TradeState.CLOSED):
-        # Alipay closes what was refunded in full.
-        find_refunds(order, gateway=gateway)
+        _look_for_refunds(order, gateway)
     elif trade.state == TradeState.REFUNDED:
         # Paid and refunded at the provider, never credited here: crediting now would give it away.
         Order.objects.filter(pk=order.pk).update(review="Paid and refunded at the provider, never credited here.")
     return trade
+
+
+def _look_for_refunds(order: Order, gateway: Gateway) -> None:
+    """Money went back at the provider. Alipay closes what was refunded in full, and does not say by which refunds."""
+    find_refunds(order, gateway=gateway)
+    if not gateway.lists_refunds and refundable_fen(order) > 0:
+        Order.objects.filter(pk=order.pk, review="").update(
+            review="Refunded in full at the provider, not all of it here: its bill has the number of the refund."
+        )
 
 
 def poll_order(order: Order) -> Order:

@@ -245,10 +245,12 @@ def _believe_refusal(refund: Refund, gateway: Gateway, refusal: Refused) -> None
 def ask_refund(refund: Refund, *, gateway: Gateway | None = None) -> RefundStatus | None:
     """Ask the provider what became of a refund, and settle it. One it does not know is sent again. None: no certain
     answer."""
-    gateway = gateway or gateway_for(refund.order)
-    if gateway is None or refund.waits_for_approval:
+    if refund.waits_for_approval:
         return None
     Refund.objects.filter(pk=refund.pk).update(asked=F("asked") + 1)
+    gateway = gateway or gateway_for(refund.order)
+    if gateway is None:
+        return None
     if refund.state == Refund.State.REQUESTED:
         submit_refund(refund, gateway=gateway)
         return None
@@ -289,13 +291,15 @@ def find_refunds(order: Order, hints: Sequence[str] = (), *, gateway: Gateway | 
         if gateway.lists_refunds:
             found = gateway.refunds_of(order.order_no)
         else:
-            found = [gateway.query_refund(order.order_no, hint) for hint in hints if hint]
+            # A refund without a number of its own has the order's.
+            numbers = [hint for hint in hints if hint] or [order.order_no]
+            found = [gateway.query_refund(order.order_no, number) for number in numbers]
     except (Unknown, Refused) as error:
         log.warning("Looking for refunds of order %s at %s: %s", order.order_no, order.gateway, error)
         return False
     for status in found:
         mirror_refund(order, status)
-    return bool(found)
+    return any(status.state != RefundState.ABSENT for status in found)
 
 
 def mirror_refund(order: Order, status: RefundStatus) -> Refund | None:
