@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -64,6 +65,13 @@ class RechargeForm(SectionForm):
         }.items():
             if name in self.fields:
                 self.fields[name].widget.preview = show
+        if "approve_refunds_above" in self.fields:
+            self.fields["approve_refunds_above"].required = False
+
+    def clean_approve_refunds_above(self) -> Decimal:
+        """Left empty, it stays what it was."""
+        limit: Decimal | None = self.cleaned_data["approve_refunds_above"]
+        return RechargeSettings.load().approve_refunds_above if limit is None else limit
 
     def clean_server_address(self) -> str:
         return str(self.cleaned_data["server_address"]).rstrip("/")
