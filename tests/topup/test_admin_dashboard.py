@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import translation
 
 from notifications.services import raise_alert
 from tests.merchants import AlipayMerchant, WeChatMerchant
@@ -56,7 +57,8 @@ def test_the_cards_say_what_came_in_today(
     credited(pending_order(buyer, wechat, created=yesterday), after=timedelta(seconds=5))
     pending_order(buyer, wechat, created=morning)
     Order.objects.filter(pk=pending_order(buyer, wechat, created=morning).pk).update(state="closed")
-    figures = {card.title: card.value for card in dashboard.cards(today())}
+    with translation.override("en"):
+        figures = {card.title: card.value for card in dashboard.cards(today())}
     assert figures == {
         "Income today": "¥766.50",
         "Orders today": "4",
