@@ -18,7 +18,7 @@ from tests.certificates import issue, server_context
 from tests.faults.conftest import at_once
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server, trade_of
 from topup import services
-from topup.gateways.base import Gateway
+from topup.gateways.base import Gateway, Refused
 from topup.models import Notice, Order, RechargeSettings, Refund
 from topup.options import write_options
 from topup.services import RefundRefused
@@ -270,6 +270,28 @@ def test_G4_a_refusal_is_believed_when_the_query_agrees(
     assert (made.state, held(buyer)) == ("failed", 0)
     assert "NOT" in made.said
     assert refund(order, 7300, staff).state == "succeeded"
+    books_agree()
+
+
+def test_G4_a_refusal_of_a_second_try_does_not_undo_the_first(
+    order: Order,
+    gateway: str,
+    buyer: User,
+    staff: User,
+    books_agree: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The answer to the first was lost; the second is refused for a reason that has nothing to do with it."""
+    write_script({"gateway": gateway, "operation": "refund", "fault": "http_500", "after_work": True})
+    made = services.submit_refund(ask(order, 7300, staff))
+    assert (made.state, given_back(order)) == ("unknown", [7300])
+
+    def refused(self: Gateway, _new: object) -> None:
+        raise Refused("NOTENOUGH", "not enough")
+
+    monkeypatch.setattr(type(services.open_gateway(gateway)), "refund", refused)
+    made = services.submit_refund(made)
+    assert (made.state, wallet_of(buyer).balance) == ("succeeded", 0)
     books_agree()
 
 

@@ -138,6 +138,8 @@ class Refunding(RuleBasedStateMachine):
                 if send:
                     services.submit_refund(made)
         assert Refund.objects.count() - before <= 1
+        # Only what the console does can exceed the payment, while ours is still under way.
+        assert services.refundable_fen(order) >= 0 or order.refunds.filter(source="console").exists()
 
     @precondition(lambda self: self.open_refunds())
     @rule(data=st.data(), send=st.booleans())
