@@ -5,7 +5,10 @@ certain is answered "send it again".
 """
 
 import logging
+from datetime import timedelta
 from typing import Any
+
+from django.db.models.functions import Now
 
 from notifications.services import raise_alert
 from voicehelper import ratelimit
@@ -14,6 +17,7 @@ from voicehelper.http import Limits
 from .gateways.base import (
     BadSignature,
     Gateway,
+    GatewayError,
     Implausible,
     Malformed,
     Receipt,
@@ -25,7 +29,7 @@ from .gateways.base import (
 )
 from .gateways.refunds import RefundHint
 from .models import Notice, Order, RechargeSettings
-from .services import Settlement, open_gateway, refund_was_told, settle_order
+from .services import SECTIONS, Settlement, TopupError, open_gateway, refund_was_told, settle_order
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ log = logging.getLogger(__name__)
 CONFIRM_LIMITS = Limits(connect_s=1, read_s=2, total_s=3)
 UNKNOWN_ORDER_ALERT_AFTER = 3
 # Strangers can post as much as they like; only so much of it is worth keeping.
+FOLLOW_HINTS_FOR = timedelta(days=2)
 KEEP_REJECTED = "60 per minute"
 KEEP_REJECTED_CHARS = 4096
 
@@ -135,7 +140,9 @@ def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any)
         return _finish(notice, _V.MISMATCH, str(error))
     if receipt is None:
         hint = gateway.refund_hint(body)
-        return _look_after_refund(gateway, notice, hint) if hint else _finish(notice, _V.IGNORED, "")
+        if hint is None or order is None or order.state not in Order.CREDITED:
+            return _finish(notice, _V.IGNORED, "")
+        return _acknowledge(_look_after_refund(gateway, notice, hint))
     # Stored before it is settled, so that a crash in between leaves a trace to replay.
     notice.save()
     if not _confirmed(gateway, receipt, order):
@@ -168,6 +175,32 @@ def _confirmed(gateway: Gateway, receipt: Receipt, order: Order | None) -> bool:
         and found is not None
         and (found.transaction_id, found.amount_fen) == (receipt.transaction_id, receipt.amount_fen)
     )
+
+
+def _acknowledge(notice: Notice) -> Notice:
+    """A genuine notice that paid nothing need not come again: what it could not confirm, `follow_refund_hints` asks."""
+    if not notice.acknowledged:
+        notice.acknowledged = True
+        notice.save(update_fields=["acknowledged"])
+    return notice
+
+
+def follow_refund_hints(limit: int = 20) -> int:
+    """Ask again about refunds whose notice was received and could not be confirmed; returns how many now are."""
+    done = 0
+    waiting = Notice.objects.filter(
+        gateway__in=SECTIONS, verdict=_V.UNCONFIRMED, acknowledged=True, received__gt=Now() - FOLLOW_HINTS_FOR
+    )
+    for notice in waiting.select_related("order__user").order_by("-received")[:limit]:
+        try:
+            hint = open_gateway(notice.gateway).refund_hint(notice.body.encode())
+        except (GatewayError, TopupError) as error:
+            log.warning("Notice %s cannot be followed: %s", notice, error)
+            continue
+        if hint and notice.order and refund_was_told(notice.order, hint.refund_no):
+            _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
+            done += 1
+    return done
 
 
 def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.db.models.functions import Now
 
-from . import services
+from . import inbox, services
 from .models import Notice
 
 KEEP_UNVERIFIED = timedelta(days=30)
@@ -20,7 +20,7 @@ def close_expired_orders() -> int:
 @shared_task
 def settle_unknown_refunds() -> int:
     """Send refunds that nobody sent, and ask about those whose outcome is not known."""
-    return services.settle_unknown_refunds()
+    return services.settle_unknown_refunds() + inbox.follow_refund_hints()
 
 
 @shared_task

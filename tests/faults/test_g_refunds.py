@@ -17,7 +17,7 @@ from notifications.models import Alert
 from tests.certificates import issue, server_context
 from tests.faults.conftest import at_once
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server, trade_of
-from topup import services
+from topup import inbox, services
 from topup.gateways.base import Gateway, Refused
 from topup.models import Notice, Order, RechargeSettings, Refund
 from topup.options import write_options
@@ -325,6 +325,22 @@ def test_G5_a_refund_made_in_the_console_is_found_by_its_notice(
     # Once more, and nothing more.
     deliver(gateway)
     assert (Refund.objects.count(), Notice.objects.latest("pk").verdict) == (1, "refund")
+    books_agree()
+
+
+def test_G5_a_notice_that_could_not_be_confirmed_is_followed_until_it_is(
+    provider: str, buyer: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    order = paid_order(buyer, "alipay")
+    refunds.refund_in_console(trade_of(order), 3000)
+    write_script({"gateway": "alipay", "operation": "refund_query", "fault": "http_500", "times": 2})
+    assert deliver("alipay") == b"success"
+    notice = Notice.objects.latest("pk")
+    assert (notice.verdict, inbox.follow_refund_hints(), state_of(order)) == ("unconfirmed", 0, "paid")
+    assert (inbox.follow_refund_hints(), inbox.follow_refund_hints()) == (1, 0)
+    notice.refresh_from_db()
+    assert (notice.verdict, state_of(order)) == ("refund", "partly_refunded")
     books_agree()
 
 
