@@ -16,7 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from voicehelper.admin.sections import SectionForm
+from voicehelper.admin.forms import CardForm
 
 from .models import Channel
 from .transports.base import SMS_WORDS
@@ -87,7 +87,7 @@ class Patterns(forms.CharField):
         return [name, pattern]
 
 
-class ChannelForm(SectionForm):
+class ChannelForm(CardForm):
     """What all kinds have in common. `options` are the fields kept in the row's options."""
 
     instance: Any

@@ -37,9 +37,12 @@ WATCHED = (
     "topup/gateways/base.py",
     "topup/inbox.py",
     "topup/models/orders.py",
+    "topup/models/refunds.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
+    "topup/services/refunding.py",
+    "topup/services/refund_settling.py",
     "voicehelper/asgi.py",
     "voicehelper/postgres.py",
     "voicehelper/wallet/batch.py",
@@ -121,14 +124,15 @@ def warm_up() -> None:
     from django.utils import translation
 
     import voicehelper.asgi
-    from topup.gateways.alipay import _official
+    from topup.gateways.alipay.wire import official
 
     assert voicehelper.asgi
     get_resolver().resolve("/healthz")
     for language in ("zh-hans", "en"):
         with translation.override(language):
             translation.gettext("warm")
-    _official("AlipayTradePrecreate", {}, "")
+    for name in ("AlipayTradePrecreate", "AlipayTradeRefund", "AlipayTradeFastpayRefundQuery"):
+        official(name, {}, "")
     assert threading.active_count() == 1
 
 

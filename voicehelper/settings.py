@@ -191,6 +191,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5,
         "options": {"expires": 5},
     },
+    "settle_unknown_refunds": {
+        "task": "topup.tasks.settle_unknown_refunds",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
     "audit": {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": 300,
@@ -200,6 +205,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": crontab(hour=3, minute=30),
         "kwargs": {"full": True},
+    },
+    "warn_of_expiry": {
+        "task": "topup.tasks.warn_of_expiry",
+        "schedule": crontab(hour=9, minute=0),
     },
     "forget_rejected_notices": {
         "task": "topup.tasks.forget_rejected_notices",

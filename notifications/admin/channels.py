@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper import clock
 from voicehelper.admin import stepup
 from voicehelper.admin.base import change_url, moment, url_name
-from voicehelper.admin.sections import PASSWORD, SectionAdmin, Status
+from voicehelper.admin.forms import PASSWORD, CardAdmin, Status
 
 from ..delivery import send_test
 from ..forms import FORMS, help_steps
@@ -27,8 +27,8 @@ ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_ten
 
 
 @admin.register(Channel)
-class ChannelAdmin(SectionAdmin):
-    """Looks like a settings section, and there are several: what a section does for its only row is undone here."""
+class ChannelAdmin(CardAdmin):
+    """Each kind of channel has a form of its own."""
 
     purpose = _("A way to reach operators. Which alerts go through it is said by the rules.")
     list_display = ("name", "get_kind_display", "state", "num_waiting")
@@ -49,15 +49,6 @@ class ChannelAdmin(SectionAdmin):
     }
 
     # --- The list ---
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return admin.ModelAdmin.has_add_permission(self, request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return admin.ModelAdmin.has_delete_permission(self, request, obj)
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return super(SectionAdmin, self).changelist_view(request, extra_context)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         waiting = Count("deliveries", filter=Q(deliveries__next_try_at__isnull=False))
         rows: QuerySet[Channel] = super().get_queryset(request).annotate(waiting=waiting)
@@ -95,9 +86,6 @@ class ChannelAdmin(SectionAdmin):
             return TemplateResponse(request, "admin/notifications/choose.html", context)
         return super().add_view(request, form_url, extra_context)
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        return super(SectionAdmin, self).get_object(request, object_id, from_field)
-
     def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["form"] = FORMS[self._kind(request, obj)]
         return super().get_form(request, obj, change=change, **kwargs)
@@ -116,10 +104,6 @@ class ChannelAdmin(SectionAdmin):
         """Only what the form is about: the rest moves while a message leaves."""
         obj.save(update_fields=["name", "enabled", "options", "webhook", "secret"] if change else None)
 
-    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
-        messages.success(request, _("Saved successfully"))
-        return HttpResponseRedirect(change_url(obj))
-
     def status(self, row: Any) -> Status:
         """On, resting after failures, or off."""
         last = gettext("last success %(time)s") % {"time": moment(row.last_ok)} if row.last_ok else ""
@@ -135,15 +119,16 @@ class ChannelAdmin(SectionAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         row = kwargs.get("obj")
         kind = self._kind(request, row)
-        title = row.name if row else gettext("New channel: %(kind)s") % {"kind": dict(kinds())[kind]}
-        context |= {"title": title, "subtitle": None, "purpose": self.purpose, "help_steps": help_steps(kind)}
+        context["help_steps"] = help_steps(kind)
         if row is not None:
-            test = reverse(f"admin:{url_name(self, 'test')}", args=[row.pk])
-            probe = request.session.pop(_probe_key(row), None)
-            context |= {"status": self.status(row), "test_url": test, "probe": probe}
+            context["test_url"] = reverse(f"admin:{url_name(self, 'test')}", args=[row.pk])
+            context["probe"] = request.session.pop(_probe_key(row), None)
             context["test_label"] = gettext("Send a test message")
             context["test_hint"] = gettext("Sends one real message with what is saved.")
-        return super(SectionAdmin, self).render_change_form(request, context, *args, **kwargs)
+        response = super().render_change_form(request, context, *args, **kwargs)
+        if row is None:
+            response.context_data["title"] = gettext("New channel: %(kind)s") % {"kind": dict(kinds())[kind]}
+        return response
 
     # --- The test ---
     def get_urls(self) -> list[URLPattern]:

@@ -15,7 +15,7 @@ from voicehelper.accounts.models import ApiKey, MiniProgramSettings, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
-from ..models import AlipaySettings, CodeBatch, GatewayCall, Notice, Order, RechargeSettings, WeChatSettings
+from ..models import AlipaySettings, CodeBatch, GatewayCall, Notice, Order, RechargeSettings, Refund, WeChatSettings
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -26,6 +26,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         "": [{"title": _("Overview"), "icon": "space_dashboard", "link": reverse("admin:index"), "show": True}],
         _("Recharge"): [
             _page(request, _("All orders"), "receipt_long", Order),
+            _page(request, _("Refunds"), "undo", Refund),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
             _page(request, _("Redemption codes"), "redeem", CodeBatch),
