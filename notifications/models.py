@@ -1,17 +1,34 @@
-"""Alerts. A row is the outbox: whoever delivers it to a channel does so after the commit."""
+"""Alerts and their way to people. A row is the outbox: what it says is sent after the commit, by `deliver_alerts`."""
 
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.secrets import EncryptedField
+
+
+class Level(models.TextChoices):
+    CRITICAL = "critical", _("Critical")
+    WARNING = "warning", _("Warning")
+    INFO = "info", _("Info")
+
+
+# From the one that matters most.
+LEVELS = [str(level) for level in Level]
+
 
 class Alert(models.Model):
-    """Something an operator must know. Equal open alerts (same `key`) are one row with a count."""
+    """Something an operator must know. Equal open alerts (same `key`) are one row with a count.
 
-    class Level(models.TextChoices):
-        CRITICAL = "critical", _("Critical")
-        WARNING = "warning", _("Warning")
-        INFO = "info", _("Info")
+    `told` is the count at which deliveries were last made; from `tell_at` on, a higher count is told again.
+    """
+
+    Level = Level
 
     event = models.CharField(_("event"), max_length=40, editable=False)
     level = models.CharField(_("level"), max_length=8, choices=Level, editable=False)
@@ -23,14 +40,139 @@ class Alert(models.Model):
     last = models.DateTimeField(_("last"), db_default=Now(), editable=False)
     resolved_at = models.DateTimeField(_("resolved"), null=True, blank=True, editable=False)
     resolved_by = models.CharField(_("resolved by"), max_length=150, blank=True, editable=False)
+    told = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    tell_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
         constraints = [
-            models.UniqueConstraint(fields=["key"], condition=models.Q(resolved_at=None), name="alert_one_open_per_key")
+            models.UniqueConstraint(fields=["key"], condition=Q(resolved_at=None), name="alert_one_open_per_key")
         ]
-        indexes = [models.Index(fields=["-last"], name="alert_newest")]
+        indexes = [
+            models.Index(fields=["-last"], name="alert_newest"),
+            models.Index(fields=["tell_at"], condition=Q(count__gt=F("told")), name="alert_to_tell"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.title}"
+
+
+def kinds() -> Iterable[tuple[str, Any]]:
+    """The kinds of channels. A callable, so that a new one needs no migration."""
+    return (
+        ("dingtalk", _("DingTalk robot")),
+        ("email", _("Email")),
+        ("sms_aliyun", _("SMS by Aliyun")),
+        ("sms_tencent", _("SMS by Tencent Cloud")),
+    )
+
+
+class Channel(models.Model):
+    """A way to reach operators. `options` are what its kind's form asks for and is no secret.
+
+    One message at a time leaves through it: whoever sends holds it until `busy_until`. `recent` are the moments of its
+    last messages, which keeps all workers together under the far side's limit.
+    """
+
+    kind = models.CharField(_("kind"), max_length=16, choices=kinds)
+    name = models.CharField(_("name"), max_length=50, unique=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    options = models.JSONField(default=dict, blank=True)
+    webhook = EncryptedField(_("webhook address"))
+    secret = EncryptedField(_("secret"))
+    recent = ArrayField(models.DateTimeField(), default=list, blank=True, editable=False)
+    busy_until = models.DateTimeField(null=True, editable=False)
+    rest_until = models.DateTimeField(_("resting until"), null=True, editable=False)
+    failures = models.PositiveSmallIntegerField(_("failures in a row"), default=0, editable=False)
+    last_ok = models.DateTimeField(_("last success"), null=True, editable=False)
+    last_error = models.CharField(_("last error"), max_length=300, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("alert channel")
+        verbose_name_plural = _("alert channels")
+
+    def __str__(self) -> str:
+        return f"{self.name}"
+
+
+class Rule(models.Model):
+    """From which level on a channel tells an event; EVERY is for the events without a rule of their own."""
+
+    EVERY = "*"
+
+    class Least(models.TextChoices):
+        INFO = "info", _("Everything")
+        WARNING = "warning", _("Warnings and worse")
+        CRITICAL = "critical", _("Critical only")
+        NEVER = "never", _("Nothing")
+
+    channel = models.ForeignKey(Channel, models.CASCADE, related_name="rules")
+    event = models.CharField(_("event"), max_length=40)
+    least = models.CharField(_("from"), max_length=8, choices=Least)
+
+    class Meta:
+        verbose_name = _("alert rule")
+        verbose_name_plural = _("alert rules")
+        constraints = [models.UniqueConstraint(fields=["channel", "event"], name="rule_one_per_event")]
+
+    def __str__(self) -> str:
+        return f"{self.event} → {self.channel_id}: {self.least}"
+
+    def wants(self, level: str) -> bool:
+        if self.least == self.Least.NEVER:
+            return False
+        # A level that is not listed is the least of all.
+        rank = LEVELS.index(level) if level in LEVELS else len(LEVELS) - 1
+        return rank <= LEVELS.index(self.least)
+
+
+class Delivery(models.Model):
+    """An alert on its way through a channel. `next_try_at` is null once its fate is settled; until then there is one
+    per alert and channel. Told within another's message it is DIGESTED, and `digest` is that one."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        SENT = "sent", _("Sent")
+        DIGESTED = "digested", _("Sent in a digest")
+        UNKNOWN = "unknown", _("No certain answer")
+        FAILED = "failed", _("Failed")
+
+    alert = models.ForeignKey(Alert, models.CASCADE, verbose_name=_("alert"), related_name="deliveries")
+    channel = models.ForeignKey(Channel, models.CASCADE, verbose_name=_("channel"), related_name="deliveries")
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WAITING)
+    count = models.PositiveIntegerField(_("times told"), default=0)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    created = models.DateTimeField(_("created"), db_default=Now())
+    next_try_at = models.DateTimeField(_("next try"), null=True, db_default=Now())
+    sent_at = models.DateTimeField(_("sent"), null=True)
+    outcome = models.CharField(_("outcome"), max_length=300, blank=True)
+    digest = models.ForeignKey("self", models.SET_NULL, null=True, related_name="told")
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["alert", "channel"], condition=Q(next_try_at__isnull=False), name="delivery_one_open"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["channel", "next_try_at"], condition=Q(next_try_at__isnull=False), name="delivery_due"
+            ),
+            models.Index(fields=["-created"], name="delivery_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} → {self.channel_id}: {self.state}"
+
+
+class JobRun(models.Model):
+    """When a job of the schedule last succeeded; before it ever did, when it was first expected."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    succeeded = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"{self.name}"

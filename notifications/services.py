@@ -1,24 +1,65 @@
-"""Raising and resolving alerts."""
+"""Raising and resolving alerts, and sending them again."""
 
-from django.db.models import F
+import logging
+from datetime import timedelta
+
+from django.db import Error, connection, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from .models import Alert
+from . import events
+from .models import Alert, Channel, Delivery
+from .routing import make_deliveries
+
+log = logging.getLogger(__name__)
+
+SEND_AGAIN_WITHIN = timedelta(days=1)
+SEND_AGAIN_TRIES = 5
+
+_RAISE = """
+INSERT INTO notifications_alert (event, level, title, content, key, count, resolved_by)
+VALUES (%s, %s, %s, %s, %s, 1, '')
+ON CONFLICT (key) WHERE resolved_at IS NULL
+DO UPDATE SET count = notifications_alert.count + 1, last = statement_timestamp(), content = excluded.content
+"""
 
 
-def raise_alert(event: str, *, level: str, title: str, content: str = "", key: str = "") -> None:
+def raise_alert(event: str, *, title: str, level: str = "", content: str = "", key: str = "") -> None:
     """Tell the operators. An alert whose key is open already is counted, not repeated. Safe inside a transaction, and
-    then written only if that commits."""
-    fresh = Alert(
-        event=event, level=level, title=title[:200], content=content[:4000], key=(key or f"{event}:{title}")[:200]
-    )
-    known = Alert.objects.filter(key=fresh.key, resolved_at=None)
-    again = {"count": F("count") + 1, "last": Now(), "content": fresh.content}
-    if not known.update(**again):
-        # A conflict means that another process raised the same in between; that row says it.
-        Alert.objects.bulk_create([fresh], ignore_conflicts=True)
+    then written only if that commits. Never fails its caller: what cannot be stored is logged."""
+    level = level or events.level_of(event)
+    row = (event[:40], level[:8], title[:200], content[:4000], (key or f"{event}:{title}")[:200])
+    try:
+        # A savepoint, where there is a transaction: what goes wrong in here must not undo the caller's work.
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_RAISE, [text.replace("\0", "\ufffd") for text in row])
+    except Error as error:
+        # The alert is the news here, not the traceback.
+        log.error("An alert could not be stored (%s): [%s] %s: %s", type(error).__name__, level, title, content)  # noqa: TRY400
 
 
 def resolve(alert: Alert, *, by: str) -> bool:
     """Close an alert. False: it was closed already."""
     return Alert.objects.filter(pk=alert.pk, resolved_at=None).update(resolved_at=Now(), resolved_by=by) == 1
+
+
+def tell_again(alert: Alert) -> int:
+    """Send an alert through every channel whose rules want it, whatever became of it before. Returns how many."""
+    return make_deliveries([alert])
+
+
+def send_again(deliveries: QuerySet[Delivery]) -> int:
+    """Put deliveries whose fate is settled back into the queue. Returns how many; one that waits already is enough."""
+    waiting = Delivery.objects.filter(next_try_at__isnull=False)
+    settled = deliveries.filter(next_try_at=None).order_by("alert_id", "channel_id", "-pk")
+    latest = settled.distinct("alert_id", "channel_id").values_list("pk", "alert_id", "channel_id")
+    open_pairs = set(waiting.values_list("alert_id", "channel_id"))
+    chosen = [pk for pk, *pair in latest if tuple(pair) not in open_pairs]
+    fresh = {"state": Delivery.State.WAITING, "next_try_at": Now(), "digest": None}
+    return Delivery.objects.filter(pk__in=chosen, next_try_at=None).update(**fresh)
+
+
+def send_failed_again(channel: Channel) -> int:
+    """What failed within the last day, once the channel works; not what fails again and again. Returns how many."""
+    recent = Delivery.objects.filter(channel=channel, created__gte=Now() - SEND_AGAIN_WITHIN)
+    return send_again(recent.filter(state=Delivery.State.FAILED, tries__lt=SEND_AGAIN_TRIES))

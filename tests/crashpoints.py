@@ -29,15 +29,20 @@ WATCHED = (
     "llm/api/v1.py",
     "llm/attempts.py",
     "llm/relay.py",
+    "notifications/delivery.py",
+    "notifications/routing.py",
     "notifications/services.py",
     "topup/api/notices.py",
     "topup/api/users.py",
     "topup/gateways/base.py",
     "topup/inbox.py",
     "topup/models/orders.py",
+    "topup/models/refunds.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
+    "topup/services/refunding.py",
+    "topup/services/refund_settling.py",
     "voicehelper/asgi.py",
     "voicehelper/postgres.py",
     "voicehelper/wallet/batch.py",
@@ -119,14 +124,15 @@ def warm_up() -> None:
     from django.utils import translation
 
     import voicehelper.asgi
-    from topup.gateways.alipay import _official
+    from topup.gateways.alipay.wire import official
 
     assert voicehelper.asgi
     get_resolver().resolve("/healthz")
     for language in ("zh-hans", "en"):
         with translation.override(language):
             translation.gettext("warm")
-    _official("AlipayTradePrecreate", {}, "")
+    for name in ("AlipayTradePrecreate", "AlipayTradeRefund", "AlipayTradeFastpayRefundQuery"):
+        official(name, {}, "")
     assert threading.active_count() == 1
 
 

@@ -190,6 +190,8 @@ def open_sandbox_accounts() -> None:
             "WechatAppId": wechat["app_id"],
             "WechatMchId": wechat["mch_id"],
             "WechatApiV2Key": wechat["api_key"],
+            "WechatClientCert": wechat["client_cert"],
+            "WechatClientKey": wechat["client_key"],
             "WechatEnabled": True,
             "AlipayAppId": alipay["app_id"],
             "AlipaySellerId": alipay["seller_id"],

@@ -27,6 +27,9 @@ ROOMS = {
     "topup.models": {"topup.pricing", "topup.money", "topup.models"},
     "topup.pricing": {"topup.money"},
     "topup.money": set(),
+    "notifications.transports": set(),
+    "notifications.models": set(),
+    "notifications.events": set(),
     "llm.providers": set(),
     "llm.models": set(),
     "llm.router": {"llm.catalogue"},
@@ -80,9 +83,9 @@ def test_the_rooms_of_an_app_are_kept(room: str) -> None:
                     assert any(imported.startswith(allowed) for allowed in ROOMS[room]), f"{name} imports {imported}"
 
 
-def test_gateways_know_no_django_but_translations() -> None:
+def test_gateways_and_transports_know_no_django_but_translations() -> None:
     for name, path in modules():
-        if name.startswith("topup.gateways"):
+        if name.startswith(("topup.gateways", "notifications.transports")):
             found = {module for module in imports(name, path) if module.startswith("django")}
             assert found <= {"django.utils.translation.gettext_lazy"}, name
 

@@ -93,10 +93,113 @@ def nothing_is_stuck(after: int) -> Iterable[Finding]:
         )
 
 
+def refunds_are_at_most_what_was_paid(after: int) -> Iterable[Finding]:
+    """In money and in quota; and the order's state says how much of it went back."""
+    found = rows(
+        """
+        SELECT o.order_no, o.state, o.amount_fen, o.quota, r.fen, r.due FROM topup_order o
+        JOIN (
+            SELECT order_id, SUM(amount_fen) FILTER (WHERE state = 'succeeded') AS fen,
+                   SUM(quota_due) FILTER (WHERE state = 'succeeded') AS due
+            FROM topup_refund GROUP BY order_id
+        ) r ON r.order_id = o.id
+        WHERE r.fen > o.amount_fen OR r.due > o.quota
+           OR (r.fen = o.amount_fen AND r.due <> o.quota)
+           OR o.state <> CASE WHEN r.fen >= o.amount_fen THEN 'refunded' WHEN r.fen > 0 THEN 'partly_refunded'
+                              WHEN o.state IN ('refunded', 'partly_refunded') THEN 'paid' ELSE o.state END
+        ORDER BY o.id
+        """
+    )
+    for order_no, state, paid, quota, fen, due in found:
+        problem = f"is {state}: {fen or 0} of {paid} fen refunded, {due} of {quota} quota to be taken back"
+        yield Finding("refunds <= paid", f"order {order_no}", problem)
+
+
+def no_order_is_refunded_without_refunds(after: int) -> Iterable[Finding]:
+    found = rows(
+        """
+        SELECT o.order_no, o.state FROM topup_order o
+        WHERE o.state IN ('partly_refunded', 'refunded')
+          AND NOT EXISTS (SELECT 1 FROM topup_refund r WHERE r.order_id = o.id AND r.state = 'succeeded')
+        ORDER BY o.id
+        """
+    )
+    for order_no, state in found:
+        yield Finding("refunds <= paid", f"order {order_no}", f"is {state} without a refund that succeeded")
+
+
+def each_refund_has_one_entry(after: int) -> Iterable[Finding]:
+    """Of the quota it took, in the wallet of the order's user; nothing else is taken back as a refund."""
+    found = rows(
+        """
+        SELECT r.ref, r.state, r.quota, COUNT(e.id), COALESCE(SUM(e.amount), 0),
+               COUNT(e.id) FILTER (WHERE w.user_id <> o.user_id)
+        FROM topup_refund r
+        JOIN topup_order o ON o.id = r.order_id
+        LEFT JOIN wallet_entry e ON e.kind = 'refund' AND e.ref = r.ref
+        LEFT JOIN wallet_wallet w ON w.id = e.wallet_id
+        GROUP BY r.id
+        HAVING COALESCE(SUM(e.amount), 0) <> CASE WHEN r.state = 'succeeded' THEN -r.quota ELSE 0 END
+            OR COUNT(e.id) <> CASE WHEN r.state = 'succeeded' AND r.quota > 0 THEN 1 ELSE 0 END
+            OR COUNT(e.id) FILTER (WHERE w.user_id <> o.user_id) > 0
+        ORDER BY r.id
+        """
+    )
+    for ref, state, quota, entries, total, strangers in found:
+        problem = f"is {state} over {quota} quota, has {entries} entries over {total}"
+        yield Finding("a refund has one entry", f"refund {ref}", problem + (" in another wallet" if strangers else ""))
+
+
+def no_refund_entry_without_a_refund(after: int) -> Iterable[Finding]:
+    found = rows(
+        """
+        SELECT e.id, e.ref, e.amount FROM wallet_entry e LEFT JOIN topup_refund r ON r.ref = e.ref
+        WHERE e.kind = 'refund' AND r.id IS NULL AND e.id > %s ORDER BY e.id
+        """,
+        after,
+    )
+    for entry, ref, amount in found:
+        yield Finding("a refund has one entry", f"entry {entry}", f"{amount} quota for an unknown refund {ref}")
+
+
+def open_refunds_hold_their_quota(after: int) -> Iterable[Finding]:
+    """While a refund is open its quota is held; when it has ended, nothing is."""
+    found = rows(
+        """
+        SELECT r.ref, r.state, r.quota, COALESCE(h.amount, 0) FROM topup_refund r
+        LEFT JOIN wallet_hold h ON h.ref = r.ref AND h.state = 'open'
+        WHERE COALESCE(h.amount, 0) <> CASE WHEN r.state IN ('succeeded', 'failed') THEN 0 ELSE r.quota END
+        ORDER BY r.id
+        """
+    )
+    for ref, state, quota, held in found:
+        yield Finding("held = open refunds", f"refund {ref}", f"is {state} over {quota} quota, holds {held}")
+
+
+def no_refund_is_stuck(after: int) -> Iterable[Finding]:
+    """An open refund that nobody asks about means that the sweep does not run. One that waits for a person may wait."""
+    found = rows(
+        """
+        SELECT ref, state, created FROM topup_refund
+        WHERE state IN ('requested', 'submitted', 'unknown')
+          AND NOT (state = 'requested' AND needs_approval AND approved_by = '')
+          AND COALESCE(next_ask_at, created) < now() - interval '2 hours' ORDER BY id LIMIT 100
+        """
+    )
+    for ref, state, created in found:
+        yield Finding("nothing stuck", f"refund {ref}", f"still {state}, made at {created:%Y-%m-%d %H:%M} UTC")
+
+
 CHECKS: list[Check] = [
     each_paid_order_has_one_entry,
     no_entry_without_a_paid_order,
     each_redeemed_code_has_one_entry,
     no_entry_without_a_redeemed_code,
     nothing_is_stuck,
+    refunds_are_at_most_what_was_paid,
+    no_order_is_refunded_without_refunds,
+    each_refund_has_one_entry,
+    no_refund_entry_without_a_refund,
+    open_refunds_hold_their_quota,
+    no_refund_is_stuck,
 ]

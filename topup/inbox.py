@@ -5,7 +5,10 @@ certain is answered "send it again".
 """
 
 import logging
+from datetime import timedelta
 from typing import Any
+
+from django.db.models.functions import Now
 
 from notifications.services import raise_alert
 from voicehelper import ratelimit
@@ -14,6 +17,7 @@ from voicehelper.http import Limits
 from .gateways.base import (
     BadSignature,
     Gateway,
+    GatewayError,
     Implausible,
     Malformed,
     Receipt,
@@ -23,8 +27,9 @@ from .gateways.base import (
     Unknown,
     WrongRecipient,
 )
+from .gateways.refunds import RefundHint
 from .models import Notice, Order, RechargeSettings
-from .services import Settlement, open_gateway, settle_order
+from .services import SECTIONS, Settlement, TopupError, open_gateway, refund_was_told, settle_order
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +37,7 @@ log = logging.getLogger(__name__)
 CONFIRM_LIMITS = Limits(connect_s=1, read_s=2, total_s=3)
 UNKNOWN_ORDER_ALERT_AFTER = 3
 # Strangers can post as much as they like; only so much of it is worth keeping.
+FOLLOW_HINTS_FOR = timedelta(days=2)
 KEEP_REJECTED = "60 per minute"
 KEEP_REJECTED_CHARS = 4096
 
@@ -42,7 +48,7 @@ _OF_SETTLEMENT = {
     Settlement.MISMATCH: _V.MISMATCH,
     Settlement.UNKNOWN_ORDER: _V.UNKNOWN_ORDER,
 }
-_ACKNOWLEDGED = (_V.CREDITED, _V.DUPLICATE, _V.IGNORED)
+_ACKNOWLEDGED = (_V.CREDITED, _V.DUPLICATE, _V.IGNORED, _V.REFUND)
 # What the provider is told; the words are the field's.
 _REASONS = {
     _V.MALFORMED: "解析数据失败",
@@ -63,10 +69,51 @@ def receive_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
     return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
 
 
+def receive_refund_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
+    """Handle a callback about a refund. Nothing it says is believed: it makes us ask. Raises GatewayOff."""
+    gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
+    if not body:
+        return gateway.acknowledge(False, "读取数据失败")
+    notice = _process_refund(gateway, body, source=source)
+    return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
+
+
+def _process_refund(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
+    notice = Notice(gateway=gateway.name, source=source, body=_as_text(body), **facts)
+    try:
+        hint = gateway.refund_hint(body)
+    except Malformed as error:
+        return _reject(notice, _V.MALFORMED, str(error))
+    except BadSignature as error:
+        return _reject(notice, _V.FORGED, str(error))
+    except WrongRecipient as error:
+        _alert_mismatch(notice, str(error))
+        return _finish(notice, _V.MISMATCH, str(error))
+    if hint is None:
+        return _reject(notice, _V.MALFORMED, "It is not about a refund.")
+    return _look_after_refund(gateway, notice, hint)
+
+
+def _look_after_refund(gateway: Gateway, notice: Notice, hint: RefundHint) -> Notice:
+    """Ask the provider about what a notice claims."""
+    notice.order_no = hint.order_no
+    notice.order = Order.objects.select_related("user").filter(order_no=hint.order_no, gateway=gateway.name).first()
+    notice.save()
+    if notice.order is None:
+        _alert_unknown_order(notice)
+        return _finish(notice, _V.UNKNOWN_ORDER, f"No order {hint.order_no}.")
+    if not refund_was_told(notice.order, hint.refund_no, limits=CONFIRM_LIMITS):
+        return _finish(notice, _V.UNCONFIRMED, "The provider gave no certain answer about the refund.")
+    return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
+
+
 def replay_notice(notice: Notice, *, actor: str) -> Notice:
     """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
     gateway = open_gateway(notice.gateway, limits=CONFIRM_LIMITS)
-    return _process(gateway, notice.body.encode(), source=notice.source, replay_of=notice, actor=actor)
+    body = notice.body.encode()
+    # WeChat Pay's notices about refunds come to an address of their own, and are no payments.
+    process = _process_refund if b"<req_info>" in body else _process
+    return process(gateway, body, source=notice.source, replay_of=notice, actor=actor)
 
 
 def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
@@ -92,7 +139,10 @@ def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any)
         _alert_mismatch(notice, str(error))
         return _finish(notice, _V.MISMATCH, str(error))
     if receipt is None:
-        return _finish(notice, _V.IGNORED, "")
+        hint = gateway.refund_hint(body)
+        if hint is None or order is None or order.state not in Order.CREDITED:
+            return _finish(notice, _V.IGNORED, "")
+        return _acknowledge(_look_after_refund(gateway, notice, hint))
     # Stored before it is settled, so that a crash in between leaves a trace to replay.
     notice.save()
     if not _confirmed(gateway, receipt, order):
@@ -125,6 +175,32 @@ def _confirmed(gateway: Gateway, receipt: Receipt, order: Order | None) -> bool:
         and found is not None
         and (found.transaction_id, found.amount_fen) == (receipt.transaction_id, receipt.amount_fen)
     )
+
+
+def _acknowledge(notice: Notice) -> Notice:
+    """A genuine notice that paid nothing need not come again: what it could not confirm, `follow_refund_hints` asks."""
+    if not notice.acknowledged:
+        notice.acknowledged = True
+        notice.save(update_fields=["acknowledged"])
+    return notice
+
+
+def follow_refund_hints(limit: int = 20) -> int:
+    """Ask again about refunds whose notice was received and could not be confirmed; returns how many now are."""
+    done = 0
+    waiting = Notice.objects.filter(
+        gateway__in=SECTIONS, verdict=_V.UNCONFIRMED, acknowledged=True, received__gt=Now() - FOLLOW_HINTS_FOR
+    )
+    for notice in waiting.select_related("order__user").order_by("-received")[:limit]:
+        try:
+            hint = open_gateway(notice.gateway).refund_hint(notice.body.encode())
+        except (GatewayError, TopupError) as error:
+            log.warning("Notice %s cannot be followed: %s", notice, error)
+            continue
+        if hint and notice.order and refund_was_told(notice.order, hint.refund_no):
+            _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
+            done += 1
+    return done
 
 
 def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:

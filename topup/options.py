@@ -88,9 +88,9 @@ def write_options(changes: Mapping[str, Any]) -> None:
                 errors[name] = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
         for row in rows.values():
             found = problems(row)
-            errors |= {
-                _KEYS[type(row), field]: text for field, text in found.items() if _KEYS[type(row), field] not in errors
-            }
+            # What has no name here is edited in the admin only.
+            named = {_KEYS.get((type(row), field), field): text for field, text in found.items()}
+            errors |= {name: text for name, text in named.items() if name not in errors}
         if errors:
             raise OptionsRefused(errors)
         for row in rows.values():

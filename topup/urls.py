@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/user/topup/orders/<str:order_no>", users.OneOrder.as_view(), name="order"),
     path("api/wechat/notify", notices.notify, {"gateway": "wechat"}, name="notify_wechat"),
     path("api/wechat/webhook", notices.notify, {"gateway": "wechat"}),
+    path("api/wechat/refund-notify", notices.refund_notify, {"gateway": "wechat"}, name="refund_notify_wechat"),
     path("api/alipay/notify", notices.notify, {"gateway": "alipay"}, name="notify_alipay"),
     path("api/alipay/webhook", notices.notify, {"gateway": "alipay"}),
     path("api/option", options.Options.as_view(), name="options"),

@@ -252,6 +252,7 @@ _django = BodyGuard()
 # Models can be imported only once Django is set up.
 from llm import engine, loops  # noqa: E402
 from llm.api import v1  # noqa: E402
+from notifications import jobs  # noqa: E402
 
 _model_providers = import_string("voicehelper.sandbox.upstream.application") if settings.SANDBOX else None
 
@@ -271,7 +272,7 @@ async def application(scope: Any, receive: Receive, send: Send) -> None:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Make ready at the start; sign off properly at the end: finish settlements, close connections."""
+    """Make ready and watch the scheduled jobs; sign off properly at the end: finish settlements, close connections."""
     # What is loaded by now stays: looking through it for garbage stopped everything for 200 ms, every thousand calls.
     # Calls leave no cycles, but a few that begin together look like it to a collector that starts at 700 objects.
     gc.collect()
@@ -279,6 +280,8 @@ async def _live(receive: Receive, send: Send) -> None:
     gc.set_threshold(10_000)
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            jobs.start_watching()
         if message["type"] == "lifespan.shutdown":
             await engine.close_engine()
         await send({"type": f"{message['type']}.complete"})

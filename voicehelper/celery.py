@@ -9,6 +9,6 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
 
-app = Celery("voicehelper")
+app = Celery("voicehelper", task_cls="notifications.jobs:Job")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -22,6 +22,8 @@ import urllib3.connection
 import urllib3.connectionpool
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+
+from .certificates import ClientCertificate
 
 CONNECT_S = 2.0
 READ_S = 5.0
@@ -270,8 +272,10 @@ class _PublicHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
 class _Adapter(HTTPAdapter):
     """Pooled, without retries: whether to try again is the caller's decision, never the library's."""
 
-    def __init__(self, *, public_only: bool) -> None:
+    def __init__(self, *, public_only: bool, certificate: ClientCertificate | None) -> None:
         super().__init__(pool_connections=16, pool_maxsize=32, max_retries=0)
+        if certificate is not None:
+            self.poolmanager.connection_pool_kw["ssl_context"] = certificate.tls()
         self.poolmanager.pool_classes_by_scheme = (
             {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
             if public_only
@@ -298,28 +302,31 @@ class HTTP:
         *,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        cert: tuple[str, str] | None = None,
+        certificate: ClientCertificate | None = None,
+        into: IO[bytes] | None = None,
         limits: Limits = Limits(),
     ) -> Answer:
-        """Send once and return the complete answer. Raises NoAnswer or AddressRefused; the text never holds the URL,
-        because a query string may carry a secret."""
+        """Send once and return the complete answer; with `into` its body is written there and not kept in memory.
+
+        Raises CertificateRefused, NoAnswer or AddressRefused; the text never holds the URL, because a query string may
+        carry a secret.
+        """
         if not self._trusted:
             _host_and_port(url, https_only=False)
         started = time.monotonic()
         _call.start(limits)
         try:
-            response = self._session().request(
+            response = self._session(certificate).request(
                 method,
                 url,
                 data=body,
                 headers=dict(headers or {}),
-                cert=cert,
                 timeout=(limits.connect_s, limits.read_s),
                 allow_redirects=False,
                 stream=True,
             )
             with response:
-                content = _read(response, limits.max_bytes)
+                content = _read(response, limits.max_bytes, into)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             _explain(error, sent=_call.sent)
         return Answer(
@@ -329,30 +336,34 @@ class HTTP:
             elapsed_ms=round((time.monotonic() - started) * 1000),
         )
 
-    def _session(self) -> requests.Session:
-        """One session per thread: requests' sessions are not documented as safe to share."""
-        session: requests.Session | None = getattr(self._local, "session", None)
+    def _session(self, certificate: ClientCertificate | None) -> requests.Session:
+        """One session per thread: requests' sessions are not documented as safe to share. One more for a certificate:
+        whoever is known by it must not be known to others."""
+        sessions: dict[ClientCertificate | None, requests.Session] = self._local.__dict__.setdefault("sessions", {})
+        session = sessions.get(certificate)
         if session is None:
             session = _Session()
             # Proxy variables and .netrc of the machine would send payments through a stranger.
             session.trust_env = False
             # A call owes nothing to the one before it.
             session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-            adapter = _Adapter(public_only=not self._trusted)
+            adapter = _Adapter(public_only=not self._trusted, certificate=certificate)
             session.mount("https://", adapter)
             session.mount("http://", adapter)
-            self._local.session = session
+            sessions[certificate] = session
         return session
 
 
-def _read(response: requests.Response, max_bytes: int) -> bytes:
-    """The body, refused when it is too large or shorter than announced."""
-    content = bytearray()
+def _read(response: requests.Response, max_bytes: int, into: IO[bytes] | None) -> bytes:
+    """The body, refused when it is too large or shorter than announced; nothing of it when it went `into` a file."""
+    kept = io.BytesIO()
+    size = 0
     for chunk in response.raw.stream(16 * 1024, decode_content=True):
-        content += chunk
-        if len(content) > max_bytes:
+        size += len(chunk)
+        if size > max_bytes:
             raise NoAnswer(f"The answer is larger than {max_bytes} bytes.", sent=True)
-    return bytes(content)
+        (into or kept).write(chunk)
+    return kept.getvalue()
 
 
 def _explain(error: Exception, *, sent: bool) -> NoReturn:
@@ -372,6 +383,26 @@ def _explain(error: Exception, *, sent: bool) -> NoReturn:
     else:
         reason = "The connection broke." if sent else "The connection was refused."
     raise NoAnswer(reason, sent=sent) from None
+
+
+def connect(host: str, port: int, *, trusted: bool, timeout_s: float = READ_S) -> socket.socket:
+    """A TCP connection for a protocol other than HTTP, to public addresses only unless `trusted`; each wait on it lasts
+    at most `timeout_s`. Raises NoAnswer (nothing was sent), AddressRefused."""
+    try:
+        found = (addresses if trusted else public_addresses)(host, port)
+    except (OSError, UnicodeError):
+        raise NoAnswer("The name of the far side cannot be resolved.", sent=False) from None
+    for family, address in found:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(CONNECT_S)
+            sock.connect(address)
+        except OSError:
+            sock.close()
+        else:
+            sock.settimeout(timeout_s)
+            return sock
+    raise NoAnswer("The connection was refused.", sent=False)
 
 
 TRUSTED = HTTP(trusted=True)

@@ -70,6 +70,11 @@ LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
     "openai": (env.str("OPENAI_API_KEY", default=""), env.str("OPENAI_BASE_URL", default="")),
     "claude": (env.str("ANTHROPIC_API_KEY", default=""), env.str("ANTHROPIC_BASE_URL", default="")),
 }
+# Where alerts go. Empty means the real ones; and the mail hosts that may be in a private network, or without TLS.
+DINGTALK_BASE_URL: str = env.str("DINGTALK_BASE_URL", default="")
+ALIYUN_SMS_URL: str = env.str("ALIYUN_SMS_URL", default="")
+TENCENT_SMS_URL: str = env.str("TENCENT_SMS_URL", default="")
+SMTP_PRIVATE_HOSTS: list[str] = env.list("SMTP_PRIVATE_HOSTS", default=[])
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
@@ -181,6 +186,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15,
         "options": {"expires": 15},
     },
+    "deliver_alerts": {
+        "task": "notifications.tasks.deliver_alerts",
+        "schedule": 5,
+        "options": {"expires": 5},
+    },
+    "settle_unknown_refunds": {
+        "task": "topup.tasks.settle_unknown_refunds",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
     "audit": {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": 300,
@@ -190,6 +205,10 @@ CELERY_BEAT_SCHEDULE = {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": crontab(hour=3, minute=30),
         "kwargs": {"full": True},
+    },
+    "warn_of_expiry": {
+        "task": "topup.tasks.warn_of_expiry",
+        "schedule": crontab(hour=9, minute=0),
     },
     "forget_rejected_notices": {
         "task": "topup.tasks.forget_rejected_notices",

@@ -16,8 +16,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 from django.db.models.functions import Now
+from django.test import Client
 
 from tests.conftest import full
 from tests.crashpoints import ROOT, End, Forge, forge
@@ -25,12 +27,13 @@ from tests.merchants import WECHAT
 from tests.orders import pending_order
 from tests.processes import NO_ANSWER, Reply, Server, environment, open_sandbox_accounts, request
 from topup import services
-from topup.models import Order
+from topup.models import Order, Refund
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.embedded import folder
 from voicehelper.embedded.postgres import DATABASE, SUPERUSER, Postgres, binaries
 from voicehelper.sandbox.models import Delivery, Trade
+from voicehelper.sandbox.models import Refund as ProviderRefund
 from voicehelper.wallet.models import Entry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -249,6 +252,103 @@ def test_D1_D2_a_server_may_be_killed_before_any_line_of_placing_an_order(
     assert len(died - {""}) > 5
     books_agree()
     print(f"\nKilled before {len(died - {''})} different lines of placing an order.")
+
+
+# --- A refund --------------------------------------------------------------------------------------------------------
+REFUND_POINTS = {
+    "D9_before_anything_is_reserved": "topup/services/refunding.py:_set_aside",
+    "D9_after_it_was_reserved_before_it_is_sent": "topup/services/refunding.py:submit_refund",
+    "D9_before_the_provider_is_called": "topup/services/refunding.py:_send",
+    "after_the_provider_before_its_answer_is_stored": "topup/services/refund_settling.py:settle_refund",
+    "inside_the_transaction_that_ends_it": "topup/services/refund_settling.py:_open_again",
+}
+
+
+@pytest.fixture
+def operator(staff: User) -> dict[str, str]:
+    """The headers of an operator's browser."""
+    client = Client()
+    client.force_login(staff)
+    session = client.cookies[django_settings.SESSION_COOKIE_NAME].value
+    token = "a" * 32
+    cookies = f"{django_settings.SESSION_COOKIE_NAME}={session}; {django_settings.CSRF_COOKIE_NAME}={token}"
+    return {"Cookie": cookies, "X-CSRFToken": token, "Content-Type": "application/x-www-form-urlencoded"}
+
+
+def paid_at_sandbox(workers: Workers, user: User, gateway: str) -> Order:
+    order = services.place_order(user, gateway, 10, client_ip="127.0.0.1")
+    pay_by_phone(workers, order.pay_url, fault="drop")
+    services.ask_provider(order, source="admin")
+    return Order.objects.select_related("user").get(pk=order.pk)
+
+
+def press_refund(workers: Workers, operator: dict[str, str], order: Order, kill_at: int | str | None) -> End:
+    """The button on the order's page, at a server that dies on the way (None: at one that lives)."""
+    path = f"/admin/topup/order/{order.pk}/do/refund/"
+    body = b"amount=73.00&number=1&reason=killed"
+    if kill_at is None:
+        # A busy database may be too slow for one request, and is for the next.
+        assert any(workers.post(workers.immortal, path, body, **operator).status == 302 for _ in range(3))
+        return End("", 0)
+    return workers.post_to_mortal(kill_at, path, body, **operator)[1]
+
+
+def sweep_refunds() -> None:
+    Refund.objects.filter(next_ask_at__isnull=False).update(next_ask_at=Now())
+    services.settle_unknown_refunds()
+
+
+def refunded_once(order: Order) -> bool:
+    order.refresh_from_db()
+    back = list(ProviderRefund.objects.filter(trade__out_trade_no=order.order_no).values_list("amount_fen", "state"))
+    taken = list(Entry.objects.filter(kind="refund", ref=f"R{order.order_no}01").values_list("amount", flat=True))
+    return (order.state, back, taken) == ("refunded", [(order.amount_fen, "succeeded")], [-order.quota])
+
+
+@pytest.mark.parametrize("gateway", ["wechat", "alipay"])
+@pytest.mark.parametrize("point", REFUND_POINTS)
+def test_D9_a_server_killed_in_a_refund_leaves_one_that_the_sweep_ends(
+    workers: Workers,
+    buyer: User,
+    operator: dict[str, str],
+    books_agree: Callable[[], None],
+    point: str,
+    gateway: str,
+) -> None:
+    open_sandbox_accounts()
+    order = paid_at_sandbox(workers, buyer, gateway)
+    end = press_refund(workers, operator, order, REFUND_POINTS[point])
+    assert end.where or (gateway == "wechat" and point.startswith("inside"))
+    books_agree()
+    if "before_anything" in point:
+        assert not Refund.objects.exists()
+        press_refund(workers, operator, order, None)
+    for _ in range(2):
+        sweep_refunds()
+    assert refunded_once(order), end
+    books_agree()
+
+
+def test_D9_a_server_may_be_killed_before_any_line_of_a_refund(
+    workers: Workers, buyer: User, operator: dict[str, str], books_agree: Callable[[], None]
+) -> None:
+    open_sandbox_accounts()
+    end = press_refund(workers, operator, paid_at_sandbox(workers, buyer, "alipay"), 0)
+    assert end.lines > 100
+    died = set()
+    for line in lines(end.lines, 12):
+        order = paid_at_sandbox(workers, buyer, "alipay")
+        end = press_refund(workers, operator, order, line)
+        died.add(end.where)
+        books_agree()
+        # The operator, who saw an error, presses once more.
+        press_refund(workers, operator, order, None)
+        for _ in range(2):
+            sweep_refunds()
+        assert refunded_once(order), end
+    assert len(died - {""}) > 5
+    books_agree()
+    print(f"\nKilled before {len(died - {''})} different lines of a refund.")
 
 
 # --- The database ----------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def read_alipay(merchant: AlipayClient, body: str) -> dict[str, str]:
         {"gateway": "wechat"},
         {"gateway": ["wechat"], "fault": {}},
         {"gateway": "wechat", "fault": "timeout"},
-        {"gateway": "wechat", "operation": "refund", "fault": "timeout"},
+        {"gateway": "wechat", "operation": "explain", "fault": "timeout"},
         {"gateway": "wechat", "operation": "close", "fault": "lie_not_pay"},
         {"gateway": "wechat", "operation": ["close"], "fault": "lie_not_pay"},
         {"gateway": "wechat", "fault": "drop", "times": 0},

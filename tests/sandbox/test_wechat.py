@@ -71,7 +71,7 @@ REFUSALS = [
     ("LACK_PARAMS", {"notify_url": None}),
     ("LACK_PARAMS", {"trade_type": None}),
     ("LACK_PARAMS", {"product_id": None}),
-    ("INVALID_REQUEST", {"trade_type": "JSAPI"}),
+    ("INVALID_REQUEST", {"trade_type": "APP"}),
     ("INVALID_REQUEST", {"body": "充" * 43}),
     ("INVALID_REQUEST", {"attach": "x" * 128}),
     ("INVALID_REQUEST", {"product_id": "x" * 33}),

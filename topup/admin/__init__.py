@@ -3,6 +3,6 @@
 Presentation only: pages read rows, buttons call one service and report.
 """
 
-from . import codes, notices, orders, settings
+from . import codes, notices, orders, refunds, settings
 
-__all__ = ["codes", "notices", "orders", "settings"]
+__all__ = ["codes", "notices", "orders", "refunds", "settings"]

@@ -10,12 +10,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from notifications.models import Alert
+from notifications.models import Alert, Channel, Delivery, Rule
 from voicehelper.accounts.models import ApiKey, MiniProgramSettings, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
-from ..models import AlipaySettings, CodeBatch, GatewayCall, Notice, Order, RechargeSettings, WeChatSettings
+from ..models import AlipaySettings, CodeBatch, GatewayCall, Notice, Order, RechargeSettings, Refund, WeChatSettings
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -26,6 +26,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         "": [{"title": _("Overview"), "icon": "space_dashboard", "link": reverse("admin:index"), "show": True}],
         _("Recharge"): [
             _page(request, _("All orders"), "receipt_long", Order),
+            _page(request, _("Refunds"), "undo", Refund),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
             _page(request, _("Redemption codes"), "redeem", CodeBatch),
@@ -45,7 +46,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Audit runs"), "fact_check", AuditRun),
         ],
         _("Users"): [_page(request, _("Users"), "person", User), _page(request, _("Roles"), "group", Group)],
-        _("Alerts"): [alerts, _page(request, _("Operators’ log"), "history", LogEntry)],
+        _("Alerts"): [
+            alerts,
+            _page(request, _("Deliveries"), "outgoing_mail", Delivery),
+            _page(request, _("Alert channels"), "campaign", Channel),
+            _page(request, _("Alert rules"), "rule", Rule),
+            _page(request, _("Operators’ log"), "history", LogEntry),
+        ],
         _("Settings"): [
             _page(request, _("Recharge settings"), "sell", RechargeSettings),
             _page(request, _("WeChat Pay settings"), "qr_code_2", WeChatSettings),

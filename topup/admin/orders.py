@@ -23,9 +23,10 @@ from voicehelper.admin.filters import Choice, Days, Username
 from .. import services
 from ..gateways import GATEWAYS
 from ..gateways.base import Trade, TradeState
-from ..models import GatewayCall, Order
+from ..models import GatewayCall, Order, Refund
 from ..money import yuan
 from . import words
+from .refunds import make_refund, refund_action
 from .timeline import timeline
 
 # How many users a search for the beginning of a name takes into account.
@@ -142,6 +143,8 @@ class OrderAdmin(ReadOnlyAdmin):
                 refusal=_why_not_closed(record) or unreachable,
             ),
         ]
+        if record.state in Order.CREDITED and may(request, Refund, "add"):
+            actions.append(refund_action(request, record))
         if record.review:
             label, hint = gettext("Done reviewing"), gettext("Takes the mark off. The reason is kept in the log.")
             actions.append(Action("clear", label, hint=hint, asks_reason=True))
@@ -163,6 +166,9 @@ class OrderAdmin(ReadOnlyAdmin):
             )
         return Report(False, gettext("Not closed: %(why)s") % {"why": _last_word(order)})
 
+    def do_refund(self, request: HttpRequest, order: Order, reason: str) -> Report:
+        return make_refund(request, order, reason)
+
     def do_clear(self, request: HttpRequest, order: Order, reason: str) -> Report:
         if Order.objects.filter(pk=order.pk, review=order.review).update(review=""):
             return Report(True, gettext("Reviewed: %(problem)s") % {"problem": order.review})
@@ -181,6 +187,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "credited": order.state in Order.CREDITED,
             "timeline": timeline(order, request),
             "agreement": agreement(order, request),
+            "refunds": _refunds(order, request),
             "calls": _calls(order) if may(request, GatewayCall, "view") else [],
         }
         return super().render_change_form(request, context, *args, **kwargs)
@@ -251,6 +258,8 @@ def _report(order: Order, trade: Trade | None) -> Report:
     """The provider's answer in words, and what it changed here."""
     if trade is None:
         return Report(False, gettext("No certain answer: %(why)s") % {"why": _last_word(order)})
+    # Alipay closes what was refunded in full.
+    closed_by_refund = trade.state == TradeState.CLOSED and order.state in Order.CREDITED
     answer = {
         TradeState.WAITING: gettext("The platform says: not paid yet."),
         TradeState.CLOSED: gettext("The platform says: closed, not paid."),
@@ -259,7 +268,7 @@ def _report(order: Order, trade: Trade | None) -> Report:
         ),
         TradeState.REFUNDED: gettext("The platform says: paid, and refunded since."),
         TradeState.PAID: gettext("The platform says: paid."),
-    }[trade.state]
+    }[TradeState.REFUNDED if closed_by_refund else trade.state]
     if trade.state == TradeState.PAID and order.state in Order.CREDITED and not order.review:
         credited = gettext("%(quota)s quota are credited, transaction %(transaction)s.")
         answer += " " + credited % {"quota": grouped(order.quota), "transaction": order.transaction_id}
@@ -267,6 +276,21 @@ def _report(order: Order, trade: Trade | None) -> Report:
         answer += " " + order.review
     ok = trade.state != TradeState.PAID or order.state in Order.CREDITED
     return Report(ok, f"{answer} ({trade.raw_state})")
+
+
+def _refunds(order: Order, request: HttpRequest) -> list[tuple[Refund, str, str, str, SafeString]]:
+    """Its refunds, newest first: row, address, money, quota, state."""
+    seen = may(request, Refund, "view")
+    return [
+        (
+            refund,
+            change_url(refund) if seen else "",
+            words.money(refund.amount_fen),
+            grouped(refund.quota),
+            words.refund_state(refund),
+        )
+        for refund in order.refunds.all()
+    ]
 
 
 def _calls(order: Order) -> Sequence[GatewayCall]:

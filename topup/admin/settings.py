@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -64,6 +65,13 @@ class RechargeForm(SectionForm):
         }.items():
             if name in self.fields:
                 self.fields[name].widget.preview = show
+        if "approve_refunds_above" in self.fields:
+            self.fields["approve_refunds_above"].required = False
+
+    def clean_approve_refunds_above(self) -> Decimal:
+        """Left empty, it stays what it was."""
+        limit: Decimal | None = self.cleaned_data["approve_refunds_above"]
+        return RechargeSettings.load().approve_refunds_above if limit is None else limit
 
     def clean_server_address(self) -> str:
         return str(self.cleaned_data["server_address"]).rstrip("/")
@@ -76,7 +84,10 @@ class RechargeSettingsAdmin(SectionAdmin):
     fieldsets = (
         (_("Pricing"), {"fields": ["price", "quota_per_unit", "display_type"]}),
         (_("Recharge page"), {"fields": ["amount_options", "amount_discounts", "group_ratios"]}),
-        (_("Order handling"), {"fields": ["server_address", "order_life_minutes", "confirm_above"]}),
+        (
+            _("Order handling"),
+            {"fields": ["server_address", "order_life_minutes", "confirm_above", "approve_refunds_above"]},
+        ),
     )
     help_texts = {
         "price": _("Yuan for one unit."),
@@ -84,6 +95,9 @@ class RechargeSettingsAdmin(SectionAdmin):
         "display_type": _("What users type on the recharge page: units of money, or tokens (quota)."),
         "server_address": _("Where the providers reach this server. Empty: the address set at deployment."),
         "order_life_minutes": _("How long an order can be paid: 5 to 120 minutes."),
+        "approve_refunds_above": _(
+            "Refunds above this are sent only after a second person has approved them, unless a superuser asks."
+        ),
         "confirm_above": _("Payments above this are credited only after the provider, asked again, confirms. 0: all."),
     }
 
@@ -214,6 +228,20 @@ class WeChatSettingsAdmin(GatewayAdmin):
         "client_key": _("The content of apiclient_key.pem."),
     }
 
+    def status(self, row: Any) -> Status:
+        """With the client certificate: until when it is good, or why there are no refunds."""
+        status = super().status(row)
+        obstacle, expires = services.refund_readiness(row)
+        if obstacle:
+            return Status("trouble" if row.client_cert else status.tone, (*status.parts, obstacle))
+        if expires is None:
+            return status
+        day = {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
+        if services.expires_soon(expires):
+            text = gettext("the client certificate expires on %(day)s: download a new one and upload it") % day
+            return Status("trouble", (*status.parts, text))
+        return Status(status.tone, (*status.parts, gettext("client certificate good until %(day)s") % day))
+
     def help_steps(self, callback: str) -> Sequence[str]:
         return [
             gettext(
@@ -225,6 +253,10 @@ class WeChatSettingsAdmin(GatewayAdmin):
             ),
             gettext("App id: Product centre → App id management; the app id must be bound to the merchant number."),
             gettext("Native payment must be enabled: Product centre → Native payment."),
+            gettext(
+                "For refunds: Account centre → API security → API certificate. Paste apiclient_cert.pem and"
+                " apiclient_key.pem of the same download."
+            ),
             gettext("Callback address: %(url)s — each order carries it; where WeChat Pay asks for one, enter this.")
             % {"url": callback},
             gettext("The server must be reachable from outside at this address, by HTTPS, without signing in."),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from voicehelper.admin.base import change_url, grouped, may
 from voicehelper.wallet.models import Entry
 
-from ..models import GatewayCall, Notice, Order
+from ..models import GatewayCall, Notice, Order, Refund
 from . import words
 
 
@@ -32,6 +32,8 @@ def timeline(order: Order, request: HttpRequest) -> list[Moment]:
     """Everything known about an order, oldest first, with links to what this operator may see."""
     moments = [*_milestones(order), *_calls(order, request), *_notices(order, request)]
     moments += [*_entries(order, request), *_operators(order)]
+    for refund in order.refunds.all():
+        moments += [*refund_timeline(refund, request)]
     return sorted(moments, key=lambda moment: moment.when)
 
 
@@ -59,6 +61,8 @@ def _calls(order: Order, request: HttpRequest) -> Iterator[Moment]:
         "create": gettext("Order registered at the provider"),
         "query": gettext("Provider asked"),
         "close": gettext("Provider told to close"),
+        "refund": gettext("Provider told to refund"),
+        "refund query": gettext("Provider asked about a refund"),
     }
     url = may(request, GatewayCall, "view")
     for call in GatewayCall.objects.filter(order_no=order.order_no).order_by("-pk")[:50]:
@@ -82,9 +86,27 @@ def _notices(order: Order, request: HttpRequest) -> Iterator[Moment]:
         yield Moment(notice.received, title, detail, change_url(notice) if url else "", tone)
 
 
+def refund_timeline(refund: Refund, request: HttpRequest) -> Iterator[Moment]:
+    """The life of one refund."""
+    url = change_url(refund) if may(request, Refund, "view") else ""
+    money = words.money(refund.amount_fen)
+    asked = gettext("%(money)s, by %(who)s") % {"money": money, "who": refund.requested_by}
+    console = refund.source == Refund.Source.CONSOLE
+    title = gettext("Refund found at the payment platform") if console else gettext("Refund requested")
+    yield Moment(refund.created, title, " · ".join(filter(None, [asked, refund.reason])), url, "info")
+    if refund.submitted_at and not console:
+        yield Moment(refund.submitted_at, gettext("Refund sent"), money, url, "info")
+    if refund.finished_at:
+        done = refund.state == Refund.State.SUCCEEDED
+        title = gettext("Refund confirmed") if done else gettext("Refund failed")
+        quota = gettext("%(quota)s quota taken back") % {"quota": grouped(refund.quota)}
+        yield Moment(refund.finished_at, title, quota if done else refund.said, url, "success" if done else "danger")
+
+
 def _entries(order: Order, request: HttpRequest) -> Iterator[Moment]:
     url = may(request, Entry, "view")
-    for entry in Entry.objects.filter(ref=order.order_no):
+    refs = [order.order_no, *order.refunds.values_list("ref", flat=True)]
+    for entry in Entry.objects.filter(kind__in=[Entry.Kind.TOPUP, Entry.Kind.REFUND], ref__in=refs):
         amounts = {"amount": f"{entry.amount:+,}", "balance": grouped(entry.balance_after)}
         detail = gettext("%(amount)s, balance %(balance)s") % amounts
         yield Moment(

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..models import Notice, Order
+from ..models import Notice, Order, Refund
 from ..money import yuan
 
 GATEWAY_NAMES: dict[str, Any] = {"wechat": _("WeChat Pay"), "alipay": _("Alipay")}
@@ -21,11 +21,19 @@ STATE_TONES = {
     Order.State.CLOSED: "default",
     Order.State.FAILED: "danger",
 }
+REFUND_TONES = {
+    Refund.State.REQUESTED: "info",
+    Refund.State.SUBMITTED: "info",
+    Refund.State.UNKNOWN: "warning",
+    Refund.State.SUCCEEDED: "success",
+    Refund.State.FAILED: "danger",
+}
 VERDICT_TONES = {
     Notice.Verdict.RECEIVED: "warning",
     Notice.Verdict.CREDITED: "success",
     Notice.Verdict.DUPLICATE: "default",
     Notice.Verdict.IGNORED: "default",
+    Notice.Verdict.REFUND: "default",
     Notice.Verdict.MALFORMED: "danger",
     Notice.Verdict.FORGED: "danger",
     Notice.Verdict.MISMATCH: "danger",
@@ -34,7 +42,14 @@ VERDICT_TONES = {
     Notice.Verdict.FAILED: "danger",
 }
 OUTCOME_TONES = {"ok": "success", "refused": "danger", "retryable": "warning", "unknown": "warning"}
-OPERATIONS: dict[str, Any] = {"create": _("Create"), "query": _("Query"), "close": _("Close")}
+OPERATIONS: dict[str, Any] = {
+    "create": _("Create"),
+    "query": _("Query"),
+    "close": _("Close"),
+    "refund": _("Refund"),
+    "refund query": _("Refund query"),
+    "bill": _("Bill"),
+}
 # Who brought the receipt that credited an order.
 SOURCES: dict[str, Any] = {
     "notice": _("a notice"),
@@ -62,6 +77,10 @@ def label(tone: str, text: object) -> SafeString:
 
 def state(order: Order) -> SafeString:
     return label(STATE_TONES[Order.State(order.state)], order.get_state_display())
+
+
+def refund_state(refund: Refund) -> SafeString:
+    return label(REFUND_TONES[Refund.State(refund.state)], refund.get_state_display())
 
 
 def verdict(notice: Notice) -> SafeString:

@@ -1,5 +1,7 @@
 """Where the providers post. No session, no CSRF: the signature is the authentication."""
 
+from collections.abc import Callable
+
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -7,6 +9,7 @@ from django.views.decorators.http import require_POST
 from voicehelper.ratelimit import client_address
 
 from .. import inbox
+from ..gateways.base import Reply
 from ..services import GatewayOff
 
 # No proxy of ours knows these content types as anything else; a browser's multipart form is not a notice.
@@ -25,12 +28,23 @@ _TYPES = {
 
 @csrf_exempt
 @require_POST
+def refund_notify(request: HttpRequest, gateway: str) -> HttpResponse:
+    """A notice about a refund, answered as a payment's is."""
+    return _answer(request, gateway, inbox.receive_refund_notice)
+
+
+@csrf_exempt
+@require_POST
 def notify(request: HttpRequest, gateway: str) -> HttpResponse:
     """A payment notice. 404 while the gateway is not configured, 400 for a content type no provider sends."""
+    return _answer(request, gateway, inbox.receive_notice)
+
+
+def _answer(request: HttpRequest, gateway: str, receive: Callable[..., Reply]) -> HttpResponse:
     if request.content_type not in _TYPES[gateway]:
         return HttpResponse("unsupported content type", content_type="text/plain", status=400)
     try:
-        reply = inbox.receive_notice(gateway, body=request.body, source=client_address(request))
+        reply = receive(gateway, body=request.body, source=client_address(request))
     except GatewayOff:
         return HttpResponse("not found", content_type="text/plain", status=404)
     return HttpResponse(reply.body, content_type=reply.content_type, status=reply.status)

@@ -1,4 +1,4 @@
-"""The payment gateways, one file each. A new one is one file and one line here.
+"""The payment gateways, one package each. A new one is one package (or file) and one line here.
 
 A gateway speaks its provider's protocol and knows nothing else: no models, no requests, no rows. base.py is the
 contract.

@@ -10,15 +10,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.certificates import CertificateRefused
 from voicehelper.http import HTTP, TRUSTED, AddressRefused, Answer, Limits, NoAnswer
+
+from .configuration import Config, Problem
+from .exchanges import Exchange, Outgoing, Result, forget
+from .refunds import NewRefund, RefundHint, RefundStatus
+
+if TYPE_CHECKING:
+    from .bills import Bill
 
 # Both providers write times without a zone and mean Beijing's.
 BEIJING = ZoneInfo("Asia/Shanghai")
@@ -26,12 +33,9 @@ BEIJING = ZoneInfo("Asia/Shanghai")
 ORDER_NO = re.compile(r"[0-9A-Za-z_]{6,32}")
 TRANSACTION_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
-_PLACEHOLDER = re.compile(r"请输入|your[-_ ]|xxx|todo|change[-_ ]?me|placeholder|<", re.IGNORECASE)
 _LOGGED_CHARS = 8000
 _NOT_REACHED = _("This need not be the keys: check this server's network, DNS and firewall, then try again.")
 _NOT_UNDERSTOOD = _("Look at the answer in the log of gateway calls, and try again in a minute.")
-
-Result = TypeVar("Result")
 
 
 class GatewayError(Exception):
@@ -43,6 +47,12 @@ class GatewayError(Exception):
 
 class NotConfigured(GatewayError):
     """The configuration cannot work (missing, malformed); raised by the constructor, before anything is sent."""
+
+
+class NotSupported(GatewayError):
+    """This gateway cannot do what was asked, whatever its configuration."""
+
+    outcome = "refused"
 
 
 class Refused(GatewayError):
@@ -114,23 +124,12 @@ class TradeState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Why a configuration cannot work: the field, and how to mend it, in the reader's language."""
-
-    field: str
-    message: str
-
-
-class Config(Protocol):
-    """What a gateway is built from: a frozen dataclass that knows its own mistakes."""
-
-    def problems(self) -> list[Problem]:
-        """Everything that keeps this configuration from working; empty when it can. Sends nothing."""
-
-
-@dataclass(frozen=True)
 class NewOrder:
-    """What we ask a provider to collect. `expires_at` is aware; `client_ip` is the buyer's."""
+    """What we ask a provider to collect. `expires_at` is aware; `client_ip` is the buyer's.
+
+    `trade_type` is one of the gateway's trade_types, the first when empty. Where the buyer's browser is sent to pay,
+    `return_url` is where it comes back to (which proves nothing). `openid` is for JSAPI, and belongs to our app id.
+    """
 
     order_no: str
     amount_fen: int
@@ -138,13 +137,18 @@ class NewOrder:
     expires_at: datetime
     notify_url: str
     client_ip: str = "127.0.0.1"
+    trade_type: str = ""
+    openid: str = ""
+    return_url: str = ""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What the buyer needs to pay: the content of a QR code, verbatim."""
+    """What the buyer needs to pay: the content of a QR code or an address to open, verbatim. For JSAPI it is empty, and
+    `prepay_id` what Gateway.payment_arguments wants."""
 
     pay_url: str
+    prepay_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,31 +188,6 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """One request to a provider and what came back, with secrets and signatures left out; for the log of calls.
-
-    `outcome` is ok, refused, retryable or unknown; the response ends with our reason when it is not ok.
-    """
-
-    operation: str
-    order_no: str
-    request: str
-    response: str
-    outcome: str
-    elapsed_ms: int
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A signed request, ready to be posted; `shown` is how the log of calls shows it."""
-
-    url: str
-    body: bytes
-    content_type: str
-    shown: str
-
-
-@dataclass(frozen=True)
 class Probe:
     """The result of "test connection": did the keys work, what was called, and how to mend what did not."""
 
@@ -220,30 +199,6 @@ class Probe:
     details: dict[str, str] = field(default_factory=dict)
 
 
-def is_unset(value: str) -> bool:
-    """Whether a field was left empty, at its placeholder, or filled with one repeated character."""
-    value = value.strip()
-    return len(set(value)) < 2 or bool(_PLACEHOLDER.match(value))
-
-
-def first_problems(*checks: tuple[bool, str, object]) -> list[Problem]:
-    """The first check (is it wrong, which field, what to do) that fails for each field."""
-    found: dict[str, Problem] = {}
-    for wrong, name, message in checks:
-        if wrong:
-            found.setdefault(name, Problem(name, str(message)))
-    return list(found.values())
-
-
-def is_web_address(url: str) -> bool:
-    """Whether a gateway can live there."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except ValueError:
-        return False
-
-
 def beijing_time(text: str, pattern: str) -> datetime | None:
     """A provider's time, aware. None when it is not one: a broken time must not keep a payment from being credited."""
     try:
@@ -251,10 +206,6 @@ def beijing_time(text: str, pattern: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.year >= 2000 else None
-
-
-def forget(_exchange: Exchange) -> None:
-    """The default recorder: keeps nothing."""
 
 
 class Gateway(ABC):
@@ -272,6 +223,10 @@ class Gateway(ABC):
     known_mistakes: ClassVar[Sequence[tuple[str, object]]] = ()
     # An order younger than this may not be closed at the provider, in seconds.
     close_after_s: ClassVar[int] = 0
+    # The ways to pay, in the provider's own words; the first is the QR code.
+    trade_types: ClassVar[Sequence[str]]
+    # Whether refunds_of knows them all, or only those it is asked about.
+    lists_refunds: ClassVar[bool] = False
 
     # How long one call may take; whoever builds the gateway may shorten it.
     limits: Limits = Limits()
@@ -293,7 +248,18 @@ class Gateway(ABC):
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> list[Problem]:
         """Everything that keeps such a configuration from working; empty when it can. Sends nothing."""
-        return cls.config_class(**values).problems()
+        config = cls.config_class(**values)
+        return config.problems() + config.refund_problems()
+
+    @property
+    def why_no_refunds(self) -> str:
+        """What keeps this configuration from refunding, and how to mend it; empty when it can."""
+        return ""
+
+    @property
+    def refunds_until(self) -> datetime | None:
+        """When what refunds want expires (aware); None: it never does, or there is nothing yet."""
+        return None
 
     @abstractmethod
     def create(self, order: NewOrder) -> Offer:
@@ -307,6 +273,33 @@ class Gateway(ABC):
     def close(self, order_no: str) -> TradeState:
         """Make the order unpayable. CLOSED: it is now; PAID: too late, query it; ABSENT: the provider knows no such
         order (it can still appear, when somebody scans an old code)."""
+
+    def payment_arguments(self, prepay_id: str) -> dict[str, str]:
+        """What the buyer's app is handed to pay a JSAPI order. Raises NotSupported."""
+        raise NotSupported(f"{self.name} has no payment inside an app.")
+
+    @abstractmethod
+    def refund(self, refund: NewRefund) -> RefundStatus:
+        """Ask for the money to be given back. PROCESSING: accepted, and no more than that. Safe to repeat with the same
+        values; a Refused is final only once `query_refund` says ABSENT too. Raises NotConfigured as well."""
+
+    @abstractmethod
+    def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:
+        """Ask what became of a refund."""
+
+    @abstractmethod
+    def refunds_of(self, order_no: str) -> Sequence[RefundStatus]:
+        """Every refund of an order, also those made in the provider's console. Raises NotSupported unless
+        lists_refunds."""
+
+    @abstractmethod
+    def refund_hint(self, body: bytes) -> RefundHint | None:
+        """What a notice claims about a refund; None when it is about something else. Raises Malformed, BadSignature,
+        WrongRecipient."""
+
+    @abstractmethod
+    def bill(self, day: date) -> "Bill":
+        """The provider's list of a Beijing day. Raises BillNotReady (bills.py) as well."""
 
     @abstractmethod
     def order_no_in(self, body: bytes) -> str:
@@ -349,7 +342,7 @@ class Gateway(ABC):
         said, outcome = "", GatewayError.outcome
         try:
             answer = self._post(request)
-            said = answer.body.decode("utf-8", "replace")
+            said = f"({request.into.tell()} bytes)" if request.into else answer.body.decode("utf-8", "replace")
             if answer.status != 200:
                 raise Unknown(f"The gateway answered with HTTP status {answer.status}.")
             result = read(answer.body)
@@ -364,9 +357,18 @@ class Gateway(ABC):
             self.record(Exchange(operation, order_no, shown, said, outcome, _since(started)))
 
     def _post(self, request: Outgoing) -> Answer:
-        headers = {"Content-Type": request.content_type}
         try:
-            return self._http.send("POST", request.url, body=request.body, headers=headers, limits=self.limits)
+            return self._http.send(
+                request.method,
+                request.url,
+                body=request.body or None,
+                headers={"Content-Type": request.content_type} if request.content_type else {},
+                certificate=request.certificate,
+                into=request.into,
+                limits=request.limits or self.limits,
+            )
+        except CertificateRefused as error:
+            raise NotConfigured(str(error)) from error
         except AddressRefused as error:
             raise Retryable(str(error)) from error
         except NoAnswer as error:

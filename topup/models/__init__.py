@@ -3,6 +3,7 @@
 from .codes import CodeBatch, RedemptionCode
 from .notices import GatewayCall, Notice
 from .orders import Order
+from .refunds import Refund
 from .sections import AlipaySettings, RechargeSettings, WeChatSettings
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Order",
     "RechargeSettings",
     "RedemptionCode",
+    "Refund",
     "WeChatSettings",
 ]

@@ -15,6 +15,7 @@ class Notice(models.Model):
         CREDITED = "credited", _("Credited")
         DUPLICATE = "duplicate", _("Known already")
         IGNORED = "ignored", _("Genuine, nothing to credit")
+        REFUND = "refund", _("About a refund, which was looked after")
         MALFORMED = "malformed", _("Malformed")
         FORGED = "forged", _("Signature wrong")
         MISMATCH = "mismatch", _("Does not match the order")

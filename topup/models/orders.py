@@ -62,7 +62,7 @@ class Order(models.Model):
 
     created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
     expires_at = models.DateTimeField(_("expires"), editable=False)
-    pay_url = models.CharField(_("QR content"), max_length=512, blank=True, editable=False)
+    pay_url = models.CharField(_("QR content"), max_length=4096, blank=True, editable=False)
     offered_at = models.DateTimeField(_("shown"), null=True, editable=False)
     paid_at = models.DateTimeField(_("paid"), null=True, editable=False, help_text=_("By the provider's clock."))
     credited_at = models.DateTimeField(_("credited"), null=True, editable=False)

@@ -59,6 +59,14 @@ class RechargeSettings(Section):
         validators=[MinValueValidator(Decimal(0))],
     )
 
+    approve_refunds_above = models.DecimalField(
+        _("approve refunds above (yuan)"),
+        max_digits=12,
+        decimal_places=2,
+        default=Decimal("1000"),
+        validators=[MinValueValidator(Decimal(0))],
+    )
+
     class Meta(Section.Meta):
         verbose_name = verbose_name_plural = _("recharge settings")
 
@@ -77,6 +85,10 @@ class RechargeSettings(Section):
     @property
     def confirm_above_fen(self) -> int:
         return int(self.confirm_above * 100)
+
+    @property
+    def approve_refunds_above_fen(self) -> int:
+        return int(self.approve_refunds_above * 100)
 
     def terms(self) -> Terms:
         """The prices in the form pricing.py takes."""
@@ -140,6 +152,8 @@ class WeChatSettings(GatewaySettings):
             "api_key": self.api_v2_key.reveal(),
             "sign_type": self.sign_type,
             "base_url": settings.WECHAT_PAY_BASE_URL,
+            "client_cert": self.client_cert.reveal(),
+            "client_key": self.client_key.reveal(),
         }
 
 

@@ -40,3 +40,7 @@ class PaymentNotOffered(TopupError):
         super().__init__(order.order_no)
         self.order = order
         self.unknown = unknown
+
+
+class RefundRefused(TopupError):
+    """This refund cannot be made; the text says why, in the reader's language."""

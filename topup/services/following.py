@@ -13,8 +13,8 @@ from voicehelper import clock
 
 from ..gateways.base import Gateway, Refused, Trade, TradeState, Unknown
 from ..models import Order
-from .errors import TopupError
-from .gateways import open_gateway
+from .gateways import gateway_for
+from .refunding import find_refunds, refundable_fen
 from .settling import settle_order
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -
 
     An order that was placed with another merchant account than the one configured now is not asked about.
     """
-    gateway = gateway or _gateway_of(order)
+    gateway = gateway or gateway_for(order)
     if gateway is None:
         return None
     Order.objects.filter(pk=order.pk).update(asked=F("asked") + 1)
@@ -43,24 +43,21 @@ def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -
         return None
     if trade.state == TradeState.PAID and trade.receipt is not None:
         settle_order(trade.receipt, source=source)
-    elif trade.state == TradeState.REFUNDED and order.state not in Order.CREDITED:
+    elif order.state in Order.CREDITED and trade.state in (TradeState.REFUNDED, TradeState.CLOSED):
+        _look_for_refunds(order, gateway)
+    elif trade.state == TradeState.REFUNDED:
         # Paid and refunded at the provider, never credited here: crediting now would give it away.
         Order.objects.filter(pk=order.pk).update(review="Paid and refunded at the provider, never credited here.")
     return trade
 
 
-def _gateway_of(order: Order) -> Gateway | None:
-    try:
-        gateway = open_gateway(order.gateway)
-    except TopupError as error:
-        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
-        return None
-    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
+def _look_for_refunds(order: Order, gateway: Gateway) -> None:
+    """Money went back at the provider. Alipay closes what was refunded in full, and does not say by which refunds."""
+    find_refunds(order, gateway=gateway)
+    if not gateway.lists_refunds and refundable_fen(order) > 0:
         Order.objects.filter(pk=order.pk, review="").update(
-            review="Placed with another merchant account than the one configured now; look at the provider's console."
+            review="Refunded in full at the provider, not all of it here: its bill has the number of the refund."
         )
-        return None
-    return gateway
 
 
 def poll_order(order: Order) -> Order:
@@ -84,7 +81,7 @@ def close_order(order: Order, *, source: str) -> None:
     What is still unknown stays open, to be asked about again. An order the provider has never seen is closed here but
     watched until its QR code can no longer be paid.
     """
-    gateway = _gateway_of(order)
+    gateway = gateway_for(order)
     if gateway is None:
         _ask_again_in(order, WATCH_EVERY)
         return

@@ -1,19 +1,26 @@
 """The gateways as they are configured now."""
 
 import logging
+from datetime import datetime, timedelta
 
 from notifications.services import raise_alert
-from voicehelper import ratelimit
+from voicehelper import clock, ratelimit
 from voicehelper.http import Limits
 from voicehelper.secrets import SecretUnreadable
 
 from ..gateways import GATEWAYS
-from ..gateways.base import Exchange, Gateway, NotConfigured
-from ..models import AlipaySettings, GatewayCall, WeChatSettings
+from ..gateways.base import Gateway, NotConfigured
+from ..gateways.exchanges import Exchange
+from ..models import AlipaySettings, GatewayCall, Order, WeChatSettings
 from ..models.sections import GatewaySettings
-from .errors import GatewayOff, UnknownGateway
+from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
+
+UNREACHABLE_AFTER = 5
+# Outcomes of a call that say nothing about the order.
+_NO_ANSWER = ("unknown", "retryable")
+EXPIRES_SOON = timedelta(days=30)
 
 SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
 
@@ -31,6 +38,21 @@ def open_gateway(name: str, *, limits: Limits | None = None) -> Gateway:
         log.warning("%s is enabled but not usable: %s", name, error)
         _report_not_ready(name, error)
         raise GatewayOff(name) from error
+
+
+def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
+    """The gateway an order was placed with; None when it is off, or is another merchant account by now."""
+    try:
+        gateway = open_gateway(order.gateway, limits=limits)
+    except TopupError as error:
+        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
+        return None
+    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
+        Order.objects.filter(pk=order.pk, review="").update(
+            review="Placed with another merchant account than the one configured now; look at the provider's console."
+        )
+        return None
+    return gateway
 
 
 def _report_not_ready(name: str, error: NotConfigured) -> None:
@@ -68,3 +90,51 @@ def _keep_call(gateway: str, exchange: Exchange) -> None:
         outcome=exchange.outcome,
         elapsed_ms=exchange.elapsed_ms,
     )
+    if exchange.outcome in _NO_ANSWER:
+        _report_unreachable(gateway)
+
+
+def _report_unreachable(name: str) -> None:
+    """One call without an answer is nothing; so many in a row are."""
+    calls = GatewayCall.objects.filter(gateway=name).order_by("-pk").values_list("outcome", flat=True)
+    latest = list(calls[:UNREACHABLE_AFTER])
+    if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(_NO_ANSWER):
+        raise_alert(
+            "gateway_unreachable",
+            title=f"{name} does not answer",
+            content=f"The last {UNREACHABLE_AFTER} calls came to nothing: see the log of gateway calls.",
+            key=f"unreachable:{name}",
+        )
+
+
+def refund_readiness(section: GatewaySettings) -> tuple[str, datetime | None]:
+    """What keeps this configuration from refunding ("": nothing), and when what refunds want expires."""
+    try:
+        gateway = build_gateway(section)
+    except NotConfigured:
+        return "", None
+    return gateway.why_no_refunds, gateway.refunds_until
+
+
+def expires_soon(moment: datetime) -> bool:
+    """Within thirty days, or already."""
+    return moment < clock.now() + EXPIRES_SOON
+
+
+def warn_of_expiry() -> int:
+    """Raise an alert for each gateway whose refunds will soon be refused for an old certificate; returns how many."""
+    warned = 0
+    for name, model in SECTIONS.items():
+        section = model.load()
+        _obstacle, expires = refund_readiness(section) if section.enabled else ("", None)
+        if expires is None or not expires_soon(expires):
+            continue
+        warned += 1
+        raise_alert(
+            "certificate_expires",
+            level="warning" if expires > clock.now() else "critical",
+            title=f"{name}: the client certificate expires on {expires:%Y-%m-%d}",
+            content="Refunds stop then. Download a new one in the provider's console and upload it in the settings.",
+            key=f"certificate:{name}",
+        )
+    return warned

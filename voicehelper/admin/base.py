@@ -49,6 +49,16 @@ class EstimatedPaginator(Paginator[Any]):
 
 
 @dataclass(frozen=True)
+class Input:
+    """One more input of a button's form: text, checkbox or hidden."""
+
+    name: str
+    label: str
+    value: str = ""
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
 class Action:
     """A button on a record's page. `refusal` says why it cannot be pressed now; `hint` what it does."""
 
@@ -58,6 +68,7 @@ class Action:
     refusal: str = ""
     asks_reason: bool = False
     main: bool = False
+    inputs: Sequence[Input] = ()
 
 
 @dataclass(frozen=True)

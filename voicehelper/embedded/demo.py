@@ -23,6 +23,7 @@ import django
 django.setup()
 call_command("migrate", verbosity=0, interactive=False)
 call_command("seed_demo")
+call_command("seed_demo_channels")
 """
 
 

@@ -44,6 +44,10 @@ def demo_values(port: int, keys: Mapping[str, str]) -> dict[str, str]:
         "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
         **accounts,
+        "DINGTALK_BASE_URL": f"{address}/sandbox/dingtalk",
+        "ALIYUN_SMS_URL": f"{address}/sandbox/aliyun-sms",
+        "TENCENT_SMS_URL": f"{address}/sandbox/tencent-sms",
+        "SMTP_PRIVATE_HOSTS": "127.0.0.1",
     }
 
 

@@ -23,7 +23,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from .base import BEIJING, Call, Fields, Refusal, Unsigned, check_notify_url
-from .models import GatewayName, Merchant, Trade, TradeState, yuan
+from .models import GatewayName, Merchant, Trade, TradeState, refunded_fen, yuan
 
 NAME = GatewayName.ALIPAY
 CONTENT_TYPE = "text/html;charset=utf-8"
@@ -38,7 +38,18 @@ TOLERANCE = timedelta(minutes=15)
 CODE_LIFE = timedelta(hours=2)
 LONGEST_TIMEOUT = timedelta(days=15)
 LARGEST = Decimal(100_000_000)
-METHODS = {"alipay.trade.precreate": "create", "alipay.trade.query": "query", "alipay.trade.close": "close"}
+METHODS = {
+    "alipay.trade.precreate": "create",
+    "alipay.trade.query": "query",
+    "alipay.trade.close": "close",
+    "alipay.trade.refund": "refund",
+    "alipay.trade.fastpay.refund.query": "refund_query",
+    "alipay.data.dataservice.bill.downloadurl.query": "bill",
+    "alipay.trade.wap.pay": "open",
+    "alipay.trade.page.pay": "open",
+}
+# A browser opens these.
+PRODUCTS = {"alipay.trade.wap.pay": "QUICK_WAP_WAY", "alipay.trade.page.pay": "FAST_INSTANT_TRADE_PAY"}
 REQUIRED = {
     "sign_type": "isv.missing-signature-type",
     "sign": "isv.missing-signature",
@@ -110,7 +121,8 @@ def read(request: HttpRequest, _operation: str, /) -> Call:
     sent = [(name, value) for form in (request.GET, request.POST) for name, values in form.lists() for value in values]
     params = dict(sent)
     method = params.get("method", "")
-    if request.method != "POST" or len(params) != len(sent) or any("\0" in value for value in params.values()):
+    allowed = {"GET", "POST"} if method in PRODUCTS else {"POST"}
+    if request.method not in allowed or len(params) != len(sent) or any("\0" in value for value in params.values()):
         raise _unsigned(method, "isv.invalid-parameter", "参数无效")
     merchant = _merchant(params, method)
     content = _content(params)
@@ -118,7 +130,9 @@ def read(request: HttpRequest, _operation: str, /) -> Call:
         raise _unsigned(method, "isv.invalid-parameter", "biz_content无效：应为JSON对象")
     call = {name: value for name, value in content.items() if isinstance(value, str)}
     call |= {"app_id": params["app_id"], "notify_url": params.get("notify_url", ""), "biz_content": json.dumps(content)}
-    return Call(merchant, METHODS[method], call, timezone.now(), "RSA2", method)
+    call |= {"return_url": params.get("return_url", "")}
+    site = f"{request.scheme}://{request.get_host()}"
+    return Call(merchant, METHODS[method], call, timezone.now(), "RSA2", method, site=site)
 
 
 def _merchant(params: Fields, method: str) -> Merchant:
@@ -176,6 +190,11 @@ def refuse(call: Call, refusal: Refusal) -> bytes:
 # --- Operations ------------------------------------------------------------------------------------------------------
 def create(call: Call) -> Fields:
     """alipay.trade.precreate. The same parameters again give the same code. No trade exists until it is scanned."""
+    return {"out_trade_no": call.out_trade_no, "qr_code": ordered(call).code}
+
+
+def ordered(call: Call) -> Trade:
+    """The trade a call orders, new or known with the same parameters."""
     _check_order(call)
     frozen = json.loads(call.params["biz_content"]) | {"notify_url": call.params["notify_url"]}
     trade = _order(call)
@@ -200,24 +219,26 @@ def create(call: Call) -> Fields:
         raise Refusal("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")
     if trade.params != frozen:
         raise Refusal("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改：同一订单号的参数不可更改")
-    return {"out_trade_no": trade.out_trade_no, "qr_code": trade.code}
+    return trade
 
 
 def query(call: Call) -> Fields:
     """alipay.trade.query, by trade_no or out_trade_no."""
-    trade = _scanned(call)
+    trade = scanned(call)
     state = TradeState.WAITING if "lie_not_pay" in call.faults else trade.state_at(call.now)
     fields = {"trade_no": trade.transaction_id, "out_trade_no": trade.out_trade_no}
     fields |= {"trade_status": STATE_WORDS[state], "total_amount": trade.amount_yuan}
+    if state == TradeState.PAID and refunded_fen(trade) == trade.amount_fen:
+        fields["trade_status"] = "TRADE_CLOSED"
     fields |= {"buyer_logon_id": BUYER_LOGON_ID, "buyer_user_id": BUYER_ID, "point_amount": "0.00"}
     if state != TradeState.PAID:
         return fields | {"receipt_amount": "0.00", "buyer_pay_amount": "0.00", "invoice_amount": "0.00"}
-    return fields | _paid_amounts(trade) | {"send_pay_date": _text(trade.paid_at)}
+    return fields | _paid_amounts(trade) | {"send_pay_date": text_of(trade.paid_at)}
 
 
 def close(call: Call) -> Fields:
     """alipay.trade.close: only a trade that exists and waits."""
-    trade = _scanned(call)
+    trade = scanned(call)
     if not trade.close(call.now):
         raise Refusal("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
     return {"trade_no": trade.transaction_id, "out_trade_no": trade.out_trade_no}
@@ -237,7 +258,7 @@ def _order(call: Call) -> Trade | None:
     return Trade.objects.filter(merchant=call.merchant, out_trade_no=call.out_trade_no).first()
 
 
-def _scanned(call: Call) -> Trade:
+def scanned(call: Call) -> Trade:
     if not call.out_trade_no and not call.params.get("trade_no"):
         raise Refusal("ACQ.INVALID_PARAMETER", "参数无效：out_trade_no和trade_no不能同时为空")
     trade = find(call)
@@ -278,7 +299,7 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def _text(moment: datetime | None) -> str:
+def text_of(moment: datetime | None) -> str:
     return f"{moment.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
@@ -335,7 +356,7 @@ def notice(trade: Trade) -> Fields:
     """The fields of a TRADE_SUCCESS notice."""
     merchant, params = trade.merchant, trade.params
     fields = {
-        "notify_time": _text(timezone.now()),
+        "notify_time": text_of(timezone.now()),
         "notify_type": "trade_status_sync",
         "notify_id": secrets.token_hex(17),
         "app_id": merchant.app_id,
@@ -352,8 +373,8 @@ def notice(trade: Trade) -> Fields:
         "total_amount": trade.amount_yuan,
         "point_amount": "0.00",
         "subject": trade.title,
-        "gmt_create": _text(trade.scanned_at),
-        "gmt_payment": _text(trade.paid_at),
+        "gmt_create": text_of(trade.scanned_at),
+        "gmt_payment": text_of(trade.paid_at),
     }
     funds = [{"amount": _paid_amounts(trade)["buyer_pay_amount"], "fundChannel": "ALIPAYACCOUNT"}]
     fields |= _paid_amounts(trade) | {"fund_bill_list": json.dumps(funds, separators=(",", ":"))}

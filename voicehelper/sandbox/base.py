@@ -38,7 +38,8 @@ class Unsigned(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A verified request. `operation` is create, query or close; `now` is when it counts as made (aware)."""
+    """A verified request. `operation` is one of OPERATIONS; `now` is when it counts as made (aware); `site` is where we
+    are; `certificate` what the client showed (None: there was no TLS)."""
 
     merchant: Merchant
     operation: str
@@ -46,6 +47,8 @@ class Call:
     now: datetime
     sign_type: str
     method: str = ""
+    site: str = ""
+    certificate: bytes | None = None
     faults: Faults = field(default_factory=dict)
 
     @property

@@ -1,16 +1,21 @@
 """One call of a merchant: read it, do what it asks, answer; or misbehave as the scripts say."""
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from . import buyer
-from .base import Call, Gateway, Refusal, Unsigned
+from . import alipay, alipay_refunds, buyer, wechat, wechat_refunds
+from .base import Call, Fields, Gateway, Refusal, Unsigned
 from .faults import take
 
+OPERATIONS: Mapping[str, Mapping[str, Callable[[Call], Fields | bytes]]] = {
+    "wechat": {**wechat.OPERATIONS, **wechat_refunds.OPERATIONS},
+    "alipay": {**alipay.OPERATIONS, **alipay_refunds.OPERATIONS},
+}
 WEB_PAGE = "<!DOCTYPE html><html><title>502 Bad Gateway</title><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -58,9 +63,13 @@ def _work(gateway: Gateway, call: Call) -> bytes:
     if "paid_on_close" in call.faults:
         _let_buyer_pay(gateway, call, wait=False)
     try:
-        fields = gateway.OPERATIONS[call.operation](call)
+        fields = OPERATIONS[gateway.NAME][call.operation](call)
     except Refusal as refusal:
         return gateway.refuse(call, refusal)
+    except Unsigned as refused:
+        return refused.body
+    if isinstance(fields, bytes):
+        return fields
     if "pay_inside_create" in call.faults:
         _let_buyer_pay(gateway, call, wait=True)
     return gateway.answer(call, fields)

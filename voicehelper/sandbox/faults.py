@@ -15,12 +15,15 @@ from .models import GatewayName, Script
 
 Value = int | float | str | bool
 
-CALLS = ("create", "query", "close")
+CALLS = ("create", "query", "close", "refund", "refund_query", "bill")
 # Names under which callers know the operations.
 ALIASES = {
     "unifiedorder": "create", "orderquery": "query", "closeorder": "close",
     "alipay.trade.precreate": "create", "alipay.trade.query": "query", "alipay.trade.close": "close",
     "precreate": "create",
+    "refundquery": "refund_query", "downloadbill": "bill",
+    "alipay.trade.refund": "refund", "alipay.trade.fastpay.refund.query": "refund_query",
+    "alipay.data.dataservice.bill.downloadurl.query": "bill",
 }  # fmt: skip
 MOST_TIMES = 10_000
 LONGEST_HOLD_S = 40
@@ -51,6 +54,11 @@ def _flag(value: object) -> bool:
 def _word(value: object) -> bool:
     """Short printable text, put into the message as it is."""
     return isinstance(value, str) and 1 <= len(value) <= 32 and value.isprintable()
+
+
+def _end(value: object) -> bool:
+    """How a refund can end, in WeChat Pay's words."""
+    return value in ("SUCCESS", "REFUNDCLOSE", "CHANGE")
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,21 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "lie_not_pay": Fault(("query",), "The query says that nobody has paid, although somebody has."),
     "paid_on_close": Fault(("close",), "The buyer pays in the moment of closing."),
+    "refund_slow": Fault(
+        ("refund",),
+        "The refund is accepted, and ends only after so many queries.",
+        {
+            "queries": Parameter(_whole(1, 1000), "1 to 1000", 2),
+            "then": Parameter(
+                lambda v: v in ("SUCCESS", "REFUNDCLOSE", "CHANGE"), "SUCCESS, REFUNDCLOSE or CHANGE", "SUCCESS"
+            ),
+        },
+    ),
+    "not_enough": Fault(("refund",), "The merchant's balance does not cover the refund (NOTENOUGH)."),
+    "frequency_limited": Fault(("refund",), "Too many refunds at once (FREQUENCY_LIMITED)."),
+    "bill_not_ready": Fault(("bill",), "The bill has not been made yet."),
+    "truncated_bill": Fault(("bill",), "Half of the bill comes."),
+    "wrong_bill_sums": Fault(("bill",), "The bill's own sums are wrong by one fen."),
     "late": Fault(("pay",), "The next payment goes through although the trade is closed or expired."),
     "coupon": Fault(
         ("pay",),

@@ -35,6 +35,8 @@ class Merchant(models.Model):
     app_public_key = models.TextField(blank=True)
     alipay_private_key = models.TextField(blank=True)
     alipay_public_key = models.TextField(blank=True)
+    client_certificate = models.TextField(blank=True, help_text="WeChat Pay's, PEM: refunds over TLS want it.")
+    client_key = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -107,6 +109,13 @@ class Trade(models.Model):
         return TradeState(self.state)
 
     @property
+    def rest_fen(self) -> int:
+        """What was paid and can still be given back."""
+        if self.state != TradeState.PAID:
+            return 0
+        return self.amount_fen - sum(r.amount_fen for r in self.refunds.all() if r.state != RefundState.CLOSED)
+
+    @property
     def state_now(self) -> TradeState:
         """`state_at` this moment, for the pages."""
         return self.state_at(timezone.now())
@@ -134,6 +143,48 @@ class Trade(models.Model):
         """Move to closed. False: it was paid, closed or expired before."""
         open_ = Trade.objects.filter(pk=self.pk, state=TradeState.WAITING, expires_at__gt=now)
         return open_.update(state=TradeState.CLOSED, closed_at=now) == 1
+
+
+class RefundState(models.TextChoices):
+    """What became of a refund. ABNORMAL: it could not reach the buyer."""
+
+    PROCESSING = "processing", _("processing")
+    SUCCEEDED = "succeeded", _("refunded")
+    CLOSED = "closed", _("closed")
+    ABNORMAL = "abnormal", _("abnormal")
+
+
+class Refund(models.Model):
+    """Money that goes back, in one number of the merchant's. A slow one ends after so many queries, as it was told."""
+
+    trade = models.ForeignKey(Trade, models.CASCADE, related_name="refunds")
+    out_refund_no = models.CharField(max_length=64)
+    refund_id = models.CharField(max_length=64, unique=True)
+    amount_fen = models.BigIntegerField()
+    state = models.CharField(max_length=16, choices=RefundState, default=RefundState.PROCESSING)
+    reason = models.CharField(max_length=256, blank=True)
+    notify_url = models.CharField(max_length=256, blank=True)
+    by_call = models.BooleanField(default=True, help_text="Off: made in the console.")
+    queries_left = models.PositiveIntegerField(default=0)
+    ends_as = models.CharField(max_length=16, choices=RefundState, default=RefundState.SUCCEEDED)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("trade", "out_refund_no", name="sandbox_refund_number")]
+
+    def __str__(self) -> str:
+        return f"{self.out_refund_no} ({self.state})"
+
+    @property
+    def amount_yuan(self) -> str:
+        return yuan(self.amount_fen)
+
+
+def refunded_fen(trade: Trade) -> int:
+    """What was given back of a trade."""
+    done = trade.refunds.filter(state=RefundState.SUCCEEDED)
+    return done.aggregate(fen=models.Sum("amount_fen"))["fen"] or 0
 
 
 class Delivery(models.Model):
@@ -208,3 +259,52 @@ def yuan(fen: int) -> str:
     """Fen as yuan with two decimals."""
     sign = "-" if fen < 0 else ""
     return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+
+
+class Messenger(models.Model):
+    """An account at a messenger: a robot of DingTalk, an SMS account, a mailbox.
+
+    `key_id` is the robot's token, the key's id or the mail user. `variables` are those of the template, by name for
+    Aliyun, by number for Tencent Cloud.
+    """
+
+    class Kind(models.TextChoices):
+        DINGTALK = "dingtalk", "DingTalk"
+        ALIYUN = "sms_aliyun", "Aliyun SMS"
+        TENCENT = "sms_tencent", "Tencent Cloud SMS"
+        SMTP = "email", "SMTP"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    key_id = models.CharField(max_length=64)
+    secret = models.CharField(max_length=80)
+    app_id = models.CharField(max_length=16, blank=True)
+    sign_name = models.CharField(max_length=32, blank=True)
+    template = models.CharField(max_length=32, blank=True)
+    variables = models.JSONField(default=list)
+    silenced_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("kind", "key_id", name="sandbox_messenger_key")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} …{self.key_id[-4:]}"
+
+
+class Arrival(models.Model):
+    """A message that came to a messenger's address, taken or refused. `nonce` may be used once."""
+
+    messenger = models.ForeignKey(Messenger, models.CASCADE, related_name="arrivals")
+    to = models.CharField(max_length=200, blank=True)
+    text = models.TextField(blank=True)
+    raw = models.TextField(blank=True)
+    accepted = models.BooleanField()
+    answer = models.CharField(max_length=200)
+    nonce = models.CharField(max_length=64, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["messenger", "-at"], name="sandbox_arrival_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.messenger_id} {self.answer}"

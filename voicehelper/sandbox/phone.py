@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from . import buyer
-from .base import Faults
+from .base import Faults, is_loopback
 from .faults import FAULTS, BadScript, Value, check_parameters
 from .models import Trade
 from .views import posted, same_site, wants_json
@@ -42,11 +42,17 @@ def phone(request: HttpRequest) -> HttpResponse:
     return _screen(request, trade)
 
 
+def way_back(url: str) -> str:
+    """The shop's page to go back to, if it is on this machine."""
+    return url if url.startswith(("http://", "https://")) and is_loopback(url) else ""
+
+
 def _screen(request: HttpRequest, trade: Trade, status: int = 200) -> HttpResponse:
     facts = {
         "trade": trade,
         "state": trade.state_now,
         "mischief": MISCHIEF,
+        "return_url": way_back(request.GET.get("return_url", "") or request.POST.get("return_url", "")),
         "delivery": trade.deliveries.order_by("-pk").first(),
     }
     return render(request, "sandbox/phone.html", facts, status=status)
@@ -79,7 +85,7 @@ def pay(request: HttpRequest) -> HttpResponse:
 
 def _asked(request: HttpRequest, data: dict[str, Any]) -> Faults:
     """The faults that were asked for with this payment. Raises BadScript."""
-    rest = {name: value for name, value in data.items() if name not in {"code", "fault", "late"}}
+    rest = {name: value for name, value in data.items() if name not in {"code", "fault", "late", "return_url"}}
     fault, late = data.get("fault") or "", data.get("late")
     faults: dict[str, dict[str, Value]] = {"late": {}} if late in (True, "on", "1", "true") else {}
     if not fault:
@@ -110,7 +116,10 @@ def _with_trade(request: HttpRequest, act: Any) -> HttpResponse:
 
 def _answer(request: HttpRequest, trade: Trade) -> HttpResponse:
     if not wants_json(request):
-        return HttpResponseRedirect(f"{reverse('sandbox:phone')}?{urlencode({'code': trade.code})}")
+        query = {"code": trade.code}
+        if back := way_back(request.POST.get("return_url", "")):
+            query["return_url"] = back
+        return HttpResponseRedirect(f"{reverse('sandbox:phone')}?{urlencode(query)}")
     facts = {
         "state": trade.state_now,
         "transaction_id": trade.transaction_id,

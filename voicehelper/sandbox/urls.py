@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import phone, views
+from . import alipay_refunds, desks, dingtalk, inbox, phone, sms_aliyun, sms_tencent, views
 from .upstream import pages as models
 
 app_name = "sandbox"
@@ -11,7 +11,17 @@ urlpatterns = [
     path("wechat/pay/unifiedorder", views.wechat_pay, {"operation": "create"}, name="wechat_create"),
     path("wechat/pay/orderquery", views.wechat_pay, {"operation": "query"}, name="wechat_query"),
     path("wechat/pay/closeorder", views.wechat_pay, {"operation": "close"}, name="wechat_close"),
-    path("alipay/gateway.do", views.alipay_gateway, name="alipay_gateway"),
+    path("wechat/secapi/pay/refund", views.wechat_pay, {"operation": "refund"}, name="wechat_refund"),
+    path("wechat/pay/refundquery", views.wechat_pay, {"operation": "refund_query"}, name="wechat_refund_query"),
+    path("wechat/pay/downloadbill", views.wechat_pay, {"operation": "bill"}, name="wechat_bill"),
+    path("wechat/h5", desks.h5, name="wechat_h5"),
+    path("wechat/jsapi", desks.jsapi, name="wechat_jsapi"),
+    path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),
+    path("alipay/gateway.do", desks.alipay_door, name="alipay_gateway"),
+    path("dingtalk/robot/send", dingtalk.send, name="dingtalk"),
+    path("aliyun-sms/", sms_aliyun.send, name="sms_aliyun"),
+    path("tencent-sms/", sms_tencent.send, name="sms_tencent"),
+    path("messages", inbox.inbox, name="inbox"),
     path("phone", phone.phone, name="phone"),
     path("phone/scan", phone.scan, name="scan"),
     path("phone/pay", phone.pay, name="pay"),
@@ -21,5 +31,6 @@ urlpatterns = [
     path("models/script", models.script, name="models_script"),
     path("models/script/<int:pk>/remove", models.remove_script, name="remove_models_script"),
     path("deliveries/<int:pk>/send", views.send_again, name="send_again"),
+    path("trades/<int:pk>/refund", desks.refund, name="refund"),
     path("trades/<int:pk>/notify", views.notify, name="notify"),
 ]

@@ -84,7 +84,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 def _facts() -> dict[str, object]:
     return {
         "merchants": Merchant.objects.order_by("gateway", "pk"),
-        "trades": Trade.objects.select_related("merchant").order_by("-pk")[:SHOWN],
+        "trades": Trade.objects.select_related("merchant").prefetch_related("refunds").order_by("-pk")[:SHOWN],
         "deliveries": Delivery.objects.select_related("trade__merchant").order_by("-pk")[:SHOWN],
         "scripts": Script.objects.order_by("-pk")[:SHOWN],
         "faults": FAULTS.items(),

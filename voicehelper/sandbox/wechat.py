@@ -7,6 +7,7 @@ Order of judgement as on the real gateway: transport and signature (`return_code
 import hashlib
 import hmac
 import ipaddress
+import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -33,7 +34,9 @@ CODE_LIFE = timedelta(hours=2)
 SHORTEST_EXPIRY = timedelta(minutes=5)
 CLOSE_AFTER = timedelta(minutes=5)
 SIGN_TYPES = ("MD5", "HMAC-SHA256")
-REQUIRED = ("body", "out_trade_no", "total_fee", "spbill_create_ip", "notify_url", "trade_type", "product_id")
+REQUIRED = ("body", "out_trade_no", "total_fee", "spbill_create_ip", "notify_url", "trade_type")
+# What each way to pay wants besides.
+WANTED = {"NATIVE": "product_id", "JSAPI": "openid", "MWEB": "scene_info"}
 # In UTF-8 bytes.
 LONGEST = {
     "device_info": 32, "body": 127, "detail": 6000, "attach": 127, "out_trade_no": 32, "fee_type": 16,
@@ -44,7 +47,7 @@ FORMATS = {
     "out_trade_no": (r"[0-9A-Za-z_\-|*]{6,32}", "6到32个数字、字母、_-|*"),
     "total_fee": (r"[1-9][0-9]{0,10}", "应为正整数，单位为分"),
     "fee_type": (r"(CNY)?", "仅支持CNY"),
-    "trade_type": (r"NATIVE", "此沙箱仅支持NATIVE"),
+    "trade_type": (r"NATIVE|JSAPI|MWEB", "此沙箱支持NATIVE、JSAPI、MWEB"),
 }
 STATE_WORDS = {TradeState.WAITING: "NOTPAY", TradeState.PAID: "SUCCESS", TradeState.CLOSED: "CLOSED"}
 STATE_TEXTS = {TradeState.WAITING: "订单未支付", TradeState.PAID: "支付成功", TradeState.CLOSED: "订单已关闭"}
@@ -79,7 +82,7 @@ def from_xml(body: bytes) -> Fields:
     return fields
 
 
-def _fail(text: str) -> Unsigned:
+def fail(text: str) -> Unsigned:
     return Unsigned(to_xml({"return_code": "FAIL", "return_msg": text}).encode())
 
 
@@ -87,36 +90,46 @@ def _fail(text: str) -> Unsigned:
 def read(request: HttpRequest, operation: str, /) -> Call:
     """Parse and verify one request. Raises Unsigned, with the words of the real gateway where they are known."""
     if request.method != "POST":
-        raise _fail("请使用post方法")
+        raise fail("请使用post方法")
     if not request.body:
-        raise _fail("post数据为空")
+        raise fail("post数据为空")
     if len(request.body) > MAX_BODY:
-        raise _fail("XML格式错误")
+        raise fail("XML格式错误")
     try:
         request.body.decode()
     except UnicodeDecodeError:
-        raise _fail("编码格式错误") from None
+        raise fail("编码格式错误") from None
     try:
         params = from_xml(request.body)
     except ValueError:
-        raise _fail("XML格式错误") from None
-    return Call(_merchant(params), operation, params, timezone.now(), params.get("sign_type") or "MD5")
+        raise fail("XML格式错误") from None
+    # Over TLS: the certificate that the client showed (DER), b"" for none; see wechat_refunds.py.
+    certificate = request.META.get("SSL_CLIENT_CERT", b"") if request.is_secure() else None
+    return Call(
+        _merchant(params),
+        operation,
+        params,
+        timezone.now(),
+        params.get("sign_type") or "MD5",
+        site=f"{request.scheme}://{request.get_host()}",
+        certificate=certificate,
+    )
 
 
 def _merchant(params: Fields) -> Merchant:
     for name in ("appid", "mch_id", "nonce_str", "sign"):
         if not params.get(name):
-            raise _fail(f"缺少参数{name}")
+            raise fail(f"缺少参数{name}")
         if len(params[name]) > (64 if name == "sign" else 32):
-            raise _fail(f"{name}参数长度有误")
+            raise fail(f"{name}参数长度有误")
     merchant = Merchant.objects.filter(gateway=NAME, merchant_id=params["mch_id"]).first()
     if merchant is None:
-        raise _fail("商户号mch_id不存在")
+        raise fail("商户号mch_id不存在")
     sign_type = params.get("sign_type") or "MD5"
     if sign_type not in SIGN_TYPES:
-        raise _fail("签名类型sign_type有误")
+        raise fail("签名类型sign_type有误")
     if not hmac.compare_digest(sign(params, merchant.api_key, sign_type).encode(), params["sign"].encode()):
-        raise _fail("签名错误")
+        raise fail("签名错误")
     return merchant
 
 
@@ -144,7 +157,7 @@ def refuse(call: Call, refusal: Refusal) -> bytes:
 # --- Operations ------------------------------------------------------------------------------------------------------
 def create(call: Call) -> Fields:
     """unifiedorder. The same parameters again give the same code."""
-    _check_app(call)
+    check_app(call)
     _check_order(call.params)
     frozen = {name: value for name, value in call.params.items() if name not in {"sign", "nonce_str"} and value}
     trade = find(call)
@@ -170,23 +183,32 @@ def create(call: Call) -> Fields:
         raise Refusal("ORDERCLOSED", "该订单已关闭")
     if trade.params != frozen:
         raise Refusal("OUT_TRADE_NO_USED", "商户订单号重复：同一订单号的参数不可更改")
-    return {"trade_type": "NATIVE", "prepay_id": trade.prepay_id, "code_url": trade.code}
+    fields = {"trade_type": trade.params["trade_type"], "prepay_id": trade.prepay_id}
+    if fields["trade_type"] == "NATIVE":
+        fields["code_url"] = trade.code
+    if fields["trade_type"] == "MWEB":
+        fields["mweb_url"] = (
+            f"{call.site}/sandbox/wechat/h5?prepay_id={trade.prepay_id}&package={secrets.randbelow(10**9)}"
+        )
+    return fields
 
 
 def query(call: Call) -> Fields:
     """orderquery, by transaction_id or out_trade_no; the former wins."""
-    _check_app(call)
-    trade = _existing(call)
+    check_app(call)
+    trade = existing(call)
     state = TradeState.WAITING if "lie_not_pay" in call.faults else trade.state_at(call.now)
     fields = {"out_trade_no": trade.out_trade_no, "attach": trade.params.get("attach", "")}
     fields |= {"trade_state": STATE_WORDS[state], "trade_state_desc": STATE_TEXTS[state]}
+    if state == TradeState.PAID and trade.refunds.exists():
+        fields |= {"trade_state": "REFUND", "trade_state_desc": "转入退款"}
     return _filled(fields | _payment(trade) if state == TradeState.PAID else fields)
 
 
 def close(call: Call) -> Fields:
     """closeorder. Not in the first five minutes of an order."""
-    _check_app(call)
-    trade = _existing(call)
+    check_app(call)
+    trade = existing(call)
     too_early = call.now < trade.created_at + CLOSE_AFTER and trade.state_at(call.now) == TradeState.WAITING
     if too_early:
         raise Refusal("TRADE_STATE_ERROR", "订单生成后不能马上调用关单接口，最短调用时间间隔为5分钟")
@@ -209,7 +231,7 @@ def find(call: Call) -> Trade | None:
     return trades.filter(out_trade_no=call.out_trade_no).first()
 
 
-def _existing(call: Call) -> Trade:
+def existing(call: Call) -> Trade:
     if not call.out_trade_no and not call.params.get("transaction_id"):
         raise Refusal("LACK_PARAMS", "缺少参数out_trade_no")
     trade = find(call)
@@ -218,7 +240,7 @@ def _existing(call: Call) -> Trade:
     return trade
 
 
-def _check_app(call: Call) -> None:
+def check_app(call: Call) -> None:
     if call.params["appid"] == call.merchant.app_id:
         return
     if Merchant.objects.filter(gateway=NAME, app_id=call.params["appid"]).exists():
@@ -243,8 +265,27 @@ def _check_order(params: Fields) -> None:
         raise Refusal("INVALID_REQUEST", "spbill_create_ip参数格式有误") from None
     if wrong := check_notify_url(params["notify_url"]):
         raise Refusal("INVALID_REQUEST", wrong)
+    _check_way(params)
     _moment(params, "time_start")
     _moment(params, "time_expire")
+
+
+def _check_way(params: Fields) -> None:
+    """What this way to pay wants besides."""
+    wanted = WANTED[params["trade_type"]]
+    if not params.get(wanted):
+        raise Refusal("LACK_PARAMS", f"缺少参数{wanted}")
+    if wanted == "scene_info" and not _is_scene(params["scene_info"]):
+        raise Refusal("INVALID_REQUEST", "scene_info参数格式有误")
+
+
+def _is_scene(text: str) -> bool:
+    """{"h5_info": {"type", "wap_url", "wap_name"}}."""
+    try:
+        info = json.loads(text)["h5_info"]
+        return isinstance(info, dict) and info.get("type") == "Wap" and str(info.get("wap_url", "")).startswith("http")
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _moment(params: Fields, name: str) -> datetime | None:

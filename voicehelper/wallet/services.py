@@ -75,6 +75,16 @@ def hold(user: User, amount: int, *, ref: str, life: timedelta) -> Hold:
         return Hold.objects.create(wallet=wallet, ref=ref, amount=amount, expires_at=clock.now() + life)
 
 
+def hold_up_to(user: User, amount: int, *, ref: str, life: timedelta) -> int:
+    """Set aside what is available, at most `amount`; how much it was. 0: nothing was there, and there is no hold."""
+    with transaction.atomic():
+        wallet = Wallet.objects.select_for_update().get(pk=wallet_of(user).pk)
+        some = min(amount, wallet.available)
+        if some > 0:
+            hold(user, some, ref=ref, life=life)
+        return max(some, 0)
+
+
 def capture(ref: str, amount: int, *, kind: Entry.Kind, actor: str, reason: str = "") -> Entry | None:
     """End a hold by taking `amount` of it (0 to the amount held) and releasing the rest.
 

@@ -29,17 +29,8 @@ from tests.topup.gateways.alipay_side import (
     sign,
 )
 from topup.gateways.alipay import Alipay
-from topup.gateways.base import (
-    Exchange,
-    NumberTaken,
-    Refused,
-    Retryable,
-    Trade,
-    TradeState,
-    Unknown,
-    Unsigned,
-    WronglySigned,
-)
+from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeState, Unknown, Unsigned, WronglySigned
+from topup.gateways.exchanges import Exchange
 from voicehelper.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------

@@ -13,18 +13,10 @@ from hypothesis import strategies as st
 
 from tests.far_side import FarSide, Seen, http
 from tests.topup.gateways.wechat_side import CONFIG, KEY, NOTICE, ORDER, ORDER_NO, RECEIPT, document, signed
-from topup.gateways.base import (
-    Exchange,
-    NumberTaken,
-    Refused,
-    Retryable,
-    Trade,
-    TradeState,
-    Unknown,
-    Unsigned,
-    WronglySigned,
-)
-from topup.gateways.wechat import WeChatPay, _short
+from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeState, Unknown, Unsigned, WronglySigned
+from topup.gateways.exchanges import Exchange
+from topup.gateways.wechat import WeChatPay
+from topup.gateways.wechat.orders import _short
 from voicehelper.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------
@@ -126,7 +118,7 @@ def test_a_long_chinese_title_is_cut_between_characters(far: Far) -> None:
 
 
 def test_an_md5_merchant_signs_with_md5(far: Far) -> None:
-    far.pay.sign_type = "MD5"
+    far.pay = WeChatPay(replace(CONFIG, base_url=far.side.url, sign_type="MD5"))
     far.signs(CREATED, md5=True)
     far.pay.create(ORDER)
     assert far.sent()["sign_type"] == "MD5"

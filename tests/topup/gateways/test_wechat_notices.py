@@ -19,7 +19,8 @@ from topup.gateways.base import (
     NoticeRefused,
     WrongRecipient,
 )
-from topup.gateways.wechat import _GRACE, WeChatPay, sign, string_to_sign
+from topup.gateways.wechat import WeChatPay, sign, string_to_sign
+from topup.gateways.wechat.orders import _GRACE
 
 
 # --- Signatures ------------------------------------------------------------------------------------------------------

@@ -59,6 +59,8 @@ def _switch_on_gateways() -> None:
                 "WechatAppId": wechat["app_id"],
                 "WechatMchId": wechat["mch_id"],
                 "WechatApiV2Key": wechat["api_key"],
+                "WechatClientCert": wechat["client_cert"],
+                "WechatClientKey": wechat["client_key"],
                 "WechatEnabled": True,
             }
         )

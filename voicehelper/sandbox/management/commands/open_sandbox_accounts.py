@@ -4,9 +4,11 @@ import base64
 import json
 import secrets
 from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.core.management.base import BaseCommand
 
 from voicehelper.sandbox.models import GatewayName, Merchant
@@ -32,7 +34,7 @@ class Command(BaseCommand):
 
 
 def wechat_account() -> dict[str, str]:
-    """app_id, mch_id, api_key (32 characters)."""
+    """app_id, mch_id, api_key (32 characters), client_cert and client_key (PEM)."""
     merchant, _made = Merchant.objects.get_or_create(
         gateway=GatewayName.WECHAT,
         name=NAME,
@@ -42,7 +44,19 @@ def wechat_account() -> dict[str, str]:
             "api_key": secrets.token_hex(16),
         },
     )
-    return {"app_id": merchant.app_id, "mch_id": merchant.merchant_id, "api_key": merchant.api_key}
+    if not merchant.client_certificate:
+        certificate, key = client_certificate(merchant.merchant_id)
+        Merchant.objects.filter(pk=merchant.pk, client_certificate="").update(
+            client_certificate=certificate, client_key=key
+        )
+        merchant.refresh_from_db()
+    return {
+        "app_id": merchant.app_id,
+        "mch_id": merchant.merchant_id,
+        "api_key": merchant.api_key,
+        "client_cert": merchant.client_certificate,
+        "client_key": merchant.client_key,
+    }
 
 
 def alipay_account() -> dict[str, str]:
@@ -82,3 +96,24 @@ def key_pair() -> tuple[str, str]:
     )
     public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(private).decode(), base64.b64encode(public).decode()
+
+
+def client_certificate(name: str) -> tuple[str, str]:
+    """A certificate for a merchant and its key, PEM, good for five years. It is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=5 * 365))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()

@@ -1,0 +1,265 @@
+"""Alerts: what is open, what was resolved and by whom, and what became of each on its way to people."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, moment, operator, when
+from voicehelper.admin.filters import Choice, Days
+
+from .. import events, services
+from ..models import Alert, Channel, Delivery
+
+DELIVERY_ROWS = 50
+TONES = {Alert.Level.CRITICAL: "danger", Alert.Level.WARNING: "warning", Alert.Level.INFO: "info"}
+
+STATE_TONES = {
+    Delivery.State.WAITING: "info",
+    Delivery.State.SENT: "success",
+    Delivery.State.DIGESTED: "success",
+    Delivery.State.UNKNOWN: "warning",
+    Delivery.State.FAILED: "danger",
+}
+
+
+class OpenFilter(Choice):
+    title = _("state")
+    parameter_name = "open"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [("yes", _("Open")), ("no", _("Resolved"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(resolved_at__isnull=value == "yes")
+
+
+class LevelFilter(Choice):
+    title = _("level")
+    parameter_name = "level"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Alert.Level.choices
+
+
+class EventFilter(Choice):
+    title = _("event")
+    parameter_name = "event"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [(name, event.label) for name, event in events.EVENTS.items()]
+
+
+class StateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Delivery.State.choices
+
+
+class ChannelFilter(Choice):
+    title = _("channel")
+    parameter_name = "channel"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [(str(pk), name) for pk, name in Channel.objects.order_by("name").values_list("pk", "name")]
+
+
+def state_label(delivery: Delivery) -> SafeString:
+    tone = STATE_TONES[Delivery.State(delivery.state)]
+    return format_html('<span class="vh-label vh-{}">{}</span>', tone, delivery.get_state_display())
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    time_created = when("created", _("first"))
+    time_last = when("last", _("last"))
+    list_display = ("title", "level_label", "num_count", "told_through", "time_last", "time_created", "resolution")
+    list_filter = (OpenFilter, LevelFilter, EventFilter, ("last", Days))
+    ordering = ("-last",)
+    sortable_by = ("time_last",)
+    search_fields = ("title", "content")
+    actions = ("resolve_selected",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "level_label",
+                    "title",
+                    "text",
+                    "num_count",
+                    "time_created",
+                    "time_last",
+                    "event_label",
+                    "resolution",
+                    "delivery_rows",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description=_("level"))
+    def level_label(self, alert: Alert) -> SafeString:
+        tone = TONES.get(Alert.Level(alert.level), "default")
+        return format_html('<span class="vh-label vh-{}">{}</span>', tone, alert.get_level_display())
+
+    @admin.display(description=_("times"))
+    def num_count(self, alert: Alert) -> str:
+        return f"{alert.count:,}"
+
+    @admin.display(description=_("content"))
+    def text(self, alert: Alert) -> SafeString:
+        return format_html('<div class="vh-text">{}</div>', alert.content or "—")
+
+    @admin.display(description=_("event"))
+    def event_label(self, alert: Alert) -> str:
+        return events.label_of(alert.event)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
+        return super().get_queryset(request).prefetch_related("deliveries__channel")
+
+    @admin.display(description=_("told through"))
+    def told_through(self, alert: Alert) -> SafeString:
+        """Each channel with the fate of its last delivery."""
+        latest = {each.channel.name: each for each in sorted(alert.deliveries.all(), key=lambda each: each.pk)}
+        pairs = [(STATE_TONES[Delivery.State(each.state)], name) for name, each in sorted(latest.items())]
+        if not pairs:
+            return format_html('<span class="vh-muted">{}</span>', gettext("Nobody"))
+        return format_html_join(mark_safe(" "), '<span class="vh-label vh-{}">{}</span>', pairs)
+
+    @admin.display(description=_("deliveries"))
+    def delivery_rows(self, alert: Alert) -> SafeString:
+        rows = [
+            (each.channel.name, state_label(each), f"{each.count:,}", each.tries, moment(each.sent_at), each.outcome)
+            for each in alert.deliveries.order_by("-pk")[:DELIVERY_ROWS].select_related("channel")
+        ]
+        if not rows:
+            return format_html('<p class="vh-muted">{}</p>', gettext("No channel was told of it."))
+        heads = [
+            gettext("Channel"),
+            gettext("State"),
+            gettext("Times"),
+            gettext("Tries"),
+            gettext("Sent"),
+            gettext("Outcome"),
+        ]
+        cell = "<td>{}</td>" * len(heads)
+        return format_html(
+            '<div class="vh-scroll"><table class="vh-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+            format_html_join("", "<th>{}</th>", [(head,) for head in heads]),
+            format_html_join("", f"<tr>{cell}</tr>", rows),
+        )
+
+    @admin.display(description=_("resolved"))
+    def resolution(self, alert: Alert) -> object:
+        if alert.resolved_at is None:
+            return format_html('<span class="vh-label vh-warning">{}</span>', gettext("Open"))
+        return gettext("%(time)s by %(who)s") % {"time": moment(alert.resolved_at), "who": alert.resolved_by}
+
+    def actions_for(self, request: HttpRequest, record: Alert) -> Sequence[Action]:
+        if not may(request, Alert, "change"):
+            return ()
+        refusal = gettext("It is resolved already.") if record.resolved_at else ""
+        hint = gettext("The same event raises a new alert when it happens again.")
+        again = gettext("Through every channel whose rules want it.")
+        return [
+            Action("resolve", gettext("Mark as resolved"), hint=hint, refusal=refusal, main=True),
+            Action("tell", gettext("Send again"), hint=again),
+        ]
+
+    def do_tell(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
+        count = services.tell_again(alert)
+        text = ngettext("It is sent through %(count)d channel.", "It is sent through %(count)d channels.", count)
+        return Report(bool(count), text % {"count": count} if count else gettext("No rule wants it to be sent."))
+
+    def do_resolve(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
+        done = services.resolve(alert, by=operator(request))
+        return Report(done, gettext("Resolved.") if done else gettext("It is resolved already."))
+
+    def has_resolve_permission(self, request: HttpRequest) -> bool:
+        return may(request, Alert, "change")
+
+    @admin.action(description=_("Mark the selected alerts as resolved"), permissions=["resolve"])
+    def resolve_selected(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        done = [alert for alert in queryset if services.resolve(alert, by=operator(request))]
+        for alert in done:
+            self.log_change(request, alert, gettext("Resolved."))
+        text = ngettext("%(count)d alert resolved.", "%(count)d alerts resolved.", len(done)) % {"count": len(done)}
+        messages.success(request, text)
+
+
+_TIMES = ("time_next", "time_sent")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    time_created = when("created", _("created"))
+    time_next = when("next_try_at", _("next try"))
+    time_sent = when("sent_at", _("sent"))
+    list_display = (
+        "alert_link",
+        "channel",
+        "state_label",
+        "num_count",
+        "num_tries",
+        "time_next",
+        "time_sent",
+        "outcome",
+    )
+    list_display_links = None
+    list_select_related = ("alert", "channel")
+    list_filter = (StateFilter, ChannelFilter, ("created", Days))
+    ordering = ("-pk",)
+    sortable_by = ()
+    actions = ("send_selected_again",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "alert_link",
+                    "channel",
+                    "state_label",
+                    "num_count",
+                    "num_tries",
+                    "time_created",
+                    "time_next",
+                    "time_sent",
+                    "outcome",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description=_("alert"))
+    def alert_link(self, delivery: Delivery) -> SafeString:
+        return link(change_url(delivery.alert), delivery.alert.title)
+
+    @admin.display(description=_("state"))
+    def state_label(self, delivery: Delivery) -> SafeString:
+        return state_label(delivery)
+
+    @admin.display(description=_("times told"))
+    def num_count(self, delivery: Delivery) -> str:
+        return f"{delivery.count:,}"
+
+    @admin.display(description=_("tries"))
+    def num_tries(self, delivery: Delivery) -> str:
+        return f"{delivery.tries:,}"
+
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return may(request, Alert, "change")
+
+    @admin.action(description=_("Send the selected deliveries again"), permissions=["send"])
+    def send_selected_again(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
+        count = services.send_again(Delivery.objects.filter(pk__in=queryset.values("pk")))
+        text = ngettext("%(count)d delivery is sent again.", "%(count)d deliveries are sent again.", count)
+        messages.success(request, text % {"count": count})

@@ -1,0 +1,154 @@
+"""Channels: a form for each kind, a test that really sends, and what a channel is doing."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper import clock
+from voicehelper.admin import stepup
+from voicehelper.admin.base import change_url, moment, url_name
+from voicehelper.admin.forms import PASSWORD, CardAdmin, Status
+
+from ..delivery import send_test
+from ..forms import FORMS, help_steps
+from ..models import Channel, kinds
+
+ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
+
+
+@admin.register(Channel)
+class ChannelAdmin(CardAdmin):
+    """Each kind of channel has a form of its own."""
+
+    purpose = _("A way to reach operators. Which alerts go through it is said by the rules.")
+    list_display = ("name", "get_kind_display", "state", "num_waiting")
+    ordering = ("name",)
+    sortable_by = ()
+    placeholders = {
+        "webhook": "https://oapi.dingtalk.com/robot/send?access_token=…",
+        "host": "smtp.example.com",
+        "sender": "alerts@example.com",
+        "sdk_app_id": "1400006666",
+        "template": "SMS_123456789",
+    }
+    help_texts = {
+        "name": _("What you call it."),
+        "enabled": _("Alerts go through it as the rules say."),
+        "webhook": _("Stored encrypted and never shown again."),
+        "secret": _("Stored encrypted and never shown again."),
+    }
+
+    # --- The list ---
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
+        waiting = Count("deliveries", filter=Q(deliveries__next_try_at__isnull=False))
+        rows: QuerySet[Channel] = super().get_queryset(request).annotate(waiting=waiting)
+        return rows
+
+    @admin.display(description=_("kind"))
+    def get_kind_display(self, channel: Channel) -> str:
+        return channel.get_kind_display()
+
+    @admin.display(description=_("state"))
+    def state(self, channel: Channel) -> SafeString:
+        status = self.status(channel)
+        tone = {"on": "success", "off": "default", "trouble": "danger"}[status.tone]
+        return format_html(
+            '<span class="vh-label vh-{}">{}</span> {}', tone, status.parts[0], " · ".join(status.parts[1:])
+        )
+
+    @admin.display(description=_("waiting"))
+    def num_waiting(self, channel: Any) -> str:
+        return f"{channel.waiting:,}"
+
+    # --- The form ---
+    def _kind(self, request: HttpRequest, obj: Channel | None) -> str:
+        kind = obj.kind if obj is not None else request.GET.get("kind", "")
+        return kind if kind in FORMS else ""
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Asks for the kind first."""
+        if not self._kind(request, None):
+            if not self.has_add_permission(request):
+                raise PermissionDenied
+            choices = [(kind, label, ICONS[kind]) for kind, label in kinds()]
+            context = {**self.admin_site.each_context(request), "choices": choices, "opts": self.opts}
+            context["title"] = gettext("Add an alert channel")
+            return TemplateResponse(request, "admin/notifications/choose.html", context)
+        return super().add_view(request, form_url, extra_context)
+
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        kwargs["form"] = FORMS[self._kind(request, obj)]
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        form = FORMS[self._kind(request, obj)]
+        cards = [(title, {"fields": list(fields)}) for title, fields in form.cards]
+        if not stepup.confirmed_until(request):
+            cards.append((_("Confirm it is you"), {"fields": [PASSWORD]}))
+        return cards
+
+    def problems(self, row: Any) -> dict[str, str]:
+        return {}
+
+    def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
+        """Only what the form is about: the rest moves while a message leaves."""
+        obj.save(update_fields=["name", "enabled", "options", "webhook", "secret"] if change else None)
+
+    def status(self, row: Any) -> Status:
+        """On, resting after failures, or off."""
+        last = gettext("last success %(time)s") % {"time": moment(row.last_ok)} if row.last_ok else ""
+        if not row.enabled:
+            return Status("off", tuple(filter(None, (gettext("Off"), last))))
+        if row.rest_until and row.rest_until > clock.now():
+            until = gettext("resting until %(time)s") % {"time": moment(row.rest_until)}
+            return Status("trouble", (gettext("Failing"), until, row.last_error))
+        if row.last_error:
+            return Status("trouble", (gettext("Failing"), row.last_error))
+        return Status("on", tuple(filter(None, (gettext("On"), last))))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        row = kwargs.get("obj")
+        kind = self._kind(request, row)
+        context["help_steps"] = help_steps(kind)
+        if row is not None:
+            context["test_url"] = reverse(f"admin:{url_name(self, 'test')}", args=[row.pk])
+            context["probe"] = request.session.pop(_probe_key(row), None)
+            context["test_label"] = gettext("Send a test message")
+            context["test_hint"] = gettext("Sends one real message with what is saved.")
+        response = super().render_change_form(request, context, *args, **kwargs)
+        if row is None:
+            response.context_data["title"] = gettext("New channel: %(kind)s") % {"kind": dict(kinds())[kind]}
+        return response
+
+    # --- The test ---
+    def get_urls(self) -> list[URLPattern]:
+        test = path("<int:pk>/test/", self.admin_site.admin_view(self.test), name=url_name(self, "test"))
+        return [test, *super().get_urls()]
+
+    def test(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Sends, and says what came of it."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = self.get_object(request, str(pk))
+        if row is None or not self.has_change_permission(request, row):
+            raise PermissionDenied
+        probe = send_test(row)
+        self.log_change(request, row, f"{gettext('Send a test message')}: {probe.message}")
+        if request.headers.get("HX-Request"):
+            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
+        request.session[_probe_key(row)] = asdict(probe)
+        return HttpResponseRedirect(change_url(row))
+
+
+def _probe_key(row: Channel) -> str:
+    return f"probe-channel-{row.pk}"

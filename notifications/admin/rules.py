@@ -1,0 +1,119 @@
+"""The rules as one table: what happened, against where it is told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import BaseAdmin, may
+
+from ..events import EVENTS
+from ..models import Channel, Level, Rule
+from ..routing import DEFAULT
+
+TONES = {"critical": "danger", "warning": "warning", "info": "info"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One select: its name in the form, what it says now, and to whom it belongs, for a screen reader."""
+
+    name: str
+    value: str
+    label: str
+
+
+@admin.register(Rule)
+class RuleAdmin(BaseAdmin):
+    """Has no list and no forms of its own: the list's address is the table."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._save(request)
+        channels = list(Channel.objects.order_by("name"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": capfirst(str(self.opts.verbose_name_plural)),
+            "opts": self.opts,
+            "channels": channels,
+            "rows": _rows(channels),
+            "choices": Rule.Least.choices,
+            "may_change": may(request, Rule, "change"),
+            "may_add_channels": may(request, Channel, "add"),
+        }
+        return TemplateResponse(request, "admin/notifications/rules.html", context)
+
+    def _save(self, request: HttpRequest) -> HttpResponse:
+        """All cells in one transaction; one that is not a choice changes nothing."""
+        if not may(request, Rule, "change"):
+            raise PermissionDenied
+        wanted: dict[tuple[int, str], str] = {}
+        for channel in Channel.objects.all():
+            for event in (Rule.EVERY, *EVENTS):
+                value = request.POST.get(_name(channel, event))
+                if value is not None:
+                    wanted[channel.pk, event] = value
+        if set(wanted.values()) - {"", *Rule.Least.values}:
+            messages.error(request, _("Saving failed"))
+            return HttpResponseRedirect(request.path)
+        changed = _write(wanted)
+        for rule in changed:
+            self.log_change(request, rule, f"{rule.event} → {rule.channel}: {rule.least or '—'}")
+        messages.success(request, _("Saved successfully"))
+        return HttpResponseRedirect(request.path)
+
+
+def _write(wanted: dict[tuple[int, str], str]) -> list[Rule]:
+    changed = []
+    with transaction.atomic():
+        rows = Rule.objects.select_related("channel").select_for_update(of=("self",))
+        rules = {(rule.channel_id, rule.event): rule for rule in rows}
+        for (channel, event), value in wanted.items():
+            rule = rules.get((channel, event))
+            if value == (rule.least if rule else ""):
+                continue
+            if rule and not value:
+                Rule.objects.filter(pk=rule.pk).delete()
+                rule.least = ""
+            else:
+                rule, _made = Rule.objects.update_or_create(channel_id=channel, event=event, defaults={"least": value})
+            changed.append(rule)
+    return changed
+
+
+def _rows(channels: list[Channel]) -> list[dict[str, Any]]:
+    rules = {(rule.channel_id, rule.event): rule.least for rule in Rule.objects.all()}
+    rows = [{"event": Rule.EVERY, "label": gettext("Every event without a rule of its own"), "level": "", "tone": ""}]
+    for name, event in EVENTS.items():
+        level = str(Level(event.level).label)
+        rows.append({"event": name, "label": str(event.label), "level": level, "tone": TONES[event.level]})
+    for row in rows:
+        default = DEFAULT if row["event"] == Rule.EVERY else ""
+        row["cells"] = [  # type: ignore[assignment]
+            Cell(
+                _name(channel, row["event"]),
+                str(rules.get((channel.pk, row["event"]), default)),
+                f"{row['label']} → {channel.name}",
+            )
+            for channel in channels
+        ]
+    return rows
+
+
+def _name(channel: Channel, event: str) -> str:
+    return f"rule-{channel.pk}-{event}"

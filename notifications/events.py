@@ -1,0 +1,47 @@
+"""What can be alerted about. Whoever raises an event names it here; a rule and a reader know it by its label."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class Event:
+    """A kind of alert: its usual level, and its name for people."""
+
+    level: str
+    label: Any
+
+
+EVENTS: Mapping[str, Event] = {
+    "forged_notice": Event("critical", _("Forged notice")),
+    "notice_mismatch": Event("critical", _("Notice that does not match its order")),
+    "unknown_order": Event("critical", _("Payment for an unknown order")),
+    "late_payment": Event("info", _("Late payment")),
+    "gateway_unreachable": Event("critical", _("Payment gateway unreachable")),
+    "gateway_not_ready": Event("critical", _("Payment gateway not ready")),
+    "refund_failed": Event("critical", _("Refund failed")),
+    "refund_mismatch": Event("critical", _("Refund that does not match")),
+    "refund_shortfall": Event("warning", _("Refund of spent quota")),
+    "refund_slow": Event("warning", _("Refund without an outcome")),
+    "console_refund": Event("warning", _("Refund made at the provider")),
+    "certificate_expires": Event("warning", _("Client certificate expires")),
+    "reconciliation_difference": Event("critical", _("Reconciliation difference")),
+    "audit_failed": Event("critical", _("Audit failure")),
+    "provider_circuit_open": Event("critical", _("Model provider resting after errors")),
+    "upstream_bill_differs": Event("warning", _("Bill of a model provider differs")),
+    "provider_low_balance": Event("warning", _("Low balance at a model provider")),
+    "job_missed": Event("critical", _("Scheduled job missed")),
+    "channel_failed": Event("critical", _("Alert channel does not work")),
+}
+
+
+def level_of(event: str) -> str:
+    return EVENTS[event].level if event in EVENTS else "warning"
+
+
+def label_of(event: str) -> str:
+    """The event's name in the current language; one that is not listed is called as the code calls it."""
+    return str(EVENTS[event].label) if event in EVENTS else event

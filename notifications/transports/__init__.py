@@ -1,0 +1,29 @@
+"""The transports, one protocol and one file each.
+
+A new one is a file here, a line in TRANSPORTS, a builder in channels.py, a form in forms.py and a kind in models.py.
+"""
+
+from .base import Message, Sent, Transport, TransportError
+from .dingtalk import DingTalk
+from .email import Email
+from .sms_aliyun import AliyunSMS
+from .sms_tencent import TencentSMS
+
+TRANSPORTS: dict[str, type[Transport]] = {
+    "dingtalk": DingTalk,
+    "email": Email,
+    "sms_aliyun": AliyunSMS,
+    "sms_tencent": TencentSMS,
+}
+
+__all__ = [
+    "TRANSPORTS",
+    "AliyunSMS",
+    "DingTalk",
+    "Email",
+    "Message",
+    "Sent",
+    "TencentSMS",
+    "Transport",
+    "TransportError",
+]

@@ -1,0 +1,186 @@
+"""Mail: what a reader sees, what a server may answer, and where it may not go."""
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from notifications.transports import Email, Message, TransportError, email
+from tests.notifications.conftest import Mailbox
+
+TIME = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
+ALERT = Message("critical", "账目不平", "balance: <b>wallet 7</b>", TIME)
+
+
+def account(port: int, **changes: Any) -> Email:
+    facts: dict[str, Any] = {"sender": "alerts@example.com", "recipients": ("ops@example.com",), "security": "plain"}
+    facts |= {"private": True, "username": "mailer", "password": "mail-password"}
+    return Email("127.0.0.1", port, **facts | changes)
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    with translation.override("en"):
+        yield
+
+
+def test_a_mail_has_the_subject_the_coloured_header_and_a_text_alternative(mailbox: Mailbox) -> None:
+    account(mailbox.port, sender_name="告警").send(ALERT)
+    (mail,) = mailbox.mails
+    assert mail.subject == "[VoiceHelper Alert - CRITICAL] 账目不平"
+    assert (mail.sender, mail.recipients) == ("alerts@example.com", ("ops@example.com",))
+    html, plain = mail.part("html"), mail.part("plain")
+    assert "background:#dc3545" in html
+    for text in ("告警详情", "时间: 2026-11-21 12:00:00", "系统: VoiceHelper智能语音助手"):
+        assert text in html
+    assert "&lt;b&gt;wallet 7&lt;/b&gt;" in html
+    assert "<b>wallet" not in html
+    assert "告警详情:\nbalance: <b>wallet 7</b>" in plain.replace("\r\n", "\n")
+    assert "系统: VoiceHelper智能语音助手" in plain
+
+
+@pytest.mark.parametrize(
+    ("level", "colour"), [("warning", "#ffc107"), ("info", "#17a2b8"), ("odd", "#6c757d"), ("critical", "#dc3545")]
+)
+def test_the_header_has_the_colour_of_the_level(mailbox: Mailbox, level: str, colour: str) -> None:
+    account(mailbox.port).send(Message(level, "T", "C", TIME))
+    assert f"background:{colour}" in mailbox.mails[0].part("html")
+
+
+def test_a_title_cannot_add_headers(mailbox: Mailbox) -> None:
+    account(mailbox.port).send(Message("info", "T\r\nBcc: thief@example.com", "C", TIME))
+    (mail,) = mailbox.mails
+    assert mail.recipients == ("ops@example.com",)
+    assert mail.subject == "[VoiceHelper Alert - INFO] T Bcc: thief@example.com"
+
+
+def test_a_wrong_password_is_permanent_and_says_so(mailbox: Mailbox) -> None:
+    with pytest.raises(TransportError) as caught:
+        account(mailbox.port, password="wrong").send(ALERT)
+    assert caught.value.permanent
+    assert "535" in caught.value.text
+    assert "password" in str(caught.value.hint)
+    assert mailbox.mails == []
+
+
+def test_who_is_refused_is_named_and_the_others_get_their_mail(mailbox: Mailbox) -> None:
+    some = account(mailbox.port, recipients=("gone@nobody.invalid", "ops@example.com"))
+    assert "not sent to gone@nobody.invalid: 550" in some.send(ALERT).detail
+    assert len(mailbox.mails) == 1
+    nobody = account(mailbox.port, recipients=("gone@nobody.invalid",))
+    with pytest.raises(TransportError) as caught:
+        nobody.send(ALERT)
+    assert caught.value.permanent
+
+
+def test_a_private_host_is_refused_unless_the_deployer_allows_it(mailbox: Mailbox) -> None:
+    with pytest.raises(TransportError) as caught:
+        account(mailbox.port, private=False, username="").send(ALERT)
+    assert caught.value.permanent
+    assert "127.0.0.1" in caught.value.text
+    assert "SMTP_PRIVATE_HOSTS" in str(caught.value.hint)
+
+
+def test_a_password_never_travels_unencrypted_to_a_public_host() -> None:
+    with pytest.raises(TransportError) as caught:
+        replace(account(25), host="smtp.example.com", private=False).send(ALERT)
+    assert "unencrypted" in caught.value.text
+
+
+def test_nobody_listening_is_not_unknown() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(TransportError) as caught:
+        account(port).send(ALERT)
+    assert (caught.value.permanent, caught.value.unknown) == (False, False)
+
+
+def test_a_server_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email, "TOTAL_S", 1.0)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def drip() -> None:
+            client, _address = listener.accept()
+            with client:
+                for _ in range(100):
+                    try:
+                        client.send(b"2")
+                    except OSError:
+                        return
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        started = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            account(listener.getsockname()[1]).send(ALERT)
+        assert time.monotonic() - started < 3
+        assert not caught.value.permanent
+        thread.join()
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2099, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path / "server.pem"
+    file.write_bytes(private + built.public_bytes(pem))
+    return file
+
+
+@pytest.fixture
+def secure(certificate: Path) -> Iterator[Mailbox]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with Mailbox(tls=context) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_starttls_is_checked_against_the_name_and_used_before_signing_in(secure: Mailbox, certificate: Path) -> None:
+    account(secure.port, security="starttls", ca_file=str(certificate)).send(ALERT)
+    assert len(secure.mails) == 1
+
+
+def test_a_strangers_certificate_is_refused(secure: Mailbox) -> None:
+    with pytest.raises(TransportError) as caught:
+        account(secure.port, security="starttls").send(ALERT)
+    assert "certificate" in caught.value.text
+    assert secure.mails == []
+
+
+def test_a_server_without_starttls_gets_no_password(mailbox: Mailbox) -> None:
+    with pytest.raises(TransportError) as caught:
+        account(mailbox.port, security="starttls").send(ALERT)
+    assert caught.value.permanent
+    assert mailbox.mails == []

@@ -1,0 +1,211 @@
+"""Refunds in the admin: who may, how it is asked for, what is said, what is shown."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from notifications.models import Alert
+from tests.certificates import issue
+from tests.merchants import WECHAT, WeChatMerchant
+from tests.refunds import given_back, open_accounts, paid_order, sandbox_server
+from topup import services
+from topup.models import Order, RechargeSettings, Refund, WeChatSettings
+from topup.options import write_options
+from voicehelper.accounts.models import User
+from voicehelper.admin import base
+from voicehelper.sandbox.faults import write_script
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import debit, wallet_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def provider(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    with sandbox_server() as address:
+        open_accounts(address, settings)
+        yield address
+
+
+@pytest.fixture
+def order(provider: str, buyer: User) -> Order:
+    return paid_order(buyer, "wechat")
+
+
+def browser_of(user: User) -> Client:
+    client = Client(headers={"Accept-Language": "en"})
+    client.force_login(user)
+    return client
+
+
+def helper(name: str, *permissions: str) -> User:
+    """An operator with just these permissions."""
+    user = User.objects.create_user(name, password="a long helper password", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+MAY_REFUND = ("view_order", "change_order", "view_refund", "add_refund", "change_refund")
+
+
+def do(browser: Client, record: Any, name: str, **data: str) -> str:
+    """Press a button; the page that follows."""
+    url = base.change_url(record).replace("/change/", f"/do/{name}/")
+    return str(browser.post(url, data, follow=True).text)
+
+
+def refund(browser: Client, order: Order, amount: str, **more: str) -> str:
+    return do(browser, order, "refund", **{"amount": amount, "number": "1", "reason": "Bought by mistake"} | more)
+
+
+def test_an_operator_refunds_and_is_told_what_became_of_it(
+    order: Order, buyer: User, staff: User, books_agree: Callable[[], None]
+) -> None:
+    browser = browser_of(staff)
+    page = browser.get(base.change_url(order)).text
+    assert 'name="amount" value="73.00"' in page
+    said = refund(browser, order, "30")
+    assert "The platform is giving ¥30.00 back" in said
+    made = Refund.objects.get()
+    assert base.change_url(made).split("?")[0] in said or made.refund_no in said
+    services.ask_refund(made)
+    page = browser.get(base.change_url(made)).text
+    for shown in ("Refunded", "Refund requested", "Refund sent", "Refund confirmed", "Bought by mistake", "¥30.00"):
+        assert shown in page, shown
+    page = browser.get(base.change_url(order)).text
+    assert "Partly refunded" in page
+    assert made.refund_no in page
+    assert 'value="43.00"' in page
+    assert made.refund_no in browser.get("/admin/topup/refund/", {"q": order.order_no}).text
+    assert given_back(order) == [3000]
+    books_agree()
+
+
+@pytest.mark.parametrize("amount", ["", "abc", "0", "-1", "73.01", "1.005", "1e2x", "99999999999999999999"])
+def test_a_wrong_amount_is_told_and_changes_nothing(order: Order, staff: User, amount: str) -> None:
+    said = refund(browser_of(staff), order, amount)
+    assert "vh-toasts" in said or "error" in said
+    assert not Refund.objects.exists()
+
+
+def test_a_refund_wants_a_reason(order: Order, staff: User) -> None:
+    assert "Say why" in refund(browser_of(staff), order, "30", reason=" ")
+    assert not Refund.objects.exists()
+
+
+def test_the_same_form_sent_twice_is_one_refund(order: Order, staff: User) -> None:
+    browser = browser_of(staff)
+    refund(browser, order, "30")
+    refund(browser, order, "30")
+    assert Refund.objects.count() == 1
+    assert "Something changed meanwhile" in refund(browser, order, "31")
+
+
+def test_J3_who_may_not_refund_gets_no_button_and_is_refused(order: Order) -> None:
+    browser = browser_of(helper("support", "view_order", "change_order", "view_refund"))
+    assert "/do/refund/" not in browser.get(base.change_url(order)).text
+    url = base.change_url(order).replace("/change/", "/do/refund/")
+    assert browser.post(url, {"amount": "1", "number": "1", "reason": "x"}).status_code == 403
+    assert not Refund.objects.exists()
+
+
+def test_J3_above_the_limit_a_second_person_approves(order: Order, buyer: User) -> None:
+    RechargeSettings.objects.update(approve_refunds_above=50)
+    first, second = helper("first", *MAY_REFUND), helper("second", *MAY_REFUND)
+    said = refund(browser_of(first), order, "73.00")
+    assert "when a second person approves" in said
+    made = Refund.objects.get()
+    assert given_back(order) == []
+    page = browser_of(first).get(base.change_url(made)).text
+    assert "Somebody else must approve" in page
+    do(browser_of(first), made, "approve")
+    assert Refund.objects.get().state == "requested"
+    assert "Waits for approval" in browser_of(second).get("/admin/topup/refund/?mark=approval").text
+    do(browser_of(second), made, "approve")
+    assert given_back(order) == [7300]
+
+
+def test_what_waits_for_approval_can_be_withdrawn(order: Order, buyer: User) -> None:
+    RechargeSettings.objects.update(approve_refunds_above=50)
+    first = helper("first", *MAY_REFUND)
+    refund(browser_of(first), order, "73.00")
+    said = do(browser_of(first), Refund.objects.get(), "withdraw", reason="not after all")
+    assert "Withdrawn" in said
+    assert (Refund.objects.get().state, wallet_of(buyer).held) == ("failed", 0)
+
+
+def test_spent_quota_is_explained_and_only_a_superuser_may_go_on(order: Order, buyer: User, staff: User) -> None:
+    debit(buyer, order.quota - 500_000, kind=Entry.Kind.ADJUST, ref="spent", actor="test")
+    browser = browser_of(helper("first", *MAY_REFUND))
+    page = browser.get(base.change_url(order)).text
+    assert 'value="7.30"' in page
+    assert "take_what_is_left" not in page
+    assert "7.30 can be refunded" in refund(browser, order, "73.00")
+    assert "Only a superuser" in refund(browser, order, "73.00", take_what_is_left="on")
+    assert "take_what_is_left" in browser_of(staff).get(base.change_url(order)).text
+    refund(browser_of(staff), order, "73.00", take_what_is_left="on")
+    made = Refund.objects.get()
+    assert (made.quota, made.shortfall) == (500_000, order.quota - 500_000)
+    assert "Quota was spent" in browser_of(staff).get(base.change_url(made)).text
+
+
+def test_a_refund_without_an_answer_says_not_to_refund_twice(order: Order, staff: User) -> None:
+    write_script({"gateway": "wechat", "operation": "refund", "fault": "http_500", "after_work": True})
+    assert "do not refund a second time" in refund(browser_of(staff), order, "73.00")
+    made = Refund.objects.get()
+    assert "73.00 went back" in do(browser_of(staff), made, "ask")
+
+
+def test_the_buttons_explain_why_there_is_no_refund(order: Order, staff: User, provider: str) -> None:
+    browser = browser_of(staff)
+    write_options({"WechatClientCert": None, "WechatClientKey": None})
+    assert "upload apiclient_cert.pem" in browser.get(base.change_url(order)).text
+    assert "upload apiclient_cert.pem" in refund(browser, order, "1")
+    write_options({"WechatEnabled": False})
+    assert "switched off" in browser.get(base.change_url(order)).text
+    assert not Refund.objects.exists()
+
+
+# --- The certificate -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("days", "tone", "words", "alerts"),
+    [
+        (365, "vh-on", "client certificate good until", 0),
+        (20, "vh-trouble", "expires on", 1),
+        (-2, "vh-trouble", "expired on", 1),
+    ],
+)
+def test_the_section_says_until_when_the_certificate_is_good(
+    staff: User, wechat: WeChatMerchant, days: int, tone: str, words: str, alerts: int
+) -> None:
+    client = issue(WECHAT.mch_id, days=days)
+    wechat.configure(WechatClientCert=client.pem, WechatClientKey=client.key)
+    page = browser_of(staff).get("/admin/topup/wechatsettings/1/change/").text
+    status = page[page.index('class="vh-status') :][:400]
+    assert tone in status
+    assert words in status
+    assert client.pem[60:100] not in page
+    for _ in range(2):
+        assert services.warn_of_expiry() == alerts
+    assert Alert.objects.filter(event="certificate_expires").count() == alerts
+
+
+def test_a_certificate_that_is_mixed_up_is_not_saved(staff: User, wechat: WeChatMerchant, as_user: Any) -> None:
+    client = issue(WECHAT.mch_id)
+    api = as_user(staff)
+    for cert, key, field in (
+        (client.key, client.key, "WechatClientCert"),
+        (client.pem, client.pem, "WechatClientKey"),
+        (client.pem, issue("another").key, "WechatClientKey"),
+    ):
+        answer = api.put("/api/option", {"WechatClientCert": cert, "WechatClientKey": key}, format="json")
+        assert (answer.status_code, list(answer.json()["data"])) == (400, [field])
+    assert not WeChatSettings.load().client_cert
+    answer = api.put("/api/option", {"WechatClientCert": client.pem, "WechatClientKey": client.key}, format="json")
+    assert answer.status_code == 200
+    assert (answer.json()["data"]["WechatClientCert"], answer.json()["data"]["WechatClientCertSet"]) == ("", True)
+    assert WeChatSettings.load().client_cert.reveal() == client.pem.strip()

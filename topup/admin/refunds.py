@@ -1,0 +1,290 @@
+"""Refunds: the buttons that make one on an order's page, and what became of each."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.accounts.models import User
+from voicehelper.admin.base import (
+    Action,
+    Input,
+    ReadOnlyAdmin,
+    Report,
+    change_url,
+    grouped,
+    link,
+    may,
+    moment,
+    when,
+)
+from voicehelper.admin.filters import Choice, Days, Username
+
+from .. import services
+from ..models import GatewayCall, Order, RechargeSettings, Refund
+from ..money import yuan
+from ..options import decimal
+from . import words
+from .timeline import Moment, refund_timeline
+
+
+# --- On an order's page ----------------------------------------------------------------------------------------------
+def refund_action(request: HttpRequest, order: Order) -> Action:
+    """The form: the amount filled in with what can go back without touching quota that is spent."""
+    refusal = services.why_no_refund(order)
+    if refusal:
+        return Action("refund", gettext("Refund"), refusal=refusal)
+    rest, unspent = services.refundable_fen(order), services.unspent_fen(order)
+    inputs = [
+        Input("amount", gettext("Amount in yuan"), value=yuan(min(rest, unspent) or rest)),
+        Input("number", "", value=str(services.next_number(order)), kind="hidden"),
+    ]
+    facts = {"rest": words.money(rest), "unspent": words.money(min(rest, unspent))}
+    hint = gettext("Up to %(rest)s can go back; the user’s quota still covers %(unspent)s.") % facts
+    limit = RechargeSettings.load().approve_refunds_above_fen
+    if not _user(request).is_superuser:
+        hint += " " + gettext("Above %(limit)s a second person must approve it.") % {"limit": words.money(limit)}
+    elif unspent < rest:
+        label = gettext("Take only the quota that is left (the rest is lost to us)")
+        inputs.append(Input("take_what_is_left", label, kind="checkbox"))
+    return Action("refund", gettext("Refund"), hint=hint, asks_reason=True, inputs=inputs)
+
+
+def make_refund(request: HttpRequest, order: Order, reason: str) -> Report:
+    """Write the refund down, send it unless it has to wait, and say what became of it."""
+    try:
+        amount_fen = _fen(request.POST.get("amount", ""))
+        number = int(request.POST.get("number", "")) if request.POST.get("number", "").isdecimal() else 0
+        refund = services.request_refund(
+            order,
+            amount_fen,
+            number=number,
+            actor=_user(request),
+            reason=reason,
+            take_what_is_left=request.POST.get("take_what_is_left") == "on",
+        )
+    except (ValueError, services.RefundRefused) as error:
+        return Report(False, str(error))
+    refund = services.submit_refund(refund)
+    return _report(refund)
+
+
+def _fen(text: str) -> int:
+    """Yuan as people type them. Raises ValueError."""
+    amount = decimal(text.strip().removeprefix("¥")) * 100
+    if amount != int(amount):
+        raise ValueError(gettext("An amount has at most two decimals."))
+    return int(amount)
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _report(refund: Refund) -> Report:
+    facts = {"money": words.money(refund.amount_fen), "quota": grouped(refund.quota), "said": refund.said or "—"}
+    texts = {
+        Refund.State.SUCCEEDED: gettext("%(money)s went back; %(quota)s quota were taken back."),
+        Refund.State.FAILED: gettext("Nothing was given back: %(said)s. The user has the quota again."),
+        Refund.State.SUBMITTED: gettext(
+            "The platform is giving %(money)s back. %(quota)s quota are set aside until it confirms."
+        ),
+        Refund.State.UNKNOWN: gettext(
+            "No certain answer yet (%(said)s). It is asked again by itself; do not refund a second time."
+        ),
+        Refund.State.REQUESTED: gettext("%(quota)s quota are set aside. It is sent when a second person approves."),
+    }
+    state = Refund.State(refund.state)
+    return Report(state != Refund.State.FAILED, texts[state] % facts, refund)
+
+
+# --- The list --------------------------------------------------------------------------------------------------------
+class StateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Refund.State.choices
+
+
+class GatewayFilter(Choice):
+    title = _("gateway")
+    parameter_name = "gateway"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return words.GATEWAY_NAMES.items()
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(order__gateway=value)
+
+
+class MarkFilter(Choice):
+    title = _("mark")
+    parameter_name = "mark"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [
+            ("approval", _("Waits for approval")),
+            ("review", _("Needs review")),
+            ("console", _("Made at the payment platform")),
+            ("shortfall", _("Quota was spent")),
+        ]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        marks = {
+            "approval": Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by=""),
+            "review": ~Q(review=""),
+            "console": Q(source=Refund.Source.CONSOLE),
+            "shortfall": Q(quota__lt=F("quota_due")),
+        }
+        return rows.filter(marks[value])
+
+
+class OrderUsername(Username):
+    path = "order__user"
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin):
+    list_display = ("refund_no", "user", "state_label", "gateway_label", "num_money", "num_quota", "time_created")
+    list_filter = (StateFilter, GatewayFilter, MarkFilter, OrderUsername, ("created", Days))
+    list_select_related = ("order__user",)
+    sortable_by = ("state_label", "time_created")
+    search_fields = ("refund_no",)  # what is searched really is in get_search_results
+    search_help_text = _("Refund number or order number")
+    change_form_template = "admin/topup/refund/change_form.html"
+    fields = ()
+    time_created = when("created", _("created"))
+
+    @admin.display(description=_("user"))
+    def user(self, refund: Refund) -> str:
+        return str(refund.order.user)
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_label(self, refund: Refund) -> SafeString:
+        return format_html_join(" ", "{}", [(words.refund_state(refund),), *((mark,) for mark in marks_of(refund))])
+
+    @admin.display(description=_("gateway"))
+    def gateway_label(self, refund: Refund) -> SafeString:
+        return words.gateway(refund.order.gateway)
+
+    @admin.display(description=_("money"))
+    def num_money(self, refund: Refund) -> str:
+        return words.money(refund.amount_fen)
+
+    @admin.display(description=_("quota"))
+    def num_quota(self, refund: Refund) -> str:
+        return grouped(refund.quota)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        orders = list(Order.objects.filter(order_no=term).values_list("pk", flat=True)) if term else []
+        return (queryset.filter(Q(refund_no=term) | Q(order__in=orders)) if term else queryset), False
+
+    def actions_for(self, request: HttpRequest, record: Refund) -> Sequence[Action]:
+        if not may(request, Refund, "change"):
+            return ()
+        if record.state not in Refund.OPEN:
+            return ()
+        if not record.waits_for_approval:
+            hint = gettext("Asks what became of it; one the platform does not know is sent again, as the same refund.")
+            return [Action("ask", gettext("Ask the payment platform"), hint=hint, main=True)]
+        own = record.requested_by == _user(request).get_username()
+        refusal = gettext("Somebody else must approve what you asked for.") if own else ""
+        return [
+            Action("approve", gettext("Approve and send"), refusal=refusal, main=True),
+            Action(
+                "withdraw",
+                gettext("Withdraw"),
+                hint=gettext("It was never sent. The user has the quota again."),
+                asks_reason=True,
+            ),
+        ]
+
+    def do_ask(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
+        status = services.ask_refund(refund)
+        refund.refresh_from_db()
+        report = _report(refund)
+        return report if status else Report(False, report.text, refund)
+
+    def do_approve(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
+        try:
+            services.approve_refund(refund, by=_user(request))
+        except services.RefundRefused as error:
+            return Report(False, str(error))
+        return _report(services.submit_refund(refund))
+
+    def do_withdraw(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
+        try:
+            services.withdraw_refund(refund, by=_user(request), reason=reason)
+        except services.RefundRefused as error:
+            return Report(False, str(error))
+        return Report(True, gettext("Withdrawn: nothing was sent, and the user has the quota again."))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        refund: Refund = kwargs["obj"]
+        context |= {
+            "refund": refund,
+            "title": refund.refund_no,
+            "state": words.refund_state(refund),
+            "gateway": words.gateway(refund.order.gateway),
+            "money": words.money(refund.amount_fen),
+            "quota": grouped(refund.quota),
+            "marks": marks_of(refund),
+            "facts": _facts(refund, request),
+            "timeline": _timeline(refund, request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def marks_of(refund: Refund) -> list[SafeString]:
+    """What an accountant must not overlook."""
+    marks = [
+        (bool(refund.review), "danger", gettext("Needs review")),
+        (refund.waits_for_approval and refund.state in Refund.OPEN, "warning", gettext("Waits for approval")),
+        (refund.source == Refund.Source.CONSOLE, "default", gettext("Made at the payment platform")),
+        (refund.shortfall > 0, "warning", gettext("Quota was spent")),
+    ]
+    return [words.label(tone, text) for applies, tone, text in marks if applies]
+
+
+def _facts(refund: Refund, request: HttpRequest) -> list[tuple[str, object]]:
+    names = {field.name: str(field.verbose_name) for field in Refund._meta.fields}
+    order: object = link(change_url(refund.order), refund.order) if may(request, Order, "view") else refund.order
+    return [
+        (names["order"], order),
+        (gettext("Paid"), words.money(refund.order.amount_fen)),
+        (gettext("Gives back"), words.money(refund.amount_fen)),
+        (names["quota_due"], grouped(refund.quota_due)),
+        (names["quota"], grouped(refund.quota)),
+        (names["reason"], refund.reason or "—"),
+        (names["requested_by"], refund.requested_by),
+        (names["approved_by"], refund.approved_by or "—"),
+        (names["refund_id"], refund.refund_id or "—"),
+        (names["said"], refund.said or "—"),
+        (names["asked"], str(refund.asked)),
+        (names["succeeded_at"], moment(refund.succeeded_at)),
+    ]
+
+
+def _timeline(refund: Refund, request: HttpRequest) -> list[Moment]:
+    """Its own moments, and what the platform was told and said about the order meanwhile."""
+    calls = GatewayCall.objects.filter(order_no=refund.order.order_no, operation__startswith="refund")
+    calls = calls.filter(created__gte=refund.created).order_by("-pk")[:50]
+    moments = [*refund_timeline(refund, request)]
+    for call in calls:
+        url = change_url(call) if may(request, GatewayCall, "view") else ""
+        title = str(words.OPERATIONS.get(call.operation, call.operation))
+        lines = call.response.strip().splitlines()
+        tone = words.OUTCOME_TONES.get(call.outcome, "default")
+        said = lines[-1][:200] if call.outcome != "ok" and lines else words.outcome(call.outcome)
+        moments.append(Moment(call.created, title, said, url, "info" if call.outcome == "ok" else tone))
+    return sorted(moments, key=lambda each: each.when)

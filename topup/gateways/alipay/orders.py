@@ -1,0 +1,180 @@
+"""Orders at Alipay: precreate, wap and page, query, close, and the notice that somebody paid. A trade exists only once
+somebody scanned the QR code, or signed in on the page.
+"""
+
+from urllib.parse import parse_qsl
+
+from topup.money import fen, yuan
+
+from .. import rsa
+from ..base import (
+    BEIJING,
+    ORDER_NO,
+    TRANSACTION_ID,
+    BadSignature,
+    Implausible,
+    Malformed,
+    NewOrder,
+    Offer,
+    Receipt,
+    Trade,
+    TradeState,
+    Unknown,
+    WrongRecipient,
+    beijing_time,
+)
+from .wire import ABSENT, NOT_OPEN, RSA2, TIME, Fields, Wire, string_to_sign
+
+_MAX_BYTES = 64 * 1024
+_MAX_FIELDS = 200
+_SUBJECT_CHARS = 256
+
+# For a phone's browser and for a desktop's: the SDK's request, and the product's name.
+_PAGES = {
+    "WAP": ("AlipayTradeWapPay", "QUICK_WAP_WAY"),
+    "PAGE": ("AlipayTradePagePay", "FAST_INSTANT_TRADE_PAY"),
+}
+
+_TRADE_STATES = {
+    "WAIT_BUYER_PAY": TradeState.WAITING,
+    "TRADE_SUCCESS": TradeState.PAID,
+    "TRADE_FINISHED": TradeState.PAID,
+    # Timed out or refunded in full: either way the money is not with us.
+    "TRADE_CLOSED": TradeState.CLOSED,
+}
+
+
+def create(wire: Wire, order: NewOrder) -> Offer:
+    fields = {
+        "out_trade_no": order.order_no,
+        "total_amount": yuan(order.amount_fen),
+        "subject": _subject(order.subject),
+        "time_expire": f"{order.expires_at.astimezone(BEIJING):{TIME}}",
+    }
+    if order.trade_type in _PAGES:
+        # A signed address that the buyer's browser opens: Alipay hears of the order only then.
+        name, product = _PAGES[order.trade_type]
+        content = fields | {"product_code": product}
+        if order.trade_type == "WAP" and order.return_url:
+            content["quit_url"] = order.return_url
+        return Offer(wire.address_of(name, content, notify_url=order.notify_url, return_url=order.return_url))
+    # The longest there is: time_expire ends the order, and a repeated request must not differ.
+    fields |= {"seller_id": wire.merchant_id, "qr_code_timeout_express": "120m"}
+
+    def read(answer: Fields) -> Offer:
+        if not answer.get("qr_code"):
+            raise Unknown("Alipay's answer holds no qr_code.")
+        return Offer(answer["qr_code"])
+
+    return wire.call("create", "AlipayTradePrecreate", fields, read, notify_url=order.notify_url)
+
+
+def query(wire: Wire, order_no: str) -> Trade:
+    def read(answer: Fields) -> Trade:
+        if answer.get("sub_code") == ABSENT:
+            return Trade(TradeState.ABSENT, ABSENT)
+        word = answer.get("trade_status", "")
+        state = _TRADE_STATES.get(word)
+        if state is None:
+            raise Unknown(f"Alipay's trade_status {word!r} is not known.")
+        if state is not TradeState.PAID:
+            return Trade(state, word)
+        try:
+            return Trade(state, word, _receipt(wire, answer, paid_at=answer.get("send_pay_date", "")))
+        except Malformed as error:
+            raise Unknown(str(error)) from error
+
+    return wire.call("query", "AlipayTradeQuery", {"out_trade_no": order_no}, read, expected={ABSENT})
+
+
+def close(wire: Wire, order_no: str) -> TradeState:
+    def read(answer: Fields) -> TradeState | None:
+        # Not open any more: paid or closed, which only a query tells.
+        states = {ABSENT: TradeState.ABSENT, NOT_OPEN: None}
+        return states.get(answer.get("sub_code", ""), TradeState.CLOSED)
+
+    fields = {"out_trade_no": order_no}
+    state = wire.call("close", "AlipayTradeClose", fields, read, expected={ABSENT, NOT_OPEN})
+    return state or query(wire, order_no).state
+
+
+def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
+    """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
+    notice = verified(wire, body, sign_type)
+    if _TRADE_STATES.get(notice.get("trade_status", "")) is not TradeState.PAID or is_about_refund(notice):
+        return None
+    return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""))
+
+
+def verified(wire: Wire, body: bytes, sign_type: str = "") -> Fields:
+    """A notice that is Alipay's word to us. Raises Malformed, BadSignature, WrongRecipient."""
+    notice = parsed(body)
+    # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed.
+    text = string_to_sign(notice, without={"sign", "sign_type"})
+    if sign_type not in {"", RSA2} or not rsa.is_signed(wire.public_key, text.encode(), notice.get("sign", "")):
+        raise BadSignature("The notice is not signed by Alipay with RSA2.")
+    if (notice.get("app_id"), notice.get("seller_id")) != (wire.app_id, wire.merchant_id):
+        raise WrongRecipient(f"The notice is for {notice.get('app_id')} / {notice.get('seller_id')}.")
+    return notice
+
+
+def is_about_refund(notice: Fields) -> bool:
+    """A partial refund is announced as TRADE_SUCCESS once more; only these tell it from the payment."""
+    refunded = notice.get("refund_fee", "").strip("0.") != ""
+    return refunded or bool(notice.get("gmt_refund")) or bool(notice.get("out_biz_no"))
+
+
+def _receipt(wire: Wire, fields: Fields, *, paid_at: str) -> Receipt:
+    """The payment in a verified notice, or in the verified answer to a query of ours. Raises Implausible."""
+    transaction_id = fields.get("trade_no", "")
+    try:
+        amount_fen = fen(fields.get("total_amount", ""))
+    except ValueError as error:
+        raise Implausible(f"total_amount: {error}") from error
+    if not amount_fen:
+        raise Implausible("total_amount is zero.")
+    if not TRANSACTION_ID.fullmatch(transaction_id):
+        raise Implausible(f"trade_no {transaction_id[:64]!r} is not one.")
+    return Receipt(
+        gateway="alipay",
+        order_no=number_in(fields),
+        transaction_id=transaction_id,
+        amount_fen=amount_fen,
+        currency=fields.get("trans_currency") or "CNY",
+        # A notice was compared with both; an answer was given to a request in their name.
+        app_id=wire.app_id,
+        merchant_id=wire.merchant_id,
+        live=wire.live,
+        paid_at=beijing_time(paid_at, TIME),
+    )
+
+
+def parsed(body: bytes) -> Fields:
+    """A notice's form, decoded once. Raises Malformed, also for a parameter that comes twice."""
+    if len(body) > _MAX_BYTES:
+        raise Malformed(f"More than {_MAX_BYTES} bytes.")
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except ValueError as error:
+        raise Malformed("The notice is not a form in UTF-8.") from error
+    form = dict(pairs)
+    if not form or len(form) != len(pairs):
+        raise Malformed("The notice is empty, or has a parameter twice.")
+    if form.get("charset", "utf-8").lower() != "utf-8":
+        raise Malformed("The notice is not in UTF-8.")
+    return form
+
+
+def number_in(fields: Fields) -> str:
+    number = fields.get("out_trade_no", "")
+    if not ORDER_NO.fullmatch(number):
+        raise Malformed(f"out_trade_no {number[:64]!r} is not one of ours.")
+    return number
+
+
+def _subject(text: str) -> str:
+    """What `subject` may hold: 256 characters, without control characters and / = &."""
+    plain = "".join(" " if not character.isprintable() or character in "/=&" else character for character in text)
+    return plain[:_SUBJECT_CHARS]

@@ -1,0 +1,73 @@
+"""Refunds at Alipay: trade.refund, fastpay.refund.query, and what a notice says about one.
+
+"10000" of a refund means that it was accepted; `fund_change` says whether money moved. Refunds are announced where
+payments are.
+"""
+
+import re
+
+from topup.money import fen, yuan
+
+from ..base import Malformed, Unknown, beijing_time
+from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
+from .orders import is_about_refund, number_in, verified
+from .wire import ABSENT, TIME, Fields, Wire
+
+REFUND_NO = re.compile(r"[0-9A-Za-z_\-]{1,64}")
+_REASON_CHARS = 256
+
+
+def refund(wire: Wire, new: NewRefund) -> RefundStatus:
+    fields = {
+        "out_trade_no": new.order_no,
+        "out_request_no": new.refund_no,
+        "refund_amount": yuan(new.amount_fen),
+        "refund_reason": "".join(c if c.isprintable() else " " for c in new.reason)[:_REASON_CHARS],
+    }
+
+    def read(answer: Fields) -> RefundStatus:
+        # refund_fee is what was given back of this trade in all, so it does not tell about this refund.
+        moved = answer.get("fund_change", "")
+        state = RefundState.SUCCEEDED if moved == "Y" else RefundState.PROCESSING
+        at = beijing_time(answer.get("gmt_refund_pay", ""), TIME) if state is RefundState.SUCCEEDED else None
+        return RefundStatus(new.order_no, new.refund_no, state, f"fund_change={moved}", new.amount_fen, succeeded_at=at)
+
+    return wire.call("refund", "AlipayTradeRefund", fields, read)
+
+
+def query_refund(wire: Wire, order_no: str, refund_no: str) -> RefundStatus:
+    def read(answer: Fields) -> RefundStatus:
+        if answer.get("sub_code") == ABSENT or not answer.get("out_request_no"):
+            # A bare 10000 says no more than that the question was understood.
+            return RefundStatus(order_no, refund_no, RefundState.ABSENT, answer.get("sub_code", "") or "10000")
+        said = (answer.get("out_trade_no"), answer["out_request_no"])
+        if said != (order_no, refund_no):
+            raise Unknown("Alipay answered about another refund.")
+        word = answer.get("refund_status", "")
+        # Older answers have no refund_status, and name everything of a refund that succeeded.
+        succeeded = word == "REFUND_SUCCESS" or (not word and answer.get("trade_no") and answer.get("refund_amount"))
+        state = RefundState.SUCCEEDED if succeeded else RefundState.PROCESSING
+        at = beijing_time(answer.get("gmt_refund_pay", ""), TIME)
+        return RefundStatus(order_no, refund_no, state, word, _amount(answer), succeeded_at=at)
+
+    fields = {"out_trade_no": order_no, "out_request_no": refund_no, "query_options": "gmt_refund_pay"}
+    return wire.call("refund query", "AlipayTradeFastpayRefundQuery", fields, read, expected={ABSENT}, named=False)
+
+
+def _amount(answer: Fields) -> int:
+    """What was given back, in fen; 0 when the answer does not say. Raises Unknown for what is no amount."""
+    try:
+        return fen(answer["refund_amount"]) if answer.get("refund_amount") else 0
+    except ValueError as error:
+        raise Unknown(f"refund_amount: {error}") from error
+
+
+def refund_hint(wire: Wire, body: bytes) -> RefundHint | None:
+    """What a genuine notice says about a refund; None when it is about a payment or a time-out."""
+    notice = verified(wire, body)
+    if not is_about_refund(notice):
+        return None
+    refund_no = notice.get("out_biz_no", "")
+    if refund_no and not REFUND_NO.fullmatch(refund_no):
+        raise Malformed(f"out_biz_no {refund_no[:64]!r} is not one.")
+    return RefundHint(number_in(notice), refund_no)

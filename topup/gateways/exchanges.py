@@ -1,0 +1,52 @@
+"""Requests that leave and what comes back, whatever the protocol."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, Protocol, TypeVar
+
+from voicehelper.certificates import ClientCertificate
+from voicehelper.http import Limits
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request to a provider and what came back, with secrets and signatures left out; for the log of calls.
+
+    `outcome` is ok, refused, retryable or unknown; the response ends with our reason when it is not ok.
+    """
+
+    operation: str
+    order_no: str
+    request: str
+    response: str
+    outcome: str
+    elapsed_ms: int
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A signed request, ready to be posted; `shown` is how the log of calls shows it."""
+
+    url: str
+    body: bytes
+    content_type: str
+    shown: str
+    method: str = "POST"
+    certificate: ClientCertificate | None = None
+    # Where the answer's body goes when it may be large; `limits` are its own then.
+    into: IO[bytes] | None = None
+    limits: Limits | None = None
+
+
+class Exchanger(Protocol):
+    """Posts a request and hands the answer to `read`: see Gateway._exchange."""
+
+    def __call__(
+        self, operation: str, order_no: str, request: Outgoing, read: Callable[[bytes], Result], /
+    ) -> Result: ...
+
+
+def forget(_exchange: Exchange) -> None:
+    """The default recorder: keeps nothing."""

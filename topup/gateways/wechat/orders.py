@@ -1,0 +1,191 @@
+"""Orders at WeChat Pay: unifiedorder, orderquery, closeorder, and the notice that somebody paid."""
+
+import json
+import re
+import secrets
+import time
+from datetime import timedelta
+from urllib.parse import quote, urlsplit
+
+from .. import xml
+from ..base import (
+    BEIJING,
+    ORDER_NO,
+    TRANSACTION_ID,
+    BadSignature,
+    Implausible,
+    Malformed,
+    NewOrder,
+    Offer,
+    Receipt,
+    Refused,
+    Trade,
+    TradeState,
+    Unknown,
+    WrongRecipient,
+    beijing_time,
+)
+from .signing import is_signed, sign
+from .wire import Fields, Wire
+
+# WeChat refuses a time_expire less than five minutes away. Five minutes after our own expiry is always far enough, and
+# the same whenever the request is sent again; in between it is we who close the order.
+_GRACE = timedelta(minutes=5)
+_BODY_BYTES = 127
+_MAX_FEN = 2**63 - 1
+
+# What the answer holds for each way to pay. An mweb_url lives for five minutes only, the others for two hours.
+_OFFERED = {"NATIVE": "code_url", "JSAPI": "prepay_id", "MWEB": "mweb_url"}
+
+_TRADE_STATES = {
+    "SUCCESS": TradeState.PAID,
+    "REFUND": TradeState.REFUNDED,
+    "NOTPAY": TradeState.WAITING,
+    "USERPAYING": TradeState.WAITING,
+    "ACCEPT": TradeState.WAITING,
+    "CLOSED": TradeState.CLOSED,
+    "REVOKED": TradeState.CLOSED,
+    "PAYERROR": TradeState.CLOSED,
+}
+_CLOSE_CODES = {
+    "ORDERCLOSED": TradeState.CLOSED,
+    "ORDERPAID": TradeState.PAID,
+    "ORDERNOTEXIST": TradeState.ABSENT,
+}
+
+
+def create(wire: Wire, order: NewOrder) -> Offer:
+    trade_type = order.trade_type or "NATIVE"
+    fields = {
+        "out_trade_no": order.order_no,
+        "body": _short(order.subject),
+        "fee_type": "CNY",
+        "total_fee": str(order.amount_fen),
+        "spbill_create_ip": order.client_ip,
+        "time_expire": f"{(order.expires_at + _GRACE).astimezone(BEIJING):%Y%m%d%H%M%S}",
+        "notify_url": order.notify_url,
+        "trade_type": trade_type,
+        **_more(order, trade_type),
+    }
+    wanted = _OFFERED[trade_type]
+
+    def read(answer: Fields) -> Offer:
+        if not answer.get(wanted):
+            raise Unknown(f"WeChat Pay's answer holds no {wanted}.")
+        if trade_type == "MWEB" and order.return_url:
+            return Offer(f"{answer[wanted]}&redirect_url={quote(order.return_url, safe='')}")
+        return Offer("", answer[wanted]) if trade_type == "JSAPI" else Offer(answer[wanted])
+
+    return wire.call("create", "/pay/unifiedorder", fields, read)
+
+
+def _more(order: NewOrder, trade_type: str) -> Fields:
+    """What only this way to pay wants."""
+    if trade_type == "JSAPI":
+        if not order.openid:
+            raise Refused("LACK_PARAMS", "JSAPI needs the buyer's openid under this app id.")
+        return {"openid": order.openid}
+    if trade_type == "MWEB":
+        site = urlsplit(order.return_url or order.notify_url)
+        info = {"type": "Wap", "wap_url": f"{site.scheme}://{site.netloc}", "wap_name": plain(order.subject)[:20]}
+        return {"scene_info": json.dumps({"h5_info": info}, ensure_ascii=False, separators=(",", ":"))}
+    return {"product_id": order.order_no}
+
+
+def payment_arguments(wire: Wire, prepay_id: str) -> Fields:
+    """The five arguments of wx.requestPayment; appId is signed with them and not passed."""
+    fields = {
+        "timeStamp": str(int(time.time())),
+        "nonceStr": secrets.token_hex(16),
+        "package": f"prepay_id={prepay_id}",
+        "signType": wire.sign_type,
+    }
+    return fields | {"paySign": sign({"appId": wire.app_id, **fields}, wire.key, wire.sign_type)}
+
+
+def query(wire: Wire, order_no: str) -> Trade:
+    def read(answer: Fields) -> Trade:
+        if answer.get("err_code") == "ORDERNOTEXIST":
+            return Trade(TradeState.ABSENT, "ORDERNOTEXIST")
+        if answer.get("out_trade_no") != order_no:
+            raise Unknown("WeChat Pay answered about another order.")
+        word = answer.get("trade_state", "")
+        state = _TRADE_STATES.get(word)
+        if state is None:
+            raise Unknown(f"WeChat Pay's trade_state {word!r} is not known.")
+        # A refunded order's answer need not hold the payment.
+        paid = state is TradeState.PAID or (state is TradeState.REFUNDED and "transaction_id" in answer)
+        try:
+            return Trade(state, word, _receipt(wire, answer) if paid else None)
+        except Malformed as error:
+            raise Unknown(str(error)) from error
+
+    return wire.call("query", "/pay/orderquery", {"out_trade_no": order_no}, read, expected={"ORDERNOTEXIST"})
+
+
+def close(wire: Wire, order_no: str) -> TradeState:
+    def read(answer: Fields) -> TradeState:
+        return _CLOSE_CODES[answer["err_code"]] if answer["result_code"] == "FAIL" else TradeState.CLOSED
+
+    return wire.call("close", "/pay/closeorder", {"out_trade_no": order_no}, read, expected=_CLOSE_CODES)
+
+
+def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
+    """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
+    notice = parsed(body)
+    if notice.get("return_code") != "SUCCESS":
+        raise Malformed("The notice does not say return_code SUCCESS.")
+    if not is_signed(notice, wire.key, sign_type):
+        raise BadSignature("The notice is not signed with our API key.")
+    if not wire.is_ours(notice):
+        raise WrongRecipient(f"The notice is for {notice.get('appid')} / {notice.get('mch_id')}.")
+    # The answer to a query is signed in the same way: trade_state keeps one from passing for a notice.
+    if notice.get("result_code") != "SUCCESS" or notice.get("trade_state", "SUCCESS") != "SUCCESS":
+        return None
+    return _receipt(wire, notice)
+
+
+def _receipt(wire: Wire, fields: Fields) -> Receipt:
+    """The payment in a verified notice or query. total_fee is what was asked; cash_fee is less when the buyer had
+    coupons. Raises Implausible."""
+    amount = fields.get("total_fee", "")
+    transaction_id = fields.get("transaction_id", "")
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", amount) or int(amount) > _MAX_FEN:
+        raise Implausible(f"total_fee {amount[:32]!r} is not an amount in fen.")
+    if not TRANSACTION_ID.fullmatch(transaction_id):
+        raise Implausible(f"transaction_id {transaction_id[:64]!r} is not one.")
+    return Receipt(
+        gateway="wechat",
+        order_no=number_in(fields),
+        transaction_id=transaction_id,
+        amount_fen=int(amount),
+        currency=fields.get("fee_type") or "CNY",
+        app_id=fields["appid"],
+        merchant_id=fields["mch_id"],
+        live=wire.live,
+        paid_at=beijing_time(fields.get("time_end", ""), "%Y%m%d%H%M%S"),
+    )
+
+
+def parsed(body: bytes) -> Fields:
+    try:
+        return xml.parse(body)
+    except xml.XMLError as error:
+        raise Malformed(f"The notice is not WeChat Pay's XML: {error}") from error
+
+
+def number_in(fields: Fields) -> str:
+    number = fields.get("out_trade_no", "")
+    if not ORDER_NO.fullmatch(number):
+        raise Malformed(f"out_trade_no {number[:64]!r} is not one of ours.")
+    return number
+
+
+def plain(text: str) -> str:
+    """Without control characters, which XML cannot carry."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _short(text: str) -> str:
+    """What `body` may hold: 127 bytes of UTF-8, cut between two characters."""
+    return plain(text).encode()[:_BODY_BYTES].decode(errors="ignore")

@@ -1,0 +1,162 @@
+"""Refunds at WeChat Pay: refund (which wants a client certificate), refundquery, and the encrypted notice.
+
+"Success" of a refund call means that it was accepted; what became of it is the query's to say. The notice is encrypted
+with AES in ECB mode and not signed: whoever has seen notices can rearrange their blocks. It only makes us ask.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Container, Sequence
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from voicehelper.certificates import ClientCertificate
+
+from .. import xml
+from ..base import BadSignature, Malformed, Unknown, WrongRecipient, beijing_time
+from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
+from .orders import number_in, parsed, plain
+from .wire import Fields, Wire
+
+_ABSENT = "REFUNDNOTEXIST"
+_STATES = {
+    "SUCCESS": RefundState.SUCCEEDED,
+    "PROCESSING": RefundState.PROCESSING,
+    "REFUNDCLOSE": RefundState.CLOSED,
+    "CHANGE": RefundState.ABNORMAL,
+    # What the documents of other versions call it.
+    "ABNORMAL": RefundState.ABNORMAL,
+}
+_REASON_BYTES = 80
+_PAGE = 10
+_MOST = 50
+REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
+
+
+def refund(wire: Wire, new: NewRefund, certificate: ClientCertificate) -> RefundStatus:
+    fields = {
+        "out_trade_no": new.order_no,
+        "out_refund_no": new.refund_no,
+        "total_fee": str(new.total_fen),
+        "refund_fee": str(new.amount_fen),
+        "refund_desc": plain(new.reason).encode()[:_REASON_BYTES].decode(errors="ignore"),
+        "notify_url": new.notify_url,
+    }
+
+    def read(answer: Fields) -> RefundStatus:
+        said = (answer.get("out_trade_no"), answer.get("out_refund_no"), _fen(answer.get("refund_fee", "")))
+        if said != (new.order_no, new.refund_no, new.amount_fen):
+            raise Unknown("WeChat Pay answered about another refund.")
+        return RefundStatus(
+            new.order_no,
+            new.refund_no,
+            RefundState.PROCESSING,
+            "accepted",
+            new.amount_fen,
+            answer.get("refund_id", "")[:64],
+        )
+
+    return wire.call("refund", "/secapi/pay/refund", fields, read, certificate=certificate)
+
+
+def query_refund(wire: Wire, order_no: str, refund_no: str) -> RefundStatus:
+    def read(answer: Fields) -> RefundStatus:
+        if answer.get("err_code") == _ABSENT:
+            return RefundStatus(order_no, refund_no, RefundState.ABSENT, _ABSENT)
+        found = [status for status in _statuses(answer, order_no) if status.refund_no == refund_no]
+        if len(found) != 1:
+            raise Unknown("WeChat Pay answered about another refund.")
+        return found[0]
+
+    fields = {"out_refund_no": refund_no}
+    return wire.call("refund query", "/pay/refundquery", fields, read, expected={_ABSENT}, about=order_no)
+
+
+def refunds_of(wire: Wire, order_no: str) -> Sequence[RefundStatus]:
+    """All of them: the query answers ten at a time."""
+
+    def read(answer: Fields) -> tuple[list[RefundStatus], int]:
+        if answer.get("err_code") == _ABSENT:
+            return [], 0
+        total = answer.get("total_refund_count") or answer.get("refund_count", "")
+        return _statuses(answer, order_no), int(total) if re.fullmatch(r"[0-9]{1,4}", total) else 0
+
+    found: dict[str, RefundStatus] = {}
+    expected: Container[str] = {_ABSENT}
+    for offset in range(0, _MOST, _PAGE):
+        fields = {"out_trade_no": order_no} | ({"offset": str(offset)} if offset else {})
+        page, total = wire.call("refund query", "/pay/refundquery", fields, read, expected=expected)
+        found |= {status.refund_no: status for status in page}
+        if not page or offset + _PAGE >= total:
+            break
+    return list(found.values())
+
+
+def _statuses(answer: Fields, order_no: str) -> list[RefundStatus]:
+    """The numbered elements of a query's answer, out_refund_no_0 and so on."""
+    if answer.get("out_trade_no") != order_no:
+        raise Unknown("WeChat Pay answered about another order.")
+    numbers = [
+        name.removeprefix("out_refund_no_") for name in answer if re.fullmatch(r"out_refund_no_[0-9]{1,3}", name)
+    ]
+    return [_status(answer, order_no, number) for number in sorted(numbers, key=int)]
+
+
+def _status(answer: Fields, order_no: str, number: str) -> RefundStatus:
+    word = answer.get(f"refund_status_{number}", "")
+    state = _STATES.get(word)
+    amount = _fen(answer.get(f"refund_fee_{number}", ""))
+    refund_no = answer[f"out_refund_no_{number}"]
+    if state is None or not amount or not REFUND_NO.fullmatch(refund_no):
+        raise Unknown(f"WeChat Pay's refund_status {word[:32]!r}, or what stands beside it, is not known.")
+    return RefundStatus(
+        order_no,
+        refund_no,
+        state,
+        word,
+        amount,
+        answer.get(f"refund_id_{number}", "")[:64],
+        beijing_time(answer.get(f"refund_success_time_{number}", ""), "%Y-%m-%d %H:%M:%S"),
+    )
+
+
+def _fen(text: str) -> int:
+    """A whole number of fen; 0 when it is none."""
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,17}", text) else 0
+
+
+def refund_hint(wire: Wire, body: bytes) -> RefundHint | None:
+    """What a notice claims. Raises Malformed, BadSignature when our key does not open it, WrongRecipient."""
+    notice = parsed(body)
+    if "req_info" not in notice:
+        return None
+    if notice.get("return_code") != "SUCCESS":
+        raise Malformed("The notice does not say return_code SUCCESS.")
+    if not wire.is_ours(notice):
+        raise WrongRecipient(f"The notice is for {notice.get('appid')} / {notice.get('mch_id')}.")
+    try:
+        inner = xml.parse(opened(notice["req_info"], wire.key), root="root")
+    except xml.XMLError as error:
+        raise BadSignature(f"What our key opens is not WeChat Pay's XML: {error}") from error
+    refund_no = inner.get("out_refund_no", "")
+    if refund_no and not REFUND_NO.fullmatch(refund_no):
+        raise Malformed(f"out_refund_no {refund_no[:64]!r} is not one.")
+    return RefundHint(number_in(inner), refund_no)
+
+
+def opened(req_info: str, key: str) -> bytes:
+    """The XML inside a notice: base64, AES-256-ECB, PKCS#7, under the MD5 of the API key. Raises BadSignature."""
+    aes_key = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest().encode()
+    # The mode is the protocol's choice, not ours.
+    decryptor = Cipher(AES(aes_key), ECB()).decryptor()  # noqa: S305
+    unpadder = PKCS7(AES.block_size).unpadder()
+    try:
+        padded = decryptor.update(base64.b64decode(req_info, validate=True)) + decryptor.finalize()
+        return unpadder.update(padded) + unpadder.finalize()
+    except (binascii.Error, ValueError) as error:
+        raise BadSignature("Our API key does not open the notice.") from error
