@@ -9,6 +9,7 @@ import redis
 from django.test import Client
 from rest_framework.test import APIClient
 
+from tests import emptying
 from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401  # hooks
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from voicehelper import ratelimit
@@ -20,6 +21,7 @@ SOAK = os.environ.get("VOICEHELPER_SOAK") == "1"
 def pytest_configure(config: pytest.Config) -> None:
     if not os.environ.get("VOICEHELPER_DATA"):
         raise pytest.UsageError("Run `make test` (T=path K=expression): it starts PostgreSQL and Valkey for the tests.")
+    emptying.install()
 
 
 def full(soak: int, quick: int) -> int:

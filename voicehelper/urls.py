@@ -8,6 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from . import health, metrics
 
+handler404 = "voicehelper.nowhere.not_found"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
     path("", include("voicehelper.accounts.urls")),

@@ -64,8 +64,6 @@ def check_chat(body: Mapping[str, Any]) -> None:
         raise CallRefused(f"messages must be a list of 1 to {MAX_MESSAGES} messages.", param="messages")
     for number, message in enumerate(messages):
         _check_message(message, f"messages[{number}]")
-    for name in ("max_tokens", "max_completion_tokens"):
-        count(body, name, 10_000_000)
     count(body, "n", MAX_CHOICES)
     if type(body.get("stream", False)) is not bool:
         raise CallRefused("stream must be true or false.", param="stream")
@@ -78,6 +76,12 @@ def check_chat(body: Mapping[str, Any]) -> None:
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         if type(body.get(name, 0)) not in (int, float):
             raise CallRefused(f"{name} must be a number.", param=name)
+
+
+def check_token_limits(body: Mapping[str, Any]) -> None:
+    """The router compares them, whatever is asked for."""
+    for name in ("max_tokens", "max_completion_tokens"):
+        count(body, name, 10_000_000)
 
 
 def _check_message(message: Any, name: str) -> None:
@@ -111,6 +115,7 @@ def wish_of(body: dict[str, Any], capability: str, catalogue: Catalogue | None =
     `model` is a name, or "auto" (also "auto:cost", "auto:speed", "auto:quality") for the best one by priority.
     """
     name = text(body, "model", longest=128)
+    check_token_limits(body)
     routing = {field: body.pop(field) for field in _ROUTING if field in body}
     names = [*_names(routing, "models"), *_names(routing, "fallbacks")]
     automatic, _, priority = name.partition(":")

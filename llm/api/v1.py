@@ -279,16 +279,22 @@ async def _count_tokens(exchange: Exchange, relay: Engine) -> None:
 
 
 async def _embeddings(exchange: Exchange, relay: Engine) -> None:
-    body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = await _unstreamed(exchange)
     requests.check_input(body)
     await _whole(exchange, _call(exchange, relay, EMBED, body))
 
 
 async def _images(exchange: Exchange, relay: Engine) -> None:
-    body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = await _unstreamed(exchange)
     requests.text(body, "prompt", longest=32_000)
     requests.count(body, "n", 10)
     await _whole(exchange, _call(exchange, relay, IMAGES, body))
+
+
+async def _unstreamed(exchange: Exchange) -> dict[str, Any]:
+    """The body of what is answered in one piece, whatever a client asks for."""
+    body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
 async def _whole(exchange: Exchange, call: Call) -> None:

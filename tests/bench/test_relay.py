@@ -17,7 +17,7 @@ from .relay import Plan, customer, measure, provider, run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(1800)]
 
-QUICK = Plan(rounds=1, seconds=0.5, warm_up_s=0.2, connections=(4,), streams=(5,), chunks=10, pin=False)
+QUICK = Plan(rounds=1, seconds=0.3, warm_up_s=0.1, connections=(4,), streams=(5,), chunks=5, pin=False)
 
 
 def test_the_bench_measures_all_three(books_agree: Callable[[], None]) -> None:

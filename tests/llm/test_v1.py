@@ -208,6 +208,22 @@ def test_models_are_listed_for_both_vendors_clients(world: World) -> None:
     assert missing["error"]["code"] == "model_not_found"
 
 
+def test_what_is_not_streamed_is_not_streamed_when_a_client_asks_for_it(world: World) -> None:
+    world.give(1_000_000)
+    world.upstream.otherwise = says({"data": [{"embedding": [1.0]}], "usage": {"prompt_tokens": 7, "total_tokens": 7}})
+    body = {"model": "doubao-embedding", "input": "a", "stream": True, "stream_options": {"include_usage": True}}
+    answer = world.play(lambda w: w.client.post("/v1/embeddings", body))
+    assert answer.status == 200
+    assert not {"stream", "stream_options"} & set(world.upstream.asked[0].body)
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/images/generations", "/v1/audio/speech"])
+def test_token_limits_are_numbers_whatever_is_asked_for(path: str, world: World) -> None:
+    body = {"model": "doubao-pro", "input": "a", "prompt": "a", "voice": "alloy", "max_tokens": [1]}
+    answer = world.play(lambda w: w.client.post(path, body))
+    assert (answer.status, answer.json["error"]["param"]) == (400, "max_tokens")
+
+
 def test_embeddings_are_charged_for_their_input(world: World, books_agree: Callable[[], None]) -> None:
     world.give(1_000_000)
     vector = {"object": "embedding", "index": 0, "embedding": [0.5]}

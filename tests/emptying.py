@@ -1,0 +1,45 @@
+"""Emptying the database after a test that commits: ten times as fast as Django's flush.
+
+Django truncates every table and then makes all permissions anew. Here only tables that hold something are emptied, by
+DELETE with triggers asleep (entries refuse to go otherwise), and what migrations made for the frame itself stays.
+"""
+
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.utils import ProgrammingError
+from django.test import TransactionTestCase
+
+_EMPTY = """
+DO $$
+DECLARE
+    name text;
+    used boolean;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        AND tablename NOT IN ('django_migrations', 'django_content_type', 'auth_permission')
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO used;
+        IF used THEN
+            EXECUTE format('DELETE FROM %I', name);
+        END IF;
+    END LOOP;
+END $$
+"""
+
+_flush = TransactionTestCase._fixture_teardown
+
+
+def _fixture_teardown(case: Any) -> None:
+    try:
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(_EMPTY)
+    except ProgrammingError:
+        # Not a superuser of this PostgreSQL: the slow way.
+        _flush(case)
+
+
+def install() -> None:
+    """For the whole run."""
+    TransactionTestCase._fixture_teardown = _fixture_teardown  # type: ignore[method-assign]
