@@ -1,7 +1,9 @@
 """The people and merchants that appear in tests, on a real database; the rate limiter forgets between tests."""
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -38,6 +40,18 @@ def _fresh_rate_limits(settings: Any, worker_id: str) -> None:
         client.flushdb()
     ratelimit._resting_until = 0.0
     ratelimit._local.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_keys() -> Iterator[None]:
+    """The sandbox's merchants share four pairs of keys: making one takes longer than most tests."""
+    from voicehelper.sandbox.management.commands import open_sandbox_accounts as command
+
+    make, numbers = lru_cache(lambda _number: key_pair()), itertools.cycle(range(4))
+    key_pair = command.key_pair
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "key_pair", lambda: make(next(numbers)))
+        yield
 
 
 @pytest.fixture

@@ -8,5 +8,7 @@ from django.views.defaults import page_not_found
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """JSON to programs, a page to people."""
     if request.path.startswith("/api/"):
-        return JsonResponse({"success": False, "message": _("There is nothing at this address")}, status=404)
+        return JsonResponse(
+            {"success": False, "message": _("There is nothing at this address"), "code": "not_found"}, status=404
+        )
     return page_not_found(request, exception)
