@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 from django.test import Client
@@ -24,6 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not os.environ.get("VOICEHELPER_DATA"):
         raise pytest.UsageError("Run `make test` (T=path K=expression): it starts PostgreSQL and Valkey for the tests.")
     emptying.install()
+    # The same examples each time; `make soak` looks for new ones.
+    hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None)
+    hypothesis.settings.load_profile("quick")
 
 
 def full(soak: int, quick: int) -> int:
