@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 
-from ..catalogue import Catalogue
 from ..errors import CallRefused
 from ..operations import max_tokens_of
 from ..router import Priority, Wish
@@ -109,7 +108,7 @@ def check_input(body: Mapping[str, Any]) -> None:
         raise CallRefused("input must be a text, a list of texts, or token numbers.", param="input")
 
 
-def wish_of(body: dict[str, Any], capability: str, catalogue: Catalogue | None = None) -> Wish:
+def wish_of(body: dict[str, Any], capability: str) -> Wish:
     """Whom to ask. Takes the routing fields out of the body: `models` or `fallbacks` (names), `priority`, `provider`.
 
     `model` is a name, or "auto" (also "auto:cost", "auto:speed", "auto:quality") for the best one by priority.
