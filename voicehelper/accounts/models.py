@@ -87,6 +87,31 @@ class ApiKey(models.Model):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+class WeChatIdentity(models.Model):
+    """Who a user is to one WeChat app: an openid is valid under the app id it was issued for, and nowhere else.
+
+    `unionid` is the same person's under every app of one Open Platform account; it is empty without such an account.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="wechat_identities", verbose_name=_("user"))
+    app_id = models.CharField(_("app id"), max_length=32, editable=False)
+    openid = models.CharField(_("openid"), max_length=128, editable=False)
+    unionid = models.CharField(_("unionid"), max_length=128, blank=True, editable=False)
+    # Decrypts what the mini program sends; it never leaves the server.
+    session_key = EncryptedField(editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    seen_at = models.DateTimeField(_("last seen"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("WeChat identity")
+        verbose_name_plural = _("WeChat identities")
+        constraints = [models.UniqueConstraint(fields=["app_id", "openid"], name="wechat_identity_once")]
+        indexes = [models.Index(fields=["unionid"], condition=~models.Q(unionid=""), name="wechat_identity_union")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.openid}"
+
+
 class MiniProgramSettings(Section):
     """The WeChat mini program users sign in from."""
 

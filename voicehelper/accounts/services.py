@@ -10,7 +10,7 @@ from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock
 
-from .models import AccessToken, ApiKey, User
+from .models import AccessToken, ApiKey, User, WeChatIdentity
 
 TOKEN_LIFE = timedelta(days=30)
 KEYS_PER_USER = 50
@@ -83,3 +83,9 @@ def api_keys_of(user: User) -> QuerySet[ApiKey]:
 def revoke_api_key(user: User, key_id: int) -> bool:
     """End one of the user's own keys, at once and everywhere (see keys.py). False: it is not theirs, or was ended."""
     return ApiKey.objects.filter(user=user, pk=key_id, revoked_at=None).update(revoked_at=Now()) == 1
+
+
+def openid_of(user: User, app_id: str) -> str:
+    """The user's openid under an app id, the latest they came with; empty when they never signed in through it."""
+    found = WeChatIdentity.objects.filter(user=user, app_id=app_id).order_by("-seen_at", "-id")
+    return found.values_list("openid", flat=True).first() or ""
