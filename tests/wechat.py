@@ -8,6 +8,7 @@ import requests
 from rest_framework.test import APIClient
 
 from topup.options import write_options
+from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.sandbox.management.commands.open_sandbox_accounts import mini_program
 from voicehelper.sandbox.models import WeChatApp
 
@@ -54,3 +55,8 @@ def signed_in(code: str, **more: Any) -> tuple[Callable[..., Any], int]:
     client = APIClient(raise_request_exception=False)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {answer.json()['token']}")
     return client, answer.json()["userInfo"]["id"]
+
+
+def mini_program_app() -> str:
+    """The app id of the mini program that is set up."""
+    return str(MiniProgramSettings.load().app_id)
