@@ -77,6 +77,7 @@ def environment(address: str) -> dict[str, str]:
         "SANDBOX": "True",
         "WECHAT_PAY_BASE_URL": f"{address}/sandbox/wechat",
         "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
+        "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
         "LOG_LEVEL": "WARNING",
     }
 
@@ -180,11 +181,11 @@ def request(
 
 
 def open_sandbox_accounts() -> None:
-    """A merchant at both stand-ins, and both gateways switched on with what it was given."""
+    """A merchant at both stand-ins and a mini program, and all three set up with what they were given."""
     from topup.options import write_options
-    from voicehelper.sandbox.management.commands.open_sandbox_accounts import alipay_account, wechat_account
+    from voicehelper.sandbox.management.commands import open_sandbox_accounts as command
 
-    wechat, alipay = wechat_account(), alipay_account()
+    wechat, alipay, app = command.wechat_account(), command.alipay_account(), command.mini_program()
     write_options(
         {
             "WechatAppId": wechat["app_id"],
@@ -198,5 +199,7 @@ def open_sandbox_accounts() -> None:
             "AlipayPrivateKey": alipay["private_key"],
             "AlipayPublicKey": alipay["public_key"],
             "AlipayEnabled": True,
+            "MiniProgramAppId": app["app_id"],
+            "MiniProgramAppSecret": app["secret"],
         }
     )

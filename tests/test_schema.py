@@ -16,6 +16,7 @@ from llm import loops
 from tests.conftest import full
 from tests.llm.conftest import World, world  # noqa: F401  # a fixture
 from tests.processes import Server
+from tests.wechat import set_up_mini_program
 from voicehelper.accounts.services import issue_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,6 +27,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 @pytest.fixture
 def server(world: World) -> Iterator[Server]:  # noqa: F811
     world.give(10**12)
+    set_up_mini_program()
     loops.run(world.upstream.__aenter__())
     with Server(CHAT_RATE_LIMIT="1000000 per minute", LLM_TOTAL_SECONDS="5") as running:
         yield running
@@ -34,11 +36,11 @@ def server(world: World) -> Iterator[Server]:  # noqa: F811
 
 
 @pytest.mark.timeout(600)
-def test_the_routes_of_chat_keys_and_usage_answer_as_documented(server: Server, world: World) -> None:  # noqa: F811
+def test_chat_keys_usage_and_the_mini_program_answer_as_documented(server: Server, world: World) -> None:  # noqa: F811
     headers = {"Authorization": f"Bearer {issue_token(world.user)}"}
     schema = schemathesis.openapi.from_url(f"{server.address}/api/schema", headers={"Accept": "application/json"})
     tried = []
-    for found in schema.include(path_regex="^/api/(chat|user/keys|user/usage)").get_all_operations():
+    for found in schema.include(path_regex="^/api/(chat|user/keys|user/usage|share|auth/wx)").get_all_operations():
         operation = found.ok()
         tried.append(operation.label)
 
@@ -50,4 +52,4 @@ def test_the_routes_of_chat_keys_and_usage_answer_as_documented(server: Server, 
             case.call_and_validate(base_url=server.address, headers=headers, checks=CHECKS)
 
         answers_as_documented()
-    assert len(tried) == 14
+    assert len(tried) == 20

@@ -41,7 +41,8 @@ def helpers_browser(helper: User) -> Client:
 
 
 def tokens_form() -> dict[str, str]:
-    return {"access_tokens-TOTAL_FORMS": "0", "access_tokens-INITIAL_FORMS": "0"}
+    lists = ("access_tokens", "wechat_identities")
+    return {f"{name}-{count}_FORMS": "0" for name in lists for count in ("TOTAL", "INITIAL")}
 
 
 def test_the_group_of_a_user_can_be_changed(helpers_browser: Client, buyer: User) -> None:

@@ -18,6 +18,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 
 from tests.orders import pending_order
+from tests.wechat import WeChat, set_up_mini_program, sign_in
 from topup.models import Notice, Order
 from voicehelper.accounts.models import AccessToken, User
 from voicehelper.accounts.services import issue_token, revoke_tokens
@@ -83,6 +84,24 @@ def test_I1_who_asks_for_another_user_gets_himself(buyer: User, other_user: User
         assert client.get(f"/api/user/topup/orders{query}").json()["data"]["total"] == 0
     for path in (f"/api/user/{buyer.pk}", f"/api/user/self/{buyer.pk}", "/api/user/topup/orders/"):
         assert client.get(path).status_code == 404
+
+
+def test_I1_an_invitation_shows_its_visitors_to_its_owner_only(
+    buyer: User, other_user: User, clerk: User, staff: User, as_user: Any
+) -> None:
+    share_id = as_user(buyer).post("/api/share").json()["shareId"]
+    assert as_user(other_user).post("/api/share/visit", {"shareId": share_id}, format="json").status_code == 200
+    api = f"/api/share/{share_id}"
+    for who, status in {None: 401, buyer: 200, other_user: 404, clerk: 404, staff: 404}.items():
+        for client in (as_user(who), browser_of(who)):
+            assert client.get(api).status_code == status, who
+            for method in ("post", "put", "patch", "delete"):
+                assert getattr(client, method)(api).status_code in (401, 403, 405)
+    for who in (other_user, clerk, staff):
+        listed = as_user(who).get(f"/api/share?user={buyer.pk}").json()["data"]
+        assert (listed["total"], listed["items"]) == (0, [])
+        theirs, nobodys = as_user(who).get(api), as_user(who).get("/api/share/" + "x" * 22)
+        assert (theirs.status_code, theirs.content) == (nobodys.status_code, nobodys.content)
 
 
 def admin_pages() -> list[str]:
@@ -225,7 +244,8 @@ def test_I4_only_provider_callbacks_go_without_csrf_protection() -> None:
         for how in api.authentication_classes:
             assert how.__name__ == "BearerToken" or issubclass(how, SessionAuthentication), where
         if not api.authentication_classes:
-            assert where == "api/auth/login", where  # nobody is signed in by it, so nothing can be forged
+            # Nobody is signed in by them, so nothing can be forged.
+            assert where in ("api/auth/login", "api/auth/wx-login"), where
     assert exempt
     assert all(PROVIDER_CALLBACKS.fullmatch(where) for where in exempt), exempt
     assert "django.middleware.csrf.CsrfViewMiddleware" in project.MIDDLEWARE
@@ -237,6 +257,9 @@ def test_I4_a_session_alone_posts_nothing(wechat: Any, alipay: Any, buyer: User,
         (buyer, "post", "/api/user/wechat/pay", {"amount": 10, "payment_method": "wechat"}),
         (buyer, "post", "/api/user/alipay/pay", {"amount": 10, "payment_method": "alipay"}),
         (buyer, "post", "/api/user/amount", {"amount": 10, "payment_method": "wechat"}),
+        (buyer, "post", "/api/share", {}),
+        (buyer, "post", "/api/share/visit", {"shareId": "x"}),
+        (buyer, "post", "/api/auth/wx-bind", {"code": "x"}),
         (buyer, "post", "/recharge", {"amount": 10, "payment_method": "wechat", "intent": "0" * 32}),
         (buyer, "post", "/accounts/password", {"old_password": PASSWORD}),
         (buyer, "post", "/accounts/sign-out", {}),
@@ -340,6 +363,22 @@ def test_I6_accounts_are_not_made_in_bulk(db: None) -> None:
     assert User.objects.filter(username__startswith="bot").count() == 20
 
 
+@pytest.mark.django_db(transaction=True)
+def test_I6_codes_of_wechat_are_guessed_thirty_times_and_then_an_address_waits(live_server: Any, settings: Any) -> None:
+    settings.WECHAT_API_BASE_URL = f"{live_server.url}/sandbox/weixin"
+    set_up_mini_program()
+    wechat = WeChat(live_server.url)
+    asked = wechat.code("xiaoming"), wechat.code("xiaohong")
+    for number in range(30):
+        assert sign_in(f"guess{number}").status_code == 401
+    braked = sign_in(asked[0])
+    assert (braked.status_code, User.objects.count()) == (429, 0)
+    assert 1 <= int(braked["Retry-After"]) <= 600
+    body = {"code": asked[1]}
+    elsewhere = APIClient().post("/api/auth/wx-login", body, format="json", REMOTE_ADDR="203.0.113.9")
+    assert elsewhere.status_code == 200
+
+
 # --- I7: SQL ---------------------------------------------------------------------------------------------------------
 SQL = [
     "'",
@@ -372,6 +411,7 @@ def test_I7_sql_in_whatever_is_sent_is_only_text(
         stranger.get("/api/user/self", HTTP_AUTHORIZATION=f"{raw} {raw}"),
         stranger.get("/api/user/self", HTTP_COOKIE=f"sessionid={raw}"),
         stranger.post("/api/auth/login", {"username": probe, "password": probe}, format="json"),
+        stranger.post("/api/share/visit", {"shareId": probe}, format="json"),
         stranger.post("/accounts/sign-in", {"username": probe, "password": probe}),
         stranger.post("/accounts/sign-up", {"username": probe, "password1": probe, "password2": probe}),
         stranger.post(
@@ -392,7 +432,7 @@ def test_I7_sql_in_whatever_is_sent_is_only_text(
     broken = [answer.request["PATH_INFO"] for answer in answers if answer.status_code >= 500]
     # No provider answers here: 502 is what a payment that was well asked for says.
     assert broken in ([], ["/api/user/wechat/pay"])
-    assert answers[11].status_code in (400, 502)
+    assert answers[12].status_code in (400, 502)
     assert all(answer.status_code == 401 for answer in answers[:2])
     operator_browser = browser_of(staff, raise_request_exception=False)
     for query in (

@@ -29,6 +29,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from llm.models import Credential
+from tests.far_side import FarSide, http
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from tests.processes import database_url, redis_url
@@ -65,6 +66,7 @@ class Cage:
             "WeChat certificate": canary(400),
             "WeChat certificate's key": canary(400),
             "mini program secret": canary(),
+            "session key": canary(),
             "buyer's password": canary(24),
             "operator's password": canary(24),
             "wrong password": canary(24),
@@ -193,6 +195,7 @@ def exercise_everything(settings: Any) -> Cage:
     broken = f'{{"WechatApiV2Key": "{wechat.key}", }}'
     cage.see("broken PUT", operator.put("/api/option", broken, content_type="application/json"))
     cage.see("GET option", operator.get("/api/option"))
+    sign_in_by_wechat(cage, settings, api)
     Credential.objects.create(
         name="ark", base_url="https://ark.example.com/api/v3", api_key=hidden["model account's key"]
     )
@@ -242,6 +245,23 @@ def exercise_everything(settings: Any) -> Cage:
     return cage
 
 
+def sign_in_by_wechat(cage: Cage, settings: Any, api: APIClient) -> None:
+    """The app secret travels in an address: to a WeChat that answers, repeats it, breaks off, or is not there."""
+    secret = cage.secrets["mini program secret"]
+    said = {"openid": "o-canary", "session_key": cage.secrets["session key"], "unionid": ""}
+    refused = {"errcode": 40013, "errmsg": f"invalid appid, secret={secret}"}
+    for answer in (http(json.dumps(said).encode()), http(json.dumps(refused).encode()), http(secret.encode()), b"HTTP"):
+        with FarSide(answer=lambda _seen, answer=answer: answer) as weixin:
+            settings.WECHAT_API_BASE_URL = weixin.url
+            reply = api.post("/api/auth/wx-login", {"code": "c"}, format="json")
+            # A token is what the answer is for.
+            cage.see("wx-login", reply.json() | {"token": ""})
+            assert weixin.seen
+            assert secret in weixin.seen[0].line
+    settings.WECHAT_API_BASE_URL = "http://127.0.0.1:9"
+    cage.see("wx-login in vain", api.post("/api/auth/wx-login", {"code": "c"}, format="json"))
+
+
 def browse_the_admin(cage: Cage, staff: User) -> None:
     from django.contrib import admin
 
@@ -263,6 +283,7 @@ def browse_the_admin(cage: Cage, staff: User) -> None:
         cage.see("the WeChat form", browser.post(WECHAT_PAGE, wechat_form() | changes, follow=True))
     for section in ("wechatsettings", "alipaysettings"):
         cage.see("the test button", browser.post(f"/admin/topup/{section}/test/", follow=True))
+    cage.see("the test button", browser.post("/admin/accounts/miniprogramsettings/test/", follow=True))
     try_model_accounts(cage, browser)
     cage.see("the front page", browser.get("/admin/"))
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 import pytest
 from cryptography.exceptions import InvalidSignature
 
-from voicehelper.sandbox.faults import FAULTS
+from voicehelper.sandbox.faults import FAULTS, SIGN_IN
 from voicehelper.sandbox.models import Delivery, Script, Trade
 
 from .clients import AlipayClient, MerchantServer, WeChatClient, wechat_sign, xml_fields
@@ -56,6 +56,9 @@ def read_alipay(merchant: AlipayClient, body: str) -> dict[str, str]:
         {"gateway": "wechat", "operation": "query", "fault": "timeout", "after_work": 1},
         {"gateway": "wechat", "fault": "duplicate", "copies": 1},
         {"gateway": "wechat", "fault": "wrong_amount", "amount": ""},
+        {"gateway": "wechat", "operation": "login", "fault": "timeout"},
+        {"gateway": "weixin", "operation": "create", "fault": "timeout"},
+        {"gateway": "weixin", "fault": "drop"},
         [],
     ],
 )
@@ -74,7 +77,8 @@ def test_a_script_that_is_not_json_is_refused(client: Any) -> None:
 def test_every_fault_can_be_scripted_without_parameters(script: Any) -> None:
     for name, fault in FAULTS.items():
         for operation in fault.operations:
-            assert script(gateway="alipay", operation=operation, fault=name).status_code == 201
+            gateway = "weixin" if operation in SIGN_IN else "alipay"
+            assert script(gateway=gateway, operation=operation, fault=name).status_code == 201
     assert script(gateway="wechat", operation="unifiedorder", fault="html").json()["operation"] == "create"
     assert script(gateway="wechat", operation="pay", fault="drop").json()["operation"] == "notify"
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from notifications.models import Alert, Channel, Delivery, Rule
-from voicehelper.accounts.models import ApiKey, MiniProgramSettings, User
+from voicehelper.accounts.models import ApiKey, MiniProgramSettings, Share, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
@@ -45,7 +45,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Holds"), "lock_clock", Hold),
             _page(request, _("Audit runs"), "fact_check", AuditRun),
         ],
-        _("Users"): [_page(request, _("Users"), "person", User), _page(request, _("Roles"), "group", Group)],
+        _("Users"): [
+            _page(request, _("Users"), "person", User),
+            _page(request, _("Roles"), "group", Group),
+            _page(request, _("Shares"), "share", Share),
+        ],
         _("Alerts"): [
             alerts,
             _page(request, _("Deliveries"), "outgoing_mail", Delivery),

@@ -2,22 +2,16 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import change_url, url_name
-from voicehelper.admin.sections import SectionAdmin, SectionForm, Status
+from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm, Status
 from voicehelper.clock import BEIJING
 
 from .. import options, services
@@ -112,7 +106,7 @@ class RechargeSettingsAdmin(SectionAdmin):
         return options.problems(row)
 
 
-class GatewayAdmin(SectionAdmin):
+class GatewayAdmin(ProbedSectionAdmin):
     """A gateway's page: status, keys, the callback address to enter at the provider, and the test of the connection."""
 
     key_field = ""
@@ -141,37 +135,11 @@ class GatewayAdmin(SectionAdmin):
 
     def page_context(self, row: Any) -> dict[str, Any]:
         callback = f"{RechargeSettings.load().address}/api/{row.gateway}/notify"
-        return {
-            "callback_address": callback,
-            "help_steps": self.help_steps(callback),
-            "test_url": reverse(f"admin:{url_name(self, 'test')}"),
-        }
+        steps = self.help_steps(callback)
+        return {"callback_address": callback, "help_steps": steps, **super().page_context(row)}
 
-    def get_urls(self) -> list[URLPattern]:
-        test = path("test/", self.admin_site.admin_view(self.test_connection), name=url_name(self, "test"))
-        return [test, *super().get_urls()]
-
-    def test_connection(self, request: HttpRequest) -> HttpResponse:
-        """A real signed call with what is saved; the gateway need not be switched on."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        row = self.model.load()
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        probe = _probe(row)
-        self.log_change(request, row, f"{gettext('Test connection')}: {probe.message}")
-        if request.headers.get("HX-Request"):
-            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
-        request.session[self._probe_key] = asdict(probe)
-        return HttpResponseRedirect(change_url(row))
-
-    @property
-    def _probe_key(self) -> str:
-        return f"probe-{self.model.gateway}"
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context["probe"] = request.session.pop(self._probe_key, None)
-        return super().render_change_form(request, context, *args, **kwargs)
+    def probe(self, row: Any) -> Probe:
+        return _probe(row)
 
 
 def _on(enabled: bool) -> str:

@@ -1,4 +1,4 @@
-"""Users, roles, the mini program's settings, and the log of what operators did."""
+"""Users, roles, users' API keys, and the log of what operators did."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,16 +29,18 @@ from voicehelper.admin.base import (
     when,
 )
 from voicehelper.admin.filters import Choice, Days, Username
-from voicehelper.admin.sections import SectionAdmin, Status
 
-from . import services
-from .models import AccessToken, ApiKey, MiniProgramSettings, User
+from . import (
+    mini_program_admin,  # noqa: F401  # registers its pages
+    services,
+)
+from .models import AccessToken, ApiKey, User, WeChatIdentity
 
 if TYPE_CHECKING:
-    _TokenInline = admin.TabularInline[AccessToken, User]
+    _Inline = admin.TabularInline[Any, User]
     _DjangoUserAdmin = DjangoUserAdmin[User]
 else:
-    from unfold.admin import TabularInline as _TokenInline
+    from unfold.admin import TabularInline as _Inline
 
     _DjangoUserAdmin = DjangoUserAdmin
 
@@ -46,15 +48,9 @@ else:
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
-class TokenInline(_TokenInline):
-    """When a user's tokens were made and used; their text exists nowhere."""
+class _ReadOnlyInline(_Inline):
+    """What a user's page shows and nobody changes there."""
 
-    model = AccessToken
-    time_created = when("created", _("created"))
-    time_expires = when("expires_at", _("expires"))
-    time_used = when("last_used_at", _("last used"))
-    time_revoked = when("revoked_at", _("revoked"))
-    fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
     hide_title = True
     ordering = ("-pk",)
     extra = max_num = 0
@@ -69,6 +65,38 @@ class TokenInline(_TokenInline):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may(request, User, "view") or may(request, User, "change")
+
+
+class TokenInline(_ReadOnlyInline):
+    """When a user's tokens were made and used; their text exists nowhere."""
+
+    model = AccessToken
+    time_created = when("created", _("created"))
+    time_expires = when("expires_at", _("expires"))
+    time_used = when("last_used_at", _("last used"))
+    time_revoked = when("revoked_at", _("revoked"))
+    fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
+
+
+class WeChatInline(_ReadOnlyInline):
+    """Who a user is to WeChat's apps; enough of an openid to tell two apart."""
+
+    model = WeChatIdentity
+    time_created = when("created", _("created"))
+    time_seen = when("seen_at", _("last seen"))
+    fields = readonly_fields = ("app_id", "short_openid", "in_union", "time_created", "time_seen")
+
+    @admin.display(description=_("openid"))
+    def short_openid(self, identity: WeChatIdentity) -> str:
+        return _shortened(identity.openid)
+
+    @admin.display(description=_("unionid"))
+    def in_union(self, identity: WeChatIdentity) -> str:
+        return _shortened(identity.unionid) if identity.unionid else "—"
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:4]}…{text[-4:]}"
 
 
 class ActiveFilter(Choice):
@@ -102,7 +130,7 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
-    inlines = (TokenInline,)
+    inlines = (WeChatInline, TokenInline)
     readonly_fields = ("balance", "time_login", "time_joined")
     filter_horizontal = ()
     fieldsets = (
@@ -257,24 +285,3 @@ class LogEntryAdmin(ReadOnlyAdmin):
     @admin.display(description=_("what"))
     def message(self, entry: LogEntry) -> str:
         return entry.get_change_message()
-
-
-@admin.register(MiniProgramSettings)
-class MiniProgramSettingsAdmin(SectionAdmin):
-    purpose = _("The WeChat mini program whose users sign in here.")
-    fieldsets = ((_("Mini program"), {"fields": ["app_id", "app_secret"]}),)
-    placeholders = {
-        "app_id": _("Please enter the mini program’s app id"),
-        "app_secret": _("Please enter the app secret"),
-    }
-    help_texts = {
-        "app_id": _("mp.weixin.qq.com → Development → Development settings."),
-        "app_secret": _("On the same page, shown once when it is made. Stored encrypted and never shown again."),
-    }
-
-    def status(self, row: Any) -> Status:
-        complete = bool(row.app_id and row.app_secret)
-        last4 = row.app_secret.last4
-        key = gettext("key ····%(last4)s") % {"last4": last4} if last4 else ""
-        parts = (gettext("On") if complete else gettext("Not set up: mini program users cannot sign in."), key)
-        return Status("on" if complete else "off", tuple(filter(None, parts)))

@@ -48,6 +48,8 @@ def _words(error: APIException) -> str:
             return _("Invalid parameters")
         case 401:
             return _("Please sign in first")
+        case 429:
+            return _("Too many requests, please try again later")
         case _:
             return str(error.detail)
 

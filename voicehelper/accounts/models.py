@@ -117,9 +117,60 @@ class MiniProgramSettings(Section):
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)
     app_secret = EncryptedField(_("app secret"))
+    share_title = models.CharField(_("title of a shared card"), max_length=64, blank=True)
+    share_image = models.URLField(_("picture of a shared card"), max_length=500, blank=True)
 
     class Meta(Section.Meta):
         verbose_name = verbose_name_plural = _("mini program settings")
 
     def __str__(self) -> str:
         return str(self._meta.verbose_name)
+
+
+class Share(models.Model):
+    """An invitation a user sent. `share_id` is what its address carries: 128 random bits."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="shares", verbose_name=_("shared by"))
+    share_id = models.CharField(_("share id"), max_length=32, unique=True, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("share")
+        verbose_name_plural = _("shares")
+        indexes = [models.Index(fields=["user", "-id"], name="share_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user} #{self.pk}"
+
+
+class ShareVisit(models.Model):
+    """Somebody came by an invitation: a user, or a stranger, who is kept as a digest of the day and the address."""
+
+    share = models.ForeignKey(Share, models.CASCADE, related_name="visits")
+    visitor = models.ForeignKey(User, models.CASCADE, null=True, related_name="share_visits", verbose_name=_("visitor"))
+    stranger = models.CharField(max_length=64, blank=True, editable=False)
+    signed_up = models.BooleanField(_("signed up"), default=False)
+    created = models.DateTimeField(_("time"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("visit")
+        verbose_name_plural = _("visits")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["share", "visitor"], condition=models.Q(visitor__isnull=False), name="share_visit_of_user"
+            ),
+            models.UniqueConstraint(
+                fields=["share", "stranger"], condition=~models.Q(stranger=""), name="share_visit_of_stranger"
+            ),
+            models.UniqueConstraint(
+                fields=["visitor"], condition=models.Q(signed_up=True), name="share_visit_one_sign_up"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(visitor__isnull=False, stranger="")
+                | (models.Q(visitor__isnull=True, signed_up=False) & ~models.Q(stranger="")),
+                name="share_visit_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.share_id} #{self.pk}"

@@ -1,7 +1,9 @@
-"""Stand-ins for the outside world: WeChat Pay API v2, Alipay, the phone that scans a code and pays, and large models.
+"""Stand-ins for the outside world: WeChat Pay API v2, Alipay, the phone that scans a code and pays, WeChat's sign-in,
+and large models.
 
-Owns: merchants with their keys, trades, notices to deliver, scripted faults, and the pages that show them. Installed
-and mounted under /sandbox/ only when settings.SANDBOX is True; `manage.py open_sandbox_accounts` makes the merchants.
+Owns: merchants with their keys, trades, notices to deliver, WeChat's apps and sign-in codes, scripted faults, and the
+pages that show them. Installed and mounted under /sandbox/ only when settings.SANDBOX is True; `manage.py
+open_sandbox_accounts` makes the merchants.
 
 Imports nothing of the product and nothing of the product imports it: it signs and verifies by itself and talks to the
 product over HTTP only, as the real providers do, so that both sides check each other. Where a provider would refuse, it

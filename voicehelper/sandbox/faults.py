@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from django.db.models import F
 
 from .base import Faults
-from .models import GatewayName, Script
+from .models import Script
 
 Value = int | float | str | bool
 
 CALLS = ("create", "query", "close", "refund", "refund_query", "bill")
+# What api.weixin.qq.com is asked for (`wechat_login.py`).
+SIGN_IN = ("login", "token")
 # Names under which callers know the operations.
 ALIASES = {
     "unifiedorder": "create", "orderquery": "query", "closeorder": "close",
@@ -84,19 +86,28 @@ WORD = Parameter(_word, "1 to 32 printable characters")
 FAULTS: Mapping[str, Fault] = {
     "pay_inside_create": Fault(("create",), "The trade is paid and the notice sent before the create answer returns."),
     "timeout": Fault(
-        CALLS,
+        (*CALLS, *SIGN_IN),
         "The answer comes late; the work is done after the wait, or with after_work before it.",
         {
             "seconds": Parameter(_number(0, LONGEST_HOLD_S), f"0 to {LONGEST_HOLD_S} seconds", 30),
             "after_work": AFTER_WORK,
         },
     ),
-    "http_500": Fault(CALLS, "HTTP 500; the work is done only with after_work.", {"after_work": AFTER_WORK}),
-    "html": Fault(CALLS, "A web page instead of an answer; work only with after_work.", {"after_work": AFTER_WORK}),
+    "http_500": Fault(
+        (*CALLS, *SIGN_IN), "HTTP 500; the work is done only with after_work.", {"after_work": AFTER_WORK}
+    ),
+    "html": Fault(
+        (*CALLS, *SIGN_IN), "A web page instead of an answer; work only with after_work.", {"after_work": AFTER_WORK}
+    ),
     "system_error": Fault(
         CALLS, "A signed SYSTEMERROR or ACQ.SYSTEM_ERROR; work only with after_work.", {"after_work": AFTER_WORK}
     ),
-    "half_body": Fault(CALLS, "The work is done; half of the answer comes."),
+    "half_body": Fault((*CALLS, *SIGN_IN), "The work is done; half of the answer comes."),
+    "errcode": Fault(
+        SIGN_IN,
+        "The answer is this error code, as if it were so.",
+        {"code": Parameter(_whole(-1, 99_999), "-1 to 99999", -1)},
+    ),
     "wrong_signature": Fault(
         (*CALLS, "notify"), "The answer (the work is done) or the notice is signed with the wrong key."
     ),
@@ -179,11 +190,11 @@ def write_script(data: object) -> Script:
     rest = dict(data)
     gateway, fault = rest.pop("gateway", None), rest.pop("fault", None)
     times, order = rest.pop("times", 1), rest.pop("out_trade_no", "")
-    if not isinstance(gateway, str) or gateway not in GatewayName.values:
-        raise BadScript(f"gateway must be one of: {', '.join(GatewayName.values)}.")
+    if not isinstance(gateway, str) or gateway not in Script.Speaker.values:
+        raise BadScript(f"gateway must be one of: {', '.join(Script.Speaker.values)}.")
     if not isinstance(fault, str) or fault not in FAULTS:
         raise BadScript(f"fault must be one of: {', '.join(FAULTS)}.")
-    operation = _operation(fault, rest.pop("operation", ""))
+    operation = _operation(gateway, fault, rest.pop("operation", ""))
     if not _whole(1, MOST_TIMES)(times):
         raise BadScript(f"times must be a whole number from 1 to {MOST_TIMES}.")
     if not isinstance(order, str) or len(order) > 64 or not order.isprintable():
@@ -197,9 +208,12 @@ def write_script(data: object) -> Script:
     )
 
 
-def _operation(fault: str, asked: object) -> str:
+def _operation(gateway: str, fault: str, asked: object) -> str:
     """The operation in our own words; "pay" and "notify" mean the same to whoever scripts a payment."""
-    allowed = FAULTS[fault].operations
+    signs_in = gateway == Script.Speaker.WEIXIN
+    allowed = [operation for operation in FAULTS[fault].operations if (operation in SIGN_IN) == signs_in]
+    if not allowed:
+        raise BadScript(f"{fault} does not happen at {gateway}.")
     if asked in ("", None) and len(allowed) == 1:
         return allowed[0]
     operation = ALIASES.get(asked, asked) if isinstance(asked, str) else ""

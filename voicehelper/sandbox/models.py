@@ -1,4 +1,4 @@
-"""What the stand-ins remember: merchants, trades, notices to deliver, scripted faults."""
+"""What the stand-ins remember: merchants, trades, notices to deliver, WeChat's apps and codes, scripted faults."""
 
 import json
 from datetime import datetime
@@ -214,7 +214,14 @@ class Delivery(models.Model):
 class Script(models.Model):
     """A fault that happens `times` times, to the next calls or payments that fit. `out_trade_no` narrows it to one."""
 
-    gateway = models.CharField(max_length=16, choices=GatewayName)
+    class Speaker(models.TextChoices):
+        """Who may be told to misbehave."""
+
+        WECHAT = GatewayName.WECHAT.value, GatewayName.WECHAT.label
+        ALIPAY = GatewayName.ALIPAY.value, GatewayName.ALIPAY.label
+        WEIXIN = "weixin", _("WeChat sign-in")
+
+    gateway = models.CharField(max_length=16, choices=Speaker)
     operation = models.CharField(max_length=16)
     fault = models.CharField(max_length=32)
     parameters = models.JSONField(default=dict)
@@ -308,3 +315,37 @@ class Arrival(models.Model):
 
     def __str__(self) -> str:
         return f"{self.messenger_id} {self.answer}"
+
+
+class WeChatApp(models.Model):
+    """A mini program at WeChat. Apps of one `open_platform` account see the same unionid; without one there is none.
+
+    `allowed_address`: the only address that may ask for an access token; empty: any.
+    """
+
+    name = models.CharField(max_length=64, unique=True)
+    app_id = models.CharField(max_length=32, unique=True)
+    secret = models.CharField(max_length=64)
+    open_platform = models.CharField(max_length=32, blank=True)
+    allowed_address = models.CharField(max_length=64, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.app_id})"
+
+
+class LoginCode(models.Model):
+    """What `wx.login` gave a person: good for one use, for one app, for five minutes."""
+
+    app = models.ForeignKey(WeChatApp, models.CASCADE, related_name="codes")
+    code = models.CharField(max_length=64, unique=True)
+    person = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.person} → {self.app_id}"
+
+    def use(self, now: datetime) -> bool:
+        """False: it was used before."""
+        return LoginCode.objects.filter(pk=self.pk, used_at=None).update(used_at=now) == 1

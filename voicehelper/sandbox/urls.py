@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import alipay_refunds, desks, dingtalk, inbox, phone, sms_aliyun, sms_tencent, views
+from . import alipay_refunds, desks, dingtalk, inbox, phone, sms_aliyun, sms_tencent, views, wechat_login
 from .upstream import pages as models
 
 app_name = "sandbox"
@@ -16,6 +16,9 @@ urlpatterns = [
     path("wechat/pay/downloadbill", views.wechat_pay, {"operation": "bill"}, name="wechat_bill"),
     path("wechat/h5", desks.h5, name="wechat_h5"),
     path("wechat/jsapi", desks.jsapi, name="wechat_jsapi"),
+    path("wechat/code", wechat_login.issue_code, name="wechat_code"),
+    path("weixin/sns/jscode2session", wechat_login.code_to_session, name="wechat_login"),
+    path("weixin/cgi-bin/stable_token", wechat_login.stable_token, name="wechat_token"),
     path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),
     path("alipay/gateway.do", desks.alipay_door, name="alipay_gateway"),
     path("dingtalk/robot/send", dingtalk.send, name="dingtalk"),

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from . import alipay, buyer, calls, deliveries, wechat
 from .faults import FAULTS, BadScript, write_script
-from .models import Delivery, GatewayName, Merchant, Script, Trade
+from .models import Delivery, Merchant, Script, Trade
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -88,7 +88,7 @@ def _facts() -> dict[str, object]:
         "deliveries": Delivery.objects.select_related("trade__merchant").order_by("-pk")[:SHOWN],
         "scripts": Script.objects.order_by("-pk")[:SHOWN],
         "faults": FAULTS.items(),
-        "gateways": GatewayName.choices,
+        "gateways": Script.Speaker.choices,
     }
 
 

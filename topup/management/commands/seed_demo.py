@@ -11,7 +11,7 @@ from django.db import transaction
 
 from topup.models import AlipaySettings, WeChatSettings
 from topup.options import write_options
-from voicehelper.accounts.models import User
+from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
@@ -52,7 +52,11 @@ def _switch_on_gateways() -> None:
     answer = StringIO()
     call_command("open_sandbox_accounts", "--json", stdout=answer)
     accounts = json.loads(answer.getvalue())
-    wechat, alipay = accounts["wechat"], accounts["alipay"]
+    wechat, alipay, mini_program = accounts["wechat"], accounts["alipay"], accounts["mini_program"]
+    if not MiniProgramSettings.load().app_id:
+        write_options(
+            {"MiniProgramAppId": mini_program["app_id"], "MiniProgramAppSecret": mini_program["secret"]},
+        )
     if not WeChatSettings.load().mch_id:
         write_options(
             {

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.core.management.base import BaseCommand
 
-from voicehelper.sandbox.models import GatewayName, Merchant
+from voicehelper.sandbox.models import GatewayName, Merchant, WeChatApp
 
 NAME = "VoiceHelper"
 
@@ -19,7 +19,7 @@ NAME = "VoiceHelper"
 class Command(BaseCommand):
     """Idempotent: the second run prints the same accounts."""
 
-    help = "Open (or show) one WeChat Pay and one Alipay merchant account at the sandbox."
+    help = "Open (or show) one WeChat Pay and one Alipay merchant account, and a mini program, at the sandbox."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """--json prints one JSON object for scripts."""
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: object) -> str:
         """Returns what it prints."""
-        accounts = {"wechat": wechat_account(), "alipay": alipay_account()}
+        accounts = {"wechat": wechat_account(), "alipay": alipay_account(), "mini_program": mini_program()}
         if options["json"]:
             return json.dumps(accounts)
         return "\n".join(f"{name}.{key}: {value}" for name, facts in accounts.items() for key, value in facts.items())
@@ -117,3 +117,16 @@ def client_certificate(name: str) -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+def mini_program() -> dict[str, str]:
+    """app_id and secret of a mini program that is bound to the merchant above and to an Open Platform account."""
+    app, _made = WeChatApp.objects.get_or_create(
+        name=NAME,
+        defaults={
+            "app_id": wechat_account()["app_id"],
+            "secret": secrets.token_hex(16),
+            "open_platform": f"wx{secrets.token_hex(8)}",
+        },
+    )
+    return {"app_id": app.app_id, "secret": app.secret}

@@ -1,0 +1,446 @@
+/**
+ * VoiceHelper's client for WeChat mini programs: one file, no dependencies, every call a Promise.
+ *
+ *     const api = require('../../utils/api.js')
+ *     api.configure({ baseUrl: 'https://voice.example.com' })
+ *     api.sendMessage('你好').then((answer) => console.log(answer.content))
+ *
+ * Nothing has to be signed in first: a call without a token, or with one that has expired, signs in by `wx.login` and
+ * goes on. What fails is an ApiError, whose `message` is in the user's language and fit to be shown.
+ */
+'use strict'
+
+const TOKEN_KEY = 'voicehelper.token'
+const SHARE_KEY = 'voicehelper.shareId'
+
+/** What the microphone is asked for: a minute at the most, small, and what speech recognition wants. */
+const RECORDER_OPTIONS = Object.freeze({
+  duration: 60000,
+  sampleRate: 16000,
+  numberOfChannels: 1,
+  encodeBitRate: 48000,
+  format: 'mp3',
+})
+
+const config = {
+  baseUrl: '',
+  /** Milliseconds until a call is given up; the second and third for what takes its time. */
+  timeout: 15000,
+  answerTimeout: 120000,
+  uploadTimeout: 120000,
+  /** How often, and for how long, an order is asked about after the buyer has paid. Milliseconds. */
+  payPollEvery: 2000,
+  payPollFor: 60000,
+  /** 'zh-CN' or 'en'; empty: WeChat's own. The server's words come in it too. */
+  language: '',
+}
+
+const WORDS = {
+  zh: {
+    network: '网络连接失败，请检查网络后重试',
+    timeout: '请求超时，请稍后重试',
+    nonsense: '服务器返回异常，请稍后重试',
+    login: '微信登录失败，请重试',
+    cancelled: '已取消支付',
+    payment: '支付失败，请重试',
+    pending: '尚未确认到账，请稍后在充值记录中查看',
+    closed: '订单已关闭，请重新下单',
+    recorder: '录音失败，请检查麦克风权限',
+    unconfigured: '尚未配置服务器地址',
+  },
+  en: {
+    network: 'No connection: check the network and try again',
+    timeout: 'No answer in time: try again in a moment',
+    nonsense: 'The server answered oddly: try again in a moment',
+    login: 'Signing in by WeChat failed: try again',
+    cancelled: 'The payment was cancelled',
+    payment: 'The payment failed: try again',
+    pending: 'The payment is not confirmed yet: look at your orders in a moment',
+    closed: 'The order is closed: place another one',
+    recorder: 'Recording failed: is the microphone allowed?',
+    unconfigured: 'The address of the server is not configured',
+  },
+}
+
+/**
+ * Why a call failed.
+ *
+ * `code`: 'http' (the server refused; see `status`), 'network', 'timeout', 'nonsense', 'login', 'cancelled', 'payment',
+ * 'pending', 'closed', 'recorder', 'unconfigured'. `status` is HTTP's, 0 without an answer. `retryAfter` is in seconds,
+ * 0 when the server did not say. `data` is the server's answer, or the order that is meant.
+ */
+class ApiError extends Error {
+  constructor(code, message, facts) {
+    super(message || words()[code])
+    this.name = 'ApiError'
+    this.code = code
+    this.status = 0
+    this.retryAfter = 0
+    this.data = null
+    Object.assign(this, facts)
+  }
+}
+
+/**
+ * Say where the server is, and change what you do not like.
+ * @param {Partial<typeof config>} options see `config` above
+ */
+function configure(options) {
+  Object.assign(config, options)
+  config.baseUrl = config.baseUrl.replace(/\/+$/, '')
+}
+
+function language() {
+  if (config.language) return config.language
+  const info = wx.getAppBaseInfo ? wx.getAppBaseInfo() : wx.getSystemInfoSync()
+  return info.language === 'en' ? 'en' : 'zh-CN'
+}
+
+function words() {
+  return language() === 'en' ? WORDS.en : WORDS.zh
+}
+
+// --- Requests --------------------------------------------------------------------------------------------------------
+
+/**
+ * Call the server as whoever is signed in; signs in when there is no token, and once more when it has expired.
+ * @param {string} path begins with a slash
+ * @param {{method?: string, data?: object, header?: object, timeout?: number}} [options]
+ * @returns {Promise<any>} the answer's JSON; rejects with an ApiError
+ */
+function request(path, options) {
+  return signedIn((token) => send(path, options, token))
+}
+
+/** `wx.request` as a Promise of the answer's JSON. */
+function send(path, options, token) {
+  const asked = Object.assign({ method: 'GET', data: undefined, header: {}, timeout: config.timeout }, options)
+  return called((handlers) =>
+    wx.request({
+      url: config.baseUrl + path,
+      method: asked.method,
+      data: asked.data,
+      header: Object.assign(headers(token), { 'Content-Type': 'application/json' }, asked.header),
+      timeout: asked.timeout,
+      ...handlers,
+    })
+  )
+}
+
+function headers(token) {
+  const found = { 'Accept-Language': language() }
+  if (token) found.Authorization = `Bearer ${token}`
+  return found
+}
+
+/** Run one of WeChat's network calls; its answer's JSON, or an ApiError. */
+function called(start) {
+  if (!config.baseUrl) return Promise.reject(new ApiError('unconfigured'))
+  return new Promise((resolve, reject) => {
+    start({
+      success: (answer) => {
+        const data = answer.statusCode === 204 ? {} : parsed(answer.data)
+        const fine = answer.statusCode >= 200 && answer.statusCode < 300
+        if (fine && data !== null) resolve(data)
+        else reject(fine ? new ApiError('nonsense') : refusal(answer, data))
+      },
+      fail: (error) => {
+        const late = /time ?d? ?out/i.test(String(error && error.errMsg))
+        reject(new ApiError(late ? 'timeout' : 'network'))
+      },
+    })
+  })
+}
+
+/** An answer's object: `wx.request` has parsed it already, `wx.uploadFile` has not. */
+function parsed(data) {
+  if (typeof data !== 'string') return data !== null && typeof data === 'object' ? data : null
+  try {
+    return parsed(JSON.parse(data) || null)
+  } catch (error) {
+    return null
+  }
+}
+
+/** What a refusal says: the routes of payment put their words into `data`, all others into `message`. */
+function refusal(answer, data) {
+  const said = data || {}
+  const text = typeof said.data === 'string' && said.message === 'error' ? said.data : said.message
+  const known = typeof text === 'string' && text ? text : words().nonsense
+  const retryAfter = Number(header(answer, 'retry-after')) || 0
+  return new ApiError('http', known, { status: answer.statusCode, data, retryAfter })
+}
+
+/** Devices do not agree on the case of a header's name. */
+function header(answer, name) {
+  const all = answer.header || {}
+  const found = Object.keys(all).find((key) => key.toLowerCase() === name)
+  return found ? all[found] : ''
+}
+
+// --- Signing in ------------------------------------------------------------------------------------------------------
+
+/** While somebody signs in, all who need it wait for the same. */
+let signingIn = null
+
+/** Do something with a token; once more with a new one when the server says 401, and then no more. */
+function signedIn(act) {
+  const token = wx.getStorageSync(TOKEN_KEY)
+  if (!token) return wxLogin().then((found) => act(found.token))
+  return act(token).catch((error) => {
+    if (error.status !== 401) throw error
+    // Another call may have signed in meanwhile.
+    const newer = wx.getStorageSync(TOKEN_KEY)
+    return newer && newer !== token ? act(newer) : wxLogin().then((found) => act(found.token))
+  })
+}
+
+/**
+ * Sign in by `wx.login`; calls at the same time share one. Other calls do it by themselves when it is needed.
+ * @returns {Promise<{token: string, userInfo: object}>}
+ */
+function wxLogin() {
+  if (!signingIn) {
+    const done = () => {
+      signingIn = null
+    }
+    signingIn = newToken()
+    signingIn.then(done, done)
+  }
+  return signingIn
+}
+
+function newToken() {
+  return loginCode()
+    .then((code) => {
+      const shareId = wx.getStorageSync(SHARE_KEY)
+      const data = shareId ? { code, shareId } : { code }
+      return send('/api/auth/wx-login', { method: 'POST', data })
+    })
+    .then((answer) => {
+      if (!answer.token) throw new ApiError('nonsense')
+      wx.setStorageSync(TOKEN_KEY, answer.token)
+      wx.removeStorageSync(SHARE_KEY)
+      return answer
+    })
+}
+
+function loginCode() {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(new ApiError('login'))
+    wx.login({
+      timeout: config.timeout,
+      success: (answer) => (answer.code ? resolve(answer.code) : fail()),
+      fail,
+    })
+  })
+}
+
+/** Forget the token on this phone. */
+function signOut() {
+  wx.removeStorageSync(TOKEN_KEY)
+}
+
+/**
+ * Who is signed in, and the balance.
+ * @returns {Promise<{id: number, username: string, group: string, quota: number, held_quota: number, used_quota: number}>}
+ */
+function profile() {
+  return request('/api/user/self').then((answer) => answer.data)
+}
+
+// --- Chat ------------------------------------------------------------------------------------------------------------
+
+/**
+ * Ask the assistant.
+ * @param {string} content the question
+ * @param {{sessionId?: string, model?: string}} [options] `sessionId` of an earlier answer goes on with that talk
+ * @returns {Promise<{sessionId: string, messageId: string, content: string, model: string, usage: object, quota: number}>}
+ */
+function sendMessage(content, options) {
+  const data = Object.assign({ content, contentType: 'text' }, options)
+  const header = { 'Idempotency-Key': newKey() }
+  return request('/api/chat/message', { method: 'POST', data, header, timeout: config.answerTimeout })
+}
+
+// --- Files and voice -------------------------------------------------------------------------------------------------
+
+/**
+ * Upload a file of this phone, like one of `wx.chooseMedia` or of the recorder.
+ * @param {string} filePath
+ * @param {string} [fileName] what it is to be called; without it, what it is called here
+ * @returns {Promise<{path: string, url: string, name: string, size: number, contentType: string}>}
+ */
+function upload(filePath, fileName) {
+  const name = fileName || filePath.split('/').pop()
+  return signedIn((token) =>
+    called((handlers) =>
+      wx.uploadFile({
+        url: `${config.baseUrl}/api/files/upload`,
+        filePath,
+        name: 'file',
+        formData: { fileName: name },
+        header: headers(token),
+        timeout: config.uploadTimeout,
+        ...handlers,
+      })
+    )
+  )
+}
+
+/**
+ * Record with RECORDER_OPTIONS, until `stop()` or the minute is over.
+ * @returns {{stop: () => void, done: Promise<{tempFilePath: string, duration: number, fileSize: number}>}}
+ */
+function record() {
+  const recorder = wx.getRecorderManager()
+  const done = new Promise((resolve, reject) => {
+    recorder.onStop(resolve)
+    recorder.onError(() => reject(new ApiError('recorder')))
+  })
+  recorder.start(RECORDER_OPTIONS)
+  return { stop: () => recorder.stop(), done }
+}
+
+/**
+ * What was said in a recording that was uploaded.
+ * @param {string} audioPath the `path` that `upload` gave
+ * @returns {Promise<object>} the server's answer, with `text`
+ */
+function transcribe(audioPath) {
+  const timeout = config.answerTimeout
+  return request('/api/voice/transcribe', { method: 'POST', data: { audioPath }, timeout })
+}
+
+// --- Payment ---------------------------------------------------------------------------------------------------------
+
+/** States of an order whose money has come. */
+const PAID = ['paid', 'partly_refunded', 'refunded']
+const OVER = ['closed', 'failed']
+
+/**
+ * Recharge by WeChat Pay, and wait until the server has credited it: what the phone says is no proof.
+ * @param {number} amount a whole number of units
+ * @returns {Promise<object>} the order, `status` 'paid'. Rejects with code 'cancelled', 'payment', 'closed', or 'pending'
+ *   when the payment is not confirmed in time: it may still be, and `data` is the order as it was seen last.
+ */
+function pay(amount) {
+  const data = { amount, payment_method: 'wechat', trade_type: 'JSAPI' }
+  // A repeat after a lost answer or an expired token is the same order.
+  const header = { 'Idempotency-Key': newKey() }
+  return request('/api/user/wechat/pay', { method: 'POST', data, header }).then((answer) => {
+    const placed = answer.data
+    return requestPayment(placed.payment).then(
+      () => paidOrder(placed.order_id, Date.now() + config.payPollFor),
+      (error) => evenSoPaid(placed.order_id, error)
+    )
+  })
+}
+
+/** `wx.requestPayment` as a Promise. */
+function requestPayment(payment) {
+  return new Promise((resolve, reject) => {
+    const fail = (error) => reject(new ApiError(/cancel/.test(String(error && error.errMsg)) ? 'cancelled' : 'payment'))
+    wx.requestPayment(Object.assign({}, payment, { success: resolve, fail }))
+  })
+}
+
+/** Somebody who pays and then closes the window is told "cancelled" by the phone: look once. */
+function evenSoPaid(orderId, error) {
+  return order(orderId).then(
+    (found) => {
+      if (PAID.includes(found.status)) return found
+      throw Object.assign(error, { data: found })
+    },
+    () => {
+      throw error
+    }
+  )
+}
+
+/** Ask until the order is paid. A failed question is no answer: it is asked again. */
+function paidOrder(orderId, until) {
+  return order(orderId)
+    .catch((error) => {
+      if (error.status && error.status < 500 && error.status !== 429) throw error
+      return { order_id: orderId, status: 'pending' }
+    })
+    .then((found) => {
+      if (PAID.includes(found.status)) return found
+      if (OVER.includes(found.status)) throw new ApiError('closed', '', { data: found })
+      if (Date.now() + config.payPollEvery > until) throw new ApiError('pending', '', { data: found })
+      return sleep(config.payPollEvery).then(() => paidOrder(orderId, until))
+    })
+}
+
+/**
+ * One of one's own orders.
+ * @param {string} orderId
+ * @returns {Promise<{order_id: string, status: string, amount: number, money: string, quota: number}>}
+ */
+function order(orderId) {
+  return request(`/api/user/topup/orders/${encodeURIComponent(orderId)}`).then((answer) => answer.data)
+}
+
+// --- Sharing ---------------------------------------------------------------------------------------------------------
+
+/**
+ * A card for `onShareAppMessage`, which waits for it: `return { title: '…', promise: api.share() }`.
+ * @returns {Promise<{title: string, path: string, imageUrl: string, shareId: string}>}
+ */
+function share() {
+  return request('/api/share', { method: 'POST' })
+}
+
+/**
+ * Tell the server that somebody came by a shared card, and remember whose: call it in `onLaunch` and `onShow` with their
+ * options. A first sign-in after it counts for the sharer. Never fails: nobody should be stopped by it.
+ * @param {{query?: {shareId?: string}}} options
+ * @returns {Promise<boolean>} whether the visit was recorded
+ */
+function visited(options) {
+  const shareId = options && options.query && options.query.shareId
+  if (!shareId) return Promise.resolve(false)
+  const token = wx.getStorageSync(TOKEN_KEY)
+  if (!token) wx.setStorageSync(SHARE_KEY, shareId)
+  const tell = (known) => send('/api/share/visit', { method: 'POST', data: { shareId } }, known)
+  // A token that has expired makes a stranger of somebody, no more.
+  return tell(token)
+    .catch((error) => {
+      if (token && error.status === 401) return tell('')
+      throw error
+    })
+    .then(() => true, () => false)
+}
+
+// --- Small things ----------------------------------------------------------------------------------------------------
+
+function sleep(ms) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms)
+  })
+}
+
+/** A key that makes a repeat of a request the same request. */
+function newKey() {
+  const digits = () => Math.random().toString(36).slice(2, 12)
+  return `mp-${Date.now().toString(36)}-${digits()}${digits()}`
+}
+
+module.exports = {
+  ApiError,
+  RECORDER_OPTIONS,
+  configure,
+  request,
+  wxLogin,
+  signOut,
+  profile,
+  sendMessage,
+  upload,
+  record,
+  transcribe,
+  pay,
+  order,
+  share,
+  visited,
+}

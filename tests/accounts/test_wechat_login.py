@@ -1,0 +1,303 @@
+"""Signing in from the mini program: real HTTP to the stand-in of WeChat."""
+
+import json
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from rest_framework.test import APIClient
+
+from notifications.models import Alert
+from tests.far_side import FarSide, http
+from tests.faults.conftest import at_once
+from tests.wechat import WeChat, set_up_mini_program, sign_in, signed_in
+from topup.options import write_options
+from voicehelper import clock
+from voicehelper.accounts import mini_program, wechat_login
+from voicehelper.accounts.models import AccessToken, User, WeChatIdentity
+from voicehelper.accounts.wechat_login import WeChatPerson
+from voicehelper.http import Limits
+from voicehelper.sandbox.models import LoginCode, WeChatApp
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def wechat(live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> WeChat:
+    """WeChat as this server's own stand-in, with the demo's mini program; busy answers are not waited for."""
+    monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
+    monkeypatch.setattr(wechat_login, "PAUSES_S", (0.0, 0.0))
+    settings.WECHAT_API_BASE_URL = f"{live_server.url}/sandbox/weixin"
+    set_up_mini_program()
+    return WeChat(live_server.url)
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """Every line of every logger."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.DEBUG)
+    handler.emit = lambda record: lines.append(handler.format(record))  # type: ignore[method-assign]
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield lines
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+# --- Who somebody is -------------------------------------------------------------------------------------------------
+def test_a_code_makes_a_user_and_a_token(wechat: WeChat) -> None:
+    answer = sign_in(wechat.code())
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"token", "userInfo"}
+    user, identity = User.objects.get(), WeChatIdentity.objects.get()
+    token = {"HTTP_AUTHORIZATION": f"Bearer {answer.json()['token']}"}
+    assert APIClient().get("/api/user/self", **token).json()["data"] == answer.json()["userInfo"]
+    assert (user.group, user.is_staff, user.has_usable_password()) == ("default", False, False)
+    assert user.username.startswith("wx_")
+    assert len(user.username) >= 19
+    assert (identity.user, identity.app_id, len(identity.openid)) == (user, wechat.app.app_id, 28)
+    assert identity.unionid
+
+
+def test_the_session_key_stays_with_us_and_encrypted(wechat: WeChat, log: list[str]) -> None:
+    answer = sign_in(wechat.code())
+    key = WeChatIdentity.objects.get().session_key.reveal()
+    assert len(key) == 24
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT row_to_json(t)::text FROM accounts_wechatidentity t")
+        (row,) = cursor.fetchone()
+    assert key not in row
+    assert key not in answer.content.decode()
+    assert key not in "\n".join(log)
+
+
+def test_who_comes_again_is_the_same(wechat: WeChat) -> None:
+    _client, first = signed_in(wechat.code())
+    before = WeChatIdentity.objects.get()
+    _client, second = signed_in(wechat.code())
+    after = WeChatIdentity.objects.get()
+    assert first == second
+    assert after.session_key != before.session_key
+    assert after.seen_at > before.seen_at
+    _client, other = signed_in(wechat.code("xiaohong"))
+    assert other != first
+    assert User.objects.count() == 2
+
+
+def test_through_another_app_of_the_same_account_one_is_the_same(wechat: WeChat) -> None:
+    _client, first = signed_in(wechat.code())
+    app = wechat.app
+    sister = WeChatApp.objects.create(name="b", app_id="wxsister", secret="s" * 32, open_platform=app.open_platform)
+    alone = WeChatApp.objects.create(name="c", app_id="wxalone", secret="s" * 32)
+    write_options({"MiniProgramAppId": sister.app_id, "MiniProgramAppSecret": sister.secret})
+    assert signed_in(wechat.code(app_id=sister.app_id))[1] == first
+    write_options({"MiniProgramAppId": alone.app_id, "MiniProgramAppSecret": alone.secret})
+    assert signed_in(wechat.code(app_id=alone.app_id))[1] != first
+    assert WeChatIdentity.objects.filter(user_id=first).count() == 2
+
+
+def test_a_unionid_that_comes_later_is_kept_and_none_is_lost(wechat: WeChat) -> None:
+    platform = wechat.app.open_platform
+    WeChatApp.objects.update(open_platform="")
+    signed_in(wechat.code())
+    assert WeChatIdentity.objects.get().unionid == ""
+    WeChatApp.objects.update(open_platform=platform)
+    signed_in(wechat.code())
+    unionid = WeChatIdentity.objects.get().unionid
+    assert unionid
+    WeChatApp.objects.update(open_platform="")
+    signed_in(wechat.code())
+    assert WeChatIdentity.objects.get().unionid == unionid
+
+
+@pytest.mark.parametrize("unionid", ["", "o-union"])
+def test_eight_first_sign_ins_at_once_make_one_user(db: None, unionid: str) -> None:
+    people = [WeChatPerson("o-one", unionid, secrets.token_hex(12)) for _ in range(8)]
+    users = at_once(*[lambda person=person: mini_program.user_of("wx1", person) for person in people])
+    assert len({user.pk for user, _is_new in users}) == 1
+    assert sum(is_new for _user, is_new in users) == 1
+    assert (User.objects.count(), WeChatIdentity.objects.count()) == (1, 1)
+
+
+def test_first_sign_ins_through_eight_apps_at_once_make_one_user(db: None) -> None:
+    people = {f"wx{number}": WeChatPerson(f"o-{number}", "o-union", "key") for number in range(8)}
+    users = at_once(*[lambda pair=pair: mini_program.user_of(*pair)[0] for pair in people.items()])
+    assert len({user.pk for user in users}) == 1
+    assert (User.objects.count(), WeChatIdentity.objects.count()) == (1, 8)
+
+
+def test_a_user_who_is_switched_off_is_told_so_and_gets_no_token(wechat: WeChat) -> None:
+    _client, user = signed_in(wechat.code())
+    User.objects.filter(pk=user).update(is_active=False)
+    AccessToken.objects.all().delete()
+    answer = sign_in(wechat.code())
+    assert (answer.status_code, answer.json()["message"]) == (403, "该账号已停用，请联系管理员")
+    assert not AccessToken.objects.exists()
+
+
+# --- Tokens ----------------------------------------------------------------------------------------------------------
+ROUTES = [
+    ("get", "/api/user/self"),
+    ("get", "/api/user/topup/info"),
+    ("get", "/api/user/topup/orders"),
+    ("post", "/api/user/wechat/pay"),
+    ("post", "/api/user/alipay/pay"),
+    ("post", "/api/user/amount"),
+    ("post", "/api/chat/message"),
+    ("post", "/api/chat/stream"),
+    ("get", "/api/chat/sessions"),
+    ("get", "/api/user/keys"),
+    ("get", "/api/user/usage"),
+    ("get", "/api/share"),
+    ("post", "/api/share"),
+    ("post", "/api/share/visit"),
+    ("post", "/api/auth/wx-bind"),
+]
+
+
+@pytest.mark.parametrize("end", ["expired", "revoked"])
+def test_a_token_that_ended_is_401_on_every_route_and_a_new_code_helps(wechat: WeChat, end: str) -> None:
+    client, user = signed_in(wechat.code())
+    moment = clock.now() - timedelta(seconds=1)
+    AccessToken.objects.update(**{"expires_at" if end == "expired" else "revoked_at": moment})
+    for method, route in ROUTES:
+        assert getattr(client, method)(route, {}, format="json").status_code == 401, route
+    client, again = signed_in(wechat.code())
+    assert again == user
+    assert client.get("/api/user/self").status_code == 200
+
+
+# --- What WeChat says ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("errcode", "status", "words"),
+    [
+        (40029, 401, "登录凭证已失效，请重新登录"),
+        (40163, 401, "登录凭证已失效，请重新登录"),
+        (41008, 401, "登录凭证已失效，请重新登录"),
+        (40226, 403, "微信暂时不允许该账号登录"),
+        (45011, 429, "登录过于频繁，请稍等一分钟"),
+        (45009, 429, "登录过于频繁，请稍等一分钟"),
+        (40013, 503, "管理员尚未完成微信登录配置"),
+        (40125, 503, "管理员尚未完成微信登录配置"),
+        (40001, 503, "管理员尚未完成微信登录配置"),
+        (41002, 503, "管理员尚未完成微信登录配置"),
+        (41004, 503, "管理员尚未完成微信登录配置"),
+        (40164, 503, "管理员尚未完成微信登录配置"),
+        (99999, 502, "微信没有响应，请重试"),
+    ],
+)
+def test_each_error_has_its_status_and_words(wechat: WeChat, errcode: int, status: int, words: str) -> None:
+    wechat.misbehaves("errcode", code=errcode)
+    answer = sign_in(wechat.code())
+    assert (answer.status_code, answer.json()) == (status, {"success": False, "message": words})
+    assert ("Retry-After" in answer) == (status == 429)
+    assert Alert.objects.filter(event="wechat_login_broken").exists() == (status == 503)
+    assert not User.objects.exists()
+
+
+def test_a_used_an_old_and_a_made_up_code_are_refused(wechat: WeChat) -> None:
+    used, old = wechat.code(), wechat.code()
+    signed_in(used)
+    LoginCode.objects.filter(code=old).update(created_at=clock.now() - timedelta(minutes=6))
+    assert [sign_in(code).status_code for code in (used, old, "made-up")] == [401, 401, 401]
+    assert User.objects.count() == 1
+
+
+def test_a_busy_answer_is_asked_again_and_a_code_is_still_good(wechat: WeChat) -> None:
+    wechat.misbehaves("errcode", code=-1, times=2)
+    assert sign_in(wechat.code()).status_code == 200
+    wechat.misbehaves("errcode", code=-1, times=3)
+    answer = sign_in(wechat.code())
+    assert (answer.status_code, answer.json()["message"]) == (502, "微信没有响应，请重试")
+
+
+@pytest.mark.parametrize("fault", ["http_500", "html", "half_body"])
+def test_nonsense_for_an_answer_is_502(wechat: WeChat, fault: str) -> None:
+    wechat.misbehaves(fault)
+    assert sign_in(wechat.code()).status_code == 502
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize("said", [b"[]", b'"x"', b"{}", b'{"openid": ""}', b'{"openid": 7}', b'{"errcode": "x"}', b"["])
+def test_an_answer_that_names_nobody_is_502(db: None, settings: Any, said: bytes) -> None:
+    set_up_mini_program()
+    with FarSide(answer=lambda _seen: http(said)) as weixin:
+        settings.WECHAT_API_BASE_URL = weixin.url
+        assert sign_in("code").status_code == 502
+    assert not User.objects.exists()
+
+
+def test_errcode_0_is_success_whatever_the_content_type(db: None, settings: Any) -> None:
+    set_up_mini_program()
+    said = json.dumps({"errcode": 0, "errmsg": "ok", "openid": "o1", "session_key": "k"}).encode()
+    with FarSide(answer=lambda _seen: http(said, headers="Content-Type: image/png\r\nConnection: close\r\n")) as weixin:
+        settings.WECHAT_API_BASE_URL = weixin.url
+        assert sign_in("a code&appid=x").status_code == 200
+    (seen,) = weixin.seen
+    assert seen.line.startswith("GET /sns/jscode2session?appid=")
+    assert "js_code=a+code%26appid%3Dx&grant_type=authorization_code " in seen.line
+
+
+def test_no_answer_in_time_is_504_and_nobody_there_502_and_neither_tells_the_secret(
+    wechat: WeChat, settings: Any, monkeypatch: pytest.MonkeyPatch, log: list[str]
+) -> None:
+    secret = wechat.app.secret
+    code = wechat.code()
+    with FarSide(answer=lambda _seen: [0.5, http(b"{}")]) as slow:
+        monkeypatch.setattr(wechat_login, "LIMITS", Limits(connect_s=0.2, read_s=0.2, total_s=0.3))
+        settings.WECHAT_API_BASE_URL = slow.url
+        late = sign_in(code)
+    settings.WECHAT_API_BASE_URL = "http://127.0.0.1:9"
+    nobody = sign_in(code)
+    assert (late.status_code, nobody.status_code) == (504, 502)
+    told = "\n".join([*log, late.content.decode(), nobody.content.decode()])
+    assert secret not in told
+    assert code not in told
+    assert "jscode2session" not in told
+
+
+def test_without_app_id_and_secret_nobody_signs_in_and_the_operator_hears_of_it(db: None) -> None:
+    answer = sign_in("code")
+    assert (answer.status_code, answer.json()["message"]) == (503, "管理员尚未完成微信登录配置")
+    assert sign_in("code").status_code == 503
+    assert Alert.objects.get().count == 2
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"code": ""}, {"code": "x" * 129}, {"code": None}, {"code": ["x"]}, {"code": "\0"}, [], "x"], ids=str
+)
+def test_what_is_no_code_is_400_and_wechat_is_not_asked(db: None, settings: Any, body: Any) -> None:
+    set_up_mini_program()
+    with FarSide() as weixin:
+        settings.WECHAT_API_BASE_URL = weixin.url
+        answer = APIClient().post("/api/auth/wx-login", body, format="json")
+    assert (answer.status_code, weixin.seen) == (400, [])
+
+
+# --- Binding ---------------------------------------------------------------------------------------------------------
+def test_a_user_with_a_password_can_sign_in_by_wechat_after_binding(
+    wechat: WeChat, buyer: User, as_user: Callable[..., Any]
+) -> None:
+    bind = as_user(buyer).post("/api/auth/wx-bind", {"code": wechat.code()}, format="json")
+    assert (bind.status_code, bind.json()) == (200, {"success": True})
+    assert signed_in(wechat.code())[1] == buyer.pk
+    # Once more changes nothing.
+    assert as_user(buyer).post("/api/auth/wx-bind", {"code": wechat.code()}, format="json").status_code == 200
+    assert User.objects.count() == 1
+
+
+def test_nobody_takes_over_a_wechat_account_that_is_anothers(
+    wechat: WeChat, buyer: User, as_user: Callable[..., Any]
+) -> None:
+    _client, other = signed_in(wechat.code())
+    answer = as_user(buyer).post("/api/auth/wx-bind", {"code": wechat.code()}, format="json")
+    assert (answer.status_code, answer.json()["message"]) == (409, "该微信账号已属于本站的另一位用户")
+    assert signed_in(wechat.code())[1] == other
+    assert APIClient().post("/api/auth/wx-bind", {"code": "x"}, format="json").status_code == 401
