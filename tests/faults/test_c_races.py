@@ -447,9 +447,10 @@ def test_C15_the_sweep_claims_under_skip_locked(desk: CallbackDesk, order: Order
         services.follow_orders()
     claims = statements(queries, 'FROM "topup_order"', "FOR UPDATE SKIP LOCKED")
     assert claims
-    position = [query["sql"] for query in queries.captured_queries].index(claims[0])
-    moved_on = queries.captured_queries[position + 1]["sql"]
-    assert moved_on.startswith('UPDATE "topup_order" SET "next_ask_at"')
+    everything = [query["sql"] for query in queries.captured_queries]
+    (moved_on,) = statements(queries, 'UPDATE "topup_order" SET "asked"', '"next_ask_at" = ')
+    assert everything[everything.index(moved_on) - 1] in claims
+    assert everything[everything.index(moved_on) + 1] == "COMMIT"
 
 
 def test_C15_two_sweeps_never_look_after_the_same_order(
