@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import django
 
@@ -43,6 +43,7 @@ WATCHED = (
     "topup/services/following.py",
     "topup/services/refunding.py",
     "topup/services/refund_settling.py",
+    "topup/services/sweeping.py",
     "voicehelper/asgi.py",
     "voicehelper/postgres.py",
     "voicehelper/wallet/batch.py",
@@ -71,6 +72,10 @@ class Forge:
         first line in a function named like "topup/inbox.py:receive_notice"; 0: never."""
         pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
         return pid
+
+    def sweep(self, *, kill_at: int | str = 0) -> End:
+        """One run of the sweep over orders, as a worker does it; `kill_at` as in `serve`."""
+        return End(**self._ask(sweep=True, kill_at=kill_at))
 
     def end(self, pid: int) -> End:
         """Kill the server if it still runs."""
@@ -103,17 +108,22 @@ def main(control: socket.socket) -> None:
     with control.makefile("rw") as orders:
         for line in orders:
             order = json.loads(line)
-            if "serve" in order:
+            if "end" in order:
+                os.kill(order["end"], signal.SIGKILL)
+                os.waitpid(order["end"], 0)
+                answer: Any = read(notes.pop(order["end"]))
+            else:
                 note = mmap.mmap(-1, 4096)
                 pid = os.fork()
                 if pid == 0:
-                    run(order["serve"], order["kill_at"], note)
-                notes[pid] = note
-                answer: Any = pid
-            else:
-                os.kill(order["end"], signal.SIGKILL)
-                os.waitpid(order["end"], 0)
-                answer = read(notes.pop(order["end"]))
+                    watch(order["kill_at"], note)
+                    serve(order["serve"]) if "serve" in order else sweep()
+                if "serve" in order:
+                    notes[pid] = note
+                    answer = pid
+                else:
+                    os.waitpid(pid, 0)
+                    answer = read(note)
             orders.write(json.dumps(answer) + "\n")
             orders.flush()
 
@@ -136,13 +146,20 @@ def warm_up() -> None:
     assert threading.active_count() == 1
 
 
-def run(descriptor: int, kill_at: int | str, note: mmap.mmap) -> None:
-    """Be a server, in a child. Never returns."""
+def sweep() -> NoReturn:
+    """Be a worker for the time of one task, in a child."""
+    from topup import services
+
+    services.follow_orders()
+    os._exit(0)
+
+
+def serve(descriptor: int) -> NoReturn:
+    """Be a server, in a child."""
     import uvicorn
 
     from voicehelper.asgi import application
 
-    watch(kill_at, note)
     config = uvicorn.Config(application, lifespan="off", ws="none", access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=os.dup(descriptor))])
     os._exit(0)

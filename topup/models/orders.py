@@ -2,15 +2,33 @@
 
 import secrets
 from datetime import datetime
+from enum import IntEnum
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.clock import BEIJING
+
+
+class Lane(IntEnum):
+    """The sweep's queues, so that none of these keeps another waiting."""
+
+    # Hardly asked about yet.
+    FRESH = 0
+    AGEING = 1
+    # Ended here, and still payable there.
+    WATCHED = 2
+
+
+LANE = Case(
+    When(asked__lt=5, state__in=["created", "pending"], then=Value(Lane.FRESH.value)),
+    When(state__in=["created", "pending"], then=Value(Lane.AGEING.value)),
+    default=Value(Lane.WATCHED.value),
+)
 
 
 class Order(models.Model):
@@ -101,7 +119,9 @@ class Order(models.Model):
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="order_history"),
-            models.Index(fields=["next_ask_at"], condition=Q(next_ask_at__isnull=False), name="order_to_ask"),
+            models.Index(
+                "gateway", LANE, "next_ask_at", condition=Q(next_ask_at__isnull=False), name="order_to_ask_in_lane"
+            ),
             models.Index(fields=["state", "-id"], name="order_by_state"),
             models.Index(fields=["-created"], name="order_by_day"),
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),

@@ -23,8 +23,6 @@ from .following import (
     WATCH_FOR,
     ask_provider,
     close_order,
-    follow_order,
-    follow_orders,
     poll_order,
     seconds_left,
 )
@@ -58,6 +56,7 @@ from .refunding import (
     withdraw_refund,
 )
 from .settling import Settled, Settlement, settle_order
+from .sweeping import follow_orders
 
 __all__ = [
     "ASK_EVERY",
@@ -86,7 +85,6 @@ __all__ = [
     "close_order",
     "expires_soon",
     "find_refunds",
-    "follow_order",
     "follow_orders",
     "follow_refund",
     "gateway_for",

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from notifications.services import raise_alert
+from notifications.services import raise_alert, resolve_passed
 from voicehelper import clock, ratelimit
 from voicehelper.http import Limits
 from voicehelper.secrets import SecretUnreadable
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 UNREACHABLE_AFTER = 5
 # Outcomes of a call that say nothing about the order.
-_NO_ANSWER = ("unknown", "retryable")
+NO_ANSWER = ("unknown", "retryable")
 EXPIRES_SOON = timedelta(days=30)
 
 SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
@@ -47,12 +47,17 @@ def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None
     except TopupError as error:
         log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
         return None
-    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
-        Order.objects.filter(pk=order.pk, review="").update(
-            review="Placed with another merchant account than the one configured now; look at the provider's console."
-        )
-        return None
-    return gateway
+    return gateway if belongs(order, gateway) else None
+
+
+def belongs(order: Order, gateway: Gateway) -> bool:
+    """Whether an order was placed with this merchant account; one that was not is marked for review."""
+    if (gateway.app_id, gateway.merchant_id, gateway.live) == (order.app_id, order.merchant_id, order.live):
+        return True
+    Order.objects.filter(pk=order.pk, review="").update(
+        review="Placed with another merchant account than the one configured now; look at the provider's console."
+    )
+    return False
 
 
 def _report_not_ready(name: str, error: NotConfigured) -> None:
@@ -90,7 +95,7 @@ def _keep_call(gateway: str, exchange: Exchange) -> None:
         outcome=exchange.outcome,
         elapsed_ms=exchange.elapsed_ms,
     )
-    if exchange.outcome in _NO_ANSWER:
+    if exchange.outcome in NO_ANSWER:
         _report_unreachable(gateway)
 
 
@@ -98,13 +103,18 @@ def _report_unreachable(name: str) -> None:
     """One call without an answer is nothing; so many in a row are."""
     calls = GatewayCall.objects.filter(gateway=name).order_by("-pk").values_list("outcome", flat=True)
     latest = list(calls[:UNREACHABLE_AFTER])
-    if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(_NO_ANSWER):
+    if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(NO_ANSWER):
         raise_alert(
             "gateway_unreachable",
             title=f"{name} does not answer",
             content=f"The last {UNREACHABLE_AFTER} calls came to nothing: see the log of gateway calls.",
             key=f"unreachable:{name}",
         )
+
+
+def report_reachable(name: str) -> None:
+    """It answers again: nobody has to look any more."""
+    resolve_passed(f"unreachable:{name}")
 
 
 def refund_readiness(section: GatewaySettings) -> tuple[str, datetime | None]:
