@@ -72,7 +72,7 @@ INSERT INTO topup_difference AS d
     (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, ours_fen, at, said, state, note, actor, seen)
 SELECT DISTINCT ON (kind, order_no, transaction_id)
     %(recon)s, kind, order_no, transaction_id, '', theirs,
-    CASE WHEN kind NOT IN ('not_credited', 'paid_twice', 'listed_twice') THEN ours END, at, said,
+    CASE WHEN kind NOT IN ('not_credited', 'paid_twice', 'listed_twice', 'other_account') THEN ours END, at, said,
     CASE kind WHEN 'other_day' THEN 'explained' ELSE 'open' END, '', '', %(run)s
 FROM found WHERE kind IS NOT NULL
 ON CONFLICT (reconciliation_id, kind, order_no, transaction_id, refund_no) DO UPDATE SET
@@ -94,7 +94,10 @@ WITH found AS (
             THEN 'refund_state_differs'
         WHEN r.state <> 'failed' AND (r.finished_at IS NULL OR coalesce(r.succeeded_at, r.finished_at) < %(start)s
             OR coalesce(r.succeeded_at, r.finished_at) >= %(end)s) THEN 'other_day'
-        END AS kind, b.order_no, b.transaction_id, b.refund_no, b.amount_fen AS theirs, r.amount_fen AS ours, b.at, b.said
+        END AS kind, b.order_no, b.transaction_id, b.refund_no, b.at, b.said,
+        CASE WHEN b.refund_state <> 'closed' THEN b.amount_fen END AS theirs,
+        CASE WHEN r.state = 'succeeded' OR (b.refund_state = 'processing' AND r.finished_at IS NULL)
+            THEN r.amount_fen END AS ours
     FROM pg_temp.bill_row b LEFT JOIN topup_order o ON o.order_no = b.order_no AND o.gateway = %(gateway)s
     LEFT JOIN LATERAL (
         SELECT * FROM topup_refund r WHERE r.order_id = o.id AND r.refund_no = b.refund_no
@@ -105,7 +108,8 @@ WITH found AS (
 INSERT INTO topup_difference AS d
     (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, ours_fen, at, said, state, note, actor, seen)
 SELECT DISTINCT ON (kind, order_no, transaction_id, refund_no)
-    %(recon)s, kind, order_no, transaction_id, refund_no, theirs, ours, at, said,
+    %(recon)s, kind, order_no, transaction_id, refund_no, theirs,
+    CASE WHEN kind <> 'other_account' THEN ours END, at, said,
     CASE kind WHEN 'other_day' THEN 'explained' ELSE 'open' END, '', '', %(run)s
 FROM found WHERE kind IS NOT NULL
 ON CONFLICT (reconciliation_id, kind, order_no, transaction_id, refund_no) DO UPDATE SET
