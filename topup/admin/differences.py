@@ -66,7 +66,7 @@ _MEANINGS: dict[str, Any] = {
     Kind.REFUND_UNKNOWN_ORDER: _("Money went back for an order that is not here. Find out whose order it was."),
     Kind.REFUND_UNFINISHED: _("The platform has carried it out, or given it up. Ask it: the refund ends here as well."),
     Kind.REFUND_AMOUNT_DIFFERS: _(
-        "Another amount went back than was agreed here. Compare with the platform’s console."
+        "Another amount went back than was agreed here. Compare it with the platform’s console."
     ),
     Kind.REFUND_STATE_DIFFERS: _(
         "Here the refund failed and the user kept the quota, or the other way round. Compare with the platform’s"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -92,8 +92,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         opened = Count("differences", filter=Q(differences__state=Difference.State.OPEN))
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(opened=opened)
+        return cast(QuerySet[Any], super().get_queryset(request).annotate(opened=opened))
 
     @admin.display(description=_("gateway"))
     def gateway_label(self, row: Reconciliation) -> SafeString:

@@ -5,7 +5,7 @@ if it had been gone.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -26,7 +26,7 @@ class Frame:
     asked: datetime
 
     @property
-    def params(self) -> dict[str, object]:
+    def params(self) -> dict[str, int | bool | str | date | datetime]:
         day = self.reconciliation.day
         return {
             "recon": self.reconciliation.pk,
@@ -69,7 +69,8 @@ WITH there AS (
     FROM there b LEFT JOIN topup_order o ON o.order_no = b.order_no AND o.gateway = %(gateway)s
 )
 INSERT INTO topup_difference AS d
-    (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, ours_fen, at, said, state, note, actor, seen)
+    (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, ours_fen, at, said,
+     state, note, actor, seen)
 SELECT DISTINCT ON (kind, order_no, transaction_id)
     %(recon)s, kind, order_no, transaction_id, '', theirs,
     CASE WHEN kind NOT IN ('not_credited', 'paid_twice', 'listed_twice', 'other_account') THEN ours END, at, said,
@@ -106,7 +107,8 @@ WITH found AS (
     WHERE b.kind = 'refund'
 )
 INSERT INTO topup_difference AS d
-    (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, ours_fen, at, said, state, note, actor, seen)
+    (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, ours_fen, at, said,
+     state, note, actor, seen)
 SELECT DISTINCT ON (kind, order_no, transaction_id, refund_no)
     %(recon)s, kind, order_no, transaction_id, refund_no, theirs,
     CASE WHEN kind <> 'other_account' THEN ours END, at, said,
@@ -140,8 +142,8 @@ INSERT INTO topup_difference AS d
     (reconciliation_id, kind, order_no, transaction_id, refund_no, ours_fen, at, said, state, note, actor, seen)
 SELECT %(recon)s, 'missing_there', m.order_no, coalesce(m.transaction_id, ''), '', m.amount_fen, m.paid_at, '', CASE
     WHEN EXISTS (SELECT 1 FROM topup_difference n JOIN topup_reconciliation c ON c.id = n.reconciliation_id
-        WHERE n.kind = 'other_day' AND n.refund_no = '' AND n.order_no = m.order_no AND n.transaction_id = m.transaction_id
-          AND n.state = 'explained' AND (c.gateway, c.merchant_id, c.live) = (%(gateway)s, %(merchant)s, %(live)s)
+        WHERE n.kind = 'other_day' AND n.order_no = m.order_no AND n.refund_no = '' AND n.state = 'explained'
+          AND (c.gateway, c.merchant_id, c.live) = (%(gateway)s, %(merchant)s, %(live)s)
           AND c.day <> %(day)s) THEN 'explained'
     WHEN m.paid_at >= %(late)s AND NOT EXISTS (SELECT 1 FROM topup_reconciliation c
         WHERE (c.gateway, c.merchant_id, c.live, c.day) = (%(gateway)s, %(merchant)s, %(live)s, %(day)s + 1)
@@ -166,7 +168,8 @@ WITH missing AS (
 )
 INSERT INTO topup_difference AS d
     (reconciliation_id, kind, order_no, transaction_id, refund_no, ours_fen, at, said, state, note, actor, seen)
-SELECT %(recon)s, 'refund_missing_there', m.order_no, coalesce(m.transaction_id, ''), m.refund_no, m.amount_fen, m.at, '', CASE
+SELECT %(recon)s, 'refund_missing_there', m.order_no, coalesce(m.transaction_id, ''), m.refund_no,
+    m.amount_fen, m.at, '', CASE
     WHEN EXISTS (SELECT 1 FROM topup_difference n JOIN topup_reconciliation c ON c.id = n.reconciliation_id
         WHERE n.kind = 'other_day' AND n.order_no = m.order_no AND n.refund_no = m.refund_no AND n.state = 'explained'
           AND (c.gateway, c.merchant_id, c.live) = (%(gateway)s, %(merchant)s, %(live)s)

@@ -5,7 +5,7 @@ comparison dies, or that a callback does the same meanwhile.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from django.db.models.functions import Now
 
@@ -98,8 +98,7 @@ def _mirror(difference: Difference, order: Order, gateway: Gateway) -> tuple[boo
 
 
 def _follow(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
-    refunds: Sequence[Refund] = order.refunds.select_related("order").filter(refund_no=difference.refund_no)
-    for refund in refunds:
+    for refund in order.refunds.select_related("order").filter(refund_no=difference.refund_no):
         services.ask_refund(refund, gateway=gateway)
         refund.refresh_from_db()
         if refund.state in Refund.OPEN:

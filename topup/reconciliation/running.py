@@ -7,9 +7,8 @@ and it stands in no other's way. Everything in between may be done twice.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.db import connection
 from django.db.models.functions import Now
@@ -144,10 +143,9 @@ def _due(name: str) -> list[date]:
     since = min(first.created.astimezone(BEIJING).date(), yesterday) if first else yesterday
     days = [yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS)]
     compared = dict(Reconciliation.objects.filter(**account, day__in=days).values_list("day", "compared"))
-    return [day for day in sorted(days) if day >= since and not _is_done(day, compared)]
+    return [day for day in sorted(days) if day >= since and not _was_over(day, compared.get(day))]
 
 
-def _is_done(day: date, compared: dict[date, object]) -> bool:
+def _was_over(day: date, compared: datetime | None) -> bool:
     """A comparison during the day itself was about a part of it."""
-    moment: Any = compared.get(day)
-    return moment is not None and moment >= staging.midnight(day + timedelta(days=1))
+    return compared is not None and compared >= staging.midnight(day + timedelta(days=1))

@@ -1,4 +1,4 @@
-"""manage.py reconcile: a day's bill beside our books. Exit 0: they agree; 1: differences are open; 2: no usable bill."""
+"""manage.py reconcile: a day's bill beside our books. Exit 0: they agree; 1: differences; 2: no usable bill."""
 
 import sys
 from argparse import ArgumentParser
