@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 import django
+from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a payment, or a call of a model, passes through between the socket and the disk.
@@ -38,6 +39,7 @@ WATCHED = (
     "topup/inbox.py",
     "topup/models/orders.py",
     "topup/models/refunds.py",
+    "topup/reconciliation/*.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
@@ -72,6 +74,10 @@ class Forge:
         pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
         return pid
 
+    def command(self, *arguments: str, kill_at: int | str = 0) -> End:
+        """Run `manage.py` with these arguments, to its end or to the line where it kills itself."""
+        return End(**self._ask(wait=self._ask(command=arguments, kill_at=kill_at)))
+
     def end(self, pid: int) -> End:
         """Kill the server if it still runs."""
         return End(**self._ask(end=pid))
@@ -103,13 +109,16 @@ def main(control: socket.socket) -> None:
     with control.makefile("rw") as orders:
         for line in orders:
             order = json.loads(line)
-            if "serve" in order:
+            if "serve" in order or "command" in order:
                 note = mmap.mmap(-1, 4096)
                 pid = os.fork()
                 if pid == 0:
-                    run(order["serve"], order["kill_at"], note)
+                    run_command(order, note) if "command" in order else run(order["serve"], order["kill_at"], note)
                 notes[pid] = note
                 answer: Any = pid
+            elif "wait" in order:
+                os.waitpid(order["wait"], 0)
+                answer = read(notes.pop(order["wait"]))
             else:
                 os.kill(order["end"], signal.SIGKILL)
                 os.waitpid(order["end"], 0)
@@ -146,6 +155,18 @@ def run(descriptor: int, kill_at: int | str, note: mmap.mmap) -> None:
     config = uvicorn.Config(application, lifespan="off", ws="none", access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=os.dup(descriptor))])
     os._exit(0)
+
+
+def run_command(order: dict[str, Any], note: mmap.mmap) -> None:
+    """Be one run of manage.py, in a child. Never returns."""
+    watch(order["kill_at"], note)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            call_command(*order["command"], stdout=nowhere, stderr=nowhere)
+    except SystemExit:
+        pass
+    finally:
+        os._exit(0)
 
 
 def watch(kill_at: int | str, note: mmap.mmap) -> None:

@@ -223,8 +223,8 @@ def _facts(day: Reconciliation, request: HttpRequest) -> list[tuple[str, object]
     bill: object = link(calls, gettext("Gateway calls")) if may(request, GatewayCall, "view") else "—"
     return [
         (gettext("Merchant"), day.merchant_id),
-        (gettext("Money"), gettext("Real") if day.live else gettext("Sandbox")),
-        (gettext("Fees in the bill"), f"¥{day.fee.normalize():f}"),
+        (gettext("Mode"), gettext("Real money") if day.live else gettext("Sandbox")),
+        (gettext("Fees in the bill"), f"¥{day.fee:.2f}"),
         (gettext("Last compared"), moment(day.compared)),
         (gettext("Asked for by"), gettext("the schedule") if day.actor == "schedule" else day.actor),
         (gettext("Times compared"), grouped(day.runs)),

@@ -15,24 +15,21 @@ from topup.money import yuan
 from topup.reconciliation import NoBill, UnderWay, reconcile
 
 
-def beijing_day(text: str) -> date:
-    """2026-11-21 → that day. Raises CommandError."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"{text!r} is no day. Write it as 2026-11-21; it is a day of Beijing.") from None
-
-
 class Command(BaseCommand):
     help = "Compare a payment platform's bill of a Beijing day with our books, and put right what is safe."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--gateway", required=True, choices=sorted(GATEWAYS))
-        parser.add_argument("--date", required=True, type=beijing_day, help="A day of Beijing: YYYY-MM-DD.")
+        parser.add_argument("--date", required=True, help="A day of Beijing: YYYY-MM-DD.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            day = date.fromisoformat(options["date"])
+        except ValueError:
+            problem = f"{options['date']!r} is no day. Write a day of Beijing like 2026-11-21."
+            raise CommandError(problem, returncode=2) from None
         with translation.override("en"):
-            self._reconcile(options["gateway"], options["date"])
+            self._reconcile(options["gateway"], day)
 
     def _reconcile(self, gateway: str, day: date) -> None:
         try:
