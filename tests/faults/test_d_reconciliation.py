@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from notifications.models import Alert
 from tests.bills import YESTERDAY, Books, missing_there, not_credited, refund_unfinished, refund_unknown_here
 from tests.crashpoints import End
 from tests.faults.test_d_crashes import Workers, _workers, lines, workers  # noqa: F401  # fixtures
@@ -38,24 +39,22 @@ def injected(buyer: User, staff: User) -> Books:
     return books
 
 
-def whole(buyer: User) -> None:
-    """As one undisturbed run leaves it."""
-    states = dict(Difference.objects.values_list("kind", "state"))
-    assert states == {
-        "not_credited": "repaired",
-        "refund_unknown_here": "repaired",
-        "refund_unfinished": "repaired",
-        "missing_there": "open",
+def whole(days: int = 1) -> None:
+    """As an undisturbed run leaves it, with so many injections. A refund that was found, and whose run died before it
+    was booked, is found a second time as one that is not finished: only the kinds are compared."""
+    assert set(Difference.objects.values_list("kind", "state")) == {
+        ("not_credited", "repaired"),
+        ("refund_unknown_here", "repaired"),
+        ("refund_unfinished", "repaired"),
+        ("missing_there", "open"),
     }
-    assert Difference.objects.count() == 4
     day = Reconciliation.objects.get()
-    assert (day.state, day.theirs_payments, day.ours_payments) == ("differs", 3, 4)
-    assert (day.theirs_refunds, day.ours_refunds) == (2, 2)
-    assert Entry.objects.filter(kind="topup").count() == Order.objects.count() == 4
+    assert (day.state, day.theirs_payments, day.ours_payments) == ("differs", 3 * days, 4 * days)
+    assert (day.theirs_refunds, day.ours_refunds) == (2 * days, 2 * days)
+    assert Entry.objects.filter(kind="topup").count() == Order.objects.count() == 4 * days
     assert set(Refund.objects.values_list("state", flat=True)) == {"succeeded"}
-    assert Entry.objects.filter(kind="refund").count() == Refund.objects.count() == 2
-
-
+    assert Entry.objects.filter(kind="refund").count() == Refund.objects.count() == 2 * days
+    assert Alert.objects.filter(event="reconciliation_difference", resolved_at=None).count() == 1
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -71,7 +70,7 @@ def test_D_a_reconciliation_killed_on_the_way_is_made_whole_by_the_next(
     assert reconcile(workers, POINTS[point]).where
     books_agree()
     assert not reconcile(workers).where
-    whole(buyer)
+    whole()
     books_agree()
 
 
@@ -81,18 +80,20 @@ def test_D_a_reconciliation_may_be_killed_before_any_line(
     staff: User,
     books_agree: Callable[[], None],
 ) -> None:
-    """The same day, killed again and again, each time a little later, until one run comes through."""
+    """Each time there is new work to do, and a run that dies a little later on its way."""
     open_sandbox_accounts()
     injected(buyer, staff)
     total = reconcile(workers).lines
     assert total > 300
-    whole(buyer)
+    whole()
     died = set()
-    for line in lines(total, 10):
-        end = reconcile(workers, line)
-        died.add(end.where)
+    days = 1
+    for line in lines(total, 7):
+        injected(buyer, staff)
+        days += 1
+        died.add(reconcile(workers, line).where)
     assert len(died - {""}) > 5
-    reconcile(workers)
-    whole(buyer)
+    assert not reconcile(workers).where
+    whole(days)
     books_agree()
     print(f"\nKilled before {len(died - {''})} different lines of a reconciliation.")

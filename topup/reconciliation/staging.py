@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 
 from voicehelper.clock import BEIJING
 
@@ -41,8 +41,8 @@ def midnight(day: date) -> datetime:
 
 
 def stage(bill: Bill, gateway: Gateway) -> None:
-    """Read a whole bill into `bill_row`. Raises BillDamaged, and then the table is empty."""
-    with connection.cursor() as cursor:
+    """Read a whole bill, which is a file by now, into `bill_row`. Raises BillDamaged, and then there is no table."""
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_DROP)
         cursor.execute(_CREATE)
         with cursor.copy(_COPY) as copy:
