@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from voicehelper import clock
@@ -150,8 +151,8 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         if gateway not in words.GATEWAY_NAMES or day > clock.now().astimezone(BEIJING).date():
             messages.error(request, gettext("Choose a gateway and a day that has begun."))
             return back
-        tasks.reconcile_day.delay(gateway, day.isoformat(), operator(request))
-        messages.success(request, _begun(gateway, day))
+        report = _begin(request, gateway, day)
+        messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, report.text)
         return back
 
     def actions_for(self, request: HttpRequest, record: Reconciliation) -> Sequence[Action]:
@@ -161,8 +162,99 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         return [Action("compare", gettext("Compare again"), hint=hint, main=True)]
 
     def do_compare(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
-        tasks.reconcile_day.delay(record.gateway, record.day.isoformat(), operator(request))
-        return Report(True, _begun(record.gateway, record.day))
+        return _begin(request, record.gateway, record.day)
+
+    # --- A day -------------------------------------------------------------------------------------------------------
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        day: Any = kwargs["obj"]
+        listed = listed_differences(day) if may(request, Difference, "view") else day.differences.none()
+        context |= {
+            "day": day,
+            "title": f"{words.GATEWAY_NAMES.get(day.gateway, day.gateway)} {day.day}",
+            "state": state_label(day, day.opened),
+            "gateway": words.gateway(day.gateway),
+            "totals": totals(day),
+            "facts": _facts(day, request),
+            "rows": _rows(listed[:SHOWN], request),
+            "explained": _rows(day.differences.filter(state=Difference.State.EXPLAINED)[:SHOWN], request),
+            "all_url": list_url(Difference, reconciliation__id__exact=str(day.pk)),
+            "more": max(0, listed.count() - SHOWN),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _begin(request: HttpRequest, gateway: str, day: date) -> Report:
+    try:
+        tasks.reconcile_day.delay(gateway, day.isoformat(), operator(request))
+    except OperationalError:
+        return Report(False, gettext("The task queue cannot be reached: is Valkey running? Try again in a minute."))
+    facts = {"gateway": words.GATEWAY_NAMES[gateway], "day": day}
+    return Report(True, gettext("%(gateway)s is asked for its bill of %(day)s. Look again in a moment.") % facts)
+
+
+def state_label(self, row: Any) -> SafeString:
+        return state_label(row, row.opened)
+
+    @admin.display(description=_("payments, theirs"))
+    def num_theirs(self, row: Reconciliation) -> str:
+        return both(row.theirs_payments, row.theirs_payments_fen) if row.compared else "—"
+
+    @admin.display(description=_("payments, ours"))
+    def num_ours(self, row: Reconciliation) -> str:
+        return both(row.ours_payments, row.ours_payments_fen) if row.compared else "—"
+
+    @admin.display(description=_("difference"))
+    def num_difference(self, row: Reconciliation) -> SafeString | str:
+        return difference_label(row.theirs_payments_fen, row.ours_payments_fen) if row.compared else "—"
+
+    @admin.display(description=_("refunds, theirs / ours"))
+    def num_refunds(self, row: Reconciliation) -> SafeString | str:
+        if not row.compared:
+            return "—"
+        sides = f"{words.money(row.theirs_refunds_fen)} / {words.money(row.ours_refunds_fen)}"
+        tone = "vh-minus" if row.theirs_refunds_fen != row.ours_refunds_fen else ""
+        return format_html('<span class="{}">{}</span>', tone, sides)
+
+    # --- Comparing ---------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.ask)
+        return [path("ask/", view, name=url_name(self, "ask")), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        today = clock.now().astimezone(BEIJING).date()
+        context: dict[str, Any] = {"today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}
+        if may(request, Reconciliation, "change"):
+            context |= {"ask_url": reverse("admin:topup_reconciliation_ask"), "gateways": words.GATEWAY_NAMES.items()}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def ask(self, request: HttpRequest) -> HttpResponse:
+        """Any day of either gateway, in the background: a large bill takes minutes."""
+        if not may(request, Reconciliation, "change"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        back = HttpResponseRedirect(list_url(Reconciliation))
+        try:
+            day = date.fromisoformat(request.POST.get("day", ""))
+        except ValueError:
+            messages.error(request, gettext("Choose a day."))
+            return back
+        gateway = request.POST.get("gateway", "")
+        if gateway not in words.GATEWAY_NAMES or day > clock.now().astimezone(BEIJING).date():
+            messages.error(request, gettext("Choose a gateway and a day that has begun."))
+            return back
+        report = _begin(request, gateway, day)
+        messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, report.text)
+        return back
+
+    def actions_for(self, request: HttpRequest, record: Reconciliation) -> Sequence[Action]:
+        if not may(request, Reconciliation, "change"):
+            return ()
+        hint = gettext("Asks for the bill anew. What was settled stays so; what has gone is marked as gone.")
+        return [Action("compare", gettext("Compare again"), hint=hint, main=True)]
+
+    def do_compare(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
+        return _begin(request, record.gateway, record.day)
 
     # --- A day -------------------------------------------------------------------------------------------------------
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
