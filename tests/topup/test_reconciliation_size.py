@@ -45,10 +45,11 @@ def packed(count: int, day: date) -> bytes:
     total = f"{73 * count + count // 1000}.00"
     with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as file:
         file.write(head)
+        pattern = wechat_row("%(order)s", "%(paid)s", at=f"{day} 12:00:00", amount="%(yuan)s", paid="%(yuan)s")
+        pattern = pattern.replace("0.60%", "0.60%%") + "\r\n"
         for number in range(1, count + 1):
-            money = "74.00" if number % 1000 == 0 else "73.00"
-            row = wechat_row(f"MANY{number:012d}", f"4200{number:012d}", at=f"{day} 12:00:00", amount=money, paid=money)
-            file.write(row.encode() + b"\r\n")
+            yuan = "73.00" if number % 1000 else "74.00"
+            file.write((pattern % {"order": f"MANY{number:012d}", "paid": f"4200{number:012d}", "yuan": yuan}).encode())
         summary = tail.decode().lstrip("\r\n").split("\r\n")[0]
         fees = f"{count * 44 // 100}.{count * 44 % 100:02d}000"
         file.write(f"{summary}\r\n`{count},`{total},`0.00,`0.00,`{fees},`{total},`0.00\r\n".encode())
