@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import django
+from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a payment, or a call of a model, passes through between the socket and the disk.
@@ -38,6 +39,7 @@ WATCHED = (
     "topup/inbox.py",
     "topup/models/orders.py",
     "topup/models/refunds.py",
+    "topup/reconciliation/*.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
@@ -73,9 +75,9 @@ class Forge:
         pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
         return pid
 
-    def sweep(self, *, kill_at: int | str = 0) -> End:
-        """One run of the sweep over orders, as a worker does it; `kill_at` as in `serve`."""
-        return End(**self._ask(sweep=True, kill_at=kill_at))
+    def command(self, *arguments: str, kill_at: int | str = 0) -> End:
+        """Run `manage.py` with these arguments, to its end or to the line where it kills itself."""
+        return End(**self._ask(command=arguments, kill_at=kill_at))
 
     def end(self, pid: int) -> End:
         """Kill the server if it still runs."""
@@ -117,7 +119,7 @@ def main(control: socket.socket) -> None:
                 pid = os.fork()
                 if pid == 0:
                     watch(order["kill_at"], note)
-                    serve(order["serve"]) if "serve" in order else sweep()
+                    serve(order["serve"]) if "serve" in order else manage(order["command"])
                 if "serve" in order:
                     notes[pid] = note
                     answer = pid
@@ -146,12 +148,15 @@ def warm_up() -> None:
     assert threading.active_count() == 1
 
 
-def sweep() -> NoReturn:
-    """Be a worker for the time of one task, in a child."""
-    from topup import services
-
-    services.follow_orders()
-    os._exit(0)
+def manage(arguments: Sequence[str]) -> NoReturn:
+    """Be one run of manage.py, in a child."""
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            call_command(*arguments, stdout=nowhere, stderr=nowhere)
+    except SystemExit:
+        pass
+    finally:
+        os._exit(0)
 
 
 def serve(descriptor: int) -> NoReturn:

@@ -196,6 +196,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15,
         "options": {"expires": 15},
     },
+    # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
+    "reconcile": {
+        "task": "topup.tasks.reconcile",
+        "schedule": crontab(hour="10-23", minute=30),
+        "options": {"expires": 1800},
+    },
     "audit": {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": 300,

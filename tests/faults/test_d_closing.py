@@ -68,7 +68,7 @@ def test_D_a_worker_killed_while_it_closes_an_order_leaves_it_to_the_next(
     workers: Workers, expired: Callable[[], Order], books_agree: Callable[[], None], step: str
 ) -> None:
     order = expired()
-    killed = workers.forge.sweep(kill_at=STEPS[step])
+    killed = workers.forge.command("close_expired_orders", kill_at=STEPS[step])
     # What was never scanned cannot be closed there.
     assert killed.where or step == "asked_before_it_is_closed_there"
     order.refresh_from_db()
@@ -84,7 +84,7 @@ def test_D_what_is_paid_while_the_worker_is_dead_is_credited(
     workers: Workers, expired: Callable[[], Order], books_agree: Callable[[], None], step: str
 ) -> None:
     order = expired()
-    workers.forge.sweep(kill_at=STEPS[step])
+    workers.forge.command("close_expired_orders", kill_at=STEPS[step])
     payable = Trade.objects.get(out_trade_no=order.order_no).state == TradeState.WAITING
     if payable:
         pay_by_phone(workers, order.pay_url, fault="drop")
@@ -109,13 +109,13 @@ def test_D_a_worker_may_be_killed_before_any_line_of_closing_an_order(
     workers: Workers, expired: Callable[[], Order], books_agree: Callable[[], None]
 ) -> None:
     order = expired()
-    whole: End = workers.forge.sweep()
+    whole: End = workers.forge.command("close_expired_orders")
     assert closed(order)
     assert whole.lines > 60
     died = set()
     for line in lines(whole.lines, 5):
         order = expired()
-        killed = workers.forge.sweep(kill_at=line)
+        killed = workers.forge.command("close_expired_orders", kill_at=line)
         died.add(killed.where)
         end(order)
         assert closed(order), killed

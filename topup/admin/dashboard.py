@@ -18,7 +18,7 @@ from voicehelper.admin.panels import Card, panels
 from voicehelper.clock import BEIJING
 from voicehelper.wallet.models import AuditRun
 
-from ..models import Notice, Order
+from ..models import Difference, Notice, Order, Reconciliation
 from . import words
 from .chart import chart
 from .notices import unfinished
@@ -83,6 +83,12 @@ def problems(request: HttpRequest) -> list[Problem]:
     if may(request, Order, "view"):
         review = Order.objects.exclude(review="").count()
         found.append(Problem(_("Orders to review"), review, list_url(Order, mark="review"), "danger"))
+    if may(request, Difference, "view"):
+        opened = Difference.objects.filter(state=Difference.State.OPEN).count()
+        found.append(Problem(_("Differences with a bill"), opened, list_url(Difference, state="open"), "danger"))
+    if may(request, Reconciliation, "view"):
+        no_bill = Reconciliation.objects.filter(state=Reconciliation.State.NO_BILL).count()
+        found.append(Problem(_("Days without a bill"), no_bill, list_url(Reconciliation, state="no_bill"), "warning"))
     if may(request, Notice, "view"):
         waiting = unfinished().count()
         found.append(Problem(_("Unfinished notices"), waiting, list_url(Notice, verdict="unfinished"), "warning"))

@@ -57,6 +57,7 @@ SOURCES: dict[str, Any] = {
     "sweep": _("the scheduled query"),
     "create": _("placing the order"),
     "admin": _("an operator’s query"),
+    "bill": _("the reconciliation"),
 }
 
 
@@ -64,6 +65,16 @@ def money(amount_fen: int) -> str:
     """Fen → "¥1,234.50"."""
     whole, _point, cents = yuan(amount_fen).partition(".")
     return f"¥{int(whole):,}.{cents}"
+
+
+def signed_yuan(amount_fen: int) -> str:
+    """Fen → "-12.50", for files."""
+    return f"{'-' if amount_fen < 0 else ''}{yuan(abs(amount_fen))}"
+
+
+def signed_money(amount_fen: int) -> str:
+    """Fen → "−¥12.50"."""
+    return f"{'−' if amount_fen < 0 else ''}{money(abs(amount_fen))}"
 
 
 def gateway(name: str) -> SafeString:

@@ -125,6 +125,7 @@ class Order(models.Model):
             models.Index(fields=["state", "-id"], name="order_by_state"),
             models.Index(fields=["-created"], name="order_by_day"),
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
+            models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="order_by_payment"),
             models.Index(fields=["-id"], condition=~Q(review=""), name="order_to_review"),
         ]
 
