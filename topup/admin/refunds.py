@@ -59,7 +59,7 @@ def refund_action(request: HttpRequest, order: Order) -> Action:
 def make_refund(request: HttpRequest, order: Order, reason: str) -> Report:
     """Write the refund down, send it unless it has to wait, and say what became of it."""
     try:
-        amount_fen = _fen(request.POST.get("amount", ""))
+        amount_fen = fen_of(request.POST.get("amount", ""))
         number = int(request.POST.get("number", "")) if request.POST.get("number", "").isdecimal() else 0
         refund = services.request_refund(
             order,
@@ -75,7 +75,7 @@ def make_refund(request: HttpRequest, order: Order, reason: str) -> Report:
     return _report(refund)
 
 
-def _fen(text: str) -> int:
+def fen_of(text: str) -> int:
     """Yuan as people type them. Raises ValueError."""
     amount = decimal(text.strip().removeprefix("¥")) * 100
     if amount != int(amount):

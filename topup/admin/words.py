@@ -57,6 +57,7 @@ SOURCES: dict[str, Any] = {
     "sweep": _("the scheduled query"),
     "create": _("placing the order"),
     "admin": _("an operator’s query"),
+    "manual": _("an operator, without proof of payment"),
 }
 
 
