@@ -27,6 +27,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _("Recharge"): [
             _page(request, _("All orders"), "receipt_long", Order),
             _page(request, _("Refunds"), "undo", Refund),
+            _named(request, _("Recharge statistics"), "bar_chart", "topup", "order", page="statistics"),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
             _page(request, _("Redemption codes"), "redeem", CodeBatch),

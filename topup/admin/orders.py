@@ -18,7 +18,7 @@ from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, moment, when
 from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.filters import Choice, Days, UserGroup, Username
 
 from .. import services
 from ..gateways import GATEWAYS
@@ -27,7 +27,9 @@ from ..models.orders import MANUAL_MARK
 from ..money import yuan
 from . import answers, words
 from .completing import Completion
+from .figures import first_payments
 from .refunds import make_refund, refund_action
+from .statistics import StatisticsPages
 from .timeline import timeline
 
 # How many users a search for the beginning of a name takes into account.
@@ -39,7 +41,10 @@ class StateFilter(Choice):
     parameter_name = "state"
 
     def options(self) -> Iterable[tuple[str, Any]]:
-        return Order.State.choices
+        return [*Order.State.choices, ("credited", _("Paid, refunded or not"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(state__in=Order.CREDITED) if value == "credited" else rows.filter(state=value)
 
 
 class GatewayFilter(Choice):
@@ -60,6 +65,7 @@ class MarkFilter(Choice):
             ("late", _("Paid late")),
             ("manual", _("Completed by hand")),
             ("unproven", _("Completed by hand, no payment seen")),
+            ("live", _("Real money")),
             ("sandbox", _("Sandbox")),
         ]
 
@@ -70,13 +76,25 @@ class MarkFilter(Choice):
             "late": Q(paid_late=True),
             "manual": by_hand,
             "unproven": by_hand & Q(transaction_id__startswith=MANUAL_MARK),
+            "live": Q(live=True),
             "sandbox": Q(live=False),
         }
         return rows.filter(marks[value])
 
 
+class FirstFilter(Choice):
+    title = _("payer")
+    parameter_name = "first"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [("yes", _("Paid for the first time"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return first_payments(rows)
+
+
 @admin.register(Order)
-class OrderAdmin(Completion, ReadOnlyAdmin):
+class OrderAdmin(StatisticsPages, Completion, ReadOnlyAdmin):
     list_display = (
         "order_no",
         "user",
@@ -86,7 +104,16 @@ class OrderAdmin(Completion, ReadOnlyAdmin):
         "num_quota",
         "time_created",
     )
-    list_filter = (StateFilter, GatewayFilter, MarkFilter, Username, ("created", Days))
+    list_filter = (
+        StateFilter,
+        GatewayFilter,
+        MarkFilter,
+        FirstFilter,
+        Username,
+        UserGroup,
+        ("created", Days),
+        ("credited_at", Days),
+    )
     list_select_related = ("user",)
     sortable_by = ("state_label", "time_created")
     search_fields = ("order_no",)  # what is searched really is in get_search_results
