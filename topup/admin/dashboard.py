@@ -110,7 +110,9 @@ def problems(request: HttpRequest) -> list[Problem]:
         found.append(Problem(_("Orders completed by hand, no payment seen"), unproven, url, "warning"))
     if may(request, Refund, "view"):
         unapproved = Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")
-        refunds = Refund.objects.aggregate(review=Count("pk", filter=~Q(review="")), waiting=Count("pk", filter=unapproved))
+        refunds = Refund.objects.aggregate(
+            review=Count("pk", filter=~Q(review="")), waiting=Count("pk", filter=unapproved)
+        )
         url = list_url(Refund, mark="review")
         found.append(Problem(_("Refunds to review"), refunds["review"], url, "danger"))
         url = list_url(Refund, mark="approval")

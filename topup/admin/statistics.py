@@ -89,8 +89,9 @@ def _asked(request: HttpRequest) -> tuple[int, str, Figures]:
         raise PermissionDenied
     typed, by = request.GET.get("days", ""), request.GET.get("by", "")
     days = int(typed) if typed in map(str, SPANS) else 30
+    by = by if by in PARTS else "day"
     today = clock.now().astimezone(BEIJING).date()
-    return days, by if by in PARTS else "day", figures(today, days)
+    return days, by, figures(today, days, groups=by == "group")
 
 
 def page_context(found: Figures, days: int, by: str, links: "Links") -> dict[str, Any]:
@@ -103,7 +104,7 @@ def page_context(found: Figures, days: int, by: str, links: "Links") -> dict[str
         "empty": not (total.placed or total.payments or total.refunds),
         "cards": _cards(total, links),
         "charts": _charts(found) if days > 1 else [],
-        "part": _part_names()[by],
+        "part": {"day": _("Day"), "gateway": _("Gateway"), "group": _("User group")}[by],
         "columns": [title for title, _read, _url in _columns()],
         "rows": table,
         "all": _row(_("Together"), total, "", links) if len(table) > 1 else None,
