@@ -20,6 +20,8 @@ EVENTS: Mapping[str, Event] = {
     "notice_mismatch": Event("critical", _("Notice that does not match its order")),
     "unknown_order": Event("critical", _("Payment for an unknown order")),
     "late_payment": Event("info", _("Late payment")),
+    "manual_completion": Event("warning", _("Order completed without proof")),
+    "manual_confirmed": Event("info", _("Payment of an order completed by hand")),
     "gateway_unreachable": Event("critical", _("Payment gateway unreachable")),
     "gateway_not_ready": Event("critical", _("Payment gateway not ready")),
     "refund_failed": Event("critical", _("Refund failed")),

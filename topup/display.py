@@ -73,7 +73,7 @@ def account_of(user: User, recharge: RechargeSettings) -> Account:
 
 @dataclass(frozen=True)
 class Price:
-    """A quote, as the summary and the presets show it. Empty texts: nothing to say."""
+    """A quote, as the summary and the presets show it; `bonus` in what users type. Empty texts: nothing to say."""
 
     amount: int
     shown: str
@@ -82,10 +82,13 @@ class Price:
     original: str
     saving: str
     badge: str
+    bonus: str
+    bonus_quota: str
 
 
 def price_of(price: Quote) -> Price:
     saving = price.original_fen - price.amount_fen
+    bonus = price.bonus_quota if price.in_tokens else price.bonus_quota // price.quota_per_unit
     return Price(
         amount=price.amount,
         shown=grouped(price.amount),
@@ -94,6 +97,8 @@ def price_of(price: Quote) -> Price:
         original=money(price.original_fen),
         saving=money(saving) if saving else "",
         badge=discount_badge(price.discount),
+        bonus=grouped(bonus) if bonus else "",
+        bonus_quota=grouped(price.bonus_quota) if bonus else "",
     )
 
 
@@ -207,6 +212,7 @@ class Card:
     left: str
     pay: str
     credit: str
+    bonus: str
     gateway_name: str
     app_name: str
     code: str
@@ -228,6 +234,7 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime) -> Card:
         left=f"{left_s // 60:02d}:{left_s % 60:02d}",
         pay=money(order.amount_fen),
         credit=grouped(order.quota),
+        bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
         gateway_name=gateway_name(order.gateway),
         app_name=app_name(order.gateway),
         code=qr_image(order.pay_url) if view == View.WAITING else "",
@@ -262,6 +269,7 @@ class Row:
     order: Order
     gateway_name: str
     credit: str
+    bonus: str
     pay: str
     tone: str
     label: str
@@ -274,6 +282,7 @@ def row_of(order: Order, now: datetime) -> Row:
         order=order,
         gateway_name=gateway_name(order.gateway),
         credit=grouped(order.quota),
+        bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
         pay=money(order.amount_fen),
         tone=tone,
         label=label,

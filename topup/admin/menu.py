@@ -40,6 +40,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Refunds"), "undo", Refund),
             _page(request, _("Reconciliation"), "balance", Reconciliation),
             _page(request, _("Differences"), "difference", Difference),
+            _named(request, _("Recharge statistics"), "bar_chart", "topup", "order", page="statistics"),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
             _page(request, _("Redemption codes"), "redeem", CodeBatch),

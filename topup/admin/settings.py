@@ -41,6 +41,13 @@ class RechargeForm(SectionForm):
         label=_("Discounts"),
         help_text=_("Counts when exactly this amount is bought. 0.95 means a price of 95 per cent."),
     )
+    amount_bonuses = TableField(
+        "bonuses",
+        [Column("amount", _("From units"), "100"), Column("bonus", _("Units on top"), "10")],
+        heading=_("Default group pays"),
+        label=_("Amount bonuses"),
+        help_text=_("“Recharge 100, get 10 more”: the highest amount reached counts. Refunds take it back."),
+    )
     group_ratios = TableField(
         "ratios",
         [Column("group", _("User group"), "vip", numeric=False), Column("ratio", _("Ratio"), "1")],
@@ -55,6 +62,7 @@ class RechargeForm(SectionForm):
         for name, show in {
             "amount_options": preview.for_options(row),
             "amount_discounts": preview.for_options(row),
+            "amount_bonuses": preview.for_options(row),
             "group_ratios": preview.for_ratios(row),
         }.items():
             if name in self.fields:
@@ -77,7 +85,7 @@ class RechargeSettingsAdmin(SectionAdmin):
     purpose = _("What a recharge costs, what it credits, and what the recharge page offers.")
     fieldsets = (
         (_("Pricing"), {"fields": ["price", "quota_per_unit", "display_type"]}),
-        (_("Recharge page"), {"fields": ["amount_options", "amount_discounts", "group_ratios"]}),
+        (_("Recharge page"), {"fields": ["amount_options", "amount_discounts", "amount_bonuses", "group_ratios"]}),
         (
             _("Order handling"),
             {"fields": ["server_address", "order_life_minutes", "confirm_above", "approve_refunds_above"]},

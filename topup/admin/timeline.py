@@ -109,9 +109,10 @@ def _entries(order: Order, request: HttpRequest) -> Iterator[Moment]:
     for entry in Entry.objects.filter(kind__in=[Entry.Kind.TOPUP, Entry.Kind.REFUND], ref__in=refs):
         amounts = {"amount": f"{entry.amount:+,}", "balance": grouped(entry.balance_after)}
         detail = gettext("%(amount)s, balance %(balance)s") % amounts
-        yield Moment(
-            entry.created, gettext("Written to the ledger"), detail, change_url(entry) if url else "", "success"
-        )
+        if entry.reason:
+            detail += " · " + gettext("%(who)s: %(reason)s") % {"who": entry.actor, "reason": entry.reason}
+        title = gettext("Written to the ledger")
+        yield Moment(entry.created, title, detail, change_url(entry) if url else "", "success")
 
 
 def _operators(order: Order) -> Iterator[Moment]:

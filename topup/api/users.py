@@ -176,6 +176,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "amount": order.amount,
         "money": yuan(order.amount_fen),
         "quota": order.quota,
+        "bonus_quota": order.bonus_quota,
         "payment_method": order.gateway,
         "pay_url": order.pay_url if order.state in Order.OPEN else "",
         "created_at": clock.beijing_iso(order.created),

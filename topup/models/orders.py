@@ -8,10 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, Q, Value, When
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.clock import BEIJING
+
+MANUAL_MARK = "manual-"
 
 
 class Lane(IntEnum):
@@ -71,7 +74,8 @@ class Order(models.Model):
 
     amount = models.BigIntegerField(_("amount"), editable=False, help_text=_("Units, or tokens, as the user asked."))
     amount_fen = models.BigIntegerField(_("money (fen)"), editable=False)
-    quota = models.BigIntegerField(_("quota"), editable=False)
+    quota = models.BigIntegerField(_("quota"), editable=False, help_text=_("All that is credited, the bonus included."))
+    bonus_quota = models.BigIntegerField(_("bonus"), default=0, db_default=0, editable=False)
     unit_price = models.DecimalField(_("unit price"), max_digits=16, decimal_places=6, editable=False)
     ratio = models.DecimalField(_("group ratio"), max_digits=16, decimal_places=6, editable=False)
     discount = models.DecimalField(_("discount"), max_digits=16, decimal_places=6, editable=False)
@@ -108,6 +112,9 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["user", "idempotency_key"], name="order_idempotency"),
             models.CheckConstraint(condition=Q(amount_fen__gt=0, quota__gt=0, amount__gt=0), name="order_positive"),
             models.CheckConstraint(
+                condition=Q(bonus_quota__gte=0, bonus_quota__lt=F("quota")), name="order_bonus_in_quota"
+            ),
+            models.CheckConstraint(
                 condition=Q(state__in=["created", "pending", "closed", "failed"], credited_at=None)
                 | Q(
                     state__in=["paid", "partly_refunded", "refunded"],
@@ -127,10 +134,21 @@ class Order(models.Model):
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
             models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="order_by_payment"),
             models.Index(fields=["-id"], condition=~Q(review=""), name="order_to_review"),
+            models.Index(fields=["-id"], condition=Q(credited_by="manual"), name="order_by_hand"),
         ]
 
     def __str__(self) -> str:
         return self.order_no
+
+    @property
+    def manual_mark(self) -> str:
+        """What stands for the transaction of an order that was credited without one. No provider numbers so."""
+        return f"{MANUAL_MARK}{self.order_no}"
+
+    @property
+    def without_proof(self) -> bool:
+        """Completed by hand, and no payment of it was seen since."""
+        return self.transaction_id == self.manual_mark
 
     @staticmethod
     def new_number(now: datetime) -> str:

@@ -47,6 +47,7 @@ class RechargeSettings(Section):
     display_type = models.CharField(_("display type"), max_length=8, choices=Display, default=Display.CURRENCY)
     amount_options = models.JSONField(_("amount options"), default=default_amount_options, blank=True)
     amount_discounts = models.JSONField(_("amount discounts"), default=default_amount_discounts, blank=True)
+    amount_bonuses = models.JSONField(_("amount bonuses"), default=dict, blank=True)
     group_ratios = models.JSONField(_("group ratios"), default=default_group_ratios, blank=True)
     order_life_minutes = models.PositiveSmallIntegerField(
         _("order life (minutes)"), default=30, validators=[MinValueValidator(5), MaxValueValidator(120)]
@@ -98,11 +99,19 @@ class RechargeSettings(Section):
             in_tokens=self.in_tokens,
             discounts={key: Decimal(str(value)) for key, value in self.amount_discounts.items()},
             ratios={key: Decimal(str(value)) for key, value in self.group_ratios.items()},
+            bonuses={key: int(value) for key, value in self.amount_bonuses.items()},
         )
 
     def shown_amount(self, units: int) -> int:
         """Units in what users type: tokens when the display type is tokens."""
         return units * self.quota_per_unit if self.in_tokens else units
+
+    def shown_bonuses(self) -> list[tuple[int, int]]:
+        """From which amount on there is how much more, both in what users type; the smallest amount first."""
+        return [
+            (self.shown_amount(units), self.shown_amount(bonus))
+            for units, bonus in sorted((int(units), int(bonus)) for units, bonus in self.amount_bonuses.items())
+        ]
 
 
 class GatewaySettings(Section):

@@ -1,13 +1,15 @@
-"""The verbs of recharging: quote, place, settle, ask, close, refund.
+"""The verbs of recharging: quote, place, settle, ask, close, complete, refund.
 
 `settle_order` is the only code that credits, `settle_refund` the only code that ends a refund. Callback, poll, sweep
 and admin all end there. No provider is called inside a transaction, and no row is locked while one is: rows are claimed
 by a committed compare-and-swap instead.
 """
 
+from .completing import AnswerChanged, answer_of, complete_order, why_not_completed
 from .errors import (
     AmountInvalid,
     AmountTooSmall,
+    CompletionRefused,
     GatewayOff,
     IdempotencyConflict,
     PaymentNotOffered,
@@ -67,9 +69,11 @@ __all__ = [
     "WATCH_FOR",
     "AmountInvalid",
     "AmountTooSmall",
+    "AnswerChanged",
     "CodeExpired",
     "CodeInvalid",
     "CodeUsed",
+    "CompletionRefused",
     "GatewayOff",
     "IdempotencyConflict",
     "PaymentNotOffered",
@@ -78,11 +82,13 @@ __all__ = [
     "Settlement",
     "TopupError",
     "UnknownGateway",
+    "answer_of",
     "approve_refund",
     "ask_provider",
     "ask_refund",
     "build_gateway",
     "close_order",
+    "complete_order",
     "expires_soon",
     "find_refunds",
     "follow_orders",
@@ -112,5 +118,6 @@ __all__ = [
     "unspent_fen",
     "warn_of_expiry",
     "why_no_refund",
+    "why_not_completed",
     "withdraw_refund",
 ]

@@ -42,5 +42,9 @@ class PaymentNotOffered(TopupError):
         self.unknown = unknown
 
 
+class CompletionRefused(TopupError):
+    """This order cannot be completed by hand; the text says why, in the reader's language."""
+
+
 class RefundRefused(TopupError):
     """This refund cannot be made; the text says why, in the reader's language."""

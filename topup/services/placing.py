@@ -86,6 +86,7 @@ def _insert_order(
         amount=price.amount,
         amount_fen=price.amount_fen,
         quota=price.quota,
+        bonus_quota=price.bonus_quota,
         unit_price=price.unit_price,
         ratio=price.ratio,
         discount=price.discount,

@@ -42,6 +42,8 @@ def why_no_refund(order: Order) -> str:
         return _("It is refunded in full.")
     if order.state not in Order.CREDITED:
         return _("It is not paid: there is nothing to give back.")
+    if order.without_proof:
+        return _("It was completed by hand without a payment at the platform: there is no money to give back there.")
     if refundable_fen(order) <= 0:
         return _("Refunds for the whole amount are under way.")
     try:
