@@ -10,10 +10,12 @@ from .errors import (
     AmountTooSmall,
     GatewayOff,
     IdempotencyConflict,
+    NobodyPays,
     PaymentNotOffered,
     RefundRefused,
     TopupError,
     UnknownGateway,
+    UnknownWay,
 )
 from .following import (
     ASK_EVERY,
@@ -34,10 +36,20 @@ from .gateways import (
     expires_soon,
     gateway_for,
     open_gateway,
+    open_gateway_of,
     refund_readiness,
     warn_of_expiry,
 )
-from .placing import place_order, quote_for
+from .placing import (
+    JSAPI,
+    OPENED_IN_A_BROWSER,
+    QR_CODE,
+    Way,
+    address_to_open,
+    payment_arguments,
+    place_order,
+    quote_for,
+)
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .refund_following import follow_refund, settle_unknown_refunds
 from .refund_settling import settle_refund
@@ -61,8 +73,11 @@ from .settling import Settled, Settlement, settle_order
 
 __all__ = [
     "ASK_EVERY",
+    "JSAPI",
+    "OPENED_IN_A_BROWSER",
     "POLL_AFTER",
     "POLL_EVERY",
+    "QR_CODE",
     "SECTIONS",
     "WATCH_EVERY",
     "WATCH_FOR",
@@ -73,12 +88,16 @@ __all__ = [
     "CodeUsed",
     "GatewayOff",
     "IdempotencyConflict",
+    "NobodyPays",
     "PaymentNotOffered",
     "RefundRefused",
     "Settled",
     "Settlement",
     "TopupError",
     "UnknownGateway",
+    "UnknownWay",
+    "Way",
+    "address_to_open",
     "approve_refund",
     "ask_provider",
     "ask_refund",
@@ -95,6 +114,8 @@ __all__ = [
     "needs_approval",
     "next_number",
     "open_gateway",
+    "open_gateway_of",
+    "payment_arguments",
     "place_order",
     "poll_order",
     "quota_due",

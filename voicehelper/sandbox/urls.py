@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import alipay_refunds, desks, dingtalk, inbox, phone, sms_aliyun, sms_tencent, views
+from . import alipay_refunds, browser, desks, dingtalk, inbox, phone, sms_aliyun, sms_tencent, views, wechat_oauth
 from .upstream import pages as models
 
 app_name = "sandbox"
@@ -16,6 +16,9 @@ urlpatterns = [
     path("wechat/pay/downloadbill", views.wechat_pay, {"operation": "bill"}, name="wechat_bill"),
     path("wechat/h5", desks.h5, name="wechat_h5"),
     path("wechat/jsapi", desks.jsapi, name="wechat_jsapi"),
+    path("weixin/connect/oauth2/authorize", wechat_oauth.authorize, name="wechat_authorize"),
+    path("weixin/sns/oauth2/access_token", wechat_oauth.access_token, name="wechat_access_token"),
+    path("browser", browser.choose, name="browser"),
     path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),
     path("alipay/gateway.do", desks.alipay_door, name="alipay_gateway"),
     path("dingtalk/robot/send", dingtalk.send, name="dingtalk"),
