@@ -7,7 +7,6 @@ nobody in. Another WeChat with the same account is asked anew: WeChat lets only 
 import logging
 import secrets
 import time
-from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
@@ -50,12 +49,13 @@ def should_ask(request: HttpRequest) -> bool:
     return time.time() - asked_at > ASK_AGAIN_AFTER_S
 
 
-def ask(request: HttpRequest, amount: int | None) -> HttpResponse:
-    """To WeChat, which sends the visitor on to `answer`. The question is this session's, and good once."""
+def ask(request: HttpRequest, back: str) -> HttpResponse:
+    """To WeChat, which sends the visitor on to `answer`, and that to `back`, a page of ours. The question is this
+    session's, and good once."""
     login = _login()
     assert login is not None, "should_ask says when"  # noqa: S101  # for the types
     state = secrets.token_hex(16)
-    request.session[QUESTION] = {"state": state, "amount": amount}
+    request.session[QUESTION] = {"state": state, "back": back}
     request.session[ASKED_AT] = int(time.time())
     return redirect(login.address(f"{RechargeSettings.load().address}{reverse('topup:payer')}", state))
 
@@ -64,13 +64,14 @@ def ask(request: HttpRequest, amount: int | None) -> HttpResponse:
 @login_required
 @require_safe
 def answer(request: HttpRequest) -> HttpResponse:
-    """Back from WeChat; on to the form, whatever came of it."""
-    question: dict[str, Any] = request.session.pop(QUESTION, None) or {}
-    state, code = request.GET.get("state", ""), request.GET.get("code", "")
-    if question and code and constant_time_compare(state, question["state"]):
-        _learn(request, code[:LONGEST_CODE])
-    amount = question.get("amount")
-    return redirect(reverse("topup:recharge") + (f"?amount={amount:d}" if amount else ""))
+    """Back from WeChat; on to the page the visitor came from, whatever came of it."""
+    question: dict[str, str] | None = request.session.get(QUESTION)
+    if question is None or not constant_time_compare(request.GET.get("state", ""), question["state"]):
+        return redirect("topup:recharge")
+    del request.session[QUESTION]
+    if code := request.GET.get("code", "")[:LONGEST_CODE]:
+        _learn(request, code)
+    return redirect(question["back"])
 
 
 def _learn(request: HttpRequest, code: str) -> None:

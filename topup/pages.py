@@ -82,7 +82,8 @@ def recharge(request: HttpRequest) -> HttpResponse:
     """The form; posting it places an order and leads to its card."""
     if request.method != "POST":
         if _browser(request).device is Device.WECHAT and inside_wechat.should_ask(request):
-            return inside_wechat.ask(request, _amount_in(request.GET))
+            amount = _amount_in(request.GET)
+            return inside_wechat.ask(request, reverse("topup:recharge") + (f"?amount={amount}" if amount else ""))
         return _form_page(request)
     form = PayForm(request.POST)
     if not form.is_valid():
@@ -204,7 +205,12 @@ def _amount_problem(amount: int | None, least: int) -> str:
 @require_safe
 def payment(request: HttpRequest, order_no: str) -> HttpResponse:
     """The payment card as a page: the same order after a reload and on another device."""
-    return render(request, "topup/payment.html", _card_facts(request, order_no))
+    facts = _card_facts(request, order_no)
+    card: display.Card = facts["card"]
+    in_wechat = card.browser.device is Device.WECHAT and card.order.trade_type == services.JSAPI
+    if in_wechat and card.view == display.View.WAITING and inside_wechat.should_ask(request):
+        return inside_wechat.ask(request, request.path)
+    return render(request, "topup/payment.html", facts)
 
 
 @never_cache
