@@ -79,7 +79,7 @@ def _desk(request: HttpRequest, trade: Trade, return_url: str) -> HttpResponse:
 
 
 def _no(request: HttpRequest, text: str) -> HttpResponse:
-    facts = {"code": "", "unknown": True, "problem": text, "trades": []}
+    facts = {"code": "", "problem": text, "trades": []}
     return render(request, "sandbox/phone.html", facts, status=400)
 
 

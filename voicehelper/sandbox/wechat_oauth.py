@@ -47,7 +47,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
 
 
 def _no(request: HttpRequest, text: str) -> HttpResponse:
-    facts = {"code": "", "unknown": True, "problem": text, "trades": []}
+    facts = {"code": "", "problem": text, "trades": []}
     return render(request, "sandbox/phone.html", facts, status=400)
 
 
