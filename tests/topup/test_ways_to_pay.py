@@ -400,7 +400,7 @@ def test_an_order_opened_on_another_device_says_what_to_do(buyer: User, shop: st
     assert "请复制本页地址，在手机浏览器中打开" in page
     assert f'data-copy="{shop}{path}"' in page
     scanned = pending_order(buyer, WECHAT)
-    assert "在这里重新下单，它会自动打开" in browser_of(buyer, IPHONE_SAFARI).get(f"/recharge/orders/{scanned}").text
+    assert "这部手机上装有微信？" in browser_of(buyer, IPHONE_SAFARI).get(f"/recharge/orders/{scanned}").text
 
 
 # --- Inside WeChat ---------------------------------------------------------------------------------------------------
