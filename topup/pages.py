@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import Throttled
 
-from voicehelper import clock
+from voicehelper import clock, ratelimit
 from voicehelper.accounts.forms import too_many_tries
 from voicehelper.accounts.models import User
 from voicehelper.ratelimit import client_address
@@ -34,6 +34,8 @@ from .models import Order, RechargeSettings
 
 # Where the stand-ins' phone is, when settings.SANDBOX mounts them.
 SANDBOX_PHONE = "/sandbox/phone"
+# Each opening of an order may ask the provider for a new address.
+OPENINGS = "10 per minute"
 RECENT = 5
 PAGE_SIZE = 20
 MAX_AMOUNT = 2**63 - 1
@@ -246,7 +248,7 @@ def open_payment(request: HttpRequest, order_no: str) -> HttpResponse:
     """On to the provider's page in this browser, which opens the app; back to the card when that cannot be."""
     order = _own_order(request, order_no)
     try:
-        address = services.address_to_open(order)
+        address = services.address_to_open(order) if not ratelimit.hit(OPENINGS, "open", order.order_no) else ""
     except services.PaymentNotOffered:
         words = _("%(name)s cannot be opened just now. Try again in a moment, or order again.")
         messages.warning(request, words % {"name": display.gateway_name(order.gateway)})
