@@ -39,6 +39,7 @@ _NAMES: dict[str, tuple[type[Section], str]] = {
     "WechatMinTopUp": (WeChatSettings, "min_topup"),
     "WechatClientCert": (WeChatSettings, "client_cert"),
     "WechatClientKey": (WeChatSettings, "client_key"),
+    "WechatAppSecret": (WeChatSettings, "app_secret"),
     "AlipayEnabled": (AlipaySettings, "enabled"),
     "AlipayAppId": (AlipaySettings, "app_id"),
     "AlipayPrivateKey": (AlipaySettings, "private_key"),

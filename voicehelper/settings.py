@@ -64,6 +64,8 @@ if TRUSTED_PROXIES:
 WECHAT_PAY_BASE_URL: str = env.str("WECHAT_PAY_BASE_URL", default="")
 ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
 WECHAT_API_BASE_URL: str = env.str("WECHAT_API_BASE_URL", default="")
+# Where a visitor inside WeChat is sent to be told apart from others.
+WECHAT_OAUTH_URL: str = env.str("WECHAT_OAUTH_URL", default="")
 # Accounts at model providers that are made on first start: (API key, base URL; empty: the real one).
 LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
     "ark": (env.str("ARK_API_KEY", default=""), env.str("ARK_BASE_URL", default="")),
@@ -120,6 +122,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if SANDBOX:
+    MIDDLEWARE.insert(0, "voicehelper.sandbox.browser.PlayedBrowser")
 ROOT_URLCONF = "voicehelper.urls"
 ASGI_APPLICATION = "voicehelper.asgi.application"
 WSGI_APPLICATION = "voicehelper.wsgi.application"

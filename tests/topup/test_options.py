@@ -18,6 +18,7 @@ SECRETS = {
     "WechatApiV2Key",
     "WechatClientCert",
     "WechatClientKey",
+    "WechatAppSecret",
     "AlipayPrivateKey",
     "AlipayPublicKey",
     "MiniProgramAppSecret",

@@ -14,10 +14,10 @@ def why_not_asked(order: Order) -> str:
     """Why the provider cannot be asked about an order now; empty when it can."""
     name = words.GATEWAY_NAMES.get(order.gateway, order.gateway)
     try:
-        gateway = services.open_gateway(order.gateway)
+        gateway = services.open_gateway_of(order)
     except services.TopupError:
         return gettext("%(gateway)s is switched off or not completely configured.") % {"gateway": name}
-    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
+    if gateway is None:
         return gettext("It was placed with another merchant account than the one configured now.")
     return ""
 

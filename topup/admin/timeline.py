@@ -14,6 +14,7 @@ from voicehelper.admin.base import change_url, grouped, may
 from voicehelper.wallet.models import Entry
 
 from ..models import GatewayCall, Notice, Order, Refund
+from ..services import OPENED_IN_A_BROWSER
 from . import words
 
 
@@ -40,7 +41,8 @@ def timeline(order: Order, request: HttpRequest) -> list[Moment]:
 def _milestones(order: Order) -> Iterator[Moment]:
     yield Moment(order.created, gettext("Order created"), f"{order.user} · {order.client_ip}")
     if order.offered_at:
-        yield Moment(order.offered_at, gettext("QR code shown"), tone="info")
+        scanned = order.pay_url and order.trade_type not in OPENED_IN_A_BROWSER
+        yield Moment(order.offered_at, gettext("QR code shown") if scanned else gettext("Payment offered"), tone="info")
     if order.state in Order.OPEN:
         yield Moment(order.expires_at, gettext("Offer ends"), tone="future")
     if order.paid_at:

@@ -7,8 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Q, Value, When
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -85,6 +84,10 @@ class Order(models.Model):
     created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
     expires_at = models.DateTimeField(_("expires"), editable=False)
     pay_url = models.CharField(_("QR content"), max_length=4096, blank=True, editable=False)
+    # Of a payment inside WeChat: what the app is handed, and whose WeChat it is.
+    prepay_id = models.CharField(max_length=64, blank=True, editable=False)
+    openid = models.CharField(max_length=128, blank=True, editable=False)
+    # An address for a browser is soon stale: then this is when the latest was made.
     offered_at = models.DateTimeField(_("shown"), null=True, editable=False)
     paid_at = models.DateTimeField(_("paid"), null=True, editable=False, help_text=_("By the provider's clock."))
     credited_at = models.DateTimeField(_("credited"), null=True, editable=False)
@@ -149,6 +152,11 @@ class Order(models.Model):
     def without_proof(self) -> bool:
         """Completed by hand, and no payment of it was seen since."""
         return self.transaction_id == self.manual_mark
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the provider has said how to pay."""
+        return bool(self.pay_url or self.prepay_id)
 
     @staticmethod
     def new_number(now: datetime) -> str:

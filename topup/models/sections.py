@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
 
@@ -150,6 +151,8 @@ class WeChatSettings(GatewaySettings):
     )
     client_cert = EncryptedField(_("client certificate"), help_text=_("For refunds only: apiclient_cert.pem."))
     client_key = EncryptedField(_("client certificate's key"), help_text=_("For refunds only: apiclient_key.pem."))
+    # Asks WeChat who pays, in its own browser; no call to WeChat Pay wants it.
+    app_secret = EncryptedField(_("app secret"))
 
     class Meta(GatewaySettings.Meta):
         verbose_name = verbose_name_plural = _("WeChat Pay settings")
@@ -163,6 +166,7 @@ class WeChatSettings(GatewaySettings):
             "base_url": settings.WECHAT_PAY_BASE_URL,
             "client_cert": self.client_cert.reveal(),
             "client_key": self.client_key.reveal(),
+            "other_app_ids": (self.app_id, MiniProgramSettings.load().app_id),
         }
 
 

@@ -12,10 +12,12 @@ from .errors import (
     CompletionRefused,
     GatewayOff,
     IdempotencyConflict,
+    NobodyPays,
     PaymentNotOffered,
     RefundRefused,
     TopupError,
     UnknownGateway,
+    UnknownWay,
 )
 from .following import (
     ASK_EVERY,
@@ -34,10 +36,20 @@ from .gateways import (
     expires_soon,
     gateway_for,
     open_gateway,
+    open_gateway_of,
     refund_readiness,
     warn_of_expiry,
 )
-from .placing import place_order, quote_for
+from .placing import (
+    JSAPI,
+    OPENED_IN_A_BROWSER,
+    QR_CODE,
+    Way,
+    address_to_open,
+    payment_arguments,
+    place_order,
+    quote_for,
+)
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .refund_following import follow_refund, settle_unknown_refunds
 from .refund_settling import settle_refund
@@ -62,8 +74,11 @@ from .sweeping import follow_orders
 
 __all__ = [
     "ASK_EVERY",
+    "JSAPI",
+    "OPENED_IN_A_BROWSER",
     "POLL_AFTER",
     "POLL_EVERY",
+    "QR_CODE",
     "SECTIONS",
     "WATCH_EVERY",
     "WATCH_FOR",
@@ -76,12 +91,16 @@ __all__ = [
     "CompletionRefused",
     "GatewayOff",
     "IdempotencyConflict",
+    "NobodyPays",
     "PaymentNotOffered",
     "RefundRefused",
     "Settled",
     "Settlement",
     "TopupError",
     "UnknownGateway",
+    "UnknownWay",
+    "Way",
+    "address_to_open",
     "answer_of",
     "approve_refund",
     "ask_provider",
@@ -99,6 +118,8 @@ __all__ = [
     "needs_approval",
     "next_number",
     "open_gateway",
+    "open_gateway_of",
+    "payment_arguments",
     "place_order",
     "poll_order",
     "quota_due",

@@ -29,6 +29,14 @@ class AmountInvalid(TopupError):
     """Not an amount that can be priced."""
 
 
+class UnknownWay(TopupError):
+    """The gateway has no such trade type."""
+
+
+class NobodyPays(TopupError):
+    """A payment inside WeChat wants to know whose WeChat it is, and this user never signed in through it."""
+
+
 class IdempotencyConflict(TopupError):
     """The idempotency key was used for a different order."""
 

@@ -25,39 +25,50 @@ EXPIRES_SOON = timedelta(days=30)
 SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
 
 
-def open_gateway(name: str, *, limits: Limits | None = None) -> Gateway:
-    """The gateway as configured now. Raises UnknownGateway, or GatewayOff unless it is enabled and complete."""
+def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
+    """The gateway as configured now, for orders of another app of the same merchant with `app_id`. Raises
+    UnknownGateway, or GatewayOff unless it is enabled and complete."""
     if name not in SECTIONS:
         raise UnknownGateway(name)
     section = SECTIONS[name].load()
     if not section.enabled:
         raise GatewayOff(name)
     try:
-        return build_gateway(section, limits=limits)
+        return build_gateway(section, app_id=app_id, limits=limits)
     except NotConfigured as error:
         log.warning("%s is enabled but not usable: %s", name, error)
         _report_not_ready(name, error)
         raise GatewayOff(name) from error
 
 
-def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
-    """The gateway an order was placed with; None when it is off, or is another merchant account by now."""
-    try:
-        gateway = open_gateway(order.gateway, limits=limits)
-    except TopupError as error:
-        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
-        return None
+def open_gateway_of(order: Order, *, limits: Limits | None = None) -> Gateway | None:
+    """The gateway an order was placed with; None when it is another merchant account by now. Raises GatewayOff."""
+    gateway = open_gateway(order.gateway, app_id=order.app_id, limits=limits)
     return gateway if belongs(order, gateway) else None
 
 
+def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
+    """`open_gateway_of` for whoever goes on without: also None when it is off, and another account is noted."""
+    try:
+        gateway = open_gateway_of(order, limits=limits)
+    except TopupError as error:
+        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
+        return None
+    if gateway is None:
+        note_another_account(order)
+    return gateway
+
+
 def belongs(order: Order, gateway: Gateway) -> bool:
-    """Whether an order was placed with this merchant account; one that was not is marked for review."""
-    if (gateway.app_id, gateway.merchant_id, gateway.live) == (order.app_id, order.merchant_id, order.live):
-        return True
+    """Whether an order was placed with this merchant account, in this app."""
+    return (gateway.app_id, gateway.merchant_id, gateway.live) == (order.app_id, order.merchant_id, order.live)
+
+
+def note_another_account(order: Order) -> None:
+    """Nobody can be asked about it: a person has to look."""
     Order.objects.filter(pk=order.pk, review="").update(
         review="Placed with another merchant account than the one configured now; look at the provider's console."
     )
-    return False
 
 
 def _report_not_ready(name: str, error: NotConfigured) -> None:
@@ -72,11 +83,12 @@ def _report_not_ready(name: str, error: NotConfigured) -> None:
         )
 
 
-def build_gateway(section: GatewaySettings, *, limits: Limits | None = None) -> Gateway:
+def build_gateway(section: GatewaySettings, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
     """A gateway from a settings row, saved or not. Raises NotConfigured. Its calls are kept in GatewayCall."""
     cls = GATEWAYS[section.gateway]
+    other = {"app_id": app_id} if app_id and cls.many_apps else {}
     try:
-        gateway = cls.from_values(section.config_values())
+        gateway = cls.from_values(section.config_values() | other)
     except SecretUnreadable as error:
         raise NotConfigured(str(error)) from error
     gateway.record = lambda exchange: _keep_call(section.gateway, exchange)

@@ -24,7 +24,15 @@ from ..models import Order
 from ..models.orders import LANE, Lane
 from .errors import TopupError
 from .following import ASK_EVERY, WATCH_EVERY, follow_order
-from .gateways import NO_ANSWER, SECTIONS, UNREACHABLE_AFTER, belongs, open_gateway, report_reachable
+from .gateways import (
+    NO_ANSWER,
+    SECTIONS,
+    UNREACHABLE_AFTER,
+    belongs,
+    note_another_account,
+    open_gateway,
+    report_reachable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,19 +83,33 @@ class _Crew:
         # Calls in a row without an answer.
         self._silence = 0
         self._answered = False
-        self._gateway: Gateway
+        # By app id: one merchant's orders may come from several apps.
+        self._gateways: dict[str, Gateway] = {}
 
     def is_needed(self) -> bool:
         """Whether anything of a gateway that works is due; the first of it is claimed then."""
         try:
-            self._gateway = open_gateway(self.name)
+            self._open("")
         except TopupError:
             due = Order.objects.filter(gateway=self.name, next_ask_at__lte=Now()).values("pk")[:PUT_OFF]
             Order.objects.filter(pk__in=due).update(next_ask_at=Now() + WHILE_OFF)
             return False
-        keep = self._gateway.record
-        self._gateway.record = lambda exchange: self._recorded(exchange, keep)
         return self._claim()
+
+    def _open(self, app_id: str) -> Gateway:
+        gateway = open_gateway(self.name, app_id=app_id)
+        keep = gateway.record
+        gateway.record = lambda exchange: self._recorded(exchange, keep)
+        self._gateways[app_id] = self._gateways[gateway.app_id] = gateway
+        return gateway
+
+    def _gateway_of(self, order: Order) -> Gateway | None:
+        """None: the order was placed with another merchant account than the one configured now."""
+        gateway = self._gateways.get(order.app_id) or self._open(order.app_id)
+        if belongs(order, gateway):
+            return gateway
+        note_another_account(order)
+        return None
 
     def run(self) -> None:
         """One worker until the provider has answered, then all: one that is down is not rung by everybody."""
@@ -109,7 +131,7 @@ class _Crew:
                 return False
             order, now = self._claimed.popleft(), self._now
         try:
-            follow_order(order, self._gateway if belongs(order, self._gateway) else None, now)
+            follow_order(order, self._gateway_of(order), now)
         except Exception:
             # It is asked about again in a minute, and must not keep the others waiting.
             log.exception("Looking after order %s failed", order.order_no)
