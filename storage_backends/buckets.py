@@ -66,9 +66,12 @@ def store_of(bucket: Bucket) -> Store:
         raise StoreError(_("The stored secret cannot be read."), str(error), "secret") from error
     if not (bucket.access_key and secret and bucket.bucket):
         raise StoreError(_("The bucket is not completely configured."), _("Enter bucket, access key and secret."))
+    endpoint = endpoint_of(bucket.kind, bucket.region, bucket.endpoint)
+    if not endpoint:
+        raise StoreError(_("The bucket is not completely configured."), _("Enter its region, or an endpoint."))
     with _opening:
         return _open(
-            endpoint_of(bucket.kind, bucket.region, bucket.endpoint),
+            endpoint,
             bucket.region,
             bucket.bucket,
             bucket.access_key,
@@ -76,15 +79,15 @@ def store_of(bucket: Bucket) -> Store:
             bucket.signature_version,
             PRESETS[bucket.kind].addressing,
             bucket.prefix,
+            is_private(urlsplit(endpoint).hostname or ""),
         )
 
 
 @lru_cache(maxsize=32)
-def _open(endpoint: str, *facts: Any) -> Store:
+def _open(*facts: Any) -> Store:
     # Loading boto3 takes a second and 40 MB: only who uses it pays.
     s3 = import_module(".backends.s3", __package__)
-    host = urlsplit(endpoint).hostname or ""
-    store: Store = s3.S3Store(s3.S3Account(endpoint, *facts, private=is_private(host)))
+    store: Store = s3.S3Store(s3.S3Account(*facts))
     return store
 
 

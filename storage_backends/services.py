@@ -93,14 +93,22 @@ def store_file(
         store_of(file.bucket).put(file.key, content, label_of(file))
     except StoreError as error:
         _complain(file.bucket, error)
-        file.move(State.DELETING, allowed=[State.WRITING])
-        remove(file)
+        _give_up(file)
         raise StoreDown from error
+    except BaseException:
+        # Reading it failed, or we are being stopped.
+        _give_up(file)
+        raise
     if not file.move(State.STORED, allowed=[State.WRITING]):
         # It took so long that the sweep gave it up.
         remove(file)
         raise StoreDown
     return file
+
+
+def _give_up(file: StoredFile) -> None:
+    file.move(State.DELETING, allowed=[State.WRITING])
+    remove(file)
 
 
 def _look_at(content: IO[bytes]) -> _Facts:

@@ -15,11 +15,6 @@ from voicehelper.accounts.models import User
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def api(as_user: Any, buyer: User) -> Any:
-    return as_user(buyer)
-
-
 def body_of(response: Any) -> bytes:
     return b"".join(response.streaming_content)
 
