@@ -28,6 +28,7 @@ from voicehelper.clock import beijing_iso
 from voicehelper.paging import whole
 
 from . import services
+from .contents import readable
 from .models import StoredFile
 from .pages import download
 from .uploads import OneFile, TooManyAtOnce, TwoFiles, one_of_a_few
@@ -117,14 +118,6 @@ def _limits() -> dict[str, Any]:
         "room": readable(settings.FILE_BYTES_PER_USER),
         "count": settings.FILES_PER_USER,
     }
-
-
-def readable(size: int) -> str:
-    """1048576 → "1 MB"."""
-    for unit, name in ((1024**3, "GB"), (1024**2, "MB"), (1024, "KB")):
-        if size >= unit:
-            return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"
-    return f"{size} B"
 
 
 class Upload(FileView):

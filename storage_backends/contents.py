@@ -91,3 +91,11 @@ def clean_name(name: str, content_type: str) -> str:
 def disposition_of(name: str, content_type: str) -> str:
     """The Content-Disposition header of a file."""
     return content_disposition_header(not is_shown(content_type), name) or "attachment"
+
+
+def readable(size: int) -> str:
+    """1048576 → "1 MB"."""
+    for unit, name in ((1024**3, "GB"), (1024**2, "MB"), (1024, "KB")):
+        if size >= unit:
+            return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"
+    return f"{size} B"

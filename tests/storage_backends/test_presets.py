@@ -1,7 +1,6 @@
 """What OSS and COS see: the requests as they arrive at a stand-in for their servers."""
 
 import io
-import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -51,9 +50,8 @@ def host(request: pytest.FixtureRequest, recorder: FarSide, settings: Any, monke
     find = socket.getaddrinfo
 
     def lead_here(name: Any, port: Any, *more: Any, **options: Any) -> Any:
-        return find(
-            "127.0.0.1" if str(name).endswith((".aliyuncs.com", ".myqcloud.com")) else name, port, *more, **options
-        )
+        ours = str(name).endswith((".aliyuncs.com", ".myqcloud.com"))
+        return find("127.0.0.1" if ours else name, port, *more, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", lead_here)
     facts = {"endpoint": f"http://{domain}:{recorder.port}", "access_key": "key", "secret": Secret("secret")}
@@ -65,9 +63,8 @@ def as_they_want_it(seen: Seen) -> None:
     """Nothing that these servers do not know."""
     assert "aws-chunked" not in seen.headers.get("content-encoding", "")
     assert "transfer-encoding" not in seen.headers
-    assert not [
-        name for name in seen.headers if name.startswith(("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer"))
-    ]
+    unknown = ("x-amz-checksum", "x-amz-sdk-checksum", "x-amz-trailer")
+    assert not [name for name in seen.headers if name.startswith(unknown)]
     assert "STREAMING" not in seen.headers.get("x-amz-content-sha256", "")
     assert seen.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=key/")
 
@@ -86,15 +83,8 @@ def test_a_small_file_is_one_plain_request_to_the_buckets_own_host(host: str, re
 def test_a_large_file_comes_in_plain_parts(host: str, recorder: FarSide, buyer: User) -> None:
     services.store_file(buyer, "a.bin", io.BytesIO(bytes(2 * PART_BYTES + 1)))
 
-    assert sorted(
-        re.sub(r"uploadId=one&|&uploadId=one|\?.*uploads.*", "", seen.line.split(" ")[0]) for seen in recorder.seen
-    ) == [
-        "POST",
-        "POST",
-        "PUT",
-        "PUT",
-        "PUT",
-    ]
+    methods = [seen.line.split(" ")[0] for seen in recorder.seen]
+    assert (methods[0], sorted(methods[1:-1]), methods[-1]) == ("POST", ["PUT"] * 3, "POST")
     for seen in recorder.seen:
         assert seen.headers["host"] == host
         as_they_want_it(seen)
