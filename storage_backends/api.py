@@ -127,8 +127,14 @@ class Upload(FileView):
 
     def initialize_request(self, request: WSGIRequest, *args: Any, **kwargs: Any) -> Request:  # type: ignore[override]
         # Before anything looks at the body: checking a browser's CSRF token does.
-        request.upload_handlers = [OneFile(request)]
+        self._incoming = OneFile(request)
+        request.upload_handlers = [self._incoming]
         return super().initialize_request(request, *args, **kwargs)
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
+        # Django forgets a file whose sender hung up.
+        self._incoming.close()
+        return cast(Response, super().finalize_response(*args, **kwargs))
 
     @extend_schema(request={"multipart/form-data": UploadForm}, responses=UploadAnswer)
     def post(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -25,25 +25,28 @@ class TwoFiles(FileRefused):
 class OneFile(FileUploadHandler):
     """Takes one file, up to FILE_MAX_BYTES. Raises FileTooLarge and TwoFiles while the body is still coming."""
 
+    _content: IO[bytes] | None = None
+
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
-        if getattr(self, "_content", None) is not None:
+        if self._content is not None:
             raise TwoFiles
         folder = Path(settings.FILES_DIR) / "incoming"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._content = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with the request
+        self._content = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed by whoever made the handler
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        assert self._content is not None  # noqa: S101  # new_file came first
         if start + len(raw_data) > settings.FILE_MAX_BYTES:
-            self._content.close()
             raise FileTooLarge
         self._content.write(raw_data)
 
     def file_complete(self, file_size: int) -> "UploadedFile[bytes]":
         return UploadedFile(self._content, self.file_name, self.content_type, file_size)
 
-    def upload_interrupted(self) -> None:
-        if getattr(self, "_content", None) is not None:
+    def close(self) -> None:
+        """What came is gone."""
+        if self._content is not None:
             self._content.close()
 
 

@@ -222,30 +222,29 @@ class BodyGuard:
         elif int(length) > settings.FILE_MAX_BYTES + FORM_BYTES:
             await _refuse(send, 413, b"request body too large")
         else:
-            await self.files(scope, cast(IO[bytes], Arriving(receive, int(length))), receive, send)
+            await self.files(scope, io.BufferedReader(Arriving(receive, int(length)), 64 * 1024), receive, send)
 
 
-class Arriving:
+class Arriving(io.RawIOBase):
     """A body of `length` bytes, read by a thread while it comes. Raises OSError when the client hangs up or is slow."""
 
     def __init__(self, receive: Receive, length: int) -> None:
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self._until = self._loop.time() + PAUSE_SECONDS + length / LEAST_BYTES_PER_SECOND
-        self._kept = bytearray()
+        self._kept = b""
         self._more = True
 
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, and fewer as long as there are any; empty at the end."""
-        while self._more and (size < 0 or not self._kept):
-            self._kept += asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
-        size = len(self._kept) if size < 0 else size
-        part = bytes(self._kept[:size])
-        del self._kept[:size]
-        return part
+    def readable(self) -> bool:
+        return True
 
-    def close(self) -> None:
-        """Django's own request closes its body."""
+    def readinto(self, buffer: Any) -> int:
+        while self._more and not self._kept:
+            self._kept = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+        part = self._kept[: len(buffer)]
+        buffer[: len(part)] = part
+        self._kept = self._kept[len(part) :]
+        return len(part)
 
     async def _next(self) -> bytes:
         pause = min(PAUSE_SECONDS, self._until - self._loop.time())

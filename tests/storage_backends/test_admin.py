@@ -121,7 +121,7 @@ def test_the_test_says_what_is_wrong_and_the_switch_tries_first(
     Bucket.objects.filter(pk=row.pk).update(bucket="files-of-nobody")
     assert "It stays as it was" in browser.post(f"{LIST}{row.pk}/do/activate/", follow=True).text
     Bucket.objects.filter(pk=row.pk).update(bucket=typed["bucket"])
-    assert "New files go there from now on" in browser.post(f"{LIST}{row.pk}/do/activate/", follow=True).text
+    assert "New files go here from now on" in browser.post(f"{LIST}{row.pk}/do/activate/", follow=True).text
     assert active_bucket() == row
 
 
