@@ -74,7 +74,7 @@ class UploadForm(serializers.Serializer[Any]):
     fileName = serializers.CharField(required=False)  # noqa: N815
 
 
-class Answer(serializers.Serializer[Any]):
+class FileAnswer(serializers.Serializer[Any]):
     success = serializers.BooleanField()
     data = serializers.DictField(required=False)  # type: ignore[assignment]  # the dialect names it so
 
@@ -134,7 +134,7 @@ class Upload(FileView):
     def finalize_response(self, *args: Any, **kwargs: Any) -> Response:
         # Django forgets a file whose sender hung up.
         self._incoming.close()
-        return cast(Response, super().finalize_response(*args, **kwargs))
+        return super().finalize_response(*args, **kwargs)
 
     @extend_schema(request={"multipart/form-data": UploadForm}, responses=UploadAnswer)
     def post(self, request: Request) -> Response:
@@ -168,12 +168,13 @@ class Files(FileView):
     """The user's files, those of the newest day first."""
 
     @extend_schema(
+        operation_id="files_list",
         parameters=[
             OpenApiParameter("prefix", OpenApiTypes.STR, description="Only paths that begin so."),
             OpenApiParameter("limit", OpenApiTypes.INT, description="Up to 100; 20 without it."),
             OpenApiParameter("cursor", OpenApiTypes.STR, description="`cursor` of the page before."),
         ],
-        responses=Answer,
+        responses=FileAnswer,
     )
     def get(self, request: Request) -> Response:
         limit = whole(request, "limit", 20, 100)
@@ -189,14 +190,14 @@ class OneFileView(FileView):
 
     @extend_schema(
         parameters=[OpenApiParameter("download", OpenApiTypes.BOOL, description="The bytes instead of the facts.")],
-        responses=Answer,
+        responses=FileAnswer,
     )
     def get(self, request: Request, path: str) -> HttpResponseBase:
         if request.query_params.get("download") in ("1", "true"):
             return download(*services.open_file(self.user, path))
         return Response({"success": True, "data": file_json(services.file_of(self.user, path))})
 
-    @extend_schema(responses=Answer)
+    @extend_schema(responses=FileAnswer)
     def delete(self, request: Request, path: str) -> Response:
         services.delete_file(self.user, path)
         return Response({"success": True})

@@ -38,7 +38,7 @@ _SAVED = {
     "video/webm": "webm",
 }
 _OTHER_NAMES = {"audio/x-wav": "audio/wav", "application/ogg": "audio/ogg", "video/ogg": "audio/ogg"}
-# Controls, direction marks (a name that reads photo‮gpj.exe), and what file systems or headers give a meaning.
+# Controls, direction marks (they make exe.png out of gnp.exe), and what file systems or headers give a meaning.
 _UNWANTED = re.compile(r'[\x00-\x1f\x7f-\x9f"*:<>?|\\/\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff]')
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 

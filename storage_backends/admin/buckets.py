@@ -142,8 +142,9 @@ class BucketAdmin(CardAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # The local disk is there from the beginning.
         active_bucket()
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(count=Count("files"), total=Sum("files__size", default=0))
+        rows = super().get_queryset(request)
+        counted: QuerySet[Any] = rows.annotate(count=Count("files"), total=Sum("files__size", default=0))
+        return counted
 
     @admin.display(description=_("where"))
     def where(self, row: Bucket) -> str:
@@ -176,7 +177,10 @@ class BucketAdmin(CardAdmin):
 
     def status(self, row: Bucket) -> Status:
         held = row.files.aggregate(count=Count("pk"), total=Sum("size", default=0))
-        lies = gettext("%(count)s files, %(size)s") % {"count": grouped(held["count"]), "size": readable(held["total"])}
+        lies = gettext("Files: %(count)s, %(size)s") % {
+            "count": grouped(held["count"]),
+            "size": readable(held["total"]),
+        }
         if row.active:
             return Status("on", (gettext("Active: new files go here"), lies))
         return Status("off", (gettext("Not active: only what lies here already"), lies))

@@ -10,6 +10,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.http import AddressRefused, NoAnswer
@@ -63,7 +64,7 @@ def explained(error: BotoCoreError | ClientError) -> StoreError:
             "address_refused",
         )
     if isinstance(error, EndpointConnectionError) or isinstance(cause, NoAnswer):
-        reason = cause.reason if isinstance(cause, NoAnswer) else type(error).__name__
+        reason = gettext(cause.reason) if isinstance(cause, NoAnswer) else type(error).__name__
         return StoreError(
             _("The server cannot be reached: %(reason)s") % {"reason": reason},
             _("Look at the endpoint and the region; is the server up, and reachable from here?"),

@@ -47,7 +47,7 @@ def main() -> int:
             "files": stored,
             "findings": books,
         }
-        print(json.dumps(parts, indent=2))
+        print(json.dumps(parts | {"findings": books}, indent=2))
         return 1 if books else 0
     if "money" in figures:
         show(figures["money"], orders, options.clients)
