@@ -35,6 +35,7 @@ EVENTS: Mapping[str, Event] = {
     "provider_circuit_open": Event("critical", _("Model provider resting after errors")),
     "upstream_bill_differs": Event("warning", _("Bill of a model provider differs")),
     "provider_low_balance": Event("warning", _("Low balance at a model provider")),
+    "files_differ": Event("warning", _("Files and their store differ")),
     "job_missed": Event("critical", _("Scheduled job missed")),
     "wechat_login_broken": Event("critical", _("Mini program users cannot sign in")),
     "channel_failed": Event("critical", _("Alert channel does not work")),

@@ -77,6 +77,8 @@ DINGTALK_BASE_URL: str = env.str("DINGTALK_BASE_URL", default="")
 ALIYUN_SMS_URL: str = env.str("ALIYUN_SMS_URL", default="")
 TENCENT_SMS_URL: str = env.str("TENCENT_SMS_URL", default="")
 SMTP_PRIVATE_HOSTS: list[str] = env.list("SMTP_PRIVATE_HOSTS", default=[])
+# S3 servers that may be in a private network, or without TLS: host names, each with all below it.
+S3_PRIVATE_HOSTS: list[str] = env.list("S3_PRIVATE_HOSTS", default=[])
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
@@ -102,6 +104,7 @@ INSTALLED_APPS = [
     "voicehelper.wallet",
     "notifications",
     "topup",
+    "storage_backends",
     "llm",
 ]
 if SANDBOX:
@@ -168,6 +171,8 @@ DATABASES["default"]["OPTIONS"] = {
 # something cannot keep a provider waiting.
 WEB_THREADS: int = env.int("WEB_THREADS", default=16)
 NOTICE_THREADS: int = env.int("NOTICE_THREADS", default=8)
+# Files have threads of their own, too: each is occupied for as long as a phone takes to send or to fetch one.
+FILE_THREADS: int = env.int("FILE_THREADS", default=8)
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -224,6 +229,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "topup.tasks.forget_rejected_notices",
         "schedule": crontab(hour=4, minute=0),
     },
+    "sweep_files": {
+        "task": "storage_backends.tasks.sweep_files",
+        "schedule": 300,
+        "options": {"expires": 300},
+    },
     "reap_holds": {
         "task": "voicehelper.wallet.tasks.reap_holds",
         "schedule": 60,
@@ -262,6 +272,16 @@ LLM_KEY_CALLS_PER_MINUTE: int = env.int("LLM_KEY_CALLS_PER_MINUTE", default=0)
 # Questions a user may put to the chat API; and how much of a session, in estimated tokens, is sent along with the next.
 CHAT_RATE_LIMIT: str = env.str("CHAT_RATE_LIMIT", default="60 per minute")
 LLM_HISTORY_TOKENS: int = env.int("LLM_HISTORY_TOKENS", default=3000)
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+# Where they lie until an operator configures a bucket, and where they wait while they arrive. Several machines need a
+# folder that they share.
+FILES_DIR: str = env.str("FILES_DIR", default=str(DATA_DIR / "files"))
+# Bytes of one file; files of a user, and their bytes; uploads of a user.
+FILE_MAX_BYTES: int = env.int("FILE_MAX_BYTES", default=100 * 1024**2)
+FILES_PER_USER: int = env.int("FILES_PER_USER", default=1000)
+FILE_BYTES_PER_USER: int = env.int("FILE_BYTES_PER_USER", default=1024**3)
+FILE_RATE_LIMIT: str = env.str("FILE_RATE_LIMIT", default="60 per minute")
 
 # --- People ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

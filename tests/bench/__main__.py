@@ -13,7 +13,7 @@ import django
 
 from . import pages
 
-PARTS = ("money", "relay", "sweep", "pages")
+PARTS = ("money", "relay", "sweep", "pages", "files")
 WALLETS = 100
 WARM_UP = 200
 
@@ -28,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
     django.setup()
-    from . import relay, sweep
+    from . import files, relay, sweep
 
     orders = options.orders // options.clients * options.clients
     wanted = {options.only} if options.only else set(PARTS)
@@ -41,9 +41,16 @@ def main() -> int:
         plan = sweep.Plan(orders=options.due)
         swept = sweep.measure(plan) if "sweep" in wanted else None
         log = pages.measure() if "pages" in wanted else None
+        stored = files.measure() if "files" in wanted else None
         books = findings()
     if options.json:
-        parts = figures | {"relay": relayed and relay.as_rows(relayed), "sweep": swept, "pages": log, "findings": books}
+        parts = figures | {
+            "relay": relayed and relay.as_rows(relayed),
+            "sweep": swept,
+            "pages": log,
+            "files": stored,
+            "findings": books,
+        }
         print(json.dumps(parts, indent=2))
         return 1 if books else 0
     if "money" in figures:
@@ -54,6 +61,8 @@ def main() -> int:
         sweep.show(plan, swept)
     if log:
         pages.show(log)
+    if stored:
+        files.show(stored)
     print("\nThe books agree." if not books else "\n" + "\n".join(books))
     return 1 if books else 0
 

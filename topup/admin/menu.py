@@ -53,6 +53,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("API keys"), "password", ApiKey),
             _named(request, _("Chat sessions"), "forum", "llm", "chatsession"),
         ],
+        _("Files"): [
+            _named(request, _("Files"), "folder", "storage_backends", "storedfile"),
+            _named(request, _("Buckets"), "database", "storage_backends", "bucket"),
+        ],
         _("Ledger"): [
             _page(request, _("Wallets"), "account_balance_wallet", Wallet),
             _page(request, _("Entries"), "list_alt", Entry),
