@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('topup', '0004_longer_pay_addresses'),
+        ('topup', '0006_ways_to_pay'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('topup', '0004_longer_pay_addresses'),
+        ('topup', '0007_bonuses_and_completion_by_hand'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sandbox', '0004_refunds'),
+        ('sandbox', '0005_wechat_sign_in'),
     ]
 
     operations = [
