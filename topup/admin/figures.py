@@ -203,7 +203,8 @@ GROUP BY 1, 2, 3
 def _newcomers(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(_NEWCOMERS, {"since": since, "groups": groups, "sandbox": settings.SANDBOX})
-        return list(cursor.fetchall())
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def real_refunds() -> QuerySet[Refund]:
