@@ -11,6 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.db.utils import ConnectionHandler
+from django.test import Client
 
 from notifications.models import Alert
 from tests.bills import (
@@ -34,6 +35,7 @@ from topup.options import write_options
 from topup.reconciliation import NoBill, running
 from voicehelper import clock
 from voicehelper.accounts.models import User
+from voicehelper.admin.base import change_url
 from voicehelper.http import HTTP
 from voicehelper.sandbox.faults import write_script
 from voicehelper.sandbox.models import Merchant
@@ -226,6 +228,23 @@ def test_a_bill_credits_nothing_that_the_provider_does_not_confirm(books: Books,
     assert run(books.gateway)[0] == 0
     order.refresh_from_db()
     assert (order.credited_by, order.transaction_id) == ("bill", trade.transaction_id)
+
+
+def test_an_operator_asks_once_more_and_the_day_agrees(books: Books, staff: User) -> None:
+    number = not_credited(books)
+    script(books.gateway, "lie_not_pay", "query")
+    assert run(books.gateway)[0] == 1
+    browser = Client(headers={"Accept-Language": "en"})
+    browser.force_login(staff)
+    difference = Difference.objects.get()
+    page = browser.post(change_url(difference).replace("/change/", "/do/ask/"), follow=True).text
+    assert "put right" in page
+    difference.refresh_from_db()
+    assert (difference.state, difference.actor) == ("repaired", "operator")
+    assert Order.objects.get(order_no=number).state == "paid"
+    day = Reconciliation.objects.get()
+    assert (day.state, day.ours_payments, day.ours_payments_fen) == ("agreed", 1, 7300)
+    assert not Alert.objects.filter(event="reconciliation_difference", resolved_at=None).exists()
 
 
 @one_gateway

@@ -138,6 +138,7 @@ def test_a_settled_difference_keeps_who_when_and_why_and_closes_the_day(differen
     assert difference.ended is not None
     assert Reconciliation.objects.get().state == "agreed"
     assert Alert.objects.get(event="reconciliation_difference").resolved_at is not None
+    assert "Settled" in browser.get(LIST).text
     assert "Paid out in cash" in LogEntry.objects.latest("pk").change_message
     assert "It is open again" in do(browser, difference, "reopen", reason="It was not")
     assert Reconciliation.objects.get().state == "differs"
