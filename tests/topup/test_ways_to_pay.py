@@ -194,6 +194,20 @@ def test_a_repeated_request_hands_out_the_same_prepayment_signed_anew(mini_progr
     assert over["payment"]["package"] == data["payment"]["package"]
 
 
+def test_a_repeated_request_goes_on_in_the_name_of_the_orders_app_and_payer(
+    mini_program: APIClient, buyer: User, settings: Any
+) -> None:
+    there, settings.WECHAT_PAY_BASE_URL = settings.WECHAT_PAY_BASE_URL, "http://127.0.0.1:9"
+    assert pay(mini_program, key="once").status_code == 502
+    order = Order.objects.get()
+    settings.WECHAT_PAY_BASE_URL = there
+    write_options({"MiniProgramAppId": "wx1111111111111111"})
+    WeChatIdentity.objects.create(user=buyer, app_id="wx1111111111111111", openid="oNew")
+    assert pay(mini_program, key="once").status_code == 200
+    asked = trade_of(order).params
+    assert (asked["appid"], asked["openid"]) == (order.app_id, OPENID)
+
+
 def test_one_idempotency_key_is_one_way_to_pay(mini_program: APIClient) -> None:
     placed(mini_program, key="once")
     assert pay(mini_program, trade_type="NATIVE", key="once").status_code == 409
