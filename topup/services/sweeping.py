@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from time import monotonic
+from time import monotonic_ns
 
 from django.db import connection, transaction
 from django.db.models import Case, DurationField, F, Q, Value, When
@@ -29,7 +29,7 @@ from .gateways import NO_ANSWER, SECTIONS, UNREACHABLE_AFTER, belongs, open_gate
 log = logging.getLogger(__name__)
 
 # Less than the time between two beats, so that runs do not pile up.
-BUDGET_S = 12.0
+BUDGET_S = 12
 # Questions to one provider at the same time. Neither says how many it allows; it can tell us to slow down.
 WORKERS = 8
 CLAIMED = 4 * WORKERS
@@ -44,13 +44,13 @@ PUT_OFF = 20_000
 _SHARES = {Lane.FRESH: 2, Lane.AGEING: 3, Lane.WATCHED: 4}
 
 
-def follow_orders(*, budget_s: float = BUDGET_S) -> int:
+def follow_orders(*, budget_s: int = BUDGET_S) -> int:
     """Look after every order that is due, until the budget is used up; returns how many were looked after.
 
     Raises what keeps it from claiming any. An order whose turn came is finished even if that takes longer.
     """
-    deadline = monotonic() + budget_s
-    crews = [crew for name in SECTIONS if (crew := _Crew(name, deadline)).is_needed()]
+    deadline_ns = monotonic_ns() + budget_s * 1_000_000_000
+    crews = [crew for name in SECTIONS if (crew := _Crew(name, deadline_ns)).is_needed()]
     _at_once([crew.run for crew in crews])
     return sum(crew.done for crew in crews)
 
@@ -65,10 +65,10 @@ _WAIT = Case(
 class _Crew:
     """Looks after the orders of one gateway during one run, with up to WORKERS threads."""
 
-    def __init__(self, name: str, deadline: float) -> None:
+    def __init__(self, name: str, deadline_ns: int) -> None:
         self.name = name
         self.done = 0
-        self._deadline = deadline
+        self._deadline_ns = deadline_ns
         self._lock = threading.Lock()
         self._claimed: deque[Order] = deque()
         self._now: datetime
@@ -118,12 +118,12 @@ class _Crew:
         return True
 
     def _claim(self) -> bool:
-        if monotonic() >= self._deadline:
+        if monotonic_ns() >= self._deadline_ns:
             return False
         self._claimed.extend(claim(self.name, CLAIMED))
         self._now = clock.now()
         if not self._claimed:
-            self._deadline = 0
+            self._deadline_ns = 0
         return bool(self._claimed)
 
     def _recorded(self, exchange: Exchange, keep: Callable[[Exchange], None]) -> None:
