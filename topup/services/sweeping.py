@@ -39,6 +39,13 @@ OFTEN = 150
 WHILE_OFF = timedelta(minutes=5)
 PUT_OFF = 20_000
 
+# How long until a claimed order is due again.
+_WAIT = Case(
+    When(Q(state__in=Order.OPEN, asked__lt=OFTEN), then=Value(ASK_EVERY)),
+    default=Value(WATCH_EVERY),
+    output_field=DurationField(),
+)
+
 # How much of a claim each lane may fill, those before it included; without company the last may fill it all.
 # A buyer pays in the first minutes or hardly ever; what is closed already is only watched.
 _SHARES = {Lane.FRESH: 2, Lane.AGEING: 3, Lane.WATCHED: 4}
@@ -53,13 +60,6 @@ def follow_orders(*, budget_s: int = BUDGET_S) -> int:
     crews = [crew for name in SECTIONS if (crew := _Crew(name, deadline_ns)).is_needed()]
     _at_once([crew.run for crew in crews])
     return sum(crew.done for crew in crews)
-
-
-_WAIT = Case(
-    When(Q(state__in=Order.OPEN, asked__lt=OFTEN), then=Value(ASK_EVERY)),
-    default=Value(WATCH_EVERY),
-    output_field=DurationField(),
-)
 
 
 class _Crew:
@@ -96,7 +96,8 @@ class _Crew:
                 return
         helpers = min(WORKERS, len(self._claimed)) - 1
         _at_once([self._work] * (1 + max(0, helpers)))
-        report_reachable(self.name)
+        if not self._silence:
+            report_reachable(self.name)
 
     def _work(self) -> None:
         while self._one():
