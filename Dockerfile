@@ -16,7 +16,7 @@ COPY . .
 RUN python -c "from pathlib import Path; from voicehelper.embedded.translations import compile_translations as c; c(Path('locale'))" \
     && SECRET_KEY=build VOICEHELPER_SECRET_KEYS=build SERVER_ADDRESS=https://build.invalid \
        DATABASE_URL=postgres://build.invalid/build REDIS_URL=redis://build.invalid python manage.py collectstatic --noinput \
-    && chown -R voicehelper data
+    && mkdir /files && chown -R voicehelper data /files
 USER voicehelper
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \

@@ -43,6 +43,12 @@ def resolve(alert: Alert, *, by: str) -> bool:
     return Alert.objects.filter(pk=alert.pk, resolved_at=None).update(resolved_at=Now(), resolved_by=by) == 1
 
 
+def resolve_passed(key: str) -> bool:
+    """Close the alert with this key: what it told of is over. False: none was open."""
+    passed = Alert.objects.filter(key=key, resolved_at=None)
+    return passed.update(resolved_at=Now(), resolved_by="VoiceHelper") > 0
+
+
 def tell_again(alert: Alert) -> int:
     """Send an alert through every channel whose rules want it, whatever became of it before. Returns how many."""
     return make_deliveries([alert])

@@ -30,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("quick")
 
 
+# Fixtures with servers that many tests share. One worker runs them all: else each would start servers of its own.
+SHARED_SERVERS = {"_cluster", "_workers", "_world", "deployment", "models"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    for item in items:
+        for name in SHARED_SERVERS.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 def full(soak: int, quick: int) -> int:
     """A count: the full one in `make soak`, a smaller one in `make test`."""
     return soak if SOAK else quick

@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import django
+from django.core.management import call_command
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a payment, or a call of a model, passes through between the socket and the disk.
@@ -32,17 +33,23 @@ WATCHED = (
     "notifications/delivery.py",
     "notifications/routing.py",
     "notifications/services.py",
+    "storage_backends/api.py",
+    "storage_backends/backends/local.py",
+    "storage_backends/models.py",
+    "storage_backends/services.py",
     "topup/api/notices.py",
     "topup/api/users.py",
     "topup/gateways/base.py",
     "topup/inbox.py",
     "topup/models/orders.py",
     "topup/models/refunds.py",
+    "topup/reconciliation/*.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
     "topup/services/refunding.py",
     "topup/services/refund_settling.py",
+    "topup/services/sweeping.py",
     "voicehelper/asgi.py",
     "voicehelper/postgres.py",
     "voicehelper/wallet/batch.py",
@@ -71,6 +78,10 @@ class Forge:
         first line in a function named like "topup/inbox.py:receive_notice"; 0: never."""
         pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
         return pid
+
+    def command(self, *arguments: str, kill_at: int | str = 0) -> End:
+        """Run `manage.py` with these arguments, to its end or to the line where it kills itself."""
+        return End(**self._ask(command=arguments, kill_at=kill_at))
 
     def end(self, pid: int) -> End:
         """Kill the server if it still runs."""
@@ -103,17 +114,22 @@ def main(control: socket.socket) -> None:
     with control.makefile("rw") as orders:
         for line in orders:
             order = json.loads(line)
-            if "serve" in order:
+            if "end" in order:
+                os.kill(order["end"], signal.SIGKILL)
+                os.waitpid(order["end"], 0)
+                answer: Any = read(notes.pop(order["end"]))
+            else:
                 note = mmap.mmap(-1, 4096)
                 pid = os.fork()
                 if pid == 0:
-                    run(order["serve"], order["kill_at"], note)
-                notes[pid] = note
-                answer: Any = pid
-            else:
-                os.kill(order["end"], signal.SIGKILL)
-                os.waitpid(order["end"], 0)
-                answer = read(notes.pop(order["end"]))
+                    watch(order["kill_at"], note)
+                    serve(order["serve"]) if "serve" in order else manage(order["command"])
+                if "serve" in order:
+                    notes[pid] = note
+                    answer = pid
+                else:
+                    os.waitpid(pid, 0)
+                    answer = read(note)
             orders.write(json.dumps(answer) + "\n")
             orders.flush()
 
@@ -136,13 +152,23 @@ def warm_up() -> None:
     assert threading.active_count() == 1
 
 
-def run(descriptor: int, kill_at: int | str, note: mmap.mmap) -> None:
-    """Be a server, in a child. Never returns."""
+def manage(arguments: Sequence[str]) -> NoReturn:
+    """Be one run of manage.py, in a child."""
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            call_command(*arguments, stdout=nowhere, stderr=nowhere)
+    except SystemExit:
+        pass
+    finally:
+        os._exit(0)
+
+
+def serve(descriptor: int) -> NoReturn:
+    """Be a server, in a child."""
     import uvicorn
 
     from voicehelper.asgi import application
 
-    watch(kill_at, note)
     config = uvicorn.Config(application, lifespan="off", ws="none", access_log=False, log_level="warning")
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=os.dup(descriptor))])
     os._exit(0)

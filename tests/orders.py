@@ -29,6 +29,7 @@ def pending_order(user: User, merchant: WeChatMerchant | AlipayMerchant, amount:
         "amount": price.amount,
         "amount_fen": price.amount_fen,
         "quota": price.quota,
+        "bonus_quota": price.bonus_quota,
         "unit_price": price.unit_price,
         "ratio": price.ratio,
         "discount": price.discount,

@@ -78,6 +78,7 @@ def environment(address: str) -> dict[str, str]:
         "WECHAT_PAY_BASE_URL": f"{address}/sandbox/wechat",
         "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
+        "WECHAT_OAUTH_URL": f"{address}/sandbox/weixin/connect/oauth2/authorize",
         "LOG_LEVEL": "WARNING",
     }
 
@@ -189,6 +190,7 @@ def open_sandbox_accounts() -> None:
     write_options(
         {
             "WechatAppId": wechat["app_id"],
+            "WechatAppSecret": wechat["app_secret"],
             "WechatMchId": wechat["mch_id"],
             "WechatApiV2Key": wechat["api_key"],
             "WechatClientCert": wechat["client_cert"],

@@ -1,6 +1,7 @@
 """How voicehelper/asgi.py answers: threads are given back, streams end when their clients leave, all is closed once."""
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -97,7 +98,7 @@ class Call:
                 left.set()
 
         scope = {"type": "http", "method": "GET", "path": self.url, "query_string": self.query.encode()}
-        await handler({**scope, "headers": [(b"host", b"testserver")]}, b"", receive, send)
+        await handler({**scope, "headers": [(b"host", b"testserver")]}, io.BytesIO(), receive, send)
         return self
 
 

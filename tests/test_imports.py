@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("voicehelper", "topup", "notifications", "llm")
+PACKAGES = ("voicehelper", "topup", "notifications", "llm", "storage_backends")
 
 # What each part of the house may import of the others; the parts not named here may import any.
 MAY_IMPORT = {
@@ -17,10 +17,15 @@ MAY_IMPORT = {
     "voicehelper.embedded": set(),
     "notifications": {"voicehelper.accounts", "voicehelper"},
     "topup": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "voicehelper"},
-    "llm": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "voicehelper"},
+    "storage_backends": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "voicehelper"},
+    "llm": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "storage_backends", "voicehelper"},
 }
+# Of some, only one room.
+ONLY = {("llm", "storage_backends"): "storage_backends.services"}
 # The two places that open outgoing connections.
 OPENS_CONNECTIONS = ("voicehelper.http", "voicehelper.http_async")
+# boto3 would open connections of its own: only here, where its pools are given sockets of http.py's.
+USES_BOTO = "storage_backends.backends."
 # Inside an app: edges → services → models and gateways or providers.
 ROOMS = {
     "topup.gateways": {"topup.money"},
@@ -30,6 +35,9 @@ ROOMS = {
     "notifications.transports": set(),
     "notifications.models": set(),
     "notifications.events": set(),
+    "storage_backends.backends": set(),
+    "storage_backends.contents": set(),
+    "storage_backends.models": set(),
     "llm.providers": set(),
     "llm.models": set(),
     "llm.router": {"llm.catalogue"},
@@ -73,6 +81,7 @@ def test_imports_go_one_way(name: str, path: Path) -> None:
         assert part != "voicehelper.sandbox" or own == "voicehelper.sandbox", f"{name} imports the sandbox"
         if own in MAY_IMPORT and part and part != own:
             assert part in MAY_IMPORT[own], f"{name} imports {imported}"
+            assert imported.startswith(ONLY.get((own, part), "")), f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -99,6 +108,8 @@ def test_nothing_but_http_opens_a_connection() -> None:
         for module in imports(name, path):
             assert module.split(".")[0] not in {"requests", "urllib3", "aiohttp", "socket", "httpx"}, name
             assert not module.startswith(("urllib.request", "http.client")), name
+            used = module.split(".")[0] in {"boto3", "botocore", "s3transfer", "storages"}
+            assert not used or name.startswith(USES_BOTO), name
 
 
 def test_F5_there_is_no_float_where_money_is() -> None:

@@ -1,5 +1,6 @@
 """What the pages show, as text: amounts with separators, prices, the state of an order in a person's words."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,11 @@ from django.utils.translation import gettext as _
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of
 
+from .devices import Browser, Step
 from .models import Order, RechargeSettings
 from .offers import pay_methods
 from .pricing import OutOfRange, Quote, quote
-from .services import seconds_left
+from .services import payment_arguments, seconds_left
 
 
 def grouped(number: int) -> str:
@@ -73,7 +75,7 @@ def account_of(user: User, recharge: RechargeSettings) -> Account:
 
 @dataclass(frozen=True)
 class Price:
-    """A quote, as the summary and the presets show it. Empty texts: nothing to say."""
+    """A quote, as the summary and the presets show it; `bonus` in what users type. Empty texts: nothing to say."""
 
     amount: int
     shown: str
@@ -82,10 +84,13 @@ class Price:
     original: str
     saving: str
     badge: str
+    bonus: str
+    bonus_quota: str
 
 
 def price_of(price: Quote) -> Price:
     saving = price.original_fen - price.amount_fen
+    bonus = price.bonus_quota if price.in_tokens else price.bonus_quota // price.quota_per_unit
     return Price(
         amount=price.amount,
         shown=grouped(price.amount),
@@ -94,6 +99,8 @@ def price_of(price: Quote) -> Price:
         original=money(price.original_fen),
         saving=money(saving) if saving else "",
         badge=discount_badge(price.discount),
+        bonus=grouped(bonus) if bonus else "",
+        bonus_quota=grouped(price.bonus_quota) if bonus else "",
     )
 
 
@@ -132,7 +139,7 @@ def list_price(recharge: RechargeSettings, user: User) -> str:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to pay, and whether it takes the amount that is chosen."""
+    """A way to pay, and whether it takes the amount that is chosen. `trade_type` is how this browser pays."""
 
     type: str
     name: str
@@ -140,9 +147,12 @@ class Method:
     minimum: int
     shown_minimum: str
     takes_it: bool
+    trade_type: str
 
 
-def methods_for(recharge: RechargeSettings, amount: int | None) -> list[Method]:
+def methods_for(recharge: RechargeSettings, amount: int | None, browser: Browser) -> list[Method]:
+    """The ways to pay that work; where only one app opens, that one alone, unless it is switched off."""
+    found = pay_methods(recharge)
     return [
         Method(
             type=method["type"],
@@ -151,8 +161,9 @@ def methods_for(recharge: RechargeSettings, amount: int | None) -> list[Method]:
             minimum=method["min_topup"],
             shown_minimum=grouped(method["min_topup"]),
             takes_it=amount is not None and amount >= method["min_topup"],
+            trade_type=browser.way(method["type"]).trade_type,
         )
-        for method in pay_methods(recharge)
+        for method in [method for method in found if browser.takes(method["type"])] or found
     ]
 
 
@@ -187,7 +198,7 @@ def view_of(order: Order, left_s: int) -> str:
         return View.EXPIRED
     if left_s == 0:
         return View.CHECKED if order.review else View.CONFIRMING
-    return View.WAITING if order.pay_url else View.UNANSWERED
+    return View.WAITING if order.is_offered else View.UNANSWERED
 
 
 # Faces that can still change by themselves, so the page goes on asking.
@@ -198,15 +209,21 @@ REPEATABLE = (View.UNANSWERED, View.EXPIRED, View.FAILED)
 
 @dataclass(frozen=True)
 class Card:
-    """The payment card of one order."""
+    """The payment card of one order. `step` is how it is paid in this browser, `payment` (JSON) what WeChat's is
+    handed, `here` the card's address for another browser."""
 
     order: Order
     view: str
+    browser: Browser
+    step: Step
+    payment: str
+    here: str
     live: bool
     left_s: int
     left: str
     pay: str
     credit: str
+    bonus: str
     gateway_name: str
     app_name: str
     code: str
@@ -215,29 +232,41 @@ class Card:
     others: list[Method]
 
 
-def card_of(order: Order, recharge: RechargeSettings, now: datetime) -> Card:
+def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Browser) -> Card:
     left_s = seconds_left(order, now)
     view = view_of(order, left_s)
-    price, methods = _same_again(order, recharge) if view in REPEATABLE else ("", [])
+    step = browser.step(order)
+    waits = view == View.WAITING
+    price, methods = _same_again(order, recharge, browser) if view in REPEATABLE else ("", [])
     again = next((method for method in methods if method.type == order.gateway), None)
     return Card(
         order=order,
         view=view,
+        browser=browser,
+        step=step,
+        payment=_handed_to_wechat(order) if waits and step == Step.IN_WECHAT else "",
+        here=f"{recharge.address}{reverse('topup:payment', args=[order.order_no])}",
         live=view in LIVE,
         left_s=left_s,
         left=f"{left_s // 60:02d}:{left_s % 60:02d}",
         pay=money(order.amount_fen),
         credit=grouped(order.quota),
+        bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
         gateway_name=gateway_name(order.gateway),
         app_name=app_name(order.gateway),
-        code=qr_image(order.pay_url) if view == View.WAITING else "",
+        code=qr_image(order.pay_url) if waits and step == Step.SCAN else "",
         again=again,
         again_pay=price,
         others=[method for method in methods if method != again and (view != View.EXPIRED or again is None)],
     )
 
 
-def _same_again(order: Order, recharge: RechargeSettings) -> tuple[str, list[Method]]:
+def _handed_to_wechat(order: Order) -> str:
+    """What WeixinJSBridge wants: the arguments of wx.requestPayment and the app id they are signed with."""
+    return json.dumps({"appId": order.app_id} | payment_arguments(order))
+
+
+def _same_again(order: Order, recharge: RechargeSettings, browser: Browser) -> tuple[str, list[Method]]:
     """Today's price of the same amount, and the ways to pay it.
 
     An amount means units or tokens by the setting of its day; after a change it cannot be ordered again as it is.
@@ -245,7 +274,7 @@ def _same_again(order: Order, recharge: RechargeSettings) -> tuple[str, list[Met
     price = prices(recharge, order.user, [order.amount]) if order.in_tokens == recharge.in_tokens else []
     if not price:
         return "", []
-    return price[0].pay, [method for method in methods_for(recharge, order.amount) if method.takes_it]
+    return price[0].pay, [method for method in methods_for(recharge, order.amount, browser) if method.takes_it]
 
 
 def qr_image(text: str) -> str:
@@ -262,6 +291,7 @@ class Row:
     order: Order
     gateway_name: str
     credit: str
+    bonus: str
     pay: str
     tone: str
     label: str
@@ -274,6 +304,7 @@ def row_of(order: Order, now: datetime) -> Row:
         order=order,
         gateway_name=gateway_name(order.gateway),
         credit=grouped(order.quota),
+        bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
         pay=money(order.amount_fen),
         tone=tone,
         label=label,

@@ -29,7 +29,7 @@ from .gateways.base import (
 )
 from .gateways.refunds import RefundHint
 from .models import Notice, Order, RechargeSettings
-from .services import SECTIONS, Settlement, TopupError, open_gateway, refund_was_told, settle_order
+from .services import SECTIONS, Settlement, TopupError, gateway_for, open_gateway, refund_was_told, settle_order
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +164,8 @@ def _confirmed(gateway: Gateway, receipt: Receipt, order: Order | None) -> bool:
     threshold = RechargeSettings.load().confirm_above_fen
     if order.amount_fen <= threshold and threshold:
         return True
+    if gateway.app_id != order.app_id:
+        gateway = gateway_for(order, limits=CONFIRM_LIMITS) or gateway
     try:
         trade = gateway.query(receipt.order_no)
     except (Unknown, Refused) as error:

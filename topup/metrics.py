@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from voicehelper import clock
 
-from .models import Notice, Order
+from .models import Difference, Notice, Order, Reconciliation
 
 DAY = timedelta(days=1)
 
@@ -29,6 +29,10 @@ def collect() -> Iterator[GaugeMetricFamily]:
     yield income
     review = Order.objects.exclude(review="").count()
     yield GaugeMetricFamily("voicehelper_orders_to_review", "Orders an operator has to look at", review)
+    opened = Difference.objects.filter(state=Difference.State.OPEN).count()
+    yield GaugeMetricFamily("voicehelper_differences_open", "Differences with a provider's bill", opened)
+    no_bill = Reconciliation.objects.filter(state=Reconciliation.State.NO_BILL).count()
+    yield GaugeMetricFamily("voicehelper_days_without_bill", "Days that no usable bill was had for", no_bill)
     notices = GaugeMetricFamily("voicehelper_notices_day", "Notices of 24 hours", labels=["gateway", "verdict"])
     for gateway, verdict, count in (
         Notice.objects.filter(received__gte=since).values_list("gateway", "verdict").annotate(Count("pk")).order_by()

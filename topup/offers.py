@@ -50,6 +50,7 @@ def recharge_offer(user: User) -> dict[str, Any]:
         "pay_methods": methods,
         "amount_options": [recharge.shown_amount(units) for units in recharge.amount_options],
         "discount": {str(recharge.shown_amount(int(units))): rate for units, rate in recharge.amount_discounts.items()},
+        "bonus": {str(least): bonus for least, bonus in recharge.shown_bonuses()},
         "display_type": recharge.display_type,
         "price": str(recharge.price.normalize()),
         "quota_per_unit": recharge.quota_per_unit,

@@ -27,6 +27,7 @@ _NAMES: dict[str, tuple[type[Section], str]] = {
     "QuotaDisplayType": (RechargeSettings, "display_type"),
     "AmountOptions": (RechargeSettings, "amount_options"),
     "AmountDiscount": (RechargeSettings, "amount_discounts"),
+    "AmountBonus": (RechargeSettings, "amount_bonuses"),
     "TopupGroupRatio": (RechargeSettings, "group_ratios"),
     "OrderLifeMinutes": (RechargeSettings, "order_life_minutes"),
     "ConfirmAbove": (RechargeSettings, "confirm_above"),
@@ -38,6 +39,7 @@ _NAMES: dict[str, tuple[type[Section], str]] = {
     "WechatMinTopUp": (WeChatSettings, "min_topup"),
     "WechatClientCert": (WeChatSettings, "client_cert"),
     "WechatClientKey": (WeChatSettings, "client_key"),
+    "WechatAppSecret": (WeChatSettings, "app_secret"),
     "AlipayEnabled": (AlipaySettings, "enabled"),
     "AlipayAppId": (AlipaySettings, "app_id"),
     "AlipayPrivateKey": (AlipaySettings, "private_key"),
@@ -136,6 +138,7 @@ def _recharge_problems(row: RechargeSettings) -> dict[str, str]:
     checks: dict[str, Callable[[], None]] = {
         "amount_options": lambda: check_options(row.amount_options),
         "amount_discounts": lambda: check_discounts(row.amount_discounts),
+        "amount_bonuses": lambda: check_bonuses(row.amount_bonuses),
         "group_ratios": lambda: check_ratios(row.group_ratios),
         "server_address": lambda: check_address(row.server_address),
     }
@@ -159,12 +162,33 @@ def check_options(options: object) -> None:
 def check_discounts(discounts: object) -> None:
     """Raises ValueError unless it maps whole numbers to decimals above 0 and up to 1."""
     for units, rate in _pairs(discounts):
-        if not (units.isascii() and units.isdigit() and 0 < int(units) <= 10**9 and units == str(int(units))):
-            raise ValueError(_("%(key)s is not an amount: use a whole number.") % {"key": units[:40]})
+        _check_amount(units)
         if not 0 < rate <= 1:
             raise ValueError(
                 _("The discount for %(key)s must be above 0 and at most 1 (0.95 = 5%% off).") % {"key": units}
             )
+
+
+def check_bonuses(bonuses: object) -> None:
+    """Raises ValueError unless it maps whole numbers to whole numbers, and a higher amount never gets a lower bonus."""
+    pairs = _pairs(bonuses)
+    for units, _bonus in pairs:
+        _check_amount(units)
+    most = Decimal(0)
+    for units, bonus in sorted(pairs, key=lambda pair: int(pair[0])):
+        if bonus != int(bonus) or bonus <= 0:
+            raise ValueError(_("The bonus from %(key)s on must be a whole number of units above 0.") % {"key": units})
+        if bonus < most:
+            raise ValueError(
+                _("The bonus from %(key)s on is lower than that of a smaller amount: whoever pays more gets no less.")
+                % {"key": units}
+            )
+        most = bonus
+
+
+def _check_amount(units: str) -> None:
+    if not (units.isascii() and units.isdigit() and 0 < int(units) <= 10**9 and units == str(int(units))):
+        raise ValueError(_("%(key)s is not an amount: use a whole number.") % {"key": units[:40]})
 
 
 def check_ratios(ratios: object) -> None:

@@ -1,7 +1,7 @@
 """The pages of recharging: the form, the payment card with an address of its own, the history.
 
 They work without JavaScript: the form posts and leads to the card, which refreshes itself. With it, the form pays
-through the API and the card replaces it in place.
+through the API and the card replaces it in place. On a phone the card leads to the app that pays.
 """
 
 import secrets
@@ -12,26 +12,30 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from rest_framework.exceptions import Throttled
 
-from voicehelper import clock
+from voicehelper import clock, ratelimit
 from voicehelper.accounts.forms import too_many_tries
 from voicehelper.accounts.models import User
 from voicehelper.ratelimit import client_address
 
-from . import display, services
+from . import display, inside_wechat, services
 from .api.dialect import explain
 from .api.users import brake
 from .api.users import redeem as redeem_for_strangers
+from .devices import Browser, Device, device_of
 from .models import Order, RechargeSettings
 
 # Where the stand-ins' phone is, when settings.SANDBOX mounts them.
 SANDBOX_PHONE = "/sandbox/phone"
+# Each opening of an order may ask the provider for a new address.
+OPENINGS = "10 per minute"
 RECENT = 5
 PAGE_SIZE = 20
 MAX_AMOUNT = 2**63 - 1
@@ -61,12 +65,27 @@ def _user(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
+def _browser(request: HttpRequest) -> Browser:
+    """What the page is shown in; ?show=qr asks for the code, for another device to scan."""
+    if _wants_code(request):
+        return Browser()
+    device = device_of(request.headers.get("User-Agent", ""))
+    return Browser(device, inside_wechat.payer(request)) if device is Device.WECHAT else Browser(device)
+
+
+def _wants_code(request: HttpRequest) -> bool:
+    return (request.POST if request.method == "POST" else request.GET).get("show") == "qr"
+
+
 @never_cache
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def recharge(request: HttpRequest) -> HttpResponse:
     """The form; posting it places an order and leads to its card."""
     if request.method != "POST":
+        if _browser(request).device is Device.WECHAT and inside_wechat.should_ask(request):
+            amount = _amount_in(request.GET)
+            return inside_wechat.ask(request, reverse("topup:recharge") + (f"?amount={amount}" if amount else ""))
         return _form_page(request)
     form = PayForm(request.POST)
     if not form.is_valid():
@@ -88,9 +107,12 @@ def _place(request: HttpRequest, amount: int, payment_method: str, intent: str) 
     """The order as placed, also when the provider refused or did not answer: its card says so."""
     client_ip = client_address(request)
     brake(_user(request), client_ip)
-    key = f"page:{intent}:{payment_method}:{amount}"
+    way = _browser(request).way(payment_method)
+    key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
     try:
-        return services.place_order(_user(request), payment_method, amount, client_ip=client_ip, idempotency_key=key)
+        return services.place_order(
+            _user(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key
+        )
     except services.PaymentNotOffered as error:
         return error.order
 
@@ -129,7 +151,7 @@ def _form_page(
     rules = RechargeSettings.load()
     presets = display.presets(rules, user)
     amount, typed = _chosen(request, presets)
-    methods = display.methods_for(rules, amount)
+    methods = display.methods_for(rules, amount, _browser(request))
     least = min((method.minimum for method in methods), default=1)
     price = None
     if amount is not None and amount >= least:
@@ -152,6 +174,7 @@ def _form_page(
         "code": code,
         "code_problem": code_problem,
         "intent": secrets.token_hex(16),
+        "wants_code": _wants_code(request),
         "recent": display.rows_of(Order.objects.filter(user=user)[:RECENT], clock.now()),
     }
     return render(request, "topup/recharge.html", facts, status=status)
@@ -163,8 +186,12 @@ def _chosen(request: HttpRequest, presets: list[display.Price]) -> tuple[int | N
     if "amount" not in asked:
         first = presets[0].amount if presets else None
         return first, str(first or "")
-    form = AmountForm({"amount": asked["amount"]})
-    return (form.cleaned_data["amount"] if form.is_valid() else None), asked["amount"][:20]
+    return _amount_in(asked), asked["amount"][:20]
+
+
+def _amount_in(asked: QueryDict) -> int | None:
+    form = AmountForm(asked)
+    return form.cleaned_data["amount"] if form.is_valid() else None
 
 
 def _amount_problem(amount: int | None, least: int) -> str:
@@ -180,7 +207,12 @@ def _amount_problem(amount: int | None, least: int) -> str:
 @require_safe
 def payment(request: HttpRequest, order_no: str) -> HttpResponse:
     """The payment card as a page: the same order after a reload and on another device."""
-    return render(request, "topup/payment.html", _card_facts(request, order_no))
+    facts = _card_facts(request, order_no)
+    card: display.Card = facts["card"]
+    in_wechat = card.browser.device is Device.WECHAT and card.order.trade_type == services.JSAPI
+    if in_wechat and card.view == display.View.WAITING and inside_wechat.should_ask(request):
+        return inside_wechat.ask(request, request.path)
+    return render(request, "topup/payment.html", facts)
 
 
 @never_cache
@@ -192,17 +224,36 @@ def card(request: HttpRequest, order_no: str) -> HttpResponse:
 
 
 def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
-    order = Order.objects.filter(user=_user(request), order_no=order_no).first()
-    if order is None:
-        raise Http404
-    order = services.poll_order(order)
+    order = services.poll_order(_own_order(request, order_no))
     rules = RechargeSettings.load()
     return {
-        "card": display.card_of(order, rules, clock.now()),
+        "card": display.card_of(order, rules, clock.now(), _browser(request)),
         "account": display.account_of(_user(request), rules),
         "intent": secrets.token_hex(16),
         "sandbox_phone": SANDBOX_PHONE if settings.SANDBOX else "",
     }
+
+
+def _own_order(request: HttpRequest, order_no: str) -> Order:
+    order = Order.objects.filter(user=_user(request), order_no=order_no).first()
+    if order is None:
+        raise Http404
+    return order
+
+
+@never_cache
+@login_required
+@require_safe
+def open_payment(request: HttpRequest, order_no: str) -> HttpResponse:
+    """On to the provider's page in this browser, which opens the app; back to the card when that cannot be."""
+    order = _own_order(request, order_no)
+    try:
+        address = services.address_to_open(order) if not ratelimit.hit(OPENINGS, "open", order.order_no) else ""
+    except services.PaymentNotOffered:
+        words = _("%(name)s cannot be opened just now. Try again in a moment, or order again.")
+        messages.warning(request, words % {"name": display.gateway_name(order.gateway)})
+        address = ""
+    return redirect(address or reverse("topup:payment", args=[order.order_no]))
 
 
 @never_cache

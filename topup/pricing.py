@@ -1,11 +1,13 @@
 """What a recharge costs and what it credits. Decimal inside, integers out, rounded once.
 
-pay = amount × price × group ratio × discount(amount), half up to the fen; credit = amount × quota per unit.
-When amounts are tokens, they are divided by quota per unit first, exactly, and the credit is the tokens themselves.
+pay = amount × price × group ratio × discount(amount), half up to the fen; credit = (amount + bonus(amount)) × quota per
+unit.
+When amounts are tokens, they are divided by quota per unit first, exactly, and the credit is the tokens themselves and
+the bonus.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
@@ -23,23 +25,25 @@ class OutOfRange(ValueError):
 
 @dataclass(frozen=True)
 class Terms:
-    """What prices are made of, in the operator's settings. `price` is yuan per unit."""
+    """What prices are made of, in the operator's settings. `price` is yuan per unit; bonuses are units by threshold."""
 
     price: Decimal
     quota_per_unit: int
     in_tokens: bool
     discounts: Mapping[str, Decimal]
     ratios: Mapping[str, Decimal]
+    bonuses: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Quote:
-    """The price of an order: what is shown, charged and stored."""
+    """The price of an order: what is shown, charged and stored. `quota` is all that is credited, the bonus included."""
 
     amount: int
     amount_fen: int
     original_fen: int
     quota: int
+    bonus_quota: int
     unit_price: Decimal
     ratio: Decimal
     discount: Decimal
@@ -55,7 +59,8 @@ class Quote:
 def quote(terms: Terms, amount: int, group: str) -> Quote:
     """Price `amount` (units, or tokens) for a user of `group`. Raises OutOfRange."""
     units = Fraction(amount, terms.quota_per_unit) if terms.in_tokens else Fraction(amount)
-    quota = amount if terms.in_tokens else amount * terms.quota_per_unit
+    bonus_quota = _bonus(terms.bonuses, units) * terms.quota_per_unit
+    quota = (amount if terms.in_tokens else amount * terms.quota_per_unit) + bonus_quota
     # Ratio 0 or an unknown group means 1.
     ratio = terms.ratios.get(group) or Decimal(1)
     discount = _discount(terms.discounts, units)
@@ -68,6 +73,7 @@ def quote(terms: Terms, amount: int, group: str) -> Quote:
         amount_fen=fen,
         original_fen=_half_up(gross),
         quota=quota,
+        bonus_quota=bonus_quota,
         unit_price=terms.price,
         ratio=ratio,
         discount=discount,
@@ -80,6 +86,12 @@ def _discount(discounts: Mapping[str, Decimal], units: Fraction) -> Decimal:
     """The discount whose key the units equal exactly, else 1. A discount outside ]0, 1] counts as 1."""
     found = discounts.get(str(units)) if units.denominator == 1 else None
     return found if found is not None and 0 < found <= 1 else Decimal(1)
+
+
+def _bonus(bonuses: Mapping[str, int], units: Fraction) -> int:
+    """The bonus of the highest threshold that the units reach, else 0. One below 0 counts as 0."""
+    reached = max((int(threshold) for threshold in bonuses if int(threshold) <= units), default=None)
+    return 0 if reached is None else max(0, bonuses[str(reached)])
 
 
 def _half_up(value: Fraction) -> int:

@@ -1,11 +1,12 @@
 """Scheduled work on orders and refunds. Each task may run twice, and calls one service."""
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import date, timedelta
 
 from celery import shared_task
 from django.db.models.functions import Now
 
-from . import inbox, services
+from . import inbox, reconciliation, services
 from .models import Notice
 
 KEEP_UNVERIFIED = timedelta(days=30)
@@ -21,6 +22,20 @@ def close_expired_orders() -> int:
 def settle_unknown_refunds() -> int:
     """Send refunds that nobody sent, and ask about those whose outcome is not known."""
     return services.settle_unknown_refunds() + inbox.follow_refund_hints()
+
+
+# A million rows, and what has to be asked about, may take longer than a sweep.
+@shared_task(time_limit=7200)
+def reconcile() -> int:
+    """Compare yesterday's bills with our books. Fails when one is not to be had yet: the next beat tries again."""
+    return reconciliation.reconcile_due()
+
+
+@shared_task(time_limit=7200)
+def reconcile_day(gateway: str, day: str, actor: str) -> None:
+    """What an operator asked for; its page says what came of it."""
+    with suppress(reconciliation.NoBill, reconciliation.UnderWay):
+        reconciliation.reconcile(gateway, date.fromisoformat(day), actor=actor)
 
 
 @shared_task

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from . import pages
+from . import inside_wechat, pages
 from .api import notices, options, users
 
 app_name = "topup"
@@ -22,8 +22,10 @@ urlpatterns = [
     path("api/alipay/webhook", notices.notify, {"gateway": "alipay"}),
     path("api/option", options.Options.as_view(), name="options"),
     path("recharge", pages.recharge, name="recharge"),
+    path("recharge/payer", inside_wechat.answer, name="payer"),
     path("recharge/redeem", pages.redeem, name="redeem"),
     path("recharge/orders", pages.history, name="history"),
     path("recharge/orders/<str:order_no>", pages.payment, name="payment"),
     path("recharge/orders/<str:order_no>/card", pages.card, name="card"),
+    path("recharge/orders/<str:order_no>/open", pages.open_payment, name="open"),
 ]

@@ -2,7 +2,8 @@
 refuses bodies too large or too slow.
 
 The guard reads the whole body before Django sees the request, so a slow sender costs a coroutine and never a thread.
-Callbacks have threads to themselves: whatever the pages wait for, a provider is answered.
+Only an upload's is read as it comes: it goes to the disk, and nobody sends one who may not. Callbacks have threads to
+themselves, and so have files: whatever the pages wait for, a provider is answered, and slow phones stop no page.
 `/v1` has limits of its own, answered in the shape its clients read.
 """
 
@@ -13,7 +14,7 @@ import io
 import os
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import IO, Any, cast
 
 import django
 from django.conf import settings
@@ -42,6 +43,13 @@ BODY_SECONDS = 10.0
 # A provider gives up after 5 s; what is not finished by then is answered "again", and finishes on its own.
 NOTICE_SECONDS = 4.5
 _NOTICE_PATHS = ("/notify", "/webhook", "/refund-notify")
+_UPLOAD_PATH = "/api/files/upload"
+_FILE_PATHS = ("/files/", "/api/files/")
+# The form around an uploaded file.
+FORM_BYTES = 64 * 1024
+# An upload may pause for so long, and has to come at this pace in all.
+PAUSE_SECONDS = 20.0
+LEAST_BYTES_PER_SECOND = 16 * 1024
 
 
 class TooLarge(Exception):
@@ -64,7 +72,7 @@ class Django(BaseHandler):
         self.load_middleware()
         self._threads = ThreadPoolExecutor(threads, "django")
 
-    async def __call__(self, scope: Any, body: bytes, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, body: IO[bytes], receive: Receive, send: Send) -> None:
         """Answer one request. Cancelling it leaves the thread to finish on its own."""
         loop = asyncio.get_running_loop()
         left: asyncio.Task[None] | None = None
@@ -94,7 +102,7 @@ class Django(BaseHandler):
             await send(message)
 
     def _respond(
-        self, scope: Any, body: bytes, send_now: Callable[[Message], None]
+        self, scope: Any, body: IO[bytes], send_now: Callable[[Message], None]
     ) -> list[Message] | HttpResponseBase:
         """In a thread: what to send. A streaming response is sent from here, piece by piece, all but its end; one that
         is made or streamed on the event loop is returned as it is."""
@@ -118,9 +126,9 @@ class Django(BaseHandler):
             # Sends request_finished, where Django looks after this thread's database connection.
             response.close()
 
-    def _response_to(self, scope: Any, body: bytes) -> HttpResponseBase:
+    def _response_to(self, scope: Any, body: IO[bytes]) -> HttpResponseBase:
         try:
-            request = ASGIRequest(scope, io.BytesIO(body))
+            request = ASGIRequest(scope, body)
         except UnicodeDecodeError:
             return HttpResponseBadRequest()
         return self.get_response(request)
@@ -174,13 +182,17 @@ def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
 
 class BodyGuard:
     """Answers 413 to a body over its limit (64 KiB for provider callbacks), 408 to one that takes over 10 s, and 503 to
-    a callback that is not finished after 4.5 s."""
+    a callback that is not finished after 4.5 s. An upload may be as large as a file, and take its time."""
 
     def __init__(self) -> None:
         self.pages = Django(threads=settings.WEB_THREADS)
         self.notices = Django(threads=settings.NOTICE_THREADS)
+        self.files = Django(threads=settings.FILE_THREADS)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["path"] == _UPLOAD_PATH:
+            await self._upload(scope, receive, send)
+            return
         notice = scope["path"].endswith(_NOTICE_PATHS)
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -194,13 +206,54 @@ class BodyGuard:
         except Gone:
             return
         if not notice:
-            await self.pages(scope, body, receive, send)
+            django = self.files if scope["path"].startswith(_FILE_PATHS) else self.pages
+            await django(scope, io.BytesIO(body), receive, send)
             return
         try:
             async with asyncio.timeout(NOTICE_SECONDS):
-                await self.notices(scope, body, receive, send)
+                await self.notices(scope, io.BytesIO(body), receive, send)
         except TimeoutError:
             await _refuse(send, 503, b"fail: not finished in time, send it again")
+
+    async def _upload(self, scope: Any, receive: Receive, send: Send) -> None:
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        if not length.isdigit():
+            await _refuse(send, 411, b"say how long the body is: Content-Length")
+        elif int(length) > settings.FILE_MAX_BYTES + FORM_BYTES:
+            await _refuse(send, 413, b"request body too large")
+        else:
+            await self.files(scope, io.BufferedReader(Arriving(receive, int(length)), 64 * 1024), receive, send)
+
+
+class Arriving(io.RawIOBase):
+    """A body of `length` bytes, read by a thread while it comes. Raises OSError when the client hangs up or is slow."""
+
+    def __init__(self, receive: Receive, length: int) -> None:
+        self._receive = receive
+        self._loop = asyncio.get_running_loop()
+        self._until = self._loop.time() + PAUSE_SECONDS + length / LEAST_BYTES_PER_SECOND
+        self._kept = b""
+        self._more = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while self._more and not self._kept:
+            self._kept = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+        part = self._kept[: len(buffer)]
+        buffer[: len(part)] = part
+        self._kept = self._kept[len(part) :]
+        return len(part)
+
+    async def _next(self) -> bytes:
+        pause = min(PAUSE_SECONDS, self._until - self._loop.time())
+        async with asyncio.timeout(pause):
+            message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError("The client hung up.")
+        self._more = bool(message.get("more_body"))
+        return cast(bytes, message.get("body", b""))
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:

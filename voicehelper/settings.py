@@ -64,6 +64,8 @@ if TRUSTED_PROXIES:
 WECHAT_PAY_BASE_URL: str = env.str("WECHAT_PAY_BASE_URL", default="")
 ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
 WECHAT_API_BASE_URL: str = env.str("WECHAT_API_BASE_URL", default="")
+# Where a visitor inside WeChat is sent to be told apart from others.
+WECHAT_OAUTH_URL: str = env.str("WECHAT_OAUTH_URL", default="")
 # Accounts at model providers that are made on first start: (API key, base URL; empty: the real one).
 LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
     "ark": (env.str("ARK_API_KEY", default=""), env.str("ARK_BASE_URL", default="")),
@@ -75,6 +77,8 @@ DINGTALK_BASE_URL: str = env.str("DINGTALK_BASE_URL", default="")
 ALIYUN_SMS_URL: str = env.str("ALIYUN_SMS_URL", default="")
 TENCENT_SMS_URL: str = env.str("TENCENT_SMS_URL", default="")
 SMTP_PRIVATE_HOSTS: list[str] = env.list("SMTP_PRIVATE_HOSTS", default=[])
+# S3 servers that may be in a private network, or without TLS: host names, each with all below it.
+S3_PRIVATE_HOSTS: list[str] = env.list("S3_PRIVATE_HOSTS", default=[])
 SANDBOX: bool = env.bool("SANDBOX", default=False)
 if SANDBOX and PRODUCTION:
     raise ImproperlyConfigured("SANDBOX is for demo and test: in production anybody could pay with its stand-ins.")
@@ -100,6 +104,7 @@ INSTALLED_APPS = [
     "voicehelper.wallet",
     "notifications",
     "topup",
+    "storage_backends",
     "llm",
 ]
 if SANDBOX:
@@ -120,6 +125,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+if SANDBOX:
+    MIDDLEWARE.insert(0, "voicehelper.sandbox.browser.PlayedBrowser")
 ROOT_URLCONF = "voicehelper.urls"
 ASGI_APPLICATION = "voicehelper.asgi.application"
 WSGI_APPLICATION = "voicehelper.wsgi.application"
@@ -164,6 +171,8 @@ DATABASES["default"]["OPTIONS"] = {
 # something cannot keep a provider waiting.
 WEB_THREADS: int = env.int("WEB_THREADS", default=16)
 NOTICE_THREADS: int = env.int("NOTICE_THREADS", default=8)
+# Files have threads of their own, too: each is occupied for as long as a phone takes to send or to fetch one.
+FILE_THREADS: int = env.int("FILE_THREADS", default=8)
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -196,6 +205,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 15,
         "options": {"expires": 15},
     },
+    # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
+    "reconcile": {
+        "task": "topup.tasks.reconcile",
+        "schedule": crontab(hour="10-23", minute=30),
+        "options": {"expires": 1800},
+    },
     "audit": {
         "task": "voicehelper.wallet.tasks.audit",
         "schedule": 300,
@@ -213,6 +228,11 @@ CELERY_BEAT_SCHEDULE = {
     "forget_rejected_notices": {
         "task": "topup.tasks.forget_rejected_notices",
         "schedule": crontab(hour=4, minute=0),
+    },
+    "sweep_files": {
+        "task": "storage_backends.tasks.sweep_files",
+        "schedule": 300,
+        "options": {"expires": 300},
     },
     "reap_holds": {
         "task": "voicehelper.wallet.tasks.reap_holds",
@@ -252,6 +272,16 @@ LLM_KEY_CALLS_PER_MINUTE: int = env.int("LLM_KEY_CALLS_PER_MINUTE", default=0)
 # Questions a user may put to the chat API; and how much of a session, in estimated tokens, is sent along with the next.
 CHAT_RATE_LIMIT: str = env.str("CHAT_RATE_LIMIT", default="60 per minute")
 LLM_HISTORY_TOKENS: int = env.int("LLM_HISTORY_TOKENS", default=3000)
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+# Where they lie until an operator configures a bucket, and where they wait while they arrive. Several machines need a
+# folder that they share.
+FILES_DIR: str = env.str("FILES_DIR", default=str(DATA_DIR / "files"))
+# Bytes of one file; files of a user, and their bytes; uploads of a user.
+FILE_MAX_BYTES: int = env.int("FILE_MAX_BYTES", default=100 * 1024**2)
+FILES_PER_USER: int = env.int("FILES_PER_USER", default=1000)
+FILE_BYTES_PER_USER: int = env.int("FILE_BYTES_PER_USER", default=1024**3)
+FILE_RATE_LIMIT: str = env.str("FILE_RATE_LIMIT", default="60 per minute")
 
 # --- People ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
     path("", include("voicehelper.accounts.urls")),
     path("", include("topup.urls")),
+    path("", include("storage_backends.urls")),
     path("", include("llm.page_urls")),
     path("", include("llm.urls")),
     path("admin/", admin.site.urls),

@@ -67,8 +67,7 @@ function rowsOf(kind) {
 }
 
 function yuan(fen) {
-  const whole = (fen / 100n).toString().replace(/\B(?=(\d{3})+$)/g, ",");
-  return `¥${whole}.${(fen % 100n).toString().padStart(2, "0")}`;
+  return `¥${grouped(fen / 100n)}.${(fen % 100n).toString().padStart(2, "0")}`;
 }
 
 /* units × price × ratio × discount × 100, half up; each factor but the units in millionths. */
@@ -77,13 +76,24 @@ function fen(units, price, ratio, discount) {
   return (2n * units * price * ratio * discount * 100n + scale) / (2n * scale);
 }
 
-function priceOf(text, price, ratio, discounts) {
+function priceOf(text, price, ratio, discounts, bonuses) {
   if (price === null || !/^[1-9][0-9]{0,8}$/.test(text)) return ["", ""];
   const units = BigInt(text);
   const full = fen(units, price, ratio, MICRO);
   const discount = discounts.get(text);
   const pay = discount ? fen(units, price, ratio, discount) : full;
-  return pay > 0n ? [yuan(pay), full > pay ? yuan(full) : ""] : ["", ""];
+  return pay > 0n ? [yuan(pay) + bonusOf(units, bonuses), full > pay ? yuan(full) : ""] : ["", ""];
+}
+
+/* ", +10" of the highest threshold that the units reach; nothing below the first. */
+function bonusOf(units, bonuses) {
+  let best = [0n, 0n];
+  for (const tier of bonuses) if (tier[0] <= units && tier[0] > best[0]) best = tier;
+  return best[1] ? `, +${grouped(best[1])}` : "";
+}
+
+function grouped(number) {
+  return number.toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 function show(output, [price, before]) {
@@ -112,8 +122,12 @@ function showPrices() {
     const rate = micros(row.cells[1]);
     if (rate !== null && rate > 0n && rate <= MICRO) discounts.set(row.cells[0], rate);
   }
-  for (const row of [...rowsOf("options"), ...rowsOf("discounts")]) {
-    show(row.output, priceOf(row.cells[0], price, ratio, discounts));
+  const whole = /^[1-9][0-9]{0,9}$/;
+  const bonuses = rowsOf("bonuses")
+    .filter((row) => row.cells.every((cell) => whole.test(cell)))
+    .map((row) => row.cells.map(BigInt));
+  for (const row of [...rowsOf("options"), ...rowsOf("discounts"), ...rowsOf("bonuses")]) {
+    show(row.output, priceOf(row.cells[0], price, ratio, discounts, bonuses));
   }
   for (const row of ratios) {
     row.output.textContent = row.cells[0] ? unitPrice(price, micros(row.cells[1])) : "";

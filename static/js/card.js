@@ -1,5 +1,6 @@
 // The payment card: counts down, asks how the order stands, and is replaced by its next face when that changes.
 
+import { payInWeChat } from "./handover.js";
 import { askFragment, askJson, Offline } from "./http.js";
 import { announce } from "./say.js";
 
@@ -43,6 +44,7 @@ class Watch {
     addEventListener("online", () => this.now(), { signal });
     addEventListener("offline", () => this.offline(true), { signal });
     card.querySelector("[data-check]")?.addEventListener("click", (event) => this.check(event), { signal });
+    card.querySelector("[data-in-wechat]")?.addEventListener("click", () => payInWeChat(card), { signal });
     this.clock = card.querySelector("[data-countdown]");
     if (this.clock) this.ticking = setInterval(() => this.tick(), 500);
     this.plan();

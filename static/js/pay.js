@@ -2,6 +2,7 @@
 
 import { askFragment, askJson, Offline } from "./http.js";
 import { putCard } from "./card.js";
+import { handOver } from "./handover.js";
 
 const stage = document.getElementById("stage");
 let busy = false;
@@ -27,14 +28,15 @@ export function takeOverPayForms() {
 
 async function pay(form, button) {
   const amount = Number(form.elements.amount.value);
-  const what = `${button.value} ${amount}`;
+  const tradeType = button.dataset.tradeType;
+  const what = `${button.value} ${amount} ${tradeType}`;
   const key = keyFor(what);
   working(button, true);
   complain(form, "");
   unanswered = { what, key };
   try {
     const answer = await askJson(button.dataset.url, {
-      body: { amount, payment_method: button.value },
+      body: { amount, payment_method: button.value, trade_type: tradeType },
       headers: { "Idempotency-Key": key },
     });
     unanswered = null;
@@ -66,6 +68,7 @@ async function openCard(address) {
   stage.replaceChildren(fragment.getElementById("card"));
   history.pushState({}, "", address);
   putCard(fragment, { fresh: true });
+  handOver(document.getElementById("card"));
 }
 
 function waitText(seconds) {

@@ -13,6 +13,7 @@ export function followAmount(root) {
   const problem = root.querySelector("[data-problem]");
   const buttons = [...root.querySelectorAll("[data-least]")];
   const savings = JSON.parse(document.getElementById("savings").textContent);
+  const bonuses = JSON.parse(document.getElementById("bonuses").textContent);
   const text = root.dataset;
   let latest = 0;
   let timer;
@@ -40,8 +41,15 @@ export function followAmount(root) {
     summary.classList.add("nothing");
     for (const name of ["amount", "credit", "original", "pay"]) cell(name).textContent = "–";
     root.querySelector("[data-discount]").hidden = true;
+    cell("bonus").textContent = "";
     field.setAttribute("aria-invalid", "true");
     problem.textContent = words;
+  }
+
+  // Tiers come with the smallest first: the last one that is reached counts.
+  function bonusOf(amount) {
+    const reached = bonuses.filter(([least]) => BigInt(least) <= amount).at(-1);
+    return reached ? BigInt(reached[1]) : 0n;
   }
 
   function show(amount, money) {
@@ -50,7 +58,9 @@ export function followAmount(root) {
     summary.removeAttribute("aria-busy");
     summary.classList.remove("nothing");
     cell("amount").textContent = grouped(amount);
-    cell("credit").textContent = grouped(amount * perUnit);
+    const bonus = bonusOf(amount);
+    cell("credit").textContent = grouped((amount + bonus) * perUnit);
+    cell("bonus").textContent = bonus ? text.textBonus.replace("{bonus}", grouped(bonus * perUnit)) : "";
     cell("original").textContent = `¥${saved ? saved.original : grouped(money)}`;
     cell("saving").textContent = saved ? `−¥${saved.saving}` : "";
     root.querySelector("[data-discount]").hidden = !saved;

@@ -13,6 +13,7 @@ import django
 
 from . import pages
 
+PARTS = ("money", "relay", "sweep", "pages", "files")
 WALLETS = 100
 WARM_UP = 200
 
@@ -20,34 +21,48 @@ WARM_UP = 200
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument("--only", choices=["money", "relay", "pages"], help="one part instead of all three")
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--orders", type=int, default=2000)
+    parser.add_argument("--due", type=int, default=100_000, help="orders that are due for the sweep")
     parser.add_argument("--clients", type=int, default=16)
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
     django.setup()
-    from . import relay
+    from . import files, relay, sweep
 
     orders = options.orders // options.clients * options.clients
-    wanted = {options.only} if options.only else {"money", "relay", "pages"}
+    wanted = {options.only} if options.only else set(PARTS)
     figures = {}
     with database():
         if "money" in wanted:
             settled, asked = notices(orders, options.clients), placed(orders, options.clients)
             figures["money"] = {"notices settled": settled, "orders placed": asked}
         relayed = relay.measure(relay.Plan()) if "relay" in wanted else None
+        plan = sweep.Plan(orders=options.due)
+        swept = sweep.measure(plan) if "sweep" in wanted else None
         log = pages.measure() if "pages" in wanted else None
+        stored = files.measure() if "files" in wanted else None
         books = findings()
     if options.json:
-        parts = figures | {"relay": relayed and relay.as_rows(relayed), "pages": log, "findings": books}
+        parts = figures | {
+            "relay": relayed and relay.as_rows(relayed),
+            "sweep": swept,
+            "pages": log,
+            "files": stored,
+            "findings": books,
+        }
         print(json.dumps(parts, indent=2))
         return 1 if books else 0
     if "money" in figures:
         show(figures["money"], orders, options.clients)
     if relayed:
         relay.show(relayed)
+    if swept:
+        sweep.show(plan, swept)
     if log:
         pages.show(log)
+    if stored:
+        files.show(stored)
     print("\nThe books agree." if not books else "\n" + "\n".join(books))
     return 1 if books else 0
 

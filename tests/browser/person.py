@@ -105,11 +105,16 @@ class Person:
             self.driver.close()
         self.driver.switch_to.window(first)
         self.is_offline(False)
+        self.says_it_is("")
         self.sees_colours("light")
         self.visit("/accounts/sign-in")
         self.driver.delete_all_cookies()
         self.script("localStorage.clear(); sessionStorage.clear()")
         self.complaints()
+
+    def says_it_is(self, user_agent: str) -> None:
+        """Another browser from now on; empty: itself."""
+        self.driver.execute_cdp_cmd("Network.setUserAgentOverride", {"userAgent": user_agent})
 
     def sees_colours(self, scheme: str) -> None:
         """Light or dark."""

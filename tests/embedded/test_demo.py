@@ -8,8 +8,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+
 from tests.embedded.conftest import processes_of, wait_for
-from voicehelper.embedded.folder import ROOT
+from voicehelper.embedded.folder import ROOT, prepare
+
+# One worker, one data folder: only the first start has to make a database.
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(demo_folder: Path) -> Iterator[Path]:
+    yield demo_folder
+    wait_for(lambda: not processes_of(demo_folder))
 
 
 @contextmanager

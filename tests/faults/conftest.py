@@ -18,6 +18,7 @@ from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
 from .scripted import Merchant, ScriptedProvider, gateway_of
+from .workers import _workers, operator, workers  # noqa: F401  # fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -1,31 +1,25 @@
 """D: `kill -9` between any two lines on the way of a payment. Redelivery, a retry or the sweep makes it whole."""
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection
 from django.db.models.functions import Now
-from django.test import Client
 
 from tests.conftest import full
-from tests.crashpoints import ROOT, End, Forge, forge
+from tests.crashpoints import ROOT, End
 from tests.merchants import WECHAT
 from tests.orders import pending_order
-from tests.processes import NO_ANSWER, Reply, Server, environment, open_sandbox_accounts, request
+from tests.processes import NO_ANSWER, Reply, Server, open_sandbox_accounts
 from topup import services
 from topup.models import Order, Refund
 from voicehelper.accounts.models import User
@@ -36,66 +30,9 @@ from voicehelper.sandbox.models import Delivery, Trade
 from voicehelper.sandbox.models import Refund as ProviderRefund
 from voicehelper.wallet.models import Entry
 
+from .workers import Workers, credited_once, lines, pay_by_phone, sweep_now
+
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@dataclass
-class Workers:
-    """Servers that may be told to die, and one that lives: the other worker of a deployment, or the next start."""
-
-    forge: Forge
-    mortal: socket.socket
-    immortal: socket.socket
-
-    def post(self, listener: socket.socket, path: str, body: bytes, **headers: str) -> Reply:
-        kind = "application/json" if body.startswith(b"{") else "text/xml"
-        return request(
-            listener.getsockname()[1], "POST", path, body=body, headers={"Content-Type": kind, **headers}, timeout_s=20
-        )
-
-    def post_to_mortal(self, kill_at: int | str, path: str, body: bytes, **headers: str) -> tuple[Reply, End]:
-        """One request to a server that dies on the way. The last lines are run when the answer is out already."""
-        pid = self.forge.serve(self.mortal, kill_at=kill_at)
-        try:
-            reply = self.post(self.mortal, path, body, **headers)
-        finally:
-            end = self.forge.end(pid)
-        assert end.where or reply != NO_ANSWER, "the server gave no answer, and was not killed"
-        return reply, end
-
-
-@pytest.fixture(scope="module")
-def _workers(django_db_setup: None) -> Iterator[Workers]:
-    with (
-        closing(socket.create_server(("127.0.0.1", 0))) as mortal,
-        closing(socket.create_server(("127.0.0.1", 0))) as immortal,
-    ):
-        address = f"http://127.0.0.1:{immortal.getsockname()[1]}"
-        with forge(environment(address), [mortal, immortal]) as the_forge:
-            pid = the_forge.serve(immortal)
-            yield Workers(the_forge, mortal, immortal)
-            the_forge.end(pid)
-
-
-@pytest.fixture
-def workers(_workers: Workers, settings: Any, db: None) -> Workers:
-    address = f"http://127.0.0.1:{_workers.immortal.getsockname()[1]}"
-    settings.WECHAT_PAY_BASE_URL = f"{address}/sandbox/wechat"
-    settings.ALIPAY_GATEWAY_URL = f"{address}/sandbox/alipay/gateway.do"
-    return _workers
-
-
-def lines(total: int, sample: int) -> Sequence[int]:
-    """Every line in soak; else some, spread over all of them, and others in the next run."""
-    count = full(total, min(sample, total))
-    start = 1 + os.getpid() % max(1, total // count)
-    return range(start, total + 1, max(1, total // count))
-
-
-def credited_once(order: Order) -> bool:
-    order.refresh_from_db()
-    entries = Entry.objects.filter(kind=Entry.Kind.TOPUP, ref=order.order_no)
-    return order.state == Order.State.PAID and [entry.amount for entry in entries] == [order.quota]
 
 
 # --- The notice ------------------------------------------------------------------------------------------------------
@@ -166,17 +103,6 @@ def pay_again(workers: Workers, user: User, key: str) -> Reply:
     ask = b'{"amount": 10, "payment_method": "wechat"}'
     headers = {"Authorization": f"Bearer {issue_token(user)}", "Idempotency-Key": key}
     return workers.post(workers.immortal, "/api/user/wechat/pay", ask, **headers)
-
-
-def pay_by_phone(workers: Workers, code: str, **faults: Any) -> None:
-    reply = workers.post(workers.immortal, "/sandbox/phone/pay", json.dumps({"code": code} | faults).encode())
-    assert reply.status == 200, reply
-
-
-def sweep_now(**which: Any) -> None:
-    """The sweep, at the time when it is due."""
-    Order.objects.filter(next_ask_at__isnull=False, **which).update(next_ask_at=Now())
-    services.follow_orders()
 
 
 @pytest.mark.parametrize("point", PAY_POINTS)
@@ -262,17 +188,6 @@ REFUND_POINTS = {
     "after_the_provider_before_its_answer_is_stored": "topup/services/refund_settling.py:settle_refund",
     "inside_the_transaction_that_ends_it": "topup/services/refund_settling.py:_open_again",
 }
-
-
-@pytest.fixture
-def operator(staff: User) -> dict[str, str]:
-    """The headers of an operator's browser."""
-    client = Client()
-    client.force_login(staff)
-    session = client.cookies[django_settings.SESSION_COOKIE_NAME].value
-    token = "a" * 32
-    cookies = f"{django_settings.SESSION_COOKIE_NAME}={session}; {django_settings.CSRF_COOKIE_NAME}={token}"
-    return {"Cookie": cookies, "X-CSRFToken": token, "Content-Type": "application/x-www-form-urlencoded"}
 
 
 def paid_at_sandbox(workers: Workers, user: User, gateway: str) -> Order:

@@ -25,7 +25,7 @@ from voicehelper.wallet import audit
 from voicehelper.wallet.models import Entry, Hold
 from voicehelper.wallet.services import credit, reap_holds, wallet_of
 
-from .test_d_crashes import lines
+from .workers import lines
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -385,7 +385,7 @@ def test_F7_settings_refuse_numbers_that_are_none(wechat: WeChatMerchant) -> Non
             if (name, value) == ("ConfirmAbove", "0.0000001"):
                 continue
             assert refused({name: value}), (name, value)
-    for name in ("AmountDiscount", "TopupGroupRatio"):
+    for name in ("AmountDiscount", "AmountBonus", "TopupGroupRatio"):
         for value in ({"100": "NaN"}, {"100": -1}, {"100": 10**10}, {"100": json.loads("1e5")}, [1], "nonsense", None):
             assert refused({name: value}), (name, value)
     assert RechargeSettings.load().terms() == before

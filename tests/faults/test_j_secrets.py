@@ -358,6 +358,7 @@ def test_J1_what_is_stored_is_ciphertext_and_another_key_opens_nothing(settings:
     text = canary()
     for section, field in (
         (WeChatSettings, "api_v2_key"),
+        (WeChatSettings, "app_secret"),
         (AlipaySettings, "private_key"),
         (MiniProgramSettings, "app_secret"),
     ):

@@ -21,7 +21,8 @@ def test_accounts_are_opened_once_and_printed_again() -> None:
     returned = call_command("open_sandbox_accounts", "--json", stdout=second)
     assert json.loads(first.getvalue()) == json.loads(second.getvalue()) == json.loads(returned)
     accounts = json.loads(returned)
-    assert set(accounts["wechat"]) == {"app_id", "mch_id", "api_key", "client_cert", "client_key"}
+    known = {"app_id", "app_secret", "mini_app_id", "mch_id", "api_key", "client_cert", "client_key"}
+    assert set(accounts["wechat"]) == known
     assert len(accounts["wechat"]["api_key"]) == 32
     assert set(accounts["alipay"]) == {"app_id", "seller_id", "private_key", "public_key"}
     AlipayClient(**accounts["alipay"]).create()

@@ -45,7 +45,8 @@ def wechat_form(**changes: str) -> dict[str, str]:
 
 def recharge_form(**changes: Any) -> dict[str, Any]:
     form: dict[str, Any] = {"price": "7.3", "quota_per_unit": "500000", "display_type": "currency"}
-    form |= {"amount_options_rows": "1", "amount_discounts_rows": "1", "group_ratios_rows": "1"}
+    form |= {"amount_options_rows": "1", "amount_discounts_rows": "1", "amount_bonuses_rows": "1"}
+    form |= {"group_ratios_rows": "1"}
     return form | {"server_address": "", "order_life_minutes": "30", "confirm_above": "1000"} | changes
 
 
@@ -183,6 +184,8 @@ def test_rows_are_saved_as_the_shop_reads_them(browser: Client) -> None:
         amount_options_amount=["50", "10", "", "10"],
         amount_discounts_amount=["100", ""],
         amount_discounts_rate=["0.950", ""],
+        amount_bonuses_amount=["500", "100", ""],
+        amount_bonuses_bonus=["80", "10", ""],
         group_ratios_group=["default", "vip", ""],
         group_ratios_ratio=["1", "0.85", ""],
     )
@@ -190,6 +193,7 @@ def test_rows_are_saved_as_the_shop_reads_them(browser: Client) -> None:
     row = RechargeSettings.load()
     assert row.amount_options == [10, 50]
     assert row.amount_discounts == {"100": "0.95"}
+    assert row.amount_bonuses == {"100": "10", "500": "80"}
     assert row.group_ratios == {"default": "1", "vip": "0.85"}
 
 
@@ -206,6 +210,8 @@ BAD_ROWS: list[tuple[str, dict[str, list[str]]]] = [
     ("amount_discounts", {"amount_discounts_amount": ["100"], "amount_discounts_rate": ["1e-2x"]}),
     ("amount_discounts", {"amount_discounts_amount": ["100"], "amount_discounts_rate": [""]}),
     ("amount_discounts", {"amount_discounts_amount": ["9", "9"], "amount_discounts_rate": ["0.5", "0.6"]}),
+    ("amount_bonuses", {"amount_bonuses_amount": ["100"], "amount_bonuses_bonus": ["0.5"]}),
+    ("amount_bonuses", {"amount_bonuses_amount": ["9", "10"], "amount_bonuses_bonus": ["2", "1"]}),
     ("group_ratios", {"group_ratios_group": ["vip"], "group_ratios_ratio": ["-1"]}),
     ("group_ratios", {"group_ratios_group": ["<script>"], "group_ratios_ratio": ["nan"]}),
 ]
@@ -231,6 +237,9 @@ def test_the_preview_is_what_will_be_charged() -> None:
     assert for_options(row)(("100",)) == ("¥693.50", "¥730.00")
     assert for_options(row)(("500",)) == ("¥3,650.00", "")
     assert for_options(row)(("ten",)) == ("", "")
+    row.amount_bonuses = {"100": "10", "500": "1000"}
+    assert for_options(row)(("100",)) == ("¥693.50, +10", "¥730.00")
+    assert for_options(row)(("600",)) == ("¥4,380.00, +1,000", "")
     assert for_ratios(row)(("vip", "0.85")) == ("¥6.205", "")
 
 

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
+from topup.models import Refund
 from voicehelper.accounts.models import User
 from voicehelper.admin import export
 from voicehelper.wallet.models import Entry
@@ -70,3 +71,19 @@ def test_only_those_who_may_see_the_list_may_export_it(buyer: User) -> None:
     client.force_login(buyer)
     assert client.get(f"{ORDERS}export.csv").status_code == 403
     assert Client().get(f"{ORDERS}export.csv").status_code == 302
+
+
+def test_refunds_are_exported_like_orders(desk: Client, buyer: User, wechat: WeChatMerchant) -> None:
+    order = pending_order(buyer, wechat)
+    for number, state in ((1, "failed"), (2, "succeeded")):
+        facts = {"quota_due": 9, "quota": 7, "requested_by": "operator", "finished_at": order.created}
+        Refund.objects.create(
+            order=order, number=number, ref=f"r{number}", refund_no=f"r{number}", amount_fen=1234, reason="=1+1",
+            state=state, **facts,
+        )  # fmt: skip
+    assert "/admin/topup/refund/export.csv?state=succeeded" in desk.get("/admin/topup/refund/?state=succeeded").text
+    with CaptureQueriesContext(connection) as queries:
+        (line,) = lines(desk.get("/admin/topup/refund/export.csv?state=succeeded"))
+    assert (line["refund_no"], line["order_no"], line["user"]) == ("r2", order.order_no, "buyer")
+    assert (line["money_yuan"], line["quota_due"], line["quota"], line["reason"]) == ("12.34", "9", "7", "'=1+1")
+    assert len([query for query in queries if "LIMIT 2000" in query["sql"]]) == 1

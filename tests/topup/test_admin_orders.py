@@ -141,7 +141,8 @@ def test_asking_credits_an_order_that_was_paid_unheard(
         page = do(browser, order, "ask").text
     order.refresh_from_db()
     assert (order.state, order.credited_by) == (Order.State.PAID, "admin")
-    assert "The platform says: paid. 5,000,000 quota are credited" in page
+    assert f"The platform says: paid. ¥73.00, transaction {order.transaction_id}, " in page
+    assert "5,000,000 quota are credited." in page
     assert order.transaction_id
     assert order.transaction_id in page
     assert "What the payment platform answered" in page

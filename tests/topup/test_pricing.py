@@ -56,6 +56,47 @@ def test_a_discount_in_tokens_needs_whole_units() -> None:
     assert quote(terms(in_tokens=True), 50_000_001, "default").discount == 1
 
 
+TIERS = terms(bonuses={"100": 10, "500": 80})
+
+
+@pytest.mark.parametrize(("amount", "bonus"), [(99, 0), (100, 10), (101, 10), (499, 10), (500, 80), (9_999, 80)])
+def test_the_highest_threshold_that_is_reached_gives_its_bonus(amount: int, bonus: int) -> None:
+    price = quote(TIERS, amount, "default")
+    assert (price.quota, price.bonus_quota) == ((amount + bonus) * 500_000, bonus * 500_000)
+    assert price.amount_fen == quote(PLAIN, amount, "default").amount_fen
+
+
+def test_in_tokens_a_bonus_is_reached_to_the_token() -> None:
+    tokens = terms(in_tokens=True, bonuses=TIERS.bonuses)
+    below, reached = (quote(tokens, amount, "default") for amount in (49_999_999, 50_000_000))
+    assert (below.quota, below.bonus_quota) == (49_999_999, 0)
+    assert (reached.quota, reached.bonus_quota) == (55_000_000, 5_000_000)
+
+
+tiers = st.dictionaries(st.integers(1, 2_000), st.integers(1, 500), max_size=5)
+
+
+@hypothesis_settings(max_examples=full(10_000, 500), deadline=None)
+@given(tiers, st.integers(1, 30_000), st.integers(1, 1_000), st.booleans())
+def test_a_bonus_never_touches_the_price_and_is_a_whole_number_of_units(
+    table: dict[int, int], amount: int, per_unit: int, in_tokens: bool
+) -> None:
+    """Against the rule said another way: sort the thresholds, and let each that is reached replace the one before."""
+    plain = terms(quota_per_unit=per_unit, in_tokens=in_tokens)
+    offered = terms(quota_per_unit=per_unit, in_tokens=in_tokens, bonuses={str(k): v for k, v in table.items()})
+    expected = 0
+    for threshold in sorted(table):
+        if amount >= (threshold * per_unit if in_tokens else threshold):
+            expected = table[threshold] * per_unit
+    try:
+        without = quote(plain, amount, "default")
+    except OutOfRange:
+        return
+    price = quote(offered, amount, "default")
+    assert (price.bonus_quota, price.quota) == (expected, without.quota + expected)
+    assert price.amount_fen == without.amount_fen
+
+
 @pytest.mark.parametrize("amount", [0, -1, -(2**63), 2**62, 10**18])
 def test_F7_amounts_out_of_range_are_refused(amount: int) -> None:
     with pytest.raises(OutOfRange):

@@ -1,18 +1,25 @@
 """When the sweep looks after which order: the schedule, and what may go wrong without stopping it."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from notifications.models import Alert
 from tests.faults.scripted import Merchant, ScriptedProvider, gateway_of
 from tests.orders import pending_order
 from topup import services, tasks
 from topup.models import Order
+from topup.models.orders import LANE, Lane
+from topup.services.gateways import UNREACHABLE_AFTER
+from topup.services.sweeping import CLAIMED, OFTEN, WORKERS, claim
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry, Wallet
@@ -57,7 +64,7 @@ def test_an_order_is_asked_about_often_enough_to_be_credited_within_two_minutes(
     # A run that could not start in time gives way to the next.
     assert timedelta(seconds=beat["options"]["expires"]) <= every
     one_call = timedelta(seconds=7)
-    batch = 5 * one_call
+    batch = CLAIMED // WORKERS * one_call
     assert services.ASK_EVERY + every + batch <= CREDITED_WITHIN
 
 
@@ -111,17 +118,104 @@ def test_what_expired_unpaid_is_closed_at_the_provider_and_then_here(
     assert (order.state, order.next_ask_at) == (Order.State.CLOSED, None)
 
 
-def test_who_waited_longest_is_first_and_one_run_does_no_more_than_it_may(
+def test_who_waited_longest_is_first_and_a_run_ends_when_its_time_is_used_up(
     scripted: ScriptedProvider, merchant: Merchant, buyer: User
 ) -> None:
     orders = [pending_order(buyer, merchant) for _ in range(12)]
     due(*orders)
-    assert services.follow_orders(limit=7) == 7
-    assert {call.order_no for call in scripted.calls} == {order.order_no for order in orders[:7]}
+    assert [order.pk for order in claim(gateway_of(merchant), 14)] == [order.pk for order in orders[:7]]
     assert services.follow_orders(budget_s=0) == 0
     assert services.follow_orders() == 5
     assert services.follow_orders() == 0
-    assert len(scripted.calls) == 12
+    assert {call.order_no for call in scripted.calls} == {order.order_no for order in orders[7:]}
+
+
+def test_neither_new_orders_nor_old_nor_those_only_watched_keep_the_others_waiting(
+    scripted: ScriptedProvider, merchant: Merchant, buyer: User
+) -> None:
+    """A thousand of each might be due: half of a claim is for the new, a quarter for each other kind."""
+    lanes = {"watched": {"state": "closed"}, "ageing": {"asked": 40}, "fresh": {}}
+    orders = {name: [pending_order(buyer, merchant, **facts) for _ in range(8)] for name, facts in lanes.items()}
+    due(*itertools.chain(*orders.values()))
+    turns = {order.pk: name for name, some in orders.items() for order in some}
+    assert Counter(turns[order.pk] for order in claim(gateway_of(merchant), 8)) == {
+        "fresh": 4,
+        "ageing": 2,
+        "watched": 2,
+    }
+    # Without company the last lane may have it all.
+    Order.objects.exclude(state="closed").update(next_ask_at=None)
+    assert len(claim(gateway_of(merchant), 6)) == 6
+
+
+def test_the_claim_of_each_lane_is_a_short_walk_along_an_index(merchant: Merchant, buyer: User) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        try:
+            for lane in Lane:
+                orders = Order.objects.alias(lane=LANE).filter(gateway="wechat", lane=lane, next_ask_at__lte=Now())
+                plan = orders.order_by("next_ask_at").values("pk")[:8].explain()
+                assert "Index Scan using order_to_ask_in_lane" in plan
+                assert "Filter" not in plan
+                assert "Sort" not in plan
+        finally:
+            cursor.execute("SET enable_seqscan = on")
+
+
+def test_an_order_that_comes_to_no_end_is_asked_about_hourly_in_the_end(
+    scripted: ScriptedProvider, merchant: Merchant, buyer: User
+) -> None:
+    order = pending_order(buyer, merchant, asked=OFTEN)
+    due(order)
+    assert services.follow_orders() == 1
+    assert wait_s(order) == pytest.approx(3600, abs=5)
+
+
+def test_a_provider_that_is_down_is_asked_a_few_times_and_reported_once_and_left_until_the_next_run(
+    scripted: ScriptedProvider, merchant: Merchant, buyer: User
+) -> None:
+    orders = [pending_order(buyer, merchant) for _ in range(60)]
+    due(*orders)
+    scripted.answers = [b"<html>502 Bad Gateway</html>"] * 60
+    assert services.follow_orders() == len(scripted.calls) == UNREACHABLE_AFTER
+    assert Alert.objects.get().event == "gateway_unreachable"
+    assert services.follow_orders() == UNREACHABLE_AFTER
+    told = Alert.objects.get()
+    assert told.resolved_at is None
+
+    # It is back: all are asked about, and the alert is over.
+    scripted.answers = []
+    Order.objects.update(next_ask_at=Now())
+    assert services.follow_orders() == 60
+    told.refresh_from_db()
+    assert told.resolved_by == "VoiceHelper"
+    asked = Counter(call.order_no for call in scripted.calls[2 * UNREACHABLE_AFTER :])
+    assert set(asked.values()) == {1}
+
+
+def test_a_provider_that_falls_silent_in_the_middle_stops_everybody(
+    scripted: ScriptedProvider, merchant: Merchant, buyer: User
+) -> None:
+    due(*[pending_order(buyer, merchant) for _ in range(100)])
+    silence = [b"<html>502 Bad Gateway</html>"] * 100
+    scripted.before["query"] = [lambda _number: None] * 10 + [lambda _number: scripted.answers.extend(silence)]
+    services.follow_orders()
+    # What the others had in hand when the last of them gave up.
+    assert len(scripted.calls) <= 10 + UNREACHABLE_AFTER + 2 * WORKERS
+
+
+def test_a_gateway_that_is_down_does_not_keep_the_other_waiting(
+    wechat: Any, alipay: Any, buyer: User, settings: Any
+) -> None:
+    stuck = [pending_order(buyer, alipay) for _ in range(9)]
+    with ScriptedProvider(wechat, settings) as provider:
+        settings.ALIPAY_GATEWAY_URL = "http://127.0.0.1:9/gateway.do"
+        paid = [pending_order(buyer, wechat) for _ in range(9)]
+        for order in paid:
+            provider.pay(order)
+        due(*stuck, *paid)
+        assert services.follow_orders() == len(paid) + UNREACHABLE_AFTER
+    assert Order.objects.filter(state="paid", gateway="wechat").count() == len(paid)
 
 
 def test_a_sweep_that_was_killed_is_made_up_for_a_minute_later(
@@ -131,7 +225,7 @@ def test_a_sweep_that_was_killed_is_made_up_for_a_minute_later(
     scripted.pay(order)
     due(order)
     # Killed between its claim and its first question.
-    services.following._claim(5)
+    assert claim(gateway_of(merchant), 5) == [order]
     assert services.follow_orders() == 0
     assert wait_s(order) <= 60
     Order.objects.update(next_ask_at=F("next_ask_at") - services.ASK_EVERY)

@@ -3,6 +3,6 @@
 Presentation only: pages read rows, buttons call one service and report.
 """
 
-from . import codes, notices, orders, refunds, settings
+from . import codes, differences, notices, orders, reconciliation, refunds, settings
 
-__all__ = ["codes", "notices", "orders", "refunds", "settings"]
+__all__ = ["codes", "differences", "notices", "orders", "reconciliation", "refunds", "settings"]

@@ -13,12 +13,16 @@ from . import words
 
 def chart(days: Sequence[date], series: Mapping[str, Sequence[int]]) -> Chart:
     """Bars for one amount in fen per day and gateway."""
-    return charts.stacked(
-        days,
-        [Series(name, words.GATEWAY_NAMES[name], fen, words.money(sum(fen))) for name, fen in series.items()],
-        Scale(words.money, lambda fen: words.money(fen)[:-3], ceiling),
-        Words(_("Income of the last 30 days"), _("No income in the last 30 days."), lambda day: f"{day:%m-%d}"),
-    )
+    about = Words(_("Income of the last 30 days"), _("No income in the last 30 days."), lambda day: f"{day:%m-%d}")
+    return income(days, series, about)
+
+
+def income(days: Sequence[date], series: Mapping[str, Sequence[int]], about: Words) -> Chart:
+    """The same, for any days."""
+    named = [
+        Series(name, words.GATEWAY_NAMES.get(name, name), fen, words.money(sum(fen))) for name, fen in series.items()
+    ]
+    return charts.stacked(days, named, Scale(words.money, lambda fen: words.money(fen)[:-3], ceiling), about)
 
 
 def ceiling(fen: int) -> int:

@@ -1,13 +1,13 @@
 """The front page: today's figures, open problems, and thirty days by gateway. Days are Beijing's."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from notifications.models import Alert
@@ -18,9 +18,20 @@ from voicehelper.admin.panels import Card, panels
 from voicehelper.clock import BEIJING
 from voicehelper.wallet.models import AuditRun
 
-from ..models import Notice, Order
+from ..models import (
+    AlipaySettings,
+    Difference,
+    Notice,
+    Order,
+    RechargeSettings,
+    Reconciliation,
+    Refund,
+    WeChatSettings,
+)
+from ..models.orders import MANUAL_MARK
 from . import words
 from .chart import chart
+from .figures import midnight, only_real, real_orders
 from .notices import unfinished
 
 DAYS = 30
@@ -40,8 +51,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What templates/admin/index.html shows; figures only for those who may see orders."""
     today = clock.now().astimezone(BEIJING).date()
     context |= {"problems": problems(request), "title": _("Overview"), "panels": panels(request)}
+    context["setup"] = first_steps(request)
     if may(request, Order, "view"):
-        context |= {"cards": cards(today), "chart": income_chart(today), "today": today}
+        statistics = reverse("admin:topup_order_statistics")
+        context |= {"cards": cards(today), "chart": income_chart(today), "today": today, "statistics": statistics}
     return context
 
 
@@ -60,18 +73,36 @@ def cards(today: date) -> list[Card]:
         )
     )
     ended = placed["all"] - placed["open"]
+    placed_today = {"created_from": f"{today}", "created_to": f"{today}"} | only_real()
     return [
         Card(
-            _("Income today"), words.money(paid["fen"] or 0), _("%(count)s payments") % {"count": f"{paid['orders']:,}"}
+            _("Income today"),
+            words.money(paid["fen"] or 0),
+            _("%(count)s payments") % {"count": f"{paid['orders']:,}"},
+            list_url(Order, credited_at_from=f"{today}", credited_at_to=f"{today}", **only_real()),
         ),
-        Card(_("Orders today"), f"{placed['all']:,}", _("%(count)s still open") % {"count": f"{placed['open']:,}"}),
+        Card(
+            _("Orders today"),
+            f"{placed['all']:,}",
+            _("%(count)s still open") % {"count": f"{placed['open']:,}"},
+            list_url(Order, **placed_today),
+        ),
         Card(
             _("Success rate today"),
-            percent(placed["paid"], ended),
+            words.percent(placed["paid"], ended),
             _("%(paid)s of %(ended)s ended orders were paid") % {"paid": f"{placed['paid']:,}", "ended": f"{ended:,}"},
+            list_url(Order, state="credited", **placed_today),
         ),
-        Card(_("Mean time to credit"), duration(paid["wait"]), _("from placing the order to the credit")),
+        Card(_("Mean time to credit"), words.duration(paid["wait"]), _("from placing the order to the credit")),
     ]
+
+
+def first_steps(request: HttpRequest) -> list[tuple[str, str]]:
+    """On a new installation, where to begin: the settings pages, as long as no way to pay is switched on."""
+    if any(section.load().enabled for section in (WeChatSettings, AlipaySettings)):
+        return []
+    pages = [page for page in (RechargeSettings, WeChatSettings, AlipaySettings) if may(request, page, "change")]
+    return [(str(page._meta.verbose_name), list_url(page)) for page in pages]
 
 
 def problems(request: HttpRequest) -> list[Problem]:
@@ -83,6 +114,24 @@ def problems(request: HttpRequest) -> list[Problem]:
     if may(request, Order, "view"):
         review = Order.objects.exclude(review="").count()
         found.append(Problem(_("Orders to review"), review, list_url(Order, mark="review"), "danger"))
+    if may(request, Difference, "view"):
+        opened = Difference.objects.filter(state=Difference.State.OPEN).count()
+        found.append(Problem(_("Differences with a bill"), opened, list_url(Difference, state="open"), "danger"))
+    if may(request, Reconciliation, "view"):
+        no_bill = Reconciliation.objects.filter(state=Reconciliation.State.NO_BILL).count()
+        found.append(Problem(_("Days without a bill"), no_bill, list_url(Reconciliation, state="no_bill"), "warning"))
+        unproven = Order.objects.filter(credited_by="manual", transaction_id__startswith=MANUAL_MARK).count()
+        url = list_url(Order, mark="unproven")
+        found.append(Problem(_("Orders completed by hand, no payment seen"), unproven, url, "warning"))
+    if may(request, Refund, "view"):
+        unapproved = Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")
+        refunds = Refund.objects.aggregate(
+            review=Count("pk", filter=~Q(review="")), waiting=Count("pk", filter=unapproved)
+        )
+        url = list_url(Refund, mark="review")
+        found.append(Problem(_("Refunds to review"), refunds["review"], url, "danger"))
+        url = list_url(Refund, mark="approval")
+        found.append(Problem(_("Refunds waiting for approval"), refunds["waiting"], url, "warning"))
     if may(request, Notice, "view"):
         waiting = unfinished().count()
         found.append(Problem(_("Unfinished notices"), waiting, list_url(Notice, verdict="unfinished"), "warning"))
@@ -109,32 +158,3 @@ def income_chart(today: date) -> Chart:
     days = [first + timedelta(days=number) for number in range(DAYS)]
     series = {name: [income.get((day, name), 0) for day in days] for name in words.GATEWAY_NAMES}
     return chart(days, series)
-
-
-def real_orders() -> QuerySet[Order]:
-    """Orders of real money; in a demo, where there is none, all of them."""
-    return Order.objects.all() if settings.SANDBOX else Order.objects.filter(live=True)
-
-
-def midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), BEIJING)
-
-
-def percent(part: int, whole: int) -> str:
-    """With one decimal, in integers: "97.5%"; a dash while there is nothing to divide by."""
-    if not whole:
-        return "—"
-    permille = (2000 * part + whole) // (2 * whole)
-    return f"{permille // 10}.{permille % 10}%"
-
-
-def duration(span: timedelta | None) -> str:
-    """ "12 s", "3 min 20 s", "2 h 5 min"; a dash for none."""
-    if span is None:
-        return "—"
-    seconds = span // timedelta(seconds=1)
-    if seconds < 60:
-        return _("%(seconds)d s") % {"seconds": seconds}
-    if seconds < 3600:
-        return _("%(minutes)d min %(seconds)d s") % {"minutes": seconds // 60, "seconds": seconds % 60}
-    return _("%(hours)d h %(minutes)d min") % {"hours": seconds // 3600, "minutes": seconds % 3600 // 60}

@@ -15,7 +15,18 @@ from voicehelper.accounts.models import ApiKey, MiniProgramSettings, Share, User
 from voicehelper.admin.base import list_url, may
 from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
 
-from ..models import AlipaySettings, CodeBatch, GatewayCall, Notice, Order, RechargeSettings, Refund, WeChatSettings
+from ..models import (
+    AlipaySettings,
+    CodeBatch,
+    Difference,
+    GatewayCall,
+    Notice,
+    Order,
+    RechargeSettings,
+    Reconciliation,
+    Refund,
+    WeChatSettings,
+)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -27,6 +38,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _("Recharge"): [
             _page(request, _("All orders"), "receipt_long", Order),
             _page(request, _("Refunds"), "undo", Refund),
+            _page(request, _("Reconciliation"), "balance", Reconciliation),
+            _page(request, _("Differences"), "difference", Difference),
+            _named(request, _("Recharge statistics"), "bar_chart", "topup", "order", page="statistics"),
             _page(request, _("Notices"), "move_to_inbox", Notice),
             _page(request, _("Gateway calls"), "swap_horiz", GatewayCall),
             _page(request, _("Redemption codes"), "redeem", CodeBatch),
@@ -38,6 +52,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _named(request, _("Usage log"), "receipt", "llm", "usage"),
             _page(request, _("API keys"), "password", ApiKey),
             _named(request, _("Chat sessions"), "forum", "llm", "chatsession"),
+        ],
+        _("Files"): [
+            _named(request, _("Files"), "folder", "storage_backends", "storedfile"),
+            _named(request, _("Buckets"), "database", "storage_backends", "bucket"),
         ],
         _("Ledger"): [
             _page(request, _("Wallets"), "account_balance_wallet", Wallet),

@@ -18,15 +18,18 @@ from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, moment, when
 from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.filters import Choice, Days, UserGroup, Username
 
 from .. import services
 from ..gateways import GATEWAYS
-from ..gateways.base import Trade, TradeState
 from ..models import GatewayCall, Order, Refund
+from ..models.orders import MANUAL_MARK
 from ..money import yuan
-from . import words
+from . import answers, words
+from .completing import Completion
+from .figures import first_payments
 from .refunds import make_refund, refund_action
+from .statistics import StatisticsPages
 from .timeline import timeline
 
 # How many users a search for the beginning of a name takes into account.
@@ -38,7 +41,10 @@ class StateFilter(Choice):
     parameter_name = "state"
 
     def options(self) -> Iterable[tuple[str, Any]]:
-        return Order.State.choices
+        return [*Order.State.choices, ("credited", _("Paid, refunded or not"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(state__in=Order.CREDITED) if value == "credited" else rows.filter(state=value)
 
 
 class GatewayFilter(Choice):
@@ -54,15 +60,41 @@ class MarkFilter(Choice):
     parameter_name = "mark"
 
     def options(self) -> Iterable[tuple[str, Any]]:
-        return [("review", _("Needs review")), ("late", _("Paid late")), ("sandbox", _("Sandbox"))]
+        return [
+            ("review", _("Needs review")),
+            ("late", _("Paid late")),
+            ("manual", _("Completed by hand")),
+            ("unproven", _("Completed by hand, no payment seen")),
+            ("live", _("Real money")),
+            ("sandbox", _("Sandbox")),
+        ]
 
     def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        marks = {"review": ~Q(review=""), "late": Q(paid_late=True), "sandbox": Q(live=False)}
+        by_hand = Q(credited_by="manual")
+        marks = {
+            "review": ~Q(review=""),
+            "late": Q(paid_late=True),
+            "manual": by_hand,
+            "unproven": by_hand & Q(transaction_id__startswith=MANUAL_MARK),
+            "live": Q(live=True),
+            "sandbox": Q(live=False),
+        }
         return rows.filter(marks[value])
 
 
+class FirstFilter(Choice):
+    title = _("payer")
+    parameter_name = "first"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return [("yes", _("Paid for the first time"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return first_payments(rows)
+
+
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(StatisticsPages, Completion, ReadOnlyAdmin):
     list_display = (
         "order_no",
         "user",
@@ -72,7 +104,16 @@ class OrderAdmin(ReadOnlyAdmin):
         "num_quota",
         "time_created",
     )
-    list_filter = (StateFilter, GatewayFilter, MarkFilter, Username, ("created", Days))
+    list_filter = (
+        StateFilter,
+        GatewayFilter,
+        MarkFilter,
+        FirstFilter,
+        Username,
+        UserGroup,
+        ("created", Days),
+        ("credited_at", Days),
+    )
     list_select_related = ("user",)
     sortable_by = ("state_label", "time_created")
     search_fields = ("order_no",)  # what is searched really is in get_search_results
@@ -88,6 +129,7 @@ class OrderAdmin(ReadOnlyAdmin):
         "transaction_id": lambda order: order.transaction_id,
         "money_yuan": lambda order: yuan(order.amount_fen),
         "quota": lambda order: order.quota,
+        "bonus_quota": lambda order: order.bonus_quota,
         "created": lambda order: moment(order.created),
         "paid": lambda order: moment(order.paid_at),
         "credited": lambda order: moment(order.credited_at),
@@ -127,7 +169,7 @@ class OrderAdmin(ReadOnlyAdmin):
     def actions_for(self, request: HttpRequest, record: Order) -> Sequence[Action]:
         if not may(request, Order, "change"):
             return ()
-        unreachable = why_not_asked(record)
+        unreachable = answers.why_not_asked(record)
         actions = [
             Action(
                 "ask",
@@ -143,6 +185,8 @@ class OrderAdmin(ReadOnlyAdmin):
                 refusal=_why_not_closed(record) or unreachable,
             ),
         ]
+        if completion := self.completion_action(request, record):
+            actions.append(completion)
         if record.state in Order.CREDITED and may(request, Refund, "add"):
             actions.append(refund_action(request, record))
         if record.review:
@@ -153,7 +197,7 @@ class OrderAdmin(ReadOnlyAdmin):
     def do_ask(self, request: HttpRequest, order: Order, reason: str) -> Report:
         trade = services.ask_provider(order, source="admin")
         order.refresh_from_db()
-        return _report(order, trade)
+        return answers.report(order, trade)
 
     def do_close(self, request: HttpRequest, order: Order, reason: str) -> Report:
         services.close_order(order, source="admin")
@@ -164,7 +208,7 @@ class OrderAdmin(ReadOnlyAdmin):
             return Report(
                 True, gettext("It had been paid: %(quota)s quota credited.") % {"quota": grouped(order.quota)}
             )
-        return Report(False, gettext("Not closed: %(why)s") % {"why": _last_word(order)})
+        return Report(False, gettext("Not closed: %(why)s") % {"why": answers.last_word(order)})
 
     def do_refund(self, request: HttpRequest, order: Order, reason: str) -> Report:
         return make_refund(request, order, reason)
@@ -198,6 +242,7 @@ def marks_of(order: Order) -> list[SafeString]:
     marks = [
         (bool(order.review), "danger", gettext("Needs review")),
         (order.paid_late, "warning", gettext("Paid late")),
+        (order.without_proof, "warning", gettext("Completed by hand")),
         (not order.live, "default", gettext("Sandbox")),
     ]
     return [words.label(tone, text) for applies, tone, text in marks if applies]
@@ -215,9 +260,9 @@ def agreement(order: Order, request: HttpRequest) -> list[tuple[str, object]]:
         (names["ratio"], f"× {_plain(order.ratio)}"),
         (names["discount"], f"× {_plain(order.discount)}"),
         (gettext("To pay"), words.money(order.amount_fen)),
-        (gettext("Credits"), grouped(order.quota)),
+        (gettext("Credits"), _credits(order)),
         (names["quota_per_unit"], grouped(order.quota_per_unit)),
-        (gettext("Transaction"), order.transaction_id or "—"),
+        (gettext("Transaction"), _transaction(order)),
         (names["app_id"], order.app_id),
         (names["merchant_id"], order.merchant_id),
         (names["trade_type"], f"{order.trade_type} · {order.sign_type}"),
@@ -225,20 +270,19 @@ def agreement(order: Order, request: HttpRequest) -> list[tuple[str, object]]:
     ]
 
 
+def _transaction(order: Order) -> str:
+    return gettext("none: completed by hand") if order.without_proof else order.transaction_id or "—"
+
+
+def _credits(order: Order) -> str:
+    if not order.bonus_quota:
+        return grouped(order.quota)
+    facts = {"quota": grouped(order.quota), "bonus": grouped(order.bonus_quota)}
+    return gettext("%(quota)s (of it a bonus of %(bonus)s)") % facts
+
+
 def _plain(value: Any) -> str:
     return format(value.normalize(), "f")
-
-
-def why_not_asked(order: Order) -> str:
-    """Why the provider cannot be asked about an order now; empty when it can."""
-    name = words.GATEWAY_NAMES.get(order.gateway, order.gateway)
-    try:
-        gateway = services.open_gateway(order.gateway)
-    except services.TopupError:
-        return gettext("%(gateway)s is switched off or not completely configured.") % {"gateway": name}
-    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
-        return gettext("It was placed with another merchant account than the one configured now.")
-    return ""
 
 
 def _why_not_closed(order: Order) -> str:
@@ -252,30 +296,6 @@ def _why_not_closed(order: Order) -> str:
         time = timezone.localtime(closable).strftime("%H:%M:%S")
         return gettext("The platform closes no younger order: possible from %(time)s on.") % {"time": time}
     return ""
-
-
-def _report(order: Order, trade: Trade | None) -> Report:
-    """The provider's answer in words, and what it changed here."""
-    if trade is None:
-        return Report(False, gettext("No certain answer: %(why)s") % {"why": _last_word(order)})
-    # Alipay closes what was refunded in full.
-    closed_by_refund = trade.state == TradeState.CLOSED and order.state in Order.CREDITED
-    answer = {
-        TradeState.WAITING: gettext("The platform says: not paid yet."),
-        TradeState.CLOSED: gettext("The platform says: closed, not paid."),
-        TradeState.ABSENT: gettext(
-            "The platform knows no such order: the code was never scanned, or it never got there."
-        ),
-        TradeState.REFUNDED: gettext("The platform says: paid, and refunded since."),
-        TradeState.PAID: gettext("The platform says: paid."),
-    }[TradeState.REFUNDED if closed_by_refund else trade.state]
-    if trade.state == TradeState.PAID and order.state in Order.CREDITED and not order.review:
-        credited = gettext("%(quota)s quota are credited, transaction %(transaction)s.")
-        answer += " " + credited % {"quota": grouped(order.quota), "transaction": order.transaction_id}
-    elif order.review:
-        answer += " " + order.review
-    ok = trade.state != TradeState.PAID or order.state in Order.CREDITED
-    return Report(ok, f"{answer} ({trade.raw_state})")
 
 
 def _refunds(order: Order, request: HttpRequest) -> list[tuple[Refund, str, str, str, SafeString]]:
@@ -299,9 +319,3 @@ def _calls(order: Order) -> Sequence[GatewayCall]:
         call.outcome_label = words.outcome(call.outcome)  # type: ignore[attr-defined]  # for the template
         call.operation_label = words.OPERATIONS.get(call.operation, call.operation)  # type: ignore[attr-defined]
     return calls
-
-
-def _last_word(order: Order) -> str:
-    call = GatewayCall.objects.filter(order_no=order.order_no).order_by("-pk").first()
-    lines = call.response.strip().splitlines() if call else []
-    return lines[-1][:300] if lines else gettext("nobody was asked.")

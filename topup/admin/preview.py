@@ -11,7 +11,8 @@ from .words import money
 
 
 def for_options(row: RechargeSettings) -> Callable[[Row], Preview]:
-    """The price of an amount for the default group, and the one without discount; empty for what cannot be priced."""
+    """The price of an amount for the default group with its bonus, "¥693.50, +10", and the one without discount; empty
+    for what cannot be priced."""
     terms = replace(row.terms(), in_tokens=False)
 
     def shown(cells: Row) -> Preview:
@@ -20,7 +21,8 @@ def for_options(row: RechargeSettings) -> Callable[[Row], Preview]:
         except (ValueError, OutOfRange):
             return "", ""
         cheaper = price.original_fen > price.amount_fen
-        return money(price.amount_fen), money(price.original_fen) if cheaper else ""
+        bonus = f", +{price.bonus_quota // price.quota_per_unit:,}" if price.bonus_quota else ""
+        return money(price.amount_fen) + bonus, money(price.original_fen) if cheaper else ""
 
     return shown
 

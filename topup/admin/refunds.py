@@ -1,7 +1,7 @@
 """Refunds: the buttons that make one on an order's page, and what became of each."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
@@ -24,7 +24,8 @@ from voicehelper.admin.base import (
     moment,
     when,
 )
-from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.export import Columns
+from voicehelper.admin.filters import Choice, Days, UserGroup, Username
 
 from .. import services
 from ..models import GatewayCall, Order, RechargeSettings, Refund
@@ -59,7 +60,7 @@ def refund_action(request: HttpRequest, order: Order) -> Action:
 def make_refund(request: HttpRequest, order: Order, reason: str) -> Report:
     """Write the refund down, send it unless it has to wait, and say what became of it."""
     try:
-        amount_fen = _fen(request.POST.get("amount", ""))
+        amount_fen = fen_of(request.POST.get("amount", ""))
         number = int(request.POST.get("number", "")) if request.POST.get("number", "").isdecimal() else 0
         refund = services.request_refund(
             order,
@@ -75,7 +76,7 @@ def make_refund(request: HttpRequest, order: Order, reason: str) -> Report:
     return _report(refund)
 
 
-def _fen(text: str) -> int:
+def fen_of(text: str) -> int:
     """Yuan as people type them. Raises ValueError."""
     amount = decimal(text.strip().removeprefix("¥")) * 100
     if amount != int(amount):
@@ -134,6 +135,7 @@ class MarkFilter(Choice):
             ("review", _("Needs review")),
             ("console", _("Made at the payment platform")),
             ("shortfall", _("Quota was spent")),
+            ("live", _("Real money")),
         ]
 
     def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
@@ -142,6 +144,7 @@ class MarkFilter(Choice):
             "review": ~Q(review=""),
             "console": Q(source=Refund.Source.CONSOLE),
             "shortfall": Q(quota__lt=F("quota_due")),
+            "live": Q(order__live=True),
         }
         return rows.filter(marks[value])
 
@@ -150,10 +153,22 @@ class OrderUsername(Username):
     path = "order__user"
 
 
+class OrderUserGroup(UserGroup):
+    path = "order__user"
+
+
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
     list_display = ("refund_no", "user", "state_label", "gateway_label", "num_money", "num_quota", "time_created")
-    list_filter = (StateFilter, GatewayFilter, MarkFilter, OrderUsername, ("created", Days))
+    list_filter = (
+        StateFilter,
+        GatewayFilter,
+        MarkFilter,
+        OrderUsername,
+        OrderUserGroup,
+        ("created", Days),
+        ("finished_at", Days),
+    )
     list_select_related = ("order__user",)
     sortable_by = ("state_label", "time_created")
     search_fields = ("refund_no",)  # what is searched really is in get_search_results
@@ -161,6 +176,25 @@ class RefundAdmin(ReadOnlyAdmin):
     change_form_template = "admin/topup/refund/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
+    export: ClassVar[Columns] = {
+        "refund_no": lambda refund: refund.refund_no,
+        "order_no": lambda refund: refund.order.order_no,
+        "user": lambda refund: refund.order.user.get_username(),
+        "state": lambda refund: refund.state,
+        "gateway": lambda refund: refund.order.gateway,
+        "platform_refund_no": lambda refund: refund.refund_id,
+        "money_yuan": lambda refund: yuan(refund.amount_fen),
+        "quota_due": lambda refund: refund.quota_due,
+        "quota": lambda refund: refund.quota,
+        "reason": lambda refund: refund.reason,
+        "source": lambda refund: refund.source,
+        "requested_by": lambda refund: refund.requested_by,
+        "approved_by": lambda refund: refund.approved_by,
+        "created": lambda refund: moment(refund.created),
+        "finished": lambda refund: moment(refund.finished_at),
+        "refunded": lambda refund: moment(refund.succeeded_at),
+        "live": lambda refund: refund.order.live,
+    }
 
     @admin.display(description=_("user"))
     def user(self, refund: Refund) -> str:

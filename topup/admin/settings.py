@@ -41,6 +41,13 @@ class RechargeForm(SectionForm):
         label=_("Discounts"),
         help_text=_("Counts when exactly this amount is bought. 0.95 means a price of 95 per cent."),
     )
+    amount_bonuses = TableField(
+        "bonuses",
+        [Column("amount", _("From units"), "100"), Column("bonus", _("Units on top"), "10")],
+        heading=_("Default group pays"),
+        label=_("Amount bonuses"),
+        help_text=_("“Recharge 100, get 10 more”: the highest amount reached counts. Refunds take it back."),
+    )
     group_ratios = TableField(
         "ratios",
         [Column("group", _("User group"), "vip", numeric=False), Column("ratio", _("Ratio"), "1")],
@@ -55,6 +62,7 @@ class RechargeForm(SectionForm):
         for name, show in {
             "amount_options": preview.for_options(row),
             "amount_discounts": preview.for_options(row),
+            "amount_bonuses": preview.for_options(row),
             "group_ratios": preview.for_ratios(row),
         }.items():
             if name in self.fields:
@@ -77,7 +85,7 @@ class RechargeSettingsAdmin(SectionAdmin):
     purpose = _("What a recharge costs, what it credits, and what the recharge page offers.")
     fieldsets = (
         (_("Pricing"), {"fields": ["price", "quota_per_unit", "display_type"]}),
-        (_("Recharge page"), {"fields": ["amount_options", "amount_discounts", "group_ratios"]}),
+        (_("Recharge page"), {"fields": ["amount_options", "amount_discounts", "amount_bonuses", "group_ratios"]}),
         (
             _("Order handling"),
             {"fields": ["server_address", "order_life_minutes", "confirm_above", "approve_refunds_above"]},
@@ -175,6 +183,7 @@ class WeChatSettingsAdmin(GatewayAdmin):
     fieldsets = (
         (None, {"fields": ["enabled", "min_topup"]}),
         (_("Merchant account"), {"fields": ["app_id", "mch_id", "api_v2_key", "sign_type"]}),
+        (_("Paying inside WeChat (optional)"), {"fields": ["app_secret"]}),
         (_("Certificate (for refunds only)"), {"fields": ["client_cert", "client_key"]}),
     )
     multiline_secrets = ("client_cert", "client_key")
@@ -182,6 +191,7 @@ class WeChatSettingsAdmin(GatewayAdmin):
         "app_id": _("Please enter the app id, like wx8888888888888888"),
         "mch_id": _("Please enter the WeChat Pay merchant number"),
         "api_v2_key": _("Please enter the WeChat Pay API v2 key"),
+        "app_secret": _("Please enter the app secret"),
         "client_cert": "-----BEGIN CERTIFICATE-----",
         "client_key": "-----BEGIN PRIVATE KEY-----",
     }
@@ -192,6 +202,10 @@ class WeChatSettingsAdmin(GatewayAdmin):
         "mch_id": _("Usually ten digits."),
         "api_v2_key": _("Exactly 32 letters and digits. Stored encrypted and never shown again."),
         "sign_type": _("HMAC-SHA256 unless your account can only do MD5. Orders keep the one they were placed with."),
+        "app_secret": _(
+            "Of the official account above. With it the recharge page pays inside WeChat without a code; without it, it"
+            " shows one there too."
+        ),
         "client_cert": _("The content of apiclient_cert.pem."),
         "client_key": _("The content of apiclient_key.pem."),
     }
@@ -221,6 +235,12 @@ class WeChatSettingsAdmin(GatewayAdmin):
             ),
             gettext("App id: Product centre → App id management; the app id must be bound to the merchant number."),
             gettext("Native payment must be enabled: Product centre → Native payment."),
+            gettext(
+                "On phones: enable H5 payment with the domain of this server; and for pages inside WeChat, enable JSAPI"
+                " payment with the directory %(pages)s, and enter the domain as the official account’s web page"
+                " authorization domain (mp.weixin.qq.com → Settings)."
+            )
+            % {"pages": f"{RechargeSettings.load().address}/recharge/"},
             gettext(
                 "For refunds: Account centre → API security → API certificate. Paste apiclient_cert.pem and"
                 " apiclient_key.pem of the same download."

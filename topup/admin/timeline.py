@@ -14,6 +14,7 @@ from voicehelper.admin.base import change_url, grouped, may
 from voicehelper.wallet.models import Entry
 
 from ..models import GatewayCall, Notice, Order, Refund
+from ..services import OPENED_IN_A_BROWSER
 from . import words
 
 
@@ -40,7 +41,8 @@ def timeline(order: Order, request: HttpRequest) -> list[Moment]:
 def _milestones(order: Order) -> Iterator[Moment]:
     yield Moment(order.created, gettext("Order created"), f"{order.user} · {order.client_ip}")
     if order.offered_at:
-        yield Moment(order.offered_at, gettext("QR code shown"), tone="info")
+        scanned = order.pay_url and order.trade_type not in OPENED_IN_A_BROWSER
+        yield Moment(order.offered_at, gettext("QR code shown") if scanned else gettext("Payment offered"), tone="info")
     if order.state in Order.OPEN:
         yield Moment(order.expires_at, gettext("Offer ends"), tone="future")
     if order.paid_at:
@@ -109,9 +111,10 @@ def _entries(order: Order, request: HttpRequest) -> Iterator[Moment]:
     for entry in Entry.objects.filter(kind__in=[Entry.Kind.TOPUP, Entry.Kind.REFUND], ref__in=refs):
         amounts = {"amount": f"{entry.amount:+,}", "balance": grouped(entry.balance_after)}
         detail = gettext("%(amount)s, balance %(balance)s") % amounts
-        yield Moment(
-            entry.created, gettext("Written to the ledger"), detail, change_url(entry) if url else "", "success"
-        )
+        if entry.reason:
+            detail += " · " + gettext("%(who)s: %(reason)s") % {"who": entry.actor, "reason": entry.reason}
+        title = gettext("Written to the ledger")
+        yield Moment(entry.created, title, detail, change_url(entry) if url else "", "success")
 
 
 def _operators(order: Order) -> Iterator[Moment]:

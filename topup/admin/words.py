@@ -1,5 +1,6 @@
 """How the admin words and colours what the models hold."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils.html import format_html
@@ -57,6 +58,8 @@ SOURCES: dict[str, Any] = {
     "sweep": _("the scheduled query"),
     "create": _("placing the order"),
     "admin": _("an operator’s query"),
+    "bill": _("the reconciliation"),
+    "manual": _("an operator, without proof of payment"),
 }
 
 
@@ -64,6 +67,16 @@ def money(amount_fen: int) -> str:
     """Fen → "¥1,234.50"."""
     whole, _point, cents = yuan(amount_fen).partition(".")
     return f"¥{int(whole):,}.{cents}"
+
+
+def signed_yuan(amount_fen: int) -> str:
+    """Fen → "-12.50", for files."""
+    return f"{'-' if amount_fen < 0 else ''}{yuan(abs(amount_fen))}"
+
+
+def signed_money(amount_fen: int) -> str:
+    """Fen → "−¥12.50"."""
+    return f"{'−' if amount_fen < 0 else ''}{money(abs(amount_fen))}"
 
 
 def gateway(name: str) -> SafeString:
@@ -95,3 +108,23 @@ def outcome(word: str) -> SafeString:
         "unknown": gettext("No certain answer"),
     }
     return label(OUTCOME_TONES.get(word, "default"), words.get(word, word))
+
+
+def percent(part: int, whole: int) -> str:
+    """With one decimal, in integers: "97.5%"; a dash while there is nothing to divide by."""
+    if not whole:
+        return "—"
+    permille = (2000 * part + whole) // (2 * whole)
+    return f"{permille // 10}.{permille % 10}%"
+
+
+def duration(span: timedelta | None) -> str:
+    """ "12 s", "3 min 20 s", "2 h 5 min"; a dash for none."""
+    if span is None:
+        return "—"
+    seconds = span // timedelta(seconds=1)
+    if seconds < 60:
+        return gettext("%(seconds)d s") % {"seconds": seconds}
+    if seconds < 3600:
+        return gettext("%(minutes)d min %(seconds)d s") % {"minutes": seconds // 60, "seconds": seconds % 60}
+    return gettext("%(hours)d h %(minutes)d min") % {"hours": seconds // 3600, "minutes": seconds % 3600 // 60}

@@ -20,12 +20,15 @@ from ..services import (
     CodeUsed,
     GatewayOff,
     IdempotencyConflict,
+    NobodyPays,
     PaymentNotOffered,
     UnknownGateway,
+    UnknownWay,
 )
 
 _BAD_REQUEST = (
     AmountInvalid,
+    UnknownWay,
     exceptions.ParseError,
     exceptions.ValidationError,
     exceptions.UnsupportedMediaType,
@@ -34,6 +37,7 @@ _BAD_REQUEST = (
 _WORDS: list[tuple[type[Exception] | tuple[type[Exception], ...], int, Promise]] = [
     (_BAD_REQUEST, 400, _("Invalid parameters")),
     (UnknownGateway, 400, _("Unsupported payment channel")),
+    (NobodyPays, 409, _("Sign in through WeChat first: only then does WeChat Pay know who pays here")),
     (IdempotencyConflict, 409, _("This idempotency key was used for a different order")),
     (CodeInvalid, 400, _("This code does not exist. Check it, letter by letter.")),
     (CodeExpired, 410, _("This code has expired")),

@@ -9,11 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper import clock, ratelimit
-from voicehelper.accounts.models import User
+from voicehelper.accounts.authentication import BrowserSession
+from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.services import openid_of
 from voicehelper.paging import PAGING, page_of
 from voicehelper.wallet.services import wallet_of
 
-from .. import services
+from .. import inside_wechat, services
 from ..models import Order
 from ..money import yuan
 from ..offers import recharge_offer
@@ -28,6 +30,12 @@ class PayRequest(serializers.Serializer[Any]):
 
     amount = serializers.IntegerField(min_value=-(2**63), max_value=2**63 - 1)
     payment_method = serializers.CharField(max_length=32, default="", allow_blank=True)
+    trade_type = serializers.CharField(
+        max_length=16,
+        default="",
+        allow_blank=True,
+        help_text="WeChat Pay: NATIVE, MWEB, JSAPI; Alipay: precreate, wap, page. Default: the QR code.",
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict) or type(data.get("amount")) is not int:
@@ -61,7 +69,11 @@ def _parsed(request: Request) -> dict[str, Any]:
 
 
 class Pay(PaymentView):
-    """Place an order and get what to show as a QR code. `Idempotency-Key` (≤128 characters) makes a repeat safe."""
+    """Place an order and get `pay_url`: what to show as a QR code, or (MWEB, wap, page) where to send the browser. For
+    JSAPI it is empty, and `payment` holds the five arguments of wx.requestPayment, signed for who is signed in.
+
+    `Idempotency-Key` (≤128 characters) makes a repeat safe.
+    """
 
     gateway = ""
 
@@ -76,9 +88,27 @@ class Pay(PaymentView):
         client_ip = ratelimit.client_address(request._request)
         brake(_user(request), client_ip)
         order = services.place_order(
-            _user(request), self.gateway, asked["amount"], client_ip=client_ip, idempotency_key=key or None
+            _user(request),
+            self.gateway,
+            asked["amount"],
+            client_ip=client_ip,
+            way=_way(request, asked["trade_type"].upper()),
+            idempotency_key=key or None,
         )
-        return Response({"message": "success", "data": {"pay_url": order.pay_url, "order_id": order.order_no}})
+        data: dict[str, Any] = {"pay_url": order.pay_url, "order_id": order.order_no}
+        if order.trade_type == services.JSAPI:
+            data["payment"] = services.payment_arguments(order)
+        return Response({"message": "success", "data": data})
+
+
+def _way(request: Request, trade_type: str) -> services.Way:
+    """Who pays inside WeChat is known to us, from WeChat: a page's session asked it, the mini program signed in."""
+    if trade_type != services.JSAPI:
+        return services.Way(trade_type)
+    if isinstance(request.successful_authenticator, BrowserSession):
+        return inside_wechat.payer(request._request)
+    app_id = MiniProgramSettings.load().app_id
+    return services.Way(trade_type, app_id, openid_of(_user(request), app_id))
 
 
 def brake(user: User, client_ip: str) -> None:
@@ -176,7 +206,9 @@ def order_json(order: Order) -> dict[str, Any]:
         "amount": order.amount,
         "money": yuan(order.amount_fen),
         "quota": order.quota,
+        "bonus_quota": order.bonus_quota,
         "payment_method": order.gateway,
+        "trade_type": order.trade_type,
         "pay_url": order.pay_url if order.state in Order.OPEN else "",
         "created_at": clock.beijing_iso(order.created),
         "expires_at": clock.beijing_iso(order.expires_at),

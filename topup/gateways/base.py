@@ -225,6 +225,8 @@ class Gateway(ABC):
     close_after_s: ClassVar[int] = 0
     # The ways to pay, in the provider's own words; the first is the QR code.
     trade_types: ClassVar[Sequence[str]]
+    # Whether one merchant's orders may come from several apps, all with the same keys.
+    many_apps: ClassVar[bool] = False
     # Whether refunds_of knows them all, or only those it is asked about.
     lists_refunds: ClassVar[bool] = False
 

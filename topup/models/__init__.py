@@ -3,16 +3,19 @@
 from .codes import CodeBatch, RedemptionCode
 from .notices import GatewayCall, Notice
 from .orders import Order
+from .reconciliation import Difference, Reconciliation
 from .refunds import Refund
 from .sections import AlipaySettings, RechargeSettings, WeChatSettings
 
 __all__ = [
     "AlipaySettings",
     "CodeBatch",
+    "Difference",
     "GatewayCall",
     "Notice",
     "Order",
     "RechargeSettings",
+    "Reconciliation",
     "RedemptionCode",
     "Refund",
     "WeChatSettings",

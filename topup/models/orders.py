@@ -2,15 +2,35 @@
 
 import secrets
 from datetime import datetime
+from enum import IntEnum
 from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.clock import BEIJING
+
+MANUAL_MARK = "manual-"
+
+
+class Lane(IntEnum):
+    """The sweep's queues, so that none of these keeps another waiting."""
+
+    # Hardly asked about yet.
+    FRESH = 0
+    AGEING = 1
+    # Ended here, and still payable there.
+    WATCHED = 2
+
+
+LANE = Case(
+    When(asked__lt=5, state__in=["created", "pending"], then=Value(Lane.FRESH.value)),
+    When(state__in=["created", "pending"], then=Value(Lane.AGEING.value)),
+    default=Value(Lane.WATCHED.value),
+)
 
 
 class Order(models.Model):
@@ -53,7 +73,8 @@ class Order(models.Model):
 
     amount = models.BigIntegerField(_("amount"), editable=False, help_text=_("Units, or tokens, as the user asked."))
     amount_fen = models.BigIntegerField(_("money (fen)"), editable=False)
-    quota = models.BigIntegerField(_("quota"), editable=False)
+    quota = models.BigIntegerField(_("quota"), editable=False, help_text=_("All that is credited, the bonus included."))
+    bonus_quota = models.BigIntegerField(_("bonus"), default=0, db_default=0, editable=False)
     unit_price = models.DecimalField(_("unit price"), max_digits=16, decimal_places=6, editable=False)
     ratio = models.DecimalField(_("group ratio"), max_digits=16, decimal_places=6, editable=False)
     discount = models.DecimalField(_("discount"), max_digits=16, decimal_places=6, editable=False)
@@ -63,6 +84,10 @@ class Order(models.Model):
     created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
     expires_at = models.DateTimeField(_("expires"), editable=False)
     pay_url = models.CharField(_("QR content"), max_length=4096, blank=True, editable=False)
+    # Of a payment inside WeChat: what the app is handed, and whose WeChat it is.
+    prepay_id = models.CharField(max_length=64, blank=True, editable=False)
+    openid = models.CharField(max_length=128, blank=True, editable=False)
+    # An address for a browser is soon stale: then this is when the latest was made.
     offered_at = models.DateTimeField(_("shown"), null=True, editable=False)
     paid_at = models.DateTimeField(_("paid"), null=True, editable=False, help_text=_("By the provider's clock."))
     credited_at = models.DateTimeField(_("credited"), null=True, editable=False)
@@ -90,6 +115,9 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["user", "idempotency_key"], name="order_idempotency"),
             models.CheckConstraint(condition=Q(amount_fen__gt=0, quota__gt=0, amount__gt=0), name="order_positive"),
             models.CheckConstraint(
+                condition=Q(bonus_quota__gte=0, bonus_quota__lt=F("quota")), name="order_bonus_in_quota"
+            ),
+            models.CheckConstraint(
                 condition=Q(state__in=["created", "pending", "closed", "failed"], credited_at=None)
                 | Q(
                     state__in=["paid", "partly_refunded", "refunded"],
@@ -101,15 +129,34 @@ class Order(models.Model):
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="order_history"),
-            models.Index(fields=["next_ask_at"], condition=Q(next_ask_at__isnull=False), name="order_to_ask"),
+            models.Index(
+                "gateway", LANE, "next_ask_at", condition=Q(next_ask_at__isnull=False), name="order_to_ask_in_lane"
+            ),
             models.Index(fields=["state", "-id"], name="order_by_state"),
             models.Index(fields=["-created"], name="order_by_day"),
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
+            models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="order_by_payment"),
             models.Index(fields=["-id"], condition=~Q(review=""), name="order_to_review"),
+            models.Index(fields=["-id"], condition=Q(credited_by="manual"), name="order_by_hand"),
         ]
 
     def __str__(self) -> str:
         return self.order_no
+
+    @property
+    def manual_mark(self) -> str:
+        """What stands for the transaction of an order that was credited without one. No provider numbers so."""
+        return f"{MANUAL_MARK}{self.order_no}"
+
+    @property
+    def without_proof(self) -> bool:
+        """Completed by hand, and no payment of it was seen since."""
+        return self.transaction_id == self.manual_mark
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the provider has said how to pay."""
+        return bool(self.pay_url or self.prepay_id)
 
     @staticmethod
     def new_number(now: datetime) -> str:

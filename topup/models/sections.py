@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
 
@@ -47,6 +48,7 @@ class RechargeSettings(Section):
     display_type = models.CharField(_("display type"), max_length=8, choices=Display, default=Display.CURRENCY)
     amount_options = models.JSONField(_("amount options"), default=default_amount_options, blank=True)
     amount_discounts = models.JSONField(_("amount discounts"), default=default_amount_discounts, blank=True)
+    amount_bonuses = models.JSONField(_("amount bonuses"), default=dict, blank=True)
     group_ratios = models.JSONField(_("group ratios"), default=default_group_ratios, blank=True)
     order_life_minutes = models.PositiveSmallIntegerField(
         _("order life (minutes)"), default=30, validators=[MinValueValidator(5), MaxValueValidator(120)]
@@ -98,11 +100,19 @@ class RechargeSettings(Section):
             in_tokens=self.in_tokens,
             discounts={key: Decimal(str(value)) for key, value in self.amount_discounts.items()},
             ratios={key: Decimal(str(value)) for key, value in self.group_ratios.items()},
+            bonuses={key: int(value) for key, value in self.amount_bonuses.items()},
         )
 
     def shown_amount(self, units: int) -> int:
         """Units in what users type: tokens when the display type is tokens."""
         return units * self.quota_per_unit if self.in_tokens else units
+
+    def shown_bonuses(self) -> list[tuple[int, int]]:
+        """From which amount on there is how much more, both in what users type; the smallest amount first."""
+        return [
+            (self.shown_amount(units), self.shown_amount(bonus))
+            for units, bonus in sorted((int(units), int(bonus)) for units, bonus in self.amount_bonuses.items())
+        ]
 
 
 class GatewaySettings(Section):
@@ -141,6 +151,8 @@ class WeChatSettings(GatewaySettings):
     )
     client_cert = EncryptedField(_("client certificate"), help_text=_("For refunds only: apiclient_cert.pem."))
     client_key = EncryptedField(_("client certificate's key"), help_text=_("For refunds only: apiclient_key.pem."))
+    # Asks WeChat who pays, in its own browser; no call to WeChat Pay wants it.
+    app_secret = EncryptedField(_("app secret"))
 
     class Meta(GatewaySettings.Meta):
         verbose_name = verbose_name_plural = _("WeChat Pay settings")
@@ -154,6 +166,7 @@ class WeChatSettings(GatewaySettings):
             "base_url": settings.WECHAT_PAY_BASE_URL,
             "client_cert": self.client_cert.reveal(),
             "client_key": self.client_key.reveal(),
+            "other_app_ids": (self.app_id, MiniProgramSettings.load().app_id),
         }
 
 

@@ -1,19 +1,23 @@
-"""The verbs of recharging: quote, place, settle, ask, close, refund.
+"""The verbs of recharging: quote, place, settle, ask, close, complete, refund.
 
 `settle_order` is the only code that credits, `settle_refund` the only code that ends a refund. Callback, poll, sweep
 and admin all end there. No provider is called inside a transaction, and no row is locked while one is: rows are claimed
 by a committed compare-and-swap instead.
 """
 
+from .completing import AnswerChanged, answer_of, complete_order, why_not_completed
 from .errors import (
     AmountInvalid,
     AmountTooSmall,
+    CompletionRefused,
     GatewayOff,
     IdempotencyConflict,
+    NobodyPays,
     PaymentNotOffered,
     RefundRefused,
     TopupError,
     UnknownGateway,
+    UnknownWay,
 )
 from .following import (
     ASK_EVERY,
@@ -23,8 +27,6 @@ from .following import (
     WATCH_FOR,
     ask_provider,
     close_order,
-    follow_order,
-    follow_orders,
     poll_order,
     seconds_left,
 )
@@ -34,10 +36,20 @@ from .gateways import (
     expires_soon,
     gateway_for,
     open_gateway,
+    open_gateway_of,
     refund_readiness,
     warn_of_expiry,
 )
-from .placing import place_order, quote_for
+from .placing import (
+    JSAPI,
+    OPENED_IN_A_BROWSER,
+    QR_CODE,
+    Way,
+    address_to_open,
+    payment_arguments,
+    place_order,
+    quote_for,
+)
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .refund_following import follow_refund, settle_unknown_refunds
 from .refund_settling import settle_refund
@@ -58,35 +70,46 @@ from .refunding import (
     withdraw_refund,
 )
 from .settling import Settled, Settlement, settle_order
+from .sweeping import follow_orders
 
 __all__ = [
     "ASK_EVERY",
+    "JSAPI",
+    "OPENED_IN_A_BROWSER",
     "POLL_AFTER",
     "POLL_EVERY",
+    "QR_CODE",
     "SECTIONS",
     "WATCH_EVERY",
     "WATCH_FOR",
     "AmountInvalid",
     "AmountTooSmall",
+    "AnswerChanged",
     "CodeExpired",
     "CodeInvalid",
     "CodeUsed",
+    "CompletionRefused",
     "GatewayOff",
     "IdempotencyConflict",
+    "NobodyPays",
     "PaymentNotOffered",
     "RefundRefused",
     "Settled",
     "Settlement",
     "TopupError",
     "UnknownGateway",
+    "UnknownWay",
+    "Way",
+    "address_to_open",
+    "answer_of",
     "approve_refund",
     "ask_provider",
     "ask_refund",
     "build_gateway",
     "close_order",
+    "complete_order",
     "expires_soon",
     "find_refunds",
-    "follow_order",
     "follow_orders",
     "follow_refund",
     "gateway_for",
@@ -95,6 +118,8 @@ __all__ = [
     "needs_approval",
     "next_number",
     "open_gateway",
+    "open_gateway_of",
+    "payment_arguments",
     "place_order",
     "poll_order",
     "quota_due",
@@ -114,5 +139,6 @@ __all__ = [
     "unspent_fen",
     "warn_of_expiry",
     "why_no_refund",
+    "why_not_completed",
     "withdraw_refund",
 ]

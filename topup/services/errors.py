@@ -29,6 +29,14 @@ class AmountInvalid(TopupError):
     """Not an amount that can be priced."""
 
 
+class UnknownWay(TopupError):
+    """The gateway has no such trade type."""
+
+
+class NobodyPays(TopupError):
+    """A payment inside WeChat wants to know whose WeChat it is, and this user never signed in through it."""
+
+
 class IdempotencyConflict(TopupError):
     """The idempotency key was used for a different order."""
 
@@ -40,6 +48,10 @@ class PaymentNotOffered(TopupError):
         super().__init__(order.order_no)
         self.order = order
         self.unknown = unknown
+
+
+class CompletionRefused(TopupError):
+    """This order cannot be completed by hand; the text says why, in the reader's language."""
 
 
 class RefundRefused(TopupError):

@@ -1,11 +1,8 @@
-"""Following an order until it is paid or can no longer be: asking the provider, closing, the sweep over all orders."""
+"""Following one order until it is paid or can no longer be: asking the provider, polling, closing."""
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from time import monotonic
 
-from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -36,6 +33,10 @@ def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -
     if gateway is None:
         return None
     Order.objects.filter(pk=order.pk).update(asked=F("asked") + 1)
+    return _ask(order, gateway, source=source)
+
+
+def _ask(order: Order, gateway: Gateway, *, source: str) -> Trade | None:
     try:
         trade = gateway.query(order.order_no)
     except (Unknown, Refused) as error:
@@ -85,7 +86,12 @@ def close_order(order: Order, *, source: str) -> None:
     if gateway is None:
         _ask_again_in(order, WATCH_EVERY)
         return
-    trade = ask_provider(order, source=source, gateway=gateway)
+    Order.objects.filter(pk=order.pk).update(asked=F("asked") + 1)
+    _end(order, gateway, source=source)
+
+
+def _end(order: Order, gateway: Gateway, *, source: str) -> None:
+    trade = _ask(order, gateway, source=source)
     if trade is None or trade.state in (TradeState.PAID, TradeState.REFUNDED):
         return
     state: TradeState | None = trade.state
@@ -94,7 +100,7 @@ def close_order(order: Order, *, source: str) -> None:
             return
         state = _close_at_provider(order, gateway)
     if state == TradeState.PAID:
-        ask_provider(order, source=source, gateway=gateway)
+        _ask(order, gateway, source=source)
     elif state == TradeState.CLOSED:
         order.move(Order.State.CLOSED, closed_at=Now(), next_ask_at=None)
     elif state == TradeState.ABSENT:
@@ -109,48 +115,19 @@ def _close_at_provider(order: Order, gateway: Gateway) -> TradeState | None:
         return None
 
 
-# --- The sweep -------------------------------------------------------------------------------------------------------
-def follow_orders(*, limit: int = 200, budget_s: int = 50) -> int:
-    """Look after every order whose time to be asked about has come; returns how many were looked after.
+def follow_order(order: Order, gateway: Gateway | None, now: datetime) -> None:
+    """The sweep's turn with an order it has claimed and counted: ask, close when its time is over, go on watching.
 
-    Each batch is claimed by moving its next time on, in one committed statement, so two sweeps never do the same work
-    and a killed one is made up for by the next.
+    None: the order was placed with another merchant account than the one configured now.
     """
-    deadline = monotonic() + budget_s
-    done = 0
-    while done < limit and monotonic() < deadline:
-        batch = _claim(min(5, limit - done))
-        if not batch:
-            break
-        for order in batch:
-            try:
-                follow_order(order)
-            except Exception:
-                # It is asked about again in a minute, and must not keep the others waiting.
-                log.exception("Looking after order %s failed", order.order_no)
-        done += len(batch)
-    return done
-
-
-def _claim(size: int) -> Sequence[Order]:
-    with transaction.atomic():
-        due = Order.objects.select_for_update(skip_locked=True).filter(next_ask_at__lte=Now()).order_by("next_ask_at")
-        keys = list(due.values_list("pk", flat=True)[:size])
-        Order.objects.filter(pk__in=keys).update(next_ask_at=Now() + ASK_EVERY)
-    return list(Order.objects.filter(pk__in=keys).select_related("user"))
-
-
-def follow_order(order: Order) -> None:
-    """One claimed order: ask, close when its time is over, or go on watching it."""
-    now = clock.now()
     if order.state in Order.CREDITED or now > order.expires_at + WATCH_FOR:
         Order.objects.filter(pk=order.pk).update(next_ask_at=None)
+    elif gateway is None:
+        _ask_again_in(order, WATCH_EVERY)
     elif order.state in Order.OPEN and now >= order.expires_at:
-        close_order(order, source="sweep")
+        _end(order, gateway, source="sweep")
     else:
-        ask_provider(order, source="sweep")
-        if order.state not in Order.OPEN:
-            _ask_again_in(order, WATCH_EVERY)
+        _ask(order, gateway, source="sweep")
 
 
 def _ask_again_in(order: Order, wait: timedelta) -> None:

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from notifications.services import raise_alert
+from notifications.services import raise_alert, resolve_passed
 from voicehelper import clock, ratelimit
 from voicehelper.http import Limits
 from voicehelper.secrets import SecretUnreadable
@@ -19,40 +19,56 @@ log = logging.getLogger(__name__)
 
 UNREACHABLE_AFTER = 5
 # Outcomes of a call that say nothing about the order.
-_NO_ANSWER = ("unknown", "retryable")
+NO_ANSWER = ("unknown", "retryable")
 EXPIRES_SOON = timedelta(days=30)
 
 SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
 
 
-def open_gateway(name: str, *, limits: Limits | None = None) -> Gateway:
-    """The gateway as configured now. Raises UnknownGateway, or GatewayOff unless it is enabled and complete."""
+def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
+    """The gateway as configured now, for orders of another app of the same merchant with `app_id`. Raises
+    UnknownGateway, or GatewayOff unless it is enabled and complete."""
     if name not in SECTIONS:
         raise UnknownGateway(name)
     section = SECTIONS[name].load()
     if not section.enabled:
         raise GatewayOff(name)
     try:
-        return build_gateway(section, limits=limits)
+        return build_gateway(section, app_id=app_id, limits=limits)
     except NotConfigured as error:
         log.warning("%s is enabled but not usable: %s", name, error)
         _report_not_ready(name, error)
         raise GatewayOff(name) from error
 
 
+def open_gateway_of(order: Order, *, limits: Limits | None = None) -> Gateway | None:
+    """The gateway an order was placed with; None when it is another merchant account by now. Raises GatewayOff."""
+    gateway = open_gateway(order.gateway, app_id=order.app_id, limits=limits)
+    return gateway if belongs(order, gateway) else None
+
+
 def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
-    """The gateway an order was placed with; None when it is off, or is another merchant account by now."""
+    """`open_gateway_of` for whoever goes on without: also None when it is off, and another account is noted."""
     try:
-        gateway = open_gateway(order.gateway, limits=limits)
+        gateway = open_gateway_of(order, limits=limits)
     except TopupError as error:
         log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
         return None
-    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
-        Order.objects.filter(pk=order.pk, review="").update(
-            review="Placed with another merchant account than the one configured now; look at the provider's console."
-        )
-        return None
+    if gateway is None:
+        note_another_account(order)
     return gateway
+
+
+def belongs(order: Order, gateway: Gateway) -> bool:
+    """Whether an order was placed with this merchant account, in this app."""
+    return (gateway.app_id, gateway.merchant_id, gateway.live) == (order.app_id, order.merchant_id, order.live)
+
+
+def note_another_account(order: Order) -> None:
+    """Nobody can be asked about it: a person has to look."""
+    Order.objects.filter(pk=order.pk, review="").update(
+        review="Placed with another merchant account than the one configured now; look at the provider's console."
+    )
 
 
 def _report_not_ready(name: str, error: NotConfigured) -> None:
@@ -67,11 +83,12 @@ def _report_not_ready(name: str, error: NotConfigured) -> None:
         )
 
 
-def build_gateway(section: GatewaySettings, *, limits: Limits | None = None) -> Gateway:
+def build_gateway(section: GatewaySettings, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
     """A gateway from a settings row, saved or not. Raises NotConfigured. Its calls are kept in GatewayCall."""
     cls = GATEWAYS[section.gateway]
+    other = {"app_id": app_id} if app_id and cls.many_apps else {}
     try:
-        gateway = cls.from_values(section.config_values())
+        gateway = cls.from_values(section.config_values() | other)
     except SecretUnreadable as error:
         raise NotConfigured(str(error)) from error
     gateway.record = lambda exchange: _keep_call(section.gateway, exchange)
@@ -90,7 +107,7 @@ def _keep_call(gateway: str, exchange: Exchange) -> None:
         outcome=exchange.outcome,
         elapsed_ms=exchange.elapsed_ms,
     )
-    if exchange.outcome in _NO_ANSWER:
+    if exchange.outcome in NO_ANSWER:
         _report_unreachable(gateway)
 
 
@@ -98,13 +115,18 @@ def _report_unreachable(name: str) -> None:
     """One call without an answer is nothing; so many in a row are."""
     calls = GatewayCall.objects.filter(gateway=name).order_by("-pk").values_list("outcome", flat=True)
     latest = list(calls[:UNREACHABLE_AFTER])
-    if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(_NO_ANSWER):
+    if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(NO_ANSWER):
         raise_alert(
             "gateway_unreachable",
             title=f"{name} does not answer",
             content=f"The last {UNREACHABLE_AFTER} calls came to nothing: see the log of gateway calls.",
             key=f"unreachable:{name}",
         )
+
+
+def report_reachable(name: str) -> None:
+    """It answers again: nobody has to look any more."""
+    resolve_passed(f"unreachable:{name}")
 
 
 def refund_readiness(section: GatewaySettings) -> tuple[str, datetime | None]:

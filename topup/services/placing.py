@@ -1,5 +1,6 @@
-"""Quoting and placing orders."""
+"""Quoting and placing orders, and the ways to pay them."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -8,16 +9,41 @@ from django.db.models.functions import Now
 from voicehelper import clock
 from voicehelper.accounts.models import User
 
-from ..gateways.base import Gateway, NewOrder, NumberTaken, Refused, Retryable, TradeState, Unknown
+from ..gateways.base import Gateway, NewOrder, NumberTaken, Offer, Refused, Retryable, TradeState, Unknown
 from ..models import Order, RechargeSettings
 from ..models.sections import GatewaySettings
 from ..pricing import OutOfRange, Quote, quote
-from .errors import AmountInvalid, AmountTooSmall, IdempotencyConflict, PaymentNotOffered, UnknownGateway
-from .following import ASK_EVERY, ask_provider
-from .gateways import SECTIONS, open_gateway
+from .errors import (
+    AmountInvalid,
+    AmountTooSmall,
+    IdempotencyConflict,
+    NobodyPays,
+    PaymentNotOffered,
+    UnknownGateway,
+    UnknownWay,
+)
+from .following import ASK_EVERY, ask_provider, seconds_left
+from .gateways import SECTIONS, gateway_for, open_gateway
 
-TRADE_TYPES = {"wechat": "NATIVE", "alipay": "PRECREATE"}
+JSAPI = "JSAPI"
+# The ways that end at an address the buyer's browser opens, and for how long one that was made is surely good: WeChat's
+# lives for five minutes, and Alipay compares the time in its own with the clock.
+OPENED_IN_A_BROWSER = ("MWEB", "WAP", "PAGE")
+ADDRESS_LIFE = timedelta(minutes=4)
 SUBJECT = "AI服务充值"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a buyer pays: a trade type of the gateway, empty for the QR code. JSAPI wants the WeChat app the buyer is in,
+    and the buyer's openid there, which must come from WeChat and never from a request."""
+
+    trade_type: str = ""
+    app_id: str = ""
+    openid: str = ""
+
+
+QR_CODE = Way()
 
 
 def quote_for(user: User, gateway: str, amount: int) -> Quote:
@@ -39,25 +65,44 @@ def _quote(recharge: RechargeSettings, section: GatewaySettings, user: User, amo
 
 
 def place_order(
-    user: User, gateway_name: str, amount: int, *, client_ip: str, idempotency_key: str | None = None
+    user: User,
+    gateway_name: str,
+    amount: int,
+    *,
+    client_ip: str,
+    way: Way = QR_CODE,
+    idempotency_key: str | None = None,
 ) -> Order:
     """Create an order and have the provider offer payment; the returned order is pending (or already paid).
 
     The order is committed before the provider hears of it. With an idempotency key that was used before, the same order
     comes back. Raises the TopupErrors; after PaymentNotOffered(unknown=True) the sweep goes on asking.
     """
-    gateway = open_gateway(gateway_name)
+    gateway = _gateway_of_way(gateway_name, way)
+    trade_type = way.trade_type or gateway.trade_types[0]
     recharge = RechargeSettings.load()
     price = _quote(recharge, SECTIONS[gateway_name].load(), user, amount)
     order = _known_order(user, idempotency_key) or _insert_order(
-        user, gateway, price, recharge, client_ip=client_ip, idempotency_key=idempotency_key
+        user, gateway, price, recharge, way=way, client_ip=client_ip, idempotency_key=idempotency_key
     )
-    if (order.gateway, order.amount) != (gateway_name, amount):
+    if (order.gateway, order.trade_type, order.amount) != (gateway_name, trade_type, amount):
         raise IdempotencyConflict(idempotency_key)
     if order.state == Order.State.CREATED:
         _offer_payment(order, gateway, recharge)
         order.refresh_from_db()
     return order
+
+
+def _gateway_of_way(name: str, way: Way) -> Gateway:
+    """The gateway, in the name of the app the buyer is in. Raises UnknownWay, NobodyPays and what open_gateway does."""
+    gateway = open_gateway(name)
+    if way.trade_type and way.trade_type not in gateway.trade_types:
+        raise UnknownWay(way.trade_type)
+    if way.trade_type != JSAPI:
+        return gateway
+    if not way.openid:
+        raise NobodyPays
+    return open_gateway(name, app_id=way.app_id)
 
 
 def _known_order(user: User, idempotency_key: str | None) -> Order | None:
@@ -70,6 +115,7 @@ def _insert_order(
     price: Quote,
     recharge: RechargeSettings,
     *,
+    way: Way,
     client_ip: str,
     idempotency_key: str | None,
 ) -> Order:
@@ -78,7 +124,8 @@ def _insert_order(
         order_no=Order.new_number(now),
         user=user,
         gateway=gateway.name,
-        trade_type=TRADE_TYPES[gateway.name],
+        trade_type=way.trade_type or gateway.trade_types[0],
+        openid=way.openid,
         app_id=gateway.app_id,
         merchant_id=gateway.merchant_id,
         live=gateway.live,
@@ -86,6 +133,7 @@ def _insert_order(
         amount=price.amount,
         amount_fen=price.amount_fen,
         quota=price.quota,
+        bonus_quota=price.bonus_quota,
         unit_price=price.unit_price,
         ratio=price.ratio,
         discount=price.discount,
@@ -112,19 +160,8 @@ def _insert_order(
 
 def _offer_payment(order: Order, gateway: Gateway, recharge: RechargeSettings) -> None:
     """Have the provider register the order. Repeating it with the same order is harmless, on both sides."""
-    new = NewOrder(
-        order_no=order.order_no,
-        amount_fen=order.amount_fen,
-        subject=SUBJECT,
-        expires_at=order.expires_at,
-        notify_url=f"{recharge.address}/api/{gateway.name}/notify",
-        client_ip=order.client_ip,
-    )
     try:
-        try:
-            offer = gateway.create(new)
-        except Retryable:
-            offer = gateway.create(new)
+        offer = _offer_of(order, gateway, recharge)
     except NumberTaken as error:
         # Our own earlier try may have been paid meanwhile.
         trade = ask_provider(order, gateway=gateway, source="create")
@@ -138,4 +175,52 @@ def _offer_payment(order: Order, gateway: Gateway, recharge: RechargeSettings) -
         Order.objects.filter(pk=order.pk, state=Order.State.CREATED).update(failure=str(error)[:200])
         raise PaymentNotOffered(order, unknown=True) from error
     # False when somebody paid before this line; the order is then further on, and that is fine.
-    order.move(Order.State.PENDING, pay_url=offer.pay_url, offered_at=Now(), failure="")
+    order.move(Order.State.PENDING, pay_url=offer.pay_url, prepay_id=offer.prepay_id, offered_at=Now(), failure="")
+
+
+def _offer_of(order: Order, gateway: Gateway, recharge: RechargeSettings) -> Offer:
+    """What the provider answers to the order, however often it is sent: nothing in it changes."""
+    new = NewOrder(
+        order_no=order.order_no,
+        amount_fen=order.amount_fen,
+        subject=SUBJECT,
+        expires_at=order.expires_at,
+        notify_url=f"{recharge.address}/api/{gateway.name}/notify",
+        client_ip=order.client_ip,
+        trade_type=order.trade_type,
+        openid=order.openid,
+        return_url=f"{recharge.address}/recharge/orders/{order.order_no}",
+    )
+    try:
+        return gateway.create(new)
+    except Retryable:
+        return gateway.create(new)
+
+
+# --- Handing the payment to the buyer --------------------------------------------------------------------------------
+def address_to_open(order: Order) -> str:
+    """Where the buyer's browser goes to pay, made anew when it may be stale; empty when the order cannot be paid so.
+    Raises PaymentNotOffered."""
+    if order.state != Order.State.PENDING or order.trade_type not in OPENED_IN_A_BROWSER or not seconds_left(order):
+        return ""
+    if order.offered_at and order.offered_at > clock.now() - ADDRESS_LIFE:
+        return order.pay_url
+    gateway = gateway_for(order)
+    if gateway is None:
+        raise PaymentNotOffered(order, unknown=True)
+    try:
+        offer = _offer_of(order, gateway, RechargeSettings.load())
+    except NumberTaken:
+        ask_provider(order, gateway=gateway, source="poll")
+        return ""
+    except (Refused, Unknown) as error:
+        raise PaymentNotOffered(order, unknown=isinstance(error, Unknown)) from error
+    Order.objects.filter(pk=order.pk, state=Order.State.PENDING).update(pay_url=offer.pay_url, offered_at=Now())
+    return offer.pay_url
+
+
+def payment_arguments(order: Order) -> dict[str, str]:
+    """The five arguments of wx.requestPayment, signed now; empty when there is nothing to pay inside WeChat."""
+    payable = order.state == Order.State.PENDING and order.prepay_id
+    gateway = gateway_for(order) if payable else None
+    return gateway.payment_arguments(order.prepay_id) if gateway else {}

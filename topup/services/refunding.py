@@ -25,7 +25,7 @@ from ..gateways.refunds import NewRefund, RefundState, RefundStatus
 from ..models import Order, RechargeSettings, Refund
 from ..money import yuan
 from .errors import RefundRefused, TopupError
-from .gateways import gateway_for, open_gateway
+from .gateways import gateway_for, open_gateway_of
 from .refund_settling import ASK_EVERY, fail_refund, not_certain, settle_refund
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,15 @@ def why_no_refund(order: Order) -> str:
         return _("It is refunded in full.")
     if order.state not in Order.CREDITED:
         return _("It is not paid: there is nothing to give back.")
+    if order.without_proof:
+        return _("It was completed by hand without a payment at the platform: there is no money to give back there.")
     if refundable_fen(order) <= 0:
         return _("Refunds for the whole amount are under way.")
     try:
-        gateway = open_gateway(order.gateway)
+        gateway = open_gateway_of(order)
     except TopupError:
         return _("The gateway is switched off or not completely configured.")
-    if (gateway.app_id, gateway.merchant_id, gateway.live) != (order.app_id, order.merchant_id, order.live):
+    if gateway is None:
         return _("It was placed with another merchant account than the one configured now.")
     return gateway.why_no_refunds
 

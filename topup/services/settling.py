@@ -12,6 +12,7 @@ from voicehelper.wallet.services import credit
 
 from ..gateways.base import Receipt
 from ..models import Order
+from ..money import yuan
 
 # A state has five steps at most: more swaps lost than that means something else is wrong.
 SWAP_TRIES = 6
@@ -34,12 +35,15 @@ class Settled:
     detail: str = ""
 
 
-def settle_order(receipt: Receipt, *, source: str, order: Order | None = None) -> Settled:
+def settle_order(
+    receipt: Receipt, *, source: str, order: Order | None = None, actor: str = "", reason: str = ""
+) -> Settled:
     """Credit the order a receipt pays for, once. The only code that credits.
 
     Compares gateway, mode, app id, merchant, currency and amount with the order; what differs is flagged, alerted
     and credits nothing. State, entry and balance change in one transaction. `source` says who brought the receipt.
-    `order` is the receipt's, when the caller has just read it; should it have changed since, it is read again.
+    `order` is the receipt's, when the caller has just read it; should it have changed since, it is read again. `actor`
+    and `reason` are for the ledger, when a person decides.
     """
     for _ in range(SWAP_TRIES):
         if order is None or order.order_no != receipt.order_no:
@@ -49,30 +53,30 @@ def settle_order(receipt: Receipt, *, source: str, order: Order | None = None) -
         difference = _difference(order, receipt)
         if difference:
             return _flag(order, receipt, difference)
-        if order.state in Order.CREDITED:
-            if order.transaction_id == receipt.transaction_id:
-                return Settled(Settlement.DUPLICATE)
-            problem = f"Paid again with transaction {receipt.transaction_id}: one of the payments must be refunded."
-            return _flag(order, receipt, problem)
         try:
-            if _credit_order(order, receipt, source):
-                return Settled(Settlement.CREDITED)
+            if order.state in Order.CREDITED:
+                settled = _known_already(order, receipt)
+            else:
+                settled = _credit_order(order, receipt, source, actor=actor, reason=reason)
         except IntegrityError as error:
             if not _is_about(error, "order_transaction_once"):
                 raise
             return _flag(order, receipt, f"Transaction {receipt.transaction_id} was used for another order.")
+        if settled is not None:
+            return settled
         order = None
     raise RuntimeError(f"Order {receipt.order_no} changed {SWAP_TRIES} times while it was being settled.")
 
 
-def _credit_order(order: Order, receipt: Receipt, source: str) -> bool:
-    """State, balance and entry together, or nothing. False: the order changed since it was read."""
-    late = order.state in (Order.State.CLOSED, Order.State.FAILED)
+def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, reason: str) -> Settled | None:
+    """State, balance and entry together, or nothing. None: the order changed since it was read."""
+    by_hand = receipt.transaction_id == order.manual_mark
+    late = order.state in (Order.State.CLOSED, Order.State.FAILED) and not by_hand
     with transaction.atomic():
         moved = order.move(
             Order.State.PAID,
             transaction_id=receipt.transaction_id,
-            paid_at=receipt.paid_at or Now(),
+            paid_at=receipt.paid_at or (None if by_hand else Now()),
             credited_at=Now(),
             credited_by=source,
             paid_late=late,
@@ -80,10 +84,29 @@ def _credit_order(order: Order, receipt: Receipt, source: str) -> bool:
             next_ask_at=None,
         )
         if moved:
-            credit(order.user, order.quota, kind=Entry.Kind.TOPUP, ref=order.order_no, actor=source)
+            facts = {"ref": order.order_no, "actor": actor or source, "reason": reason}
+            credit(order.user, order.quota, kind=Entry.Kind.TOPUP, **facts)
             if late:
                 _report_late(order)
-    return moved
+            if by_hand:
+                _report_manual(order, actor, reason)
+    return Settled(Settlement.CREDITED) if moved else None
+
+
+def _known_already(order: Order, receipt: Receipt) -> Settled | None:
+    """For an order that is credited: the payment that did it, one more payment, or the payment of what was completed by
+    hand, which takes the place of its mark. None: the order changed since it was read."""
+    if receipt.transaction_id in (order.transaction_id, order.manual_mark):
+        return Settled(Settlement.DUPLICATE)
+    if not order.without_proof:
+        problem = f"Paid again with transaction {receipt.transaction_id}: one of the payments must be refunded."
+        return _flag(order, receipt, problem)
+    unproven = Order.objects.filter(pk=order.pk, transaction_id=order.manual_mark)
+    with transaction.atomic():
+        if not unproven.update(transaction_id=receipt.transaction_id, paid_at=receipt.paid_at or Now()):
+            return None
+        _report_proven(order, receipt)
+    return Settled(Settlement.DUPLICATE, "Completed by hand before; this is its payment.")
 
 
 def _is_about(error: IntegrityError, constraint: str) -> bool:
@@ -116,6 +139,24 @@ def _flag(order: Order, receipt: Receipt, problem: str) -> Settled:
         key=f"mismatch:{order.order_no}",
     )
     return Settled(Settlement.MISMATCH, problem)
+
+
+def _report_manual(order: Order, actor: str, reason: str) -> None:
+    raise_alert(
+        "manual_completion",
+        title=f"Order {order.order_no} was completed by hand, without proof of payment",
+        content=f"{actor} credited {order.quota} quota to {order.user} for {yuan(order.amount_fen)} yuan: {reason}",
+        key=f"manual:{order.order_no}",
+    )
+
+
+def _report_proven(order: Order, receipt: Receipt) -> None:
+    raise_alert(
+        "manual_confirmed",
+        title=f"Order {order.order_no}, completed by hand, was paid",
+        content=f"{receipt.gateway} transaction {receipt.transaction_id}; nothing was credited again.",
+        key=f"manual-confirmed:{order.order_no}",
+    )
 
 
 def _report_late(order: Order) -> None:

@@ -60,7 +60,8 @@ class Input:
 
 @dataclass(frozen=True)
 class Action:
-    """A button on a record's page. `refusal` says why it cannot be pressed now; `hint` what it does."""
+    """A button on a record's page. `refusal` says why it cannot be pressed now; `hint` what it does. With an `address`
+    it leads to a page of its own."""
 
     name: str
     label: str
@@ -69,6 +70,7 @@ class Action:
     asks_reason: bool = False
     main: bool = False
     inputs: Sequence[Input] = ()
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class RecordActions(BaseAdmin):
         if record is None:
             raise Http404
         action = next((action for action in self.actions_for(request, record) if action.name == name), None)
-        if action is None or not self.has_view_permission(request, record):
+        if action is None or action.address or not self.has_view_permission(request, record):
             raise PermissionDenied
         report = self._run(request, record, action)
         messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, report.text)
@@ -121,7 +123,8 @@ class RecordActions(BaseAdmin):
         if record is not None:
             url = reverse(f"admin:{url_name(self, 'do')}", args=[record.pk, "name"])
             context["record_actions"] = [
-                (action, url.removesuffix("name/") + f"{action.name}/") for action in self.actions_for(request, record)
+                (action, action.address or url.removesuffix("name/") + f"{action.name}/")
+                for action in self.actions_for(request, record)
             ]
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -42,6 +42,18 @@ class Username(TextFilter):  # type: ignore[misc]  # Unfold has no types
         return queryset.filter(**{f"{self.path}__username": name}) if name else queryset
 
 
+class UserGroup(TextFilter):  # type: ignore[misc]
+    """The group the user is in now; `path` leads from the row to the user."""
+
+    title = _("user group")
+    parameter_name = "group"
+    path = "user"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        name = str(self.value() or "").strip()
+        return queryset.filter(**{f"{self.path}__group": name}) if name else queryset
+
+
 class WalletUsername(Username):
     path = "wallet__user"
 

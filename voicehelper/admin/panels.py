@@ -10,11 +10,12 @@ from django.utils.module_loading import import_string
 
 @dataclass(frozen=True)
 class Card:
-    """A figure with its meaning; `note` puts it into proportion."""
+    """A figure with its meaning; `note` puts it into proportion, `url` leads to the rows behind it."""
 
     title: str
     value: str
     note: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 merchant's staff give money back.
 """
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, render
@@ -29,12 +31,19 @@ def h5(request: HttpRequest) -> HttpResponse:
     """`mweb_url`: must be opened from the shop's own page, within five minutes."""
     if not request.headers.get("Referer"):
         return _no(request, "商家参数格式有误，请联系商家解决（没有Referer）")
+    if "MicroMessenger/" in request.headers.get("User-Agent", ""):
+        return _no(request, "请在微信外打开订单，进行支付")
     trade = Trade.objects.select_related("merchant").filter(prepay_id=request.GET.get("prepay_id", "-")).first()
     if trade is None or trade.params.get("trade_type") != "MWEB":
         return _no(request, "商家存在未配置的参数，请联系商家解决")
-    if timezone.now() > trade.created_at + MWEB_LIFE:
+    site = urlsplit(json.loads(trade.params["scene_info"])["h5_info"]["wap_url"]).netloc
+    back = request.GET.get("redirect_url", "")
+    if any(urlsplit(url).netloc != site for url in (request.headers["Referer"], back) if url):
+        return _no(request, "商家存在未配置的参数，请联系商家解决（域名未登记）")
+    made = request.GET.get("package", "")
+    if not re.fullmatch(r"[0-9]{10}", made) or timezone.now().timestamp() > int(made) + MWEB_LIFE.total_seconds():
         return _no(request, "支付请求已失效，请重新发起支付")
-    return _desk(request, trade, request.GET.get("redirect_url", ""))
+    return _desk(request, trade, back)
 
 
 @csrf_exempt
@@ -70,14 +79,15 @@ def _desk(request: HttpRequest, trade: Trade, return_url: str) -> HttpResponse:
 
 
 def _no(request: HttpRequest, text: str) -> HttpResponse:
-    facts = {"code": "", "unknown": True, "problem": text, "trades": []}
+    facts = {"code": "", "problem": text, "trades": []}
     return render(request, "sandbox/phone.html", facts, status=400)
 
 
 @same_site
 @require_POST
 def jsapi(request: HttpRequest) -> HttpResponse:
-    """What the app does with the arguments of wx.requestPayment and its own appId: check the second signature, pay."""
+    """What the app does with the arguments of wx.requestPayment and its own appId: check the second signature, pay.
+    With `look` it only says what the buyer is shown before."""
     try:
         data = {name: str(value) for name, value in posted(request).items()}
     except BadScript as error:
@@ -85,6 +95,8 @@ def jsapi(request: HttpRequest) -> HttpResponse:
     trade = _prepaid(data)
     if trade is None:
         return JsonResponse({"errMsg": "requestPayment:fail 支付验证签名失败"}, status=400)
+    if data.get("look"):
+        return JsonResponse({"errMsg": "look:ok", "amount": trade.amount_yuan, "payee": trade.merchant.name})
     try:
         buyer.pay(trade)
     except buyer.CannotPay as refused:
@@ -100,7 +112,7 @@ def _prepaid(data: dict[str, str]) -> Trade | None:
     fields = {name: data.get(name, "") for name in ("appId", "timeStamp", "nonceStr", "package", "signType")}
     if trade is None or not re.fullmatch(r"[0-9]{10}", fields["timeStamp"]) or not all(fields.values()):
         return None
-    right = (trade.merchant.app_id, trade.sign_type) == (fields["appId"], fields["signType"])
+    right = (wechat.app_of(trade), trade.sign_type) == (fields["appId"], fields["signType"])
     signed = wechat.sign(fields, trade.merchant.api_key, trade.sign_type) == data.get("paySign")
     return trade if right and signed else None
 

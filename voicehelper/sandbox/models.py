@@ -37,6 +37,8 @@ class Merchant(models.Model):
     alipay_public_key = models.TextField(blank=True)
     client_certificate = models.TextField(blank=True, help_text="WeChat Pay's, PEM: refunds over TLS want it.")
     client_key = models.TextField(blank=True)
+    app_secret = models.CharField(max_length=32, blank=True, help_text="Of WeChat Pay's app: its pages ask who pays.")
+    other_app_ids = models.JSONField(default=list, help_text="Mini programs and the like, bound to the same merchant.")
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -143,6 +145,23 @@ class Trade(models.Model):
         """Move to closed. False: it was paid, closed or expired before."""
         open_ = Trade.objects.filter(pk=self.pk, state=TradeState.WAITING, expires_at__gt=now)
         return open_.update(state=TradeState.CLOSED, closed_at=now) == 1
+
+
+class WebCode(models.Model):
+    """What a page inside WeChat was told of its visitor: good for one use, five minutes and one app."""
+
+    code = models.CharField(max_length=64, unique=True)
+    app_id = models.CharField(max_length=32)
+    openid = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.openid} at {self.app_id}"
+
+    def use(self, now: datetime) -> bool:
+        """False: it was used before."""
+        return WebCode.objects.filter(pk=self.pk, used_at=None).update(used_at=now) == 1
 
 
 class RefundState(models.TextChoices):

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from . import buyer
 from .base import Faults, is_loopback
+from .browser import CHOICES, COOKIE
 from .faults import FAULTS, BadScript, Value, check_parameters
 from .models import Trade
 from .views import posted, same_site, wants_json
@@ -34,10 +35,12 @@ def phone(request: HttpRequest) -> HttpResponse:
     """The phone's screen. `?code=` is what the camera saw: opening it counts as scanning."""
     code = request.GET.get("code", "").strip()
     if not code:
-        return render(request, "sandbox/phone.html", {"trades": buyer.waiting_trades(CARDS)})
+        facts: dict[str, object] = {"trades": buyer.waiting_trades(CARDS), "browsers": CHOICES}
+        facts["browser"] = request.COOKIES.get(COOKIE, "")
+        return render(request, "sandbox/phone.html", facts)
     trade = buyer.scan(code)
     if trade is None:
-        facts = {"code": code, "unknown": True, "trades": buyer.waiting_trades(CARDS)}
+        facts = {"trades": buyer.waiting_trades(CARDS), "code": code, "unknown": True}
         return render(request, "sandbox/phone.html", facts, status=404)
     return _screen(request, trade)
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from . import alipay
 from .base import BEIJING, Fields
 from .models import Refund, RefundState, Trade, refunded_fen, yuan
-from .wechat import to_xml
+from .wechat import app_of, to_xml
 
 STATE_WORDS = {
     RefundState.PROCESSING: "PROCESSING",
@@ -54,7 +54,7 @@ def wechat_notice(each: Refund) -> str:
     padder = PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305  # the protocol's
     sealed = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
-    fields = {"return_code": "SUCCESS", "appid": merchant.app_id, "mch_id": merchant.merchant_id}
+    fields = {"return_code": "SUCCESS", "appid": app_of(each.trade), "mch_id": merchant.merchant_id}
     return to_xml(fields | {"nonce_str": secrets.token_hex(16), "req_info": base64.b64encode(sealed).decode()})
 
 

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from . import alipay_refunds, desks, dingtalk, inbox, phone, sms_aliyun, sms_tencent, views, wechat_login
+from . import (
+    alipay_refunds,
+    browser,
+    desks,
+    dingtalk,
+    inbox,
+    phone,
+    sms_aliyun,
+    sms_tencent,
+    views,
+    wechat_login,
+    wechat_oauth,
+)
 from .upstream import pages as models
 
 app_name = "sandbox"
@@ -19,6 +31,9 @@ urlpatterns = [
     path("wechat/code", wechat_login.issue_code, name="wechat_code"),
     path("weixin/sns/jscode2session", wechat_login.code_to_session, name="wechat_login"),
     path("weixin/cgi-bin/stable_token", wechat_login.stable_token, name="wechat_token"),
+    path("weixin/connect/oauth2/authorize", wechat_oauth.authorize, name="wechat_authorize"),
+    path("weixin/sns/oauth2/access_token", wechat_oauth.access_token, name="wechat_access_token"),
+    path("browser", browser.choose, name="browser"),
     path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),
     path("alipay/gateway.do", desks.alipay_door, name="alipay_gateway"),
     path("dingtalk/robot/send", dingtalk.send, name="dingtalk"),

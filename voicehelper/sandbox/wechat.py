@@ -4,6 +4,7 @@ Order of judgement as on the real gateway: transport and signature (`return_code
 (`result_code` FAIL with `err_code`, signed). Amounts are fen, times are Beijing time.
 """
 
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -187,9 +188,9 @@ def create(call: Call) -> Fields:
     if fields["trade_type"] == "NATIVE":
         fields["code_url"] = trade.code
     if fields["trade_type"] == "MWEB":
-        fields["mweb_url"] = (
-            f"{call.site}/sandbox/wechat/h5?prepay_id={trade.prepay_id}&package={secrets.randbelow(10**9)}"
-        )
+        # Good for five minutes from now; asking again makes a new one.
+        made = int(call.now.timestamp())
+        fields["mweb_url"] = f"{call.site}/sandbox/wechat/h5?prepay_id={trade.prepay_id}&package={made}"
     return fields
 
 
@@ -241,7 +242,7 @@ def existing(call: Call) -> Trade:
 
 
 def check_app(call: Call) -> None:
-    if call.params["appid"] == call.merchant.app_id:
+    if call.params["appid"] in (call.merchant.app_id, *call.merchant.other_app_ids):
         return
     if Merchant.objects.filter(gateway=NAME, app_id=call.params["appid"]).exists():
         raise Refusal("APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配")
@@ -329,7 +330,7 @@ def format_amount(fen: int) -> str:
 
 def notice(trade: Trade) -> Fields:
     """The fields of a payment notice. As on the real gateway there is no sign_type in it, whatever signs it."""
-    fields = {"return_code": "SUCCESS", "result_code": "SUCCESS", "appid": trade.merchant.app_id}
+    fields = {"return_code": "SUCCESS", "result_code": "SUCCESS", "appid": app_of(trade)}
     fields |= {"mch_id": trade.merchant.merchant_id, "nonce_str": secrets.token_hex(16)}
     fields |= {name: trade.params.get(name, "") for name in ("out_trade_no", "attach", "device_info")}
     return _filled(fields | _payment(trade))
@@ -351,10 +352,20 @@ def acknowledged(status: int, body: str) -> bool:
         return False
 
 
+def app_of(trade: Trade) -> str:
+    """The app an order was placed in."""
+    return str(trade.params.get("appid") or trade.merchant.app_id)
+
+
+def openid_of(person: str, app_id: str) -> str:
+    """Always the same for a person in an app: 28 characters that begin with o."""
+    return "o" + base64.urlsafe_b64encode(hashlib.sha256(f"{app_id} {person}".encode()).digest()).decode()[:27]
+
+
 def _payment(trade: Trade) -> Fields:
     """What a paid trade says in a query and in a notice."""
     fields = {
-        "openid": "oSandboxBuyer" + hashlib.sha256(trade.merchant.app_id.encode()).hexdigest()[:15],
+        "openid": trade.params.get("openid") or openid_of("demo", app_of(trade)),
         "is_subscribe": "N",
         "trade_type": trade.params.get("trade_type", "NATIVE"),
         "bank_type": "OTHERS",

@@ -16,7 +16,7 @@ from . import refunds
 from .base import BEIJING, Call, Fields, Refusal, Unsigned
 from .models import Merchant, Refund, RefundState, Trade, TradeState, yuan
 from .refund_notices import STATE_WORDS, about, wechat_facts
-from .wechat import check_app, existing, fail, to_xml
+from .wechat import app_of, check_app, existing, fail, to_xml
 
 PAGE = 10
 HEADER = (
@@ -133,7 +133,7 @@ def _row(trade: Trade, each: Refund | None) -> str:
     at = each.created_at if each else trade.paid_at or trade.created_at
     paid, refunded = ("0.00", yuan(each.amount_fen)) if each else (trade.amount_yuan, "0.00")
     values = [
-        f"{at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}", trade.merchant.app_id, trade.merchant.merchant_id, "0", "",
+        f"{at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}", app_of(trade), trade.merchant.merchant_id, "0", "",
         trade.transaction_id, trade.out_trade_no, "oSandboxBuyer", trade.params.get("trade_type", "NATIVE"),
         "REFUND" if each else "SUCCESS", "OTHERS", "CNY", paid, "0.00", each.refund_id if each else "0",
         each.out_refund_no if each else "0", refunded, "0.00", "ORIGINAL" if each else "",

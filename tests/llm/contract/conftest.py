@@ -1,5 +1,7 @@
 """A real server with the stand-in upstream behind it, and the vendors' own clients in front."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,8 +10,6 @@ from decimal import Decimal
 from math import ceil
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 
 from llm.credentials import ensure_environment_credentials
@@ -21,6 +21,8 @@ from voicehelper.accounts.services import create_api_key
 from voicehelper.embedded.environment import demo_values, new_keys
 from voicehelper.wallet import audit, services
 from voicehelper.wallet.models import Entry
+
+from .vendors import anthropic, openai
 
 GIFT = 10**9
 QUOTA_PER_UNIT = 500_000

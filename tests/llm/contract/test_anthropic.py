@@ -1,10 +1,11 @@
 """Anthropic's own client talks to /v1/messages, whichever provider is behind it."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 from typing import Any
 
-import anthropic
 import pytest
 
 from voicehelper.accounts.models import User
@@ -12,6 +13,7 @@ from voicehelper.accounts.services import create_api_key
 from voicehelper.sandbox.upstream.pictures import landscape
 
 from .conftest import GIFT, QUESTION, WEATHER, Deployment
+from .vendors import anthropic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

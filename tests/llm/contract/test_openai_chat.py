@@ -1,14 +1,16 @@
 """OpenAI's own client talks to /v1: answers, streams, tools, and what they cost."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from typing import Any
 
-import openai
 import pytest
 from pydantic import BaseModel
 
 from .conftest import GIFT, QUESTION, WEATHER, Deployment
+from .vendors import openai
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,9 +1,10 @@
 """What goes wrong reaches OpenAI's own client as the exceptions its users know."""
 
+from __future__ import annotations
+
 import time
 from typing import Any
 
-import openai
 import pytest
 
 from llm.models import Usage
@@ -11,6 +12,7 @@ from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 
 from .conftest import Deployment
+from .vendors import openai
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

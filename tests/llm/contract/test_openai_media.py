@@ -1,5 +1,7 @@
 """OpenAI's own client: embeddings, pictures, sound both ways, and the list of models."""
 
+from __future__ import annotations
+
 import base64
 import io
 import math
@@ -8,7 +10,6 @@ import wave
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 
 from llm.audio import measure
@@ -16,6 +17,7 @@ from llm.providers.base import Audio
 from tests.processes import request
 
 from .conftest import Deployment
+from .vendors import openai
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

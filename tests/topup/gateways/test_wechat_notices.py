@@ -56,6 +56,16 @@ def test_an_empty_key_and_an_unknown_algorithm_sign_nothing() -> None:
 
 
 # --- Notices ---------------------------------------------------------------------------------------------------------
+def test_a_notice_for_another_app_of_ours_is_believed_and_names_that_app() -> None:
+    mini_program = "wx1111111111111111"
+    gateway = WeChatPay(replace(CONFIG, other_app_ids=(mini_program, "")))
+    assert gateway.read_notice(notice(appid=mini_program)) == replace(RECEIPT, app_id=mini_program)
+    assert gateway.read_notice(notice()) == RECEIPT
+    for changes in ({"appid": "wx2222222222222222"}, {"appid": None}, {"appid": mini_program, "mch_id": "1900000110"}):
+        with pytest.raises(WrongRecipient):
+            gateway.read_notice(notice(**changes))
+
+
 @pytest.mark.parametrize("vector", vectors.load("wechat_v2_notify_bodies")["vectors"], ids=lambda v: v["name"])
 def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
     gateway = WeChatPay(replace(CONFIG, api_key=vector["key"]))

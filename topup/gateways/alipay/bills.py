@@ -34,6 +34,8 @@ _KINDS = {"交易": BillKind.PAYMENT, "退款": BillKind.REFUND}
 _NO_BILL = re.compile(r"(?i)NO_BILL_DATA|BILL_NOT_EXIST")
 _NEEDED = ("支付宝交易号", "商户订单号", "业务类型", "完成时间", "订单金额（元）", "商家实收（元）")
 _END = "业务明细列表结束"
+# The seller's number, with 0156 behind it.
+_ACCOUNT = re.compile(r"#账号：\[([0-9]{1,32})\]")
 _MAX_MEMBERS = 8
 _MAX_TAIL = 40
 _MAX_BYTES = 8 * 1024**3
@@ -66,7 +68,7 @@ def download(wire: Wire, day: date) -> Bill:
     def get(file: IO[bytes]) -> Bill:
         # The address is a secret: whoever has it can read the bill.
         request = Outgoing(url, b"", "", "GET bill_download_url", method="GET", into=file, limits=DOWNLOAD)
-        return wire.exchange("bill", about, request, lambda _body: read(file, day))
+        return wire.exchange("bill", about, request, lambda _body: read(file, day, wire.merchant_id))
 
     return fetched(get)
 
@@ -78,14 +80,14 @@ class _NoBill:
         return bool(_NO_BILL.search(str(sub_code)))
 
 
-def read(file: IO[bytes], day: date) -> Bill:
-    """A downloaded bill. Raises BillDamaged; so do the rows."""
+def read(file: IO[bytes], day: date, seller_id: str = "") -> Bill:
+    """A downloaded bill, of this seller if one is named. Raises BillDamaged; so do the rows."""
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise BillDamaged("What came is not a whole ZIP file.") from error
     detail, summary = _members(archive)
-    return Bill(day, rows(archive, detail, summary))
+    return Bill(day, rows(archive, detail, summary, seller_id))
 
 
 def _members(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo | None]:
@@ -116,13 +118,15 @@ def _is_bomb(member: zipfile.ZipInfo) -> bool:
 AllSums = dict[BillKind | None, Sums]
 
 
-def rows(archive: zipfile.ZipFile, detail: zipfile.ZipInfo, summary: zipfile.ZipInfo | None) -> Iterator[BillRow]:
+def rows(
+    archive: zipfile.ZipFile, detail: zipfile.ZipInfo, summary: zipfile.ZipInfo | None, seller_id: str = ""
+) -> Iterator[BillRow]:
     """Every row, then the comparison with what the list's tail and the summary say."""
     sums: AllSums = {kind: Sums() for kind in (*BillKind, None)}
     tail: list[str] = []
     try:
         with archive.open(detail) as file:
-            yield from _list(file, sums, tail)
+            yield from _list(file, sums, tail, seller_id)
         told = _check_tail(sums, tail)
         if summary is not None:
             with archive.open(summary) as file:
@@ -133,13 +137,15 @@ def rows(archive: zipfile.ZipFile, detail: zipfile.ZipInfo, summary: zipfile.Zip
         raise BillDamaged("Nothing says what the rows should add up to.")
 
 
-def _list(file: IO[bytes], sums: AllSums, tail: list[str]) -> Iterator[BillRow]:
+def _list(file: IO[bytes], sums: AllSums, tail: list[str], seller_id: str) -> Iterator[BillRow]:
     """The list's rows, added to `sums`; the comments behind them go to `tail`."""
     header: list[str] = []
     for count, line in enumerate(lines(file, "gb18030"), 1):
         if line.startswith("#"):
             if header and len(tail) < _MAX_TAIL:
                 tail.append(line)
+            elif (account := _ACCOUNT.match(line)) and not account[1].startswith(seller_id):
+                raise BillDamaged(f"The bill is of account {account[1]}, not of {seller_id}.")
         elif line.strip() and not header:
             header = _header(line)
         elif line.strip():

@@ -36,6 +36,7 @@ class WeChatPay(Gateway):
     # WeChat refuses to close a younger order.
     close_after_s = 300
     trade_types = ("NATIVE", "JSAPI", "MWEB")
+    many_apps = True
     lists_refunds = True
 
     def __init__(self, config: WeChatConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
@@ -47,7 +48,14 @@ class WeChatPay(Gateway):
         self.live = urlsplit(self.address).hostname in _REAL_HOSTS
         self._config = config
         self._wire = Wire(
-            self.app_id, self.merchant_id, self.sign_type, self.address, self.live, config.api_key, self._exchange
+            self.app_id,
+            self.merchant_id,
+            self.sign_type,
+            self.address,
+            self.live,
+            config.api_key,
+            self._exchange,
+            frozenset({config.app_id, *filter(None, config.other_app_ids)}),
         )
 
     def create(self, order: NewOrder) -> Offer:

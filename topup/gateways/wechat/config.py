@@ -41,7 +41,7 @@ KNOWN_MISTAKES = (
 @dataclass(frozen=True)
 class WeChatConfig:
     """The merchant account. `base_url` empty is the real gateway. Only refunds want the client certificate and its
-    key (PEM)."""
+    key (PEM). Requests are made in the name of `app_id`; notices may also be for `other_app_ids`."""
 
     app_id: str
     mch_id: str
@@ -50,6 +50,7 @@ class WeChatConfig:
     base_url: str = ""
     client_cert: str = field(default="", repr=False)
     client_key: str = field(default="", repr=False)
+    other_app_ids: tuple[str, ...] = ()
 
     def problems(self) -> list[Problem]:
         """Everything that keeps this configuration from working; empty when it can. Sends nothing."""

@@ -137,7 +137,7 @@ def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
         raise Malformed("The notice does not say return_code SUCCESS.")
     if not is_signed(notice, wire.key, sign_type):
         raise BadSignature("The notice is not signed with our API key.")
-    if not wire.is_ours(notice):
+    if not wire.is_for_us(notice):
         raise WrongRecipient(f"The notice is for {notice.get('appid')} / {notice.get('mch_id')}.")
     # The answer to a query is signed in the same way: trade_state keeps one from passing for a notice.
     if notice.get("result_code") != "SUCCESS" or notice.get("trade_state", "SUCCESS") != "SUCCESS":

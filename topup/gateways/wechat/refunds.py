@@ -137,7 +137,7 @@ def refund_hint(wire: Wire, body: bytes) -> RefundHint | None:
         return None
     if notice.get("return_code") != "SUCCESS":
         raise Malformed("The notice does not say return_code SUCCESS.")
-    if not wire.is_ours(notice):
+    if not wire.is_for_us(notice):
         raise WrongRecipient(f"The notice is for {notice.get('appid')} / {notice.get('mch_id')}.")
     try:
         inner = xml.parse(opened(notice["req_info"], wire.key), root="root")

@@ -53,6 +53,8 @@ class Wire:
     live: bool
     key: str = field(repr=False)
     exchange: Exchanger
+    # Whose notices are ours.
+    app_ids: frozenset[str] = frozenset()
 
     def call(
         self,
@@ -84,7 +86,12 @@ class Wire:
         return Outgoing(self.address + path, text.encode(), "text/xml; charset=utf-8", f"POST {path}\n{text}", **more)
 
     def is_ours(self, fields: Fields) -> bool:
+        """An answer to a request of ours."""
         return (fields.get("appid"), fields.get("mch_id")) == (self.app_id, self.merchant_id)
+
+    def is_for_us(self, notice: Fields) -> bool:
+        """A notice for an app of ours; of which one, the order knows."""
+        return notice.get("appid") in self.app_ids and notice.get("mch_id") == self.merchant_id
 
     def _verified(self, body: bytes, expected: Container[str]) -> Fields:
         """An answer that is WeChat's word about our account. Raises Refused, Retryable or Unknown for any other."""

@@ -11,4 +11,4 @@ class Command(BaseCommand):
     help = "Ask the providers about open orders, credit the paid ones, close those whose time is over."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{follow_orders(limit=100_000, budget_s=3600)} orders looked after.")
+        self.stdout.write(f"{follow_orders(budget_s=3600)} orders looked after.")

@@ -59,6 +59,7 @@ def _switch_on_gateways() -> None:
         write_options(
             {
                 "WechatAppId": wechat["app_id"],
+                "WechatAppSecret": wechat["app_secret"],
                 "WechatMchId": wechat["mch_id"],
                 "WechatApiV2Key": wechat["api_key"],
                 "WechatClientCert": wechat["client_cert"],

@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
 
 def wechat_account() -> dict[str, str]:
-    """app_id, mch_id, api_key (32 characters), client_cert and client_key (PEM)."""
+    """app_id with its app_secret, mini_app_id, mch_id, api_key (32 characters), client_cert and client_key (PEM)."""
     merchant, _made = Merchant.objects.get_or_create(
         gateway=GatewayName.WECHAT,
         name=NAME,
@@ -50,8 +50,14 @@ def wechat_account() -> dict[str, str]:
             client_certificate=certificate, client_key=key
         )
         merchant.refresh_from_db()
+    if not merchant.app_secret:
+        new = {"app_secret": secrets.token_hex(16), "other_app_ids": [f"wx{secrets.token_hex(8)}"]}
+        Merchant.objects.filter(pk=merchant.pk, app_secret="").update(**new)
+        merchant.refresh_from_db()
     return {
         "app_id": merchant.app_id,
+        "app_secret": merchant.app_secret,
+        "mini_app_id": merchant.other_app_ids[0],
         "mch_id": merchant.merchant_id,
         "api_key": merchant.api_key,
         "client_cert": merchant.client_certificate,

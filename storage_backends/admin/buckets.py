@@ -1,0 +1,288 @@
+"""Buckets: write-only keys, a test before and after saving, which is active, and what lies in each."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Count, QuerySet, Sum
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import Action, Report, change_url, grouped, url_name
+from voicehelper.admin.forms import PASSWORD, CardAdmin, CardForm, Status
+from voicehelper.http import AddressRefused, check_written
+
+from ..backends.presets import PRESETS, endpoint_of
+from ..buckets import activate, active_bucket, is_private, try_out
+from ..contents import readable
+from ..models import LOCAL, Bucket, kinds
+from . import words
+
+_PROBE = "probe-bucket"
+_PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+_REGION = re.compile(r"[a-z0-9-]*")
+
+
+class BucketForm(CardForm):
+    """A bucket on an S3 server. A secret goes to the host it was entered for, and to no other (CVE-2024-6587)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "kind" in self.fields:
+            self.fields["kind"].choices = [choice for choice in kinds() if choice[0] != LOCAL]  # type: ignore[attr-defined]
+
+    def clean_endpoint(self) -> str:
+        """Empty for a preset that knows its address; else one that operators may enter."""
+        typed = str(self.cleaned_data["endpoint"]).strip().rstrip("/")
+        if not typed:
+            return ""
+        if urlsplit(typed).path or urlsplit(typed).query:
+            raise ValidationError(_("Only scheme, host and port: https://s3.example.com"))
+        if typed.startswith(("http://", "https://")) and is_private(urlsplit(typed).hostname or ""):
+            return typed
+        try:
+            return check_written(typed)
+        except AddressRefused as error:
+            raise ValidationError(
+                _(
+                    "Enter an address of the public Internet that starts with https://; one in your own network has to"
+                    " be allowed at deployment (S3_PRIVATE_HOSTS)."
+                )
+            ) from error
+
+    def clean_region(self) -> str:
+        return self._matching("region", _REGION, _("Only small letters, digits and hyphens, like cn-hangzhou."))
+
+    def clean_prefix(self) -> str:
+        self.cleaned_data["prefix"] = str(self.cleaned_data["prefix"]).strip().strip("/")
+        return self._matching("prefix", _PREFIX, _("Letters, digits, hyphens and underscores, with / between."))
+
+    def _matching(self, name: str, pattern: "re.Pattern[str]", rule: Any) -> str:
+        typed = str(self.cleaned_data[name]).strip()
+        if typed and not pattern.fullmatch(typed):
+            raise ValidationError(rule)
+        return typed
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        preset = PRESETS.get(cleaned.get("kind", self.instance.kind))
+        if preset is not None:
+            self._check_place(cleaned, preset)
+        return cleaned
+
+    def _check_place(self, cleaned: dict[str, Any], preset: Any) -> None:
+        if "bucket" in cleaned and not preset.bucket.fullmatch(cleaned["bucket"]):
+            self.add_error("bucket", preset.bucket_rule)
+        if "access_key" in cleaned and not cleaned["access_key"]:
+            self.add_error("access_key", _("Please enter the access key"))
+        kind = cleaned.get("kind", self.instance.kind)
+        if "endpoint" in cleaned and not endpoint_of(kind, cleaned.get("region", ""), cleaned["endpoint"]):
+            self.add_error("region" if preset.endpoint else "endpoint", _("Say where it is."))
+        if "secret" in self.fields and "secret" not in self.changed_data and self._leads_elsewhere(cleaned):
+            self.add_error(
+                "secret",
+                _("Enter the secret again: a stored one is never used with another server than it was entered for."),
+            )
+
+    def _leads_elsewhere(self, cleaned: Mapping[str, Any]) -> bool:
+        """Whether the stored secret would go somewhere new. The form's initial values are the row's as it is stored."""
+        if self.instance.pk is None or not self.initial.get("secret") or "endpoint" not in self.fields:
+            return False
+        before = endpoint_of(self.initial["kind"], self.initial["region"], self.initial["endpoint"])
+        return before != endpoint_of(cleaned.get("kind", ""), cleaned.get("region", ""), cleaned.get("endpoint", ""))
+
+
+@admin.register(Bucket)
+class BucketAdmin(CardAdmin):
+    form = BucketForm
+    change_form_template = "admin/storage_backends/bucket.html"
+    list_display = ("name", "kind", "where", "state", "num_files", "total_size")
+    list_display_links = ("name",)
+    ordering = ("-active", "name")
+    sortable_by = ()
+    actions: Any = None
+    purpose = _("A place for users’ files. New ones go into the active bucket; each stays in the one it was put into.")
+    password_help = _("Only needed when you enter or clear the secret.")
+    fieldsets: ClassVar[Any] = (
+        (None, {"fields": ["name"]}),
+        (_("Where"), {"fields": ["kind", "region", "endpoint", "bucket", "prefix"]}),
+        (_("Who we are there"), {"fields": ["access_key", "secret", "signature_version"]}),
+    )
+    place = ("kind", "region", "endpoint", "bucket", "prefix")
+    placeholders = {
+        "name": _("For example: OSS Hangzhou"),
+        "region": "cn-hangzhou",
+        "endpoint": "https://s3.example.com",
+        "bucket": "voice-files",
+        "access_key": _("Please enter the access key"),
+        "secret": _("Please enter the secret key"),
+    }
+    help_texts = {
+        "name": _("Only operators see it."),
+        "region": _("OSS: cn-hangzhou; COS: ap-shanghai; other servers often need none."),
+        "endpoint": _("Empty for OSS and COS: the region says where they are. Changing it wants the secret again."),
+        "bucket": _("It must exist, and be private. COS: with the account’s number, name-1250000000."),
+        "prefix": _("Optional: everything lies below it, so that a bucket can be shared."),
+        "access_key": _("OSS: AccessKey ID; COS: SecretId; MinIO: access key."),
+        "secret": _("Stored encrypted and never shown again."),
+        "signature_version": _("Version 4, unless an old server knows only version 2."),
+    }
+
+    # --- The list ----------------------------------------------------------------------------------------------------
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # The local disk is there from the beginning.
+        active_bucket()
+        rows = super().get_queryset(request)
+        counted: QuerySet[Any] = rows.annotate(count=Count("files"), total=Sum("files__size", default=0))
+        return counted
+
+    @admin.display(description=_("where"))
+    def where(self, row: Bucket) -> str:
+        return _where(row)
+
+    @admin.display(description=_("state"))
+    def state(self, row: Bucket) -> SafeString:
+        return words.label("success", gettext("Active")) if row.active else words.label("default", gettext("Kept"))
+
+    @admin.display(description=_("files"))
+    def num_files(self, row: Any) -> str:
+        return grouped(row.count)
+
+    @admin.display(description=_("size"))
+    def total_size(self, row: Any) -> str:
+        return readable(row.total)
+
+    # --- The form ----------------------------------------------------------------------------------------------------
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What says where files are cannot change under them; keys can."""
+        return self.place if obj is not None and obj.files.exists() else ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return [(None, {"fields": ["name"]})] if obj is not None and obj.kind == LOCAL else fieldsets
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and not (obj is not None and (obj.active or obj.kind == LOCAL or obj.files.exists()))
+
+    def status(self, row: Bucket) -> Status:
+        held = row.files.aggregate(count=Count("pk"), total=Sum("size", default=0))
+        lies = gettext("Files: %(count)s, %(size)s") % {
+            "count": grouped(held["count"]),
+            "size": readable(held["total"]),
+        }
+        if row.active:
+            return Status("on", (gettext("Active: new files go here"), lies))
+        return Status("off", (gettext("Not active: only what lies here already"), lies))
+
+    def page_context(self, row: Bucket | None) -> dict[str, Any]:
+        arguments = [row.pk] if row else []
+        return {
+            "title": row.name if row else gettext("New bucket"),
+            "test_url": reverse(f"admin:{url_name(self, 'test' if row else 'test_new')}", args=arguments),
+            "steps": _steps(),
+            "consequences": _consequences(),
+            "delete_url": reverse(f"admin:{url_name(self, 'delete')}", args=arguments) if row else "",
+            "holds_files": row is not None and row.kind != LOCAL and row.files.exists(),
+            "local_folder": settings.FILES_DIR if row is not None and row.kind == LOCAL else "",
+        }
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["probe"] = request.session.pop(_PROBE, None)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    # --- Switching ---------------------------------------------------------------------------------------------------
+    def actions_for(self, request: HttpRequest, record: Bucket) -> Sequence[Action]:
+        if record.active or not self.has_change_permission(request, record):
+            return ()
+        hint = gettext("Tries it first. Files that are there already stay where they are, and stay readable.")
+        return (Action("activate", gettext("Use for new files"), hint, main=True),)
+
+    def do_activate(self, request: HttpRequest, record: Bucket, reason: str) -> Report:
+        trial = try_out(record)
+        if trial.error is not None:
+            return Report(False, gettext("It stays as it was: %(why)s") % {"why": trial.error.text})
+        activate(record)
+        return Report(True, gettext("New files go here from now on."))
+
+    # --- The test ----------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        test = self.admin_site.admin_view(self.test_connection)
+        return [
+            path("test/", test, name=url_name(self, "test_new")),
+            path("<int:object_id>/test/", test, name=url_name(self, "test")),
+            *super().get_urls(),
+        ]
+
+    def test_connection(self, request: HttpRequest, object_id: int | None = None) -> HttpResponse:
+        """Really writes, reads and deletes, with what the form holds, saved or not."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = Bucket.objects.filter(pk=object_id).first() if object_id else None
+        if object_id and row is None:
+            raise Http404
+        if not (self.has_change_permission(request, row) if row else self.has_add_permission(request)):
+            raise PermissionDenied
+        probe = self._probe(request, row)
+        if row is not None:
+            self.log_change(request, row, f"{gettext('Test connection')}: {probe.message}")
+        if request.headers.get("HX-Request"):
+            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
+        request.session[_PROBE] = asdict(probe)
+        return HttpResponseRedirect(change_url(row) if row else reverse(f"admin:{url_name(self, 'add')}"))
+
+    def _probe(self, request: HttpRequest, row: Bucket | None) -> words.Probe:
+        # Its name does not matter yet.
+        typed = request.POST.copy()
+        typed["name"] = row.name if row else secrets.token_hex(8)
+        form = self.get_form(request, row, change=row is not None)(typed, instance=row)
+        # Nothing is stored, and a stored secret goes only where it went before: no password is needed.
+        form.fields.pop(PASSWORD, None)
+        if not form.is_valid():
+            problems = {
+                str(form.fields[name].label): "; ".join(texts)
+                for name, texts in form.errors.items()
+                if name in form.fields
+            }
+            return words.Probe(False, "", 0, gettext("Nothing was called: mend this first."), "", problems)
+        return words.probe_of(try_out(form.instance), _where(form.instance))
+
+
+def _where(row: Bucket) -> str:
+    if row.kind == LOCAL:
+        return str(settings.FILES_DIR)
+    place = "/".join(filter(None, (row.bucket, row.prefix)))
+    return f"{endpoint_of(row.kind, row.region, row.endpoint)} · {place}"
+
+
+def _steps() -> list[str]:
+    return [
+        gettext("Create a private bucket in the provider’s console: nobody but us reads it."),
+        gettext(
+            "Aliyun OSS: RAM console → a user with an AccessKey that may use this bucket only"
+            " (oss:GetObject, PutObject, DeleteObject, ListObjects, AbortMultipartUpload, ListMultipartUploads)."
+        ),
+        gettext("Tencent COS: CAM console → a sub-account with SecretId and SecretKey for this bucket."),
+        gettext("MinIO and others: endpoint with https://; one in your own network needs S3_PRIVATE_HOSTS."),
+        gettext("Press “Test connection”: it writes, reads and deletes a small object and says what is wrong."),
+    ]
+
+
+def _consequences() -> list[str]:
+    return [
+        gettext("A switch needs no restart. What is being uploaded meanwhile ends where it began."),
+        gettext(
+            "Once files lie in a bucket, its place cannot be changed, and it cannot be deleted: they are read from"
+            " there. Its keys can be replaced at any time."
+        ),
+    ]

@@ -1,0 +1,58 @@
+"""Files, as far as they are an operator's business: whose, where, how large. Neither their names nor what they hold."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import change_url, link, when
+from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.keyset import EndlessAdmin
+
+from ..contents import readable
+from ..models import StoredFile
+from .words import state_label
+
+
+@admin.register(StoredFile)
+class StoredFileAdmin(EndlessAdmin):
+    time_created = when("created", _("created"))
+    list_display = ("time_created", "user", "content_type", "size_text", "bucket", "purpose", "state_text")
+    list_filter = (Username, ("created", Days))
+    list_select_related = ("user", "bucket")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "key",
+                    "user_link",
+                    "bucket",
+                    "content_type",
+                    "size_text",
+                    "sha256",
+                    "purpose",
+                    "state_text",
+                    "time_created",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description=_("user"))
+    def user_link(self, file: StoredFile) -> object:
+        return link(change_url(file.user), file.user) if file.user else "—"
+
+    @admin.display(description=_("size"))
+    def size_text(self, file: StoredFile) -> str:
+        return readable(file.size)
+
+    @admin.display(description=_("state"))
+    def state_text(self, file: StoredFile) -> SafeString:
+        return state_label(file)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["title"] = str(kwargs["obj"])
+        return super().render_change_form(request, context, *args, **kwargs)

@@ -1,0 +1,52 @@
+"""How the admin words and colours what became of a file, and of trying a bucket."""
+
+from dataclasses import dataclass, field
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from ..buckets import Trial
+from ..models import StoredFile
+
+_TONES = {"stored": "success", "writing": "warning", "deleting": "default"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What templates/admin/parts/probe.html shows. `message` is what happened, `hint` how to mend it."""
+
+    ok: bool
+    called: str
+    elapsed_ms: int
+    message: str
+    hint: str = ""
+    details: dict[str, str] = field(default_factory=dict)
+
+
+def label(tone: str, text: object) -> SafeString:
+    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+
+
+def state_label(file: StoredFile) -> SafeString:
+    return label(_TONES[file.state], file.get_state_display())
+
+
+def probe_of(trial: Trial, where: str) -> Probe:
+    """A trial in words."""
+    steps = {
+        "open": _("open"),
+        "write": _("write"),
+        "read": _("read"),
+        "sign": _("sign an address"),
+        "list": _("list"),
+        "delete": _("delete"),
+    }
+    done = {_("Worked"): " → ".join(steps[step] for step in trial.steps)} if trial.steps else {}
+    error = trial.error
+    if error is None:
+        text = _("A small object was written, read, signed, listed and deleted.")
+        return Probe(True, where, trial.elapsed_ms, text, "", done)
+    details = {**done, _("Failed at"): steps[trial.failed], _("code"): error.code}
+    shown = {name: value for name, value in details.items() if value}
+    return Probe(False, where, trial.elapsed_ms, str(error.text), str(error.hint), shown)

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class StorageBackendsConfig(AppConfig):
+    name = "storage_backends"
+    verbose_name = _("Files")

@@ -1,0 +1,245 @@
+"""Bills as they really come, byte by byte, through the command: what each says, and what must not pass for one."""
+
+import base64
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from io import StringIO
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from django.core.management import call_command
+
+from tests.far_side import FarSide, Seen, http
+from tests.merchants import ALIPAY, WECHAT
+from tests.orders import pending_order
+from topup.models import Difference, Order, Reconciliation
+from voicehelper.accounts.models import User
+from voicehelper.sandbox import alipay_refunds, wechat_refunds
+
+pytestmark = pytest.mark.django_db
+
+DAY = date(2026, 1, 2)
+NOON = "2026-01-02 12:00:00"
+
+
+def wechat_row(order_no: str, transaction_id: str, *, state: str = "SUCCESS", at: str = NOON, **more: str) -> str:
+    values = {
+        "at": at, "app": WECHAT.app_id, "merchant": WECHAT.mch_id, "sub": "0", "device": "",
+        "transaction": transaction_id, "order": order_no, "buyer": "o", "type": "NATIVE", "state": state,
+        "bank": "OTHERS", "currency": "CNY", "paid": "73.00", "coupon": "0.00", "refund_id": "0", "refund_no": "0",
+        "refund": "0.00", "refund_coupon": "0.00",
+        "refund_type": "", "refund_state": "", "title": "AI, 额度", "attach": "", "fee": "0.44000", "rate": "0.60%",
+        "amount": "73.00", "asked": "0.00", "note": "",
+    } | more  # fmt: skip
+    return "`" + ",`".join(values.values())
+
+
+def wechat_bill(rows: Sequence[str]) -> bytes:
+    fees = f"{44 * len(rows) / 100:.5f}" if rows else "0.00000"
+    money = f"{73 * len(rows)}.00"
+    summary = f"`{len(rows)},`{money},`0.00,`0.00,`{fees},`{money},`0.00"
+    return ("\ufeff" + "\r\n".join([wechat_refunds.HEADER, *rows, wechat_refunds.SUMMARY, summary, ""])).encode()
+
+
+def alipay_bill(rows: Sequence[tuple[str, str]], at: str = NOON, seller: str = ALIPAY.seller_id) -> bytes:
+    """Order and transaction numbers → the ZIP file, every payment of 73.00 yuan."""
+    lines = [
+        ",".join(
+            [f"{text}\t" for text in (number, order, "交易", "AI, 额度", at, at, "", "", "", "", "*")]
+            + ["73.00", "73.00", *["0.00"] * 5, "\t", "0.00", "0.00", "\t", "0.00", "0.00", "\t"]
+        )
+        for order, number in rows
+    ]
+    money = f"{73 * len(rows)}.00"
+    tail = [
+        f"#{'-' * 9}业务明细列表结束{'-' * 9}",
+        f"#交易合计：{len(rows)}笔，商家实收共{money}元，商家优惠共0.00元",
+        "#退款合计：0笔，商家实收退款共0.00元，商家优惠退款共0.00元",
+    ]
+    detail = "\r\n".join([f"#账号：[{seller}0156]", alipay_refunds.HEADER, *lines, *tail, ""])
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("业务明细.csv", detail.encode("gbk"))
+    return out.getvalue()
+
+
+class Provider:
+    """Hands out one bill; whatever else it is asked, it does not answer."""
+
+    def __init__(self, far: FarSide, settings: Any) -> None:
+        self.far, self.content = far, b""
+        settings.WECHAT_PAY_BASE_URL, settings.ALIPAY_GATEWAY_URL = far.url, f"{far.url}/gateway.do"
+        far.answer = self._answer
+
+    def _answer(self, seen: Seen) -> bytes:
+        if "downloadbill" in seen.line or seen.line.startswith("GET"):
+            return http(self.content)
+        if b"bill.downloadurl" not in seen.body:
+            return http(b"busy", status="500 Internal Server Error")
+        said = {"code": "10000", "msg": "Success", "bill_download_url": f"{self.far.url}/bill"}
+        if not self.content:
+            said = {
+                "code": "40004",
+                "msg": "Business Failed",
+                "sub_code": "isp.bill_not_exist",
+                "sub_msg": "账单不存在",
+            }
+        node = json.dumps(said, ensure_ascii=False).replace("/", "\\/")
+        signature = base64.b64encode(ALIPAY.alipay_key.sign(node.encode(), padding.PKCS1v15(), hashes.SHA256()))
+        name = "alipay_data_dataservice_bill_downloadurl_query_response"
+        return http(f'{{"{name}":{node},"sign":"{signature.decode()}"}}'.encode())
+
+
+@pytest.fixture
+def provider(wechat: Any, alipay: Any, settings: Any) -> Iterator[Provider]:
+    with FarSide() as far:
+        yield Provider(far, settings)
+
+
+def run(gateway: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("reconcile", "--gateway", gateway, "--date", str(DAY), stdout=out, stderr=out)
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+def paid(buyer: User, merchant: Any, transaction_id: str, **more: Any) -> Order:
+    at = f"{NOON}+08:00"
+    facts = {"state": "paid", "transaction_id": transaction_id, "paid_at": at, "credited_at": at} | more
+    return pending_order(buyer, merchant, live=False, **facts)
+
+
+def kinds() -> dict[str, int]:
+    found: dict[str, int] = {}
+    for kind in Difference.objects.values_list("kind", flat=True):
+        found[kind] = found.get(kind, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_bill_of_wechat_that_agrees(provider: Provider, buyer: User, pack: Callable[[bytes], bytes]) -> None:
+    """UTF-8 with a mark in front, commas in titles, packed or not."""
+    orders = [paid(buyer, WECHAT, f"42000{number}") for number in range(3)]
+    provider.content = pack(wechat_bill([wechat_row(o.order_no, o.transaction_id or "") for o in orders]))
+    code, said = run("wechat")
+    assert (code, Difference.objects.count()) == (0, 0), said
+    day = Reconciliation.objects.get()
+    assert (day.theirs_payments_fen, day.ours_payments_fen, str(day.fee)) == (21900, 21900, "1.32000")
+
+
+def test_a_bill_of_alipay_that_agrees(provider: Provider, buyer: User) -> None:
+    """GBK in a ZIP file."""
+    orders = [paid(buyer, ALIPAY, f"2026{number}") for number in range(3)]
+    provider.content = alipay_bill([(order.order_no, order.transaction_id or "") for order in orders])
+    assert run("alipay")[0] == 0
+    assert not Difference.objects.exists()
+
+
+def test_what_one_bill_can_say_of_an_order_more_than_once(provider: Provider, buyer: User) -> None:
+    twice, again, late = (paid(buyer, WECHAT, f"4200{number}") for number in range(3))
+    unpaid = pending_order(buyer, WECHAT)
+    provider.content = wechat_bill(
+        [
+            wechat_row(twice.order_no, "42000"),
+            wechat_row(twice.order_no, "43000"),
+            wechat_row(again.order_no, "42001"),
+            wechat_row(again.order_no, "42001"),
+            wechat_row(again.order_no, "42001"),
+            wechat_row(late.order_no, "42002"),
+            wechat_row(unpaid.order_no, "44000"),
+            wechat_row(unpaid.order_no, "44001"),
+            wechat_row("SOMEBODY", "45000"),
+            wechat_row("SOMEBODY", "45001"),
+            wechat_row("SOMEBODY", "45001"),
+            wechat_row("SOMETHING", "46000", state="NEW"),
+            wechat_row("x" * 300, "47000"),
+        ]
+    )
+    assert run("wechat")[0] == 1
+    expected = {"paid_twice": 2, "listed_twice": 2, "not_credited": 1, "unknown_here": 3, "not_understood": 1}
+    assert kinds() == expected
+    assert Difference.objects.get(kind="paid_twice", order_no=twice.order_no).transaction_id == "43000"
+    assert run("wechat")[0] == 1
+    assert kinds() == expected
+
+
+def test_an_order_of_another_app_of_the_same_merchant_is_compared_with_its_own_app(
+    provider: Provider, buyer: User
+) -> None:
+    """A mini program's orders stand in the same bill, under the mini program's id."""
+    mini = paid(buyer, WECHAT, "4200", app_id="wxmini")
+    lost = paid(buyer, WECHAT, "4201", app_id="wxmini")
+    other = paid(buyer, WECHAT, "4202", app_id="wxother")
+    rows = [wechat_row(mini.order_no, "4200", app="wxmini"), wechat_row(other.order_no, "4202", app="wxmini")]
+    provider.content = wechat_bill(rows)
+    assert run("wechat")[0] == 1
+    found = set(Difference.objects.values_list("kind", "order_no"))
+    assert found == {("missing_there", lost.order_no), ("other_account", other.order_no)}
+
+
+GOOD = wechat_bill([wechat_row("ORDER", "4200")])
+XML = "<xml><return_code>FAIL</return_code><return_msg>{}</return_msg><error_code>20001</error_code></xml>"
+UNUSABLE = {
+    "truncated": (GOOD[: GOOD.rindex(b"\r\n`1")], "cut off"),
+    "truncated gzip": (gzip.compress(GOOD)[:-20], "cut off"),
+    "wrong sum": (GOOD.replace(b"`1,`73.00", b"`1,`73.01"), "73.01"),
+    "wrong count": (GOOD.replace(b"`1,`73.00", b"`2,`73.00"), "there are 1 rows"),
+    "gbk": (GOOD.decode("utf-8-sig").encode("gbk"), "utf-8"),
+    "another merchant": (wechat_bill([wechat_row("ORDER", "4200", merchant="1999999999")]), "merchant 1999999999"),
+    "another day": (wechat_bill([wechat_row("ORDER", "4200", at="2026-01-05 12:00:00")]), "not the bill of 2026-01-02"),
+    "no file at all": (b"", "does not name the columns"),
+    "a web page": (b"<html>busy</html>", "does not name the columns"),
+    "wrong key": (XML.format("sign error").encode(), "sign error"),
+    "being made": (XML.format("Bill Creating").encode(), "after 10:00"),
+    "cannot be packed": (XML.format("CompressGZip Error").encode(), "just now"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_is_no_bill_of_wechat_ends_as_2_with_the_reason(provider: Provider, buyer: User, name: str) -> None:
+    provider.content, word = UNUSABLE[name]
+    paid(buyer, WECHAT, "4200")
+    code, said = run("wechat")
+    assert (code, word in said) == (2, True), said
+    day = Reconciliation.objects.get()
+    assert (day.state, word in day.problem, Difference.objects.count()) == ("no_bill", True, 0)
+
+
+ALIPAY_GOOD = alipay_bill([("ORDER", "2026")])
+ALIPAY_UNUSABLE = {
+    "truncated": (ALIPAY_GOOD[: len(ALIPAY_GOOD) // 2], "ZIP"),
+    "another seller": (alipay_bill([("ORDER", "2026")], seller="2088999999999999"), "account 20889999999999990156"),
+    "another day": (alipay_bill([("ORDER", "2026")], at="2025-12-30 12:00:00"), "not the bill of 2026-01-02"),
+    "a web page": (b"<html>busy</html>", "ZIP"),
+}
+
+
+@pytest.mark.parametrize("name", ALIPAY_UNUSABLE)
+def test_what_is_no_bill_of_alipay_ends_as_2_with_the_reason(provider: Provider, buyer: User, name: str) -> None:
+    provider.content, word = ALIPAY_UNUSABLE[name]
+    code, said = run("alipay")
+    assert (code, word in said, Difference.objects.count()) == (2, True, 0), said
+
+
+@pytest.mark.parametrize("gateway", ["wechat", "alipay"])
+def test_a_day_without_a_bill_agrees_with_a_day_without_orders(provider: Provider, buyer: User, gateway: str) -> None:
+    provider.content = XML.format("No Bill Exist").encode() if gateway == "wechat" else b""
+    assert run(gateway)[0] == 0
+    order = paid(buyer, WECHAT if gateway == "wechat" else ALIPAY, "4200")
+    code, said = run(gateway)
+    assert (code, order.order_no in said, kinds()) == (1, True, {"missing_there": 1})
+
+
+def test_a_provider_that_cannot_be_reached_ends_as_2(provider: Provider, settings: Any) -> None:
+    settings.WECHAT_PAY_BASE_URL = "http://127.0.0.1:9"
+    code, said = run("wechat")
+    assert code == 2
+    assert said.strip().endswith(".")

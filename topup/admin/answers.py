@@ -1,0 +1,71 @@
+"""What a payment platform answered about an order, in plain words."""
+
+from django.utils.translation import gettext
+
+from voicehelper.admin.base import Report, grouped, moment
+
+from .. import services
+from ..gateways.base import Trade, TradeState
+from ..models import GatewayCall, Order
+from . import words
+
+
+def why_not_asked(order: Order) -> str:
+    """Why the provider cannot be asked about an order now; empty when it can."""
+    name = words.GATEWAY_NAMES.get(order.gateway, order.gateway)
+    try:
+        gateway = services.open_gateway_of(order)
+    except services.TopupError:
+        return gettext("%(gateway)s is switched off or not completely configured.") % {"gateway": name}
+    if gateway is None:
+        return gettext("It was placed with another merchant account than the one configured now.")
+    return ""
+
+
+def answer(order: Order, trade: Trade | None) -> str:
+    """State, amount, transaction and time, as far as the platform tells them; or why there is no certain answer."""
+    if trade is None:
+        return gettext("No certain answer: %(why)s") % {"why": last_word(order)}
+    # Alipay closes what was refunded in full.
+    closed_by_refund = trade.state == TradeState.CLOSED and order.state in Order.CREDITED
+    said = {
+        TradeState.WAITING: gettext("The platform says: not paid yet."),
+        TradeState.CLOSED: gettext("The platform says: closed, not paid."),
+        TradeState.ABSENT: gettext(
+            "The platform knows no such order: the code was never scanned, or it never got there."
+        ),
+        TradeState.REFUNDED: gettext("The platform says: paid, and refunded since."),
+        TradeState.PAID: gettext("The platform says: paid."),
+    }[TradeState.REFUNDED if closed_by_refund else trade.state]
+    return " ".join(filter(None, [said, _receipt(trade), f"({trade.raw_state})"]))
+
+
+def _receipt(trade: Trade) -> str:
+    if trade.receipt is None:
+        return ""
+    facts = {
+        "money": words.money(trade.receipt.amount_fen),
+        "time": moment(trade.receipt.paid_at),
+        "transaction": trade.receipt.transaction_id,
+    }
+    if trade.receipt.paid_at is None:
+        return gettext("%(money)s, transaction %(transaction)s, time not told.") % facts
+    return gettext("%(money)s, transaction %(transaction)s, paid at %(time)s.") % facts
+
+
+def report(order: Order, trade: Trade | None) -> Report:
+    """The answer, and what it changed here."""
+    text = answer(order, trade)
+    if trade is None:
+        return Report(False, text)
+    if order.review:
+        text += " " + order.review
+    elif trade.state == TradeState.PAID and order.state in Order.CREDITED:
+        text += " " + gettext("%(quota)s quota are credited.") % {"quota": grouped(order.quota)}
+    return Report(trade.state != TradeState.PAID or order.state in Order.CREDITED, text)
+
+
+def last_word(order: Order) -> str:
+    call = GatewayCall.objects.filter(order_no=order.order_no).order_by("-pk").first()
+    lines = call.response.strip().splitlines() if call else []
+    return lines[-1][:300] if lines else gettext("nobody was asked.")

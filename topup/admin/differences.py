@@ -1,0 +1,239 @@
+"""The differences of all days: what each means, and what can be done about it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import RangeDateFilter
+
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, moment, operator
+from voicehelper.admin.export import Columns
+from voicehelper.admin.filters import Choice
+
+from .. import reconciliation
+from ..models import Difference, Order, Refund
+from . import words
+
+Kind, State = Difference.Kind, Difference.State
+
+STATE_TONES = {
+    State.OPEN: "danger",
+    State.WAITING: "info",
+    State.EXPLAINED: "default",
+    State.REPAIRED: "success",
+    State.SETTLED: "success",
+    State.VANISHED: "default",
+}
+_MEANINGS: dict[str, Any] = {
+    Kind.NOT_CREDITED: _(
+        "The bill says paid, and the user has no quota. Ask the platform: when it confirms, the quota is credited."
+    ),
+    Kind.UNKNOWN_HERE: _(
+        "Another system with the same merchant number sold this, or the order was lost with a restored backup. If it"
+        " is ours, credit the user by hand with the transaction number as the reason; else note whose it is."
+    ),
+    Kind.OTHER_ACCOUNT: _(
+        "The order was agreed with another merchant account, app or mode than the bill’s. Compare both with the"
+        " platform’s console before anything is credited or refunded."
+    ),
+    Kind.AMOUNT_DIFFERS: _(
+        "The buyer paid another amount than was agreed. Look at the payment in the platform’s console; refund what is"
+        " too much there, or settle what is missing with the user."
+    ),
+    Kind.TRANSACTION_DIFFERS: _(
+        "The payment has another number there than here: it was credited by hand, or by another payment that is not in"
+        " the bill. Compare both numbers in the platform’s console."
+    ),
+    Kind.PAID_TWICE: _(
+        "The order was paid before; the user was credited once. Refund this second payment in the platform’s console,"
+        " by its transaction number, then note it as settled."
+    ),
+    Kind.LISTED_TWICE: _("The bill names the same payment more than once. Ask the platform."),
+    Kind.MISSING_THERE: _(
+        "The user has the quota, and the bill knows no such payment. Ask the platform about the order; one completed by"
+        " hand needs its proof."
+    ),
+    Kind.REFUND_UNKNOWN_HERE: _(
+        "Money went back in the platform’s console. Ask the platform: when it confirms, the refund is booked here and"
+        " the quota is taken back."
+    ),
+    Kind.REFUND_UNKNOWN_ORDER: _("Money went back for an order that is not here. Find out whose order it was."),
+    Kind.REFUND_UNFINISHED: _("The platform has carried it out, or given it up. Ask it: the refund ends here as well."),
+    Kind.REFUND_AMOUNT_DIFFERS: _(
+        "Another amount went back than was agreed here. Compare it with the platform’s console."
+    ),
+    Kind.REFUND_STATE_DIFFERS: _(
+        "Here the refund failed and the user kept the quota, or the other way round. Compare with the platform’s"
+        " console, and settle the rest with the user."
+    ),
+    Kind.REFUND_MISSING_THERE: _(
+        "It counts as refunded here, and no bill up to this day has it. Ask the platform about the refund."
+    ),
+    Kind.NOT_UNDERSTOOD: _("The bill has an entry of a kind that is not known here. Look at the bill itself."),
+    Kind.OTHER_DAY: _("It is booked here on another day, close to midnight for instance. Nothing to do."),
+}
+
+
+class StateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return State.choices
+
+
+class KindFilter(Choice):
+    title = _("kind")
+    parameter_name = "kind"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Kind.choices
+
+
+class GatewayFilter(Choice):
+    title = _("gateway")
+    parameter_name = "gateway"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return words.GATEWAY_NAMES.items()
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(reconciliation__gateway=value)
+
+
+@admin.register(Difference)
+class DifferenceAdmin(ReadOnlyAdmin):
+    list_display = ("order_no", "day", "gateway_label", "kind", "num_theirs", "num_ours", "state_label")
+    list_filter = (StateFilter, KindFilter, GatewayFilter, ("reconciliation__day", RangeDateFilter))
+    list_select_related = ("reconciliation",)
+    sortable_by = ()
+    search_fields = ("=order_no", "=transaction_id", "=refund_no")
+    search_help_text = _("Order, transaction or refund number")
+    change_form_template = "admin/topup/difference/change_form.html"
+    fields = ()
+    export: ClassVar[Columns] = {
+        "day": lambda row: row.reconciliation.day,
+        "gateway": lambda row: row.reconciliation.gateway,
+        "kind": lambda row: row.kind,
+        "order_no": lambda row: row.order_no,
+        "transaction_id": lambda row: row.transaction_id,
+        "refund_no": lambda row: row.refund_no,
+        "theirs_yuan": lambda row: words.signed_yuan(row.theirs_fen) if row.theirs_fen is not None else None,
+        "ours_yuan": lambda row: words.signed_yuan(row.ours_fen) if row.ours_fen is not None else None,
+        "time": lambda row: moment(row.at),
+        "state": lambda row: row.state,
+        "settled_by": lambda row: row.actor,
+        "note": lambda row: row.note,
+    }
+
+    @admin.display(description=_("day"))
+    def day(self, row: Difference) -> str:
+        return f"{row.reconciliation.day}"
+
+    @admin.display(description=_("gateway"))
+    def gateway_label(self, row: Difference) -> SafeString:
+        return words.gateway(row.reconciliation.gateway)
+
+    @admin.display(description=_("theirs"))
+    def num_theirs(self, row: Difference) -> str:
+        return words.money(row.theirs_fen) if row.theirs_fen is not None else "—"
+
+    @admin.display(description=_("ours"))
+    def num_ours(self, row: Difference) -> str:
+        return words.money(row.ours_fen) if row.ours_fen is not None else "—"
+
+    @admin.display(description=_("state"))
+    def state_label(self, row: Difference) -> SafeString:
+        return settled_label(row)
+
+    def actions_for(self, request: HttpRequest, record: Difference) -> Sequence[Action]:
+        if not may(request, Difference, "change"):
+            return ()
+        if record.state == State.SETTLED:
+            return [Action("reopen", gettext("Open it again"), asks_reason=True)]
+        if record.state != State.OPEN:
+            return ()
+        hint = gettext("What was done about it outside of this system. It touches no money and no quota.")
+        settle = Action("settle", gettext("Note as settled"), hint=hint, asks_reason=True)
+        if record.kind not in Difference.REPAIRABLE or not may(request, Order, "change"):
+            return [settle]
+        hint = gettext("Only what the platform confirms, signed, is credited or booked.")
+        return [Action("ask", gettext("Ask the payment platform"), hint=hint, main=True), settle]
+
+    def do_ask(self, request: HttpRequest, record: Difference, reason: str) -> Report:
+        done, why = reconciliation.ask_again(record, actor=operator(request))
+        reconciliation.refresh_state(record.reconciliation)
+        return Report(done, gettext("The platform confirms it: put right.") if done else why)
+
+    def do_settle(self, request: HttpRequest, record: Difference, reason: str) -> Report:
+        done = reconciliation.settle(record, by=operator(request), reason=reason)
+        return Report(done, gettext("Noted as settled.") if done else gettext("It is not open any more."))
+
+    def do_reopen(self, request: HttpRequest, record: Difference, reason: str) -> Report:
+        done = reconciliation.reopen(record, by=operator(request), reason=reason)
+        return Report(done, gettext("It is open again.") if done else gettext("Somebody else was first."))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        difference: Difference = kwargs["obj"]
+        context |= {
+            "difference": difference,
+            "title": difference.get_kind_display(),
+            "state": settled_label(difference),
+            "gateway": words.gateway(difference.reconciliation.gateway),
+            "theirs": words.money(difference.theirs_fen) if difference.theirs_fen is not None else "—",
+            "ours": words.money(difference.ours_fen) if difference.ours_fen is not None else "—",
+            "meaning": _MEANINGS[difference.kind],
+            "facts": _facts(difference, request),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _facts(difference: Difference, request: HttpRequest) -> list[tuple[str, object]]:
+    names = {field.name: str(field.verbose_name) for field in Difference._meta.fields}
+    day = difference.reconciliation
+    order = Order.objects.filter(order_no=difference.order_no).first()
+    refund = (
+        Refund.objects.filter(order=order, refund_no=difference.refund_no).first() if difference.refund_no else None
+    )
+    shown: object = difference.order_no or "—"
+    if order is not None and may(request, Order, "view"):
+        shown = link(change_url(order), order)
+    refunded: object = difference.refund_no or "—"
+    if refund is not None and may(request, Refund, "view"):
+        refunded = link(change_url(refund), refund)
+    return [
+        (gettext("Day"), link(change_url(day), day.day)),
+        (names["order_no"], shown),
+        (gettext("State of the order here"), order.get_state_display() if order else gettext("No such order here")),
+        (names["transaction_id"], difference.transaction_id or "—"),
+        (names["refund_no"], refunded),
+        (gettext("Time in the bill or here"), moment(difference.at)),
+        (names["said"], difference.said or "—"),
+        (names["created"], moment(difference.created)),
+        (names["ended"], moment(difference.ended)),
+        (names["actor"], difference.actor or "—"),
+        (names["note"], difference.note or "—"),
+    ]
+
+
+# --- How differences are worded and coloured -------------------------------------------------------------------------
+def settled_label(difference: Difference) -> SafeString:
+    return words.label(STATE_TONES[State(difference.state)], difference.get_state_display())
+
+
+def both(count: int, amount_fen: int) -> SafeString:
+    """Money with the number of entries beside it."""
+    return format_html("{} <small>× {}</small>", words.money(amount_fen), grouped(count))
+
+
+def difference_label(theirs_fen: int, ours_fen: int) -> SafeString:
+    """Theirs less ours; green when it is nothing."""
+    difference = theirs_fen - ours_fen
+    tone = "vh-minus" if difference else "vh-plus"
+    return format_html('<span class="{}">{}</span>', tone, words.signed_money(difference))

@@ -1,0 +1,224 @@
+"""What recharging came to in some days: four statements feed every chart and table of the statistics page. Days are
+Beijing's; groups are those the users are in now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Cast, Extract, TruncDate
+
+from voicehelper.clock import BEIJING
+
+from ..models import Order, Refund
+
+# Day, gateway, user group.
+Key = tuple[date, str, str]
+
+
+@dataclass
+class Sums:
+    """What some orders and refunds came to. Orders count on the day they were placed; payments, with what they brought
+    and how long they took, on the day they were credited; refunds on the day they were confirmed."""
+
+    placed: int = 0
+    still_open: int = 0
+    converted: int = 0
+    payments: int = 0
+    income_fen: int = 0
+    newcomers: int = 0
+    waited_s: int = 0
+    refunds: int = 0
+    refunded_fen: int = 0
+    # Payments by their time to credit: to the second in the first minute, coarser after it.
+    waits: dict[int, int] = field(default_factory=dict)
+
+    def add(self, other: "Sums") -> None:
+        self.placed += other.placed
+        self.still_open += other.still_open
+        self.converted += other.converted
+        self.payments += other.payments
+        self.income_fen += other.income_fen
+        self.newcomers += other.newcomers
+        self.waited_s += other.waited_s
+        self.refunds += other.refunds
+        self.refunded_fen += other.refunded_fen
+        for wait, count in other.waits.items():
+            self.waits[wait] = self.waits.get(wait, 0) + count
+
+    @property
+    def ended(self) -> int:
+        return self.placed - self.still_open
+
+    @property
+    def net_fen(self) -> int:
+        return self.income_fen - self.refunded_fen
+
+    @property
+    def average_fen(self) -> int | None:
+        return (2 * self.income_fen + self.payments) // (2 * self.payments) if self.payments else None
+
+    @property
+    def mean_wait_s(self) -> int | None:
+        return self.waited_s // self.payments if self.payments else None
+
+    def wait_s(self, per_cent: int) -> int | None:
+        """The time to credit that so many per cent of the payments did not exceed; None without any."""
+        wanted, seen = -(-self.payments * per_cent // 100), 0
+        for wait in sorted(self.waits):
+            seen += self.waits[wait]
+            if seen >= wanted:
+                return wait
+        return None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Some days, the sums by day, gateway and group, and how many orders placed in them are in which state."""
+
+    days: list[date]
+    cells: Mapping[Key, Sums]
+    states: Mapping[str, tuple[int, int]]
+
+    def by(self, part: int) -> dict[Any, Sums]:
+        """Sums by one part of the key: 0 day, 1 gateway, 2 group."""
+        found: dict[Any, Sums] = {}
+        for key, cell in self.cells.items():
+            found.setdefault(key[part], Sums()).add(cell)
+        return found
+
+    @property
+    def total(self) -> Sums:
+        return together(self.cells.values())
+
+
+def together(cells: Iterable[Sums]) -> Sums:
+    found = Sums()
+    for cell in cells:
+        found.add(cell)
+    return found
+
+
+def real_orders() -> QuerySet[Order]:
+    """Orders of real money; in a demo, where there is none, all of them."""
+    return Order.objects.all() if settings.SANDBOX else Order.objects.filter(live=True)
+
+
+def only_real() -> dict[str, str]:
+    """The filter that makes a list of orders or refunds agree with `real_orders`."""
+    return {} if settings.SANDBOX else {"mark": "live"}
+
+
+def midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), BEIJING)
+
+
+def figures(today: date, days: int, *, groups: bool = True) -> Figures:
+    """The last `days` days, today the last of them. Without `groups` the keys name none: users are not read."""
+    first = today - timedelta(days=days - 1)
+    since = midnight(first)
+    cells: dict[Key, Sums] = {}
+    states: dict[str, tuple[int, int]] = {}
+    for *key, state, count, fen in _placed(since, groups):
+        cell = cells.setdefault(_key(key), Sums())
+        cell.placed += count
+        cell.still_open += count if state in Order.OPEN else 0
+        cell.converted += count if state in Order.CREDITED else 0
+        orders, money = states.get(state, (0, 0))
+        states[state] = orders + count, money + fen
+    for *key, wait, count, fen, waited in _credited(since, groups):
+        cell = cells.setdefault(_key(key), Sums())
+        paid = Sums(payments=count, income_fen=fen, waited_s=int(waited), waits={int(wait): count})
+        cell.add(paid)
+    for *key, count in _newcomers(since, groups):
+        cells.setdefault(_key(key), Sums()).newcomers += count
+    for *key, count, fen in _refunded(since, groups):
+        cells.setdefault(_key(key), Sums()).add(Sums(refunds=count, refunded_fen=fen))
+    return Figures([first + timedelta(days=number) for number in range(days)], cells, states)
+
+
+def _key(parts: list[Any]) -> Key:
+    day, gateway, group = parts
+    return day, gateway, group
+
+
+def _placed(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+    return (
+        real_orders()
+        .filter(created__gte=since)
+        .annotate(day=TruncDate("created", tzinfo=BEIJING), group=_group(groups))
+        .values_list("day", "gateway", "group", "state")
+        .annotate(count=Count("pk"), fen=Sum("amount_fen"))
+        .order_by()
+    )
+
+
+def _credited(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+    wait = Cast(Extract(F("credited_at") - F("created"), "epoch"), BigIntegerField())
+    return (
+        real_orders()
+        .filter(credited_at__gte=since)
+        .annotate(day=TruncDate("credited_at", tzinfo=BEIJING), group=_group(groups), wait=wait, step=_step("wait"))
+        .values_list("day", "gateway", "group", "step")
+        .annotate(count=Count("pk"), fen=Sum("amount_fen"), waited=Sum("wait"))
+        .order_by()
+    )
+
+
+def _step(name: str) -> Case:
+    """Seconds, coarser the longer: steps of 10 s after a minute, of a minute after ten, of an hour after an hour."""
+    steps = [(60, 1), (600, 10), (3600, 60)]
+    whens = [When(**{f"{name}__lt": below}, then=F(name) / size * size) for below, size in steps]
+    return Case(*whens, default=F(name) / 3600 * 3600, output_field=BigIntegerField())
+
+
+def _group(wanted: bool, path: str = "user__group") -> F | Value:
+    return F(path) if wanted else Value("")
+
+
+def first_payments(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """Those among credited orders before which their user had paid none."""
+    earlier = real_orders().filter(user=OuterRef("user"), credited_at__lt=OuterRef("credited_at"))
+    return orders.filter(credited_at__isnull=False).exclude(Exists(earlier))
+
+
+# Each user's first payment once, rather than each payment beside all the others of its user.
+_NEWCOMERS = """
+SELECT (o.credited_at AT TIME ZONE 'Asia/Shanghai')::date, o.gateway, CASE WHEN %(groups)s THEN u."group" ELSE '' END,
+       COUNT(*)
+FROM topup_order o
+JOIN (
+    SELECT user_id, MIN(credited_at) AS first FROM topup_order
+    WHERE credited_at IS NOT NULL AND (live OR %(sandbox)s) GROUP BY user_id HAVING MIN(credited_at) >= %(since)s
+) f ON f.user_id = o.user_id AND f.first = o.credited_at
+JOIN accounts_user u ON u.id = o.user_id
+WHERE o.credited_at >= %(since)s AND (o.live OR %(sandbox)s)
+GROUP BY 1, 2, 3
+"""
+
+
+def _newcomers(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWCOMERS, {"since": since, "groups": groups, "sandbox": settings.SANDBOX})
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def real_refunds() -> QuerySet[Refund]:
+    """Of real orders, confirmed."""
+    real = Q() if settings.SANDBOX else Q(order__live=True)
+    return Refund.objects.filter(real, state=Refund.State.SUCCEEDED)
+
+
+def _refunded(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+    return (
+        real_refunds()
+        .filter(finished_at__gte=since)
+        .annotate(day=TruncDate("finished_at", tzinfo=BEIJING), group=_group(groups, "order__user__group"))
+        .values_list("day", "order__gateway", "group")
+        .annotate(count=Count("pk"), fen=Sum("amount_fen"))
+        .order_by()
+    )

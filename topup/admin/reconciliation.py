@@ -1,0 +1,254 @@
+"""Reconciliation: one line per day and account, both sides' totals, and what does not agree."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any, ClassVar, cast
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
+from unfold.contrib.filters.admin import RangeDateFilter
+
+from voicehelper import clock
+from voicehelper.admin.base import (
+    Action,
+    ReadOnlyAdmin,
+    Report,
+    change_url,
+    grouped,
+    link,
+    list_url,
+    may,
+    moment,
+    operator,
+    url_name,
+)
+from voicehelper.admin.export import Columns
+from voicehelper.admin.filters import Choice
+from voicehelper.clock import BEIJING
+
+from .. import tasks
+from ..models import Difference, GatewayCall, Order, Reconciliation
+from . import words
+from .differences import both, difference_label, settled_label
+
+SHOWN = 100
+STATE_TONES = {
+    Reconciliation.State.RUNNING: "info",
+    Reconciliation.State.AGREED: "success",
+    Reconciliation.State.DIFFERS: "danger",
+    Reconciliation.State.NO_BILL: "warning",
+}
+
+
+class StateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return Reconciliation.State.choices
+
+
+class GatewayFilter(Choice):
+    title = _("gateway")
+    parameter_name = "gateway"
+
+    def options(self) -> Iterable[tuple[str, Any]]:
+        return words.GATEWAY_NAMES.items()
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(ReadOnlyAdmin):
+    list_display = ("day", "gateway_label", "state_label", "num_theirs", "num_ours", "num_difference", "num_refunds")
+    list_filter = (StateFilter, GatewayFilter, ("day", RangeDateFilter))
+    list_before_template = "admin/topup/reconciliation/before.html"
+    sortable_by = ("day",)
+    change_form_template = "admin/topup/reconciliation/change_form.html"
+    fields = ()
+    export: ClassVar[Columns] = {
+        "day": lambda row: row.day,
+        "gateway": lambda row: row.gateway,
+        "merchant": lambda row: row.merchant_id,
+        "live": lambda row: row.live,
+        "state": lambda row: row.state,
+        "payments_theirs": lambda row: row.theirs_payments,
+        "payments_theirs_yuan": lambda row: words.signed_yuan(row.theirs_payments_fen),
+        "payments_ours": lambda row: row.ours_payments,
+        "payments_ours_yuan": lambda row: words.signed_yuan(row.ours_payments_fen),
+        "refunds_theirs": lambda row: row.theirs_refunds,
+        "refunds_theirs_yuan": lambda row: words.signed_yuan(row.theirs_refunds_fen),
+        "refunds_ours": lambda row: row.ours_refunds,
+        "refunds_ours_yuan": lambda row: words.signed_yuan(row.ours_refunds_fen),
+        "fees_yuan": lambda row: row.fee,
+        "open_differences": lambda row: row.opened,
+        "compared": lambda row: moment(row.compared),
+    }
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        opened = Count("differences", filter=Q(differences__state=Difference.State.OPEN))
+        return cast(QuerySet[Any], super().get_queryset(request).annotate(opened=opened))
+
+    @admin.display(description=_("gateway"))
+    def gateway_label(self, row: Reconciliation) -> SafeString:
+        return words.gateway(row.gateway)
+
+    @admin.display(description=_("state"))
+    def state_label(self, row: Any) -> SafeString:
+        return state_label(row, row.opened)
+
+    @admin.display(description=_("payments, theirs"))
+    def num_theirs(self, row: Reconciliation) -> str:
+        return both(row.theirs_payments, row.theirs_payments_fen) if row.compared else "—"
+
+    @admin.display(description=_("payments, ours"))
+    def num_ours(self, row: Reconciliation) -> str:
+        return both(row.ours_payments, row.ours_payments_fen) if row.compared else "—"
+
+    @admin.display(description=_("difference"))
+    def num_difference(self, row: Reconciliation) -> SafeString | str:
+        return difference_label(row.theirs_payments_fen, row.ours_payments_fen) if row.compared else "—"
+
+    @admin.display(description=_("refunds, theirs / ours"))
+    def num_refunds(self, row: Reconciliation) -> SafeString | str:
+        if not row.compared:
+            return "—"
+        sides = f"{words.money(row.theirs_refunds_fen)} / {words.money(row.ours_refunds_fen)}"
+        tone = "vh-minus" if row.theirs_refunds_fen != row.ours_refunds_fen else ""
+        return format_html('<span class="{}">{}</span>', tone, sides)
+
+    # --- Comparing ---------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.ask)
+        return [path("ask/", view, name=url_name(self, "ask")), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        today = clock.now().astimezone(BEIJING).date()
+        context: dict[str, Any] = {"today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}
+        if may(request, Reconciliation, "change"):
+            context |= {"ask_url": reverse("admin:topup_reconciliation_ask"), "gateways": words.GATEWAY_NAMES.items()}
+        return super().changelist_view(request, context | (extra_context or {}))
+
+    def ask(self, request: HttpRequest) -> HttpResponse:
+        """Any day of either gateway, in the background: a large bill takes minutes."""
+        if not may(request, Reconciliation, "change"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        back = HttpResponseRedirect(list_url(Reconciliation))
+        try:
+            day = date.fromisoformat(request.POST.get("day", ""))
+        except ValueError:
+            messages.error(request, gettext("Choose a day."))
+            return back
+        gateway = request.POST.get("gateway", "")
+        if gateway not in words.GATEWAY_NAMES or day > clock.now().astimezone(BEIJING).date():
+            messages.error(request, gettext("Choose a gateway and a day that has begun."))
+            return back
+        report = _begin(request, gateway, day)
+        messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, report.text)
+        return back
+
+    def actions_for(self, request: HttpRequest, record: Reconciliation) -> Sequence[Action]:
+        if not may(request, Reconciliation, "change"):
+            return ()
+        hint = gettext("Asks for the bill anew. What was settled stays so; what has gone is marked as gone.")
+        return [Action("compare", gettext("Compare again"), hint=hint, main=True)]
+
+    def do_compare(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
+        return _begin(request, record.gateway, record.day)
+
+    # --- A day -------------------------------------------------------------------------------------------------------
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        day: Any = kwargs["obj"]
+        listed = listed_differences(day) if may(request, Difference, "view") else day.differences.none()
+        context |= {
+            "day": day,
+            "title": f"{words.GATEWAY_NAMES.get(day.gateway, day.gateway)} {day.day}",
+            "state": state_label(day, day.opened),
+            "gateway": words.gateway(day.gateway),
+            "totals": totals(day),
+            "facts": _facts(day, request),
+            "rows": _rows(listed[:SHOWN], request),
+            "explained": _rows(day.differences.filter(state=Difference.State.EXPLAINED)[:SHOWN], request),
+            "all_url": list_url(Difference, reconciliation__id__exact=str(day.pk)),
+            "more": max(0, listed.count() - SHOWN),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _begin(request: HttpRequest, gateway: str, day: date) -> Report:
+    try:
+        tasks.reconcile_day.delay(gateway, day.isoformat(), operator(request))
+    except OperationalError:
+        return Report(False, gettext("The task queue cannot be reached: is Valkey running? Try again in a minute."))
+    facts = {"gateway": words.GATEWAY_NAMES[gateway], "day": day}
+    return Report(True, gettext("%(gateway)s is asked for its bill of %(day)s. Look again in a moment.") % facts)
+
+
+def state_label(day: Reconciliation, opened: int) -> SafeString:
+    text = day.get_state_display()
+    if opened:
+        text = ngettext("%(count)s difference open", "%(count)s differences open", opened) % {"count": grouped(opened)}
+    return words.label(STATE_TONES[Reconciliation.State(day.state)], text)
+
+
+def totals(day: Reconciliation) -> list[tuple[str, str, str, SafeString, str]]:
+    """Payments, refunds and what is left: theirs, ours, the difference in money and in number."""
+    net = [getattr(day, f"{side}_payments_fen") - getattr(day, f"{side}_refunds_fen") for side in ("theirs", "ours")]
+    lines = [
+        (
+            title,
+            both(getattr(day, f"theirs_{name}"), getattr(day, f"theirs_{name}_fen")),
+            both(getattr(day, f"ours_{name}"), getattr(day, f"ours_{name}_fen")),
+            difference_label(getattr(day, f"theirs_{name}_fen"), getattr(day, f"ours_{name}_fen")),
+            f"{getattr(day, f'theirs_{name}') - getattr(day, f'ours_{name}'):+,}",
+        )
+        for title, name in ((gettext("Payments"), "payments"), (gettext("Refunds"), "refunds"))
+    ]
+    last = (gettext("Payments less refunds"), words.signed_money(net[0]), words.signed_money(net[1]))
+    return [*lines, (*last, difference_label(*net), "")]
+
+
+def listed_differences(day: Reconciliation) -> QuerySet[Difference]:
+    """What people should see, the open ones first."""
+    shown = day.differences.exclude(state__in=[Difference.State.EXPLAINED, Difference.State.VANISHED])
+    return shown.annotate(is_open=Q(state=Difference.State.OPEN)).order_by("-is_open", "kind", "pk")
+
+
+def _facts(day: Reconciliation, request: HttpRequest) -> list[tuple[str, object]]:
+    calls = list_url(GatewayCall, q=f"{day.day:%Y%m%d}")
+    bill: object = link(calls, gettext("Gateway calls")) if may(request, GatewayCall, "view") else "—"
+    return [
+        (gettext("Merchant"), day.merchant_id),
+        (gettext("Mode"), gettext("Real money") if day.live else gettext("Sandbox")),
+        (gettext("Fees in the bill"), f"¥{day.fee:.2f}"),
+        (gettext("Last compared"), moment(day.compared)),
+        (gettext("Asked for by"), gettext("the schedule") if day.actor == "schedule" else day.actor),
+        (gettext("Times compared"), grouped(day.runs)),
+        (gettext("The bill’s download"), bill),
+    ]
+
+
+def _rows(differences: QuerySet[Difference], request: HttpRequest) -> list[dict[str, object]]:
+    found = list(differences)
+    orders = Order.objects.in_bulk([d.order_no for d in found], field_name="order_no")
+    seen = may(request, Order, "view")
+    return [
+        {
+            "difference": each,
+            "url": change_url(each),
+            "order_url": change_url(orders[each.order_no]) if seen and each.order_no in orders else "",
+            "theirs": words.money(each.theirs_fen) if each.theirs_fen is not None else "—",
+            "ours": words.money(each.ours_fen) if each.ours_fen is not None else "—",
+            "state": settled_label(each),
+            "at": moment(each.at),
+        }
+        for each in found
+    ]

@@ -1,0 +1,151 @@
+"""One account's day from the request for its bill to the alert; and the days that are due.
+
+Whoever reconciles a day has an advisory lock on it: it ends with the database session, so nobody waits for the dead,
+and it stands in no other's way. Everything in between may be done twice.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from voicehelper import clock
+from voicehelper.clock import BEIJING
+
+from .. import services
+from ..gateways.base import Gateway, GatewayError, NotConfigured
+from ..models import Order, Reconciliation
+from . import staging
+from .alerts import tell
+from .comparing import Frame, compare, totals
+from .repairing import repair
+from .settling import refresh_state
+
+log = logging.getLogger(__name__)
+
+SCHEDULE = "schedule"
+# So far back a day is made up for that nobody could reconcile when it was its turn.
+CATCH_UP_DAYS = 7
+_LOCK_CLASS = 20_261_030
+_TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
+_UNLOCK = "SELECT pg_advisory_unlock(%s, %s)"
+
+
+class NoBill(Exception):
+    """There is no usable bill; the text says why in plain words."""
+
+
+class UnderWay(Exception):
+    """Somebody else is reconciling the same day at this moment."""
+
+
+def reconcile(name: str, day: date, *, actor: str) -> Reconciliation:
+    """Ask for a gateway's bill of a Beijing day, compare it, put right what is safe, tell about the rest.
+
+    The account is the one configured now. Raises NoBill and UnderWay.
+    """
+    try:
+        gateway = services.build_gateway(services.SECTIONS[name].load())
+    except NotConfigured as error:
+        raise NoBill(f"{name} is not completely configured: {error}") from error
+    if day > clock.now().astimezone(BEIJING).date():
+        raise NoBill(f"{day} has not begun in Beijing.")
+    account = {"gateway": name, "merchant_id": gateway.merchant_id, "live": gateway.live}
+    reconciliation, _made = Reconciliation.objects.get_or_create(**account, day=day, defaults={"actor": actor})
+    with _alone(reconciliation):
+        _compare(reconciliation, gateway, actor)
+    return reconciliation
+
+
+@contextmanager
+def _alone(reconciliation: Reconciliation) -> Iterator[None]:
+    key = [_LOCK_CLASS, reconciliation.pk]
+    with connection.cursor() as cursor:
+        cursor.execute(_TRY_LOCK, key)
+        if not cursor.fetchone()[0]:
+            raise UnderWay(f"{reconciliation} is being reconciled at this moment. Look at its page in a minute.")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(_UNLOCK, key)
+
+
+def _compare(reconciliation: Reconciliation, gateway: Gateway, actor: str) -> None:
+    row = Reconciliation.objects.filter(pk=reconciliation.pk)
+    row.update(state=Reconciliation.State.RUNNING, actor=actor, started=Now())
+    asked = clock.now()
+    try:
+        fee = _fetch(gateway, reconciliation.day)
+    except GatewayError as error:
+        _note_no_bill(reconciliation, str(error))
+        raise NoBill(str(error)) from error
+    reconciliation.refresh_from_db()
+    reconciliation.runs += 1
+    row.update(runs=reconciliation.runs)
+    frame = Frame(reconciliation, gateway, asked)
+    compare(frame)
+    repair(reconciliation, gateway)
+    row.update(**totals(frame), fee=fee, problem="", compared=Now())
+    staging.forget()
+    refresh_state(reconciliation)
+    tell(reconciliation)
+
+
+def _fetch(gateway: Gateway, day: date) -> Decimal:
+    """The bill into `bill_row`; what the provider kept of it. Raises GatewayError."""
+    with gateway.bill(day) as bill:
+        staging.stage(bill, gateway)
+    return bill.totals.fee
+
+
+def _note_no_bill(reconciliation: Reconciliation, problem: str) -> None:
+    """What was found in an earlier bill of the day stays."""
+    log.warning("No usable bill for %s: %s", reconciliation, problem)
+    Reconciliation.objects.filter(pk=reconciliation.pk).update(problem=problem[:500])
+    refresh_state(reconciliation)
+
+
+# --- The schedule ----------------------------------------------------------------------------------------------------
+def reconcile_due() -> int:
+    """Reconcile yesterday, and the days before it that nobody could, for every gateway that is on; how many.
+
+    Raises NoBill in the end, when there was none somewhere: the next beat tries again.
+    """
+    done, problems = 0, []
+    for name, section in services.SECTIONS.items():
+        for day in _due(name) if section.load().enabled else ():
+            try:
+                reconcile(name, day, actor=SCHEDULE)
+                done += 1
+            except UnderWay as error:
+                log.info("%s", error)
+            except NoBill as error:
+                problems.append(f"{name} {day}: {error}")
+    if problems:
+        raise NoBill(" ".join(problems))
+    return done
+
+
+def _due(name: str) -> list[date]:
+    """Days that were not compared since they ended, oldest first; none from before the account's first order."""
+    try:
+        gateway = services.build_gateway(services.SECTIONS[name].load())
+    except NotConfigured as error:
+        raise NoBill(f"{name}: {error}") from error
+    account = {"gateway": name, "merchant_id": gateway.merchant_id, "live": gateway.live}
+    yesterday = clock.now().astimezone(BEIJING).date() - timedelta(days=1)
+    first = Order.objects.filter(**account).order_by("pk").first()
+    since = min(first.created.astimezone(BEIJING).date(), yesterday) if first else yesterday
+    days = [yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS)]
+    compared = dict(Reconciliation.objects.filter(**account, day__in=days).values_list("day", "compared"))
+    return [day for day in sorted(days) if day >= since and not _was_over(day, compared.get(day))]
+
+
+def _was_over(day: date, compared: datetime | None) -> bool:
+    """A comparison during the day itself was about a part of it."""
+    return compared is not None and compared >= staging.midnight(day + timedelta(days=1))
