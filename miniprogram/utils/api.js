@@ -345,17 +345,11 @@ function requestPayment(payment) {
   })
 }
 
-/** Somebody who pays and then closes the window is told "cancelled" by the phone: look once. */
+/** Somebody who pays and then closes the window is told "cancelled" by the phone: look twice before believing it. */
 function evenSoPaid(orderId, error) {
-  return order(orderId).then(
-    (found) => {
-      if (PAID.includes(found.status)) return found
-      throw Object.assign(error, { data: found })
-    },
-    () => {
-      throw error
-    }
-  )
+  return paidOrder(orderId, Date.now() + config.payPollEvery * 1.5).catch((last) => {
+    throw Object.assign(error, { data: last.data })
+  })
 }
 
 /** Ask until the order is paid. A failed question is no answer: it is asked again. */

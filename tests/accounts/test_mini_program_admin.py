@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connections
 from django.test import Client
 
 from tests.wechat import WeChat, set_up_mini_program, signed_in
 from topup.options import write_options
-from voicehelper.accounts import sharing, wechat_login
+from voicehelper.accounts import sharing
 from voicehelper.accounts.models import MiniProgramSettings, User, WeChatIdentity
 from voicehelper.admin.base import change_url
 from voicehelper.sandbox.models import WeChatApp
@@ -26,15 +25,6 @@ def browser(staff: User) -> Client:
     client = Client(headers={"Accept-Language": "en"})
     client.force_login(staff)
     return client
-
-
-@pytest.fixture
-def wechat(live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> WeChat:
-    monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
-    monkeypatch.setattr(wechat_login, "PAUSES_S", (0.0, 0.0))
-    settings.WECHAT_API_BASE_URL = f"{live_server.url}/sandbox/weixin"
-    set_up_mini_program()
-    return WeChat(live_server.url)
 
 
 def test_the_page_says_what_to_enter_where(browser: Client, settings: Any) -> None:
@@ -114,10 +104,12 @@ def test_a_users_page_shows_a_shortened_openid_and_no_session_key(wechat: WeChat
         assert hidden not in page
 
 
-def test_shares_are_listed_with_their_counts(browser: Client, buyer: User) -> None:
+def test_shares_are_listed_with_their_counts_and_a_newcomer_with_who_invited(browser: Client, buyer: User) -> None:
     share_id = sharing.share(buyer).share_id
     sharing.record_visit(share_id, None, "203.0.113.7")
-    sharing.record_sign_up(share_id, User.objects.create_user("newcomer"))
+    newcomer = User.objects.create_user("newcomer")
+    sharing.record_sign_up(share_id, newcomer)
+    assert change_url(buyer) in browser.get(change_url(newcomer)).text
     page = browser.get("/admin/accounts/share/").text
     assert "buyer" in page
     assert re.search(r"field-num_visits[^>]*>\s*2\s*<", page)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import settings as project
 from django.contrib.auth.models import Group
+from django.db import connections
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
@@ -364,7 +365,10 @@ def test_I6_accounts_are_not_made_in_bulk(db: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_I6_codes_of_wechat_are_guessed_thirty_times_and_then_an_address_waits(live_server: Any, settings: Any) -> None:
+def test_I6_codes_of_wechat_are_guessed_thirty_times_and_then_an_address_waits(
+    live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
     settings.WECHAT_API_BASE_URL = f"{live_server.url}/sandbox/weixin"
     set_up_mini_program()
     wechat = WeChat(live_server.url)

@@ -256,6 +256,7 @@ def test_who_cancels_is_told_so_and_has_paid_nothing(phone: Phone) -> None:
 
 def test_who_pays_and_closes_the_window_has_paid(phone: Phone) -> None:
     phone.is_in_the_mood(payment="pays and closes")
+    phone.is_configured(payPollEvery=1500)
     assert phone.call("pay", 10)["status"] == "paid"
     assert wallet_of(the_user()).balance == 5_000_000
 

@@ -34,7 +34,7 @@ from . import (
     mini_program_admin,  # noqa: F401  # registers its pages
     services,
 )
-from .models import AccessToken, ApiKey, User, WeChatIdentity
+from .models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
 
 if TYPE_CHECKING:
     _Inline = admin.TabularInline[Any, User]
@@ -131,12 +131,12 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
     inlines = (WeChatInline, TokenInline)
-    readonly_fields = ("balance", "time_login", "time_joined")
+    readonly_fields = ("balance", "time_login", "time_joined", "invited_by")
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password", "email", "group", "balance")}),
         (_("Access"), {"fields": ("is_active", *_POWERS)}),
-        (_("Dates"), {"fields": ("time_login", "time_joined")}),
+        (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "email", "group", "password1", "password2")}),)
 
@@ -149,6 +149,11 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     def balance(self, user: User) -> SafeString | str:
         wallet = getattr(user, "wallet", None)
         return link(change_url(wallet), grouped(wallet.balance)) if wallet else "—"
+
+    @admin.display(description=_("invited by"))
+    def invited_by(self, user: User) -> SafeString | str:
+        visit = ShareVisit.objects.filter(visitor=user, signed_up=True).select_related("share__user").first()
+        return link(change_url(visit.share.user), visit.share.user) if visit else "—"
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()

@@ -13,7 +13,7 @@ from voicehelper.secrets import Secret, SecretUnreadable
 from . import sharing
 from .models import MiniProgramSettings, User, WeChatIdentity
 from .services import issue_token
-from .wechat_login import BASE_URL, AppRefused, LoginFailed, MiniProgram, WeChatPerson
+from .wechat_login import BASE_URL, AppRefused, LoginFailed, MiniProgram, WeChatAway, WeChatPerson
 
 log = logging.getLogger(__name__)
 
@@ -119,4 +119,7 @@ def _ask(code: str) -> tuple[MiniProgram, WeChatPerson]:
             key="wechat-login",
         )
         log.warning("The mini program's users cannot sign in: %s", error)
+        raise
+    except WeChatAway as error:
+        log.warning("WeChat did not say who signs in: %s", error)
         raise

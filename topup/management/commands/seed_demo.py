@@ -54,9 +54,7 @@ def _switch_on_gateways() -> None:
     accounts = json.loads(answer.getvalue())
     wechat, alipay, mini_program = accounts["wechat"], accounts["alipay"], accounts["mini_program"]
     if not MiniProgramSettings.load().app_id:
-        write_options(
-            {"MiniProgramAppId": mini_program["app_id"], "MiniProgramAppSecret": mini_program["secret"]},
-        )
+        write_options({"MiniProgramAppId": mini_program["app_id"], "MiniProgramAppSecret": mini_program["secret"]})
     if not WeChatSettings.load().mch_id:
         write_options(
             {
