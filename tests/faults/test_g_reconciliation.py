@@ -139,12 +139,13 @@ def test_F3_the_last_and_the_first_second_of_a_beijing_day_are_in_its_bill(
     books: Books, settings: Any, zone: str
 ) -> None:
     settings.TIME_ZONE = zone
-    inside = [books.paid(at(second))[0] for second in ("00:00:00", "23:59:59")]
+    for second in ("00:00:00", "23:59:59"):
+        books.paid(at(second))
     for second, days in (("23:59:59", -1), ("00:00:00", 1)):
         books.paid(at(second, YESTERDAY + timedelta(days=days)))
     assert run(books.gateway)[0] == 0
     day = Reconciliation.objects.get()
-    assert (day.theirs_payments, day.ours_payments) == (2, 2) == (len(inside), 2)
+    assert (day.theirs_payments, day.ours_payments) == (2, 2)
     assert not Difference.objects.exists()
 
 
