@@ -97,9 +97,7 @@ def test_a_day_shows_both_sides_and_what_differs(difference: Difference, staff: 
 
 
 @pytest.mark.parametrize("kind", Difference.Kind.values)
-def test_each_kind_says_what_to_do_in_both_languages(
-    day: Reconciliation, staff: User, kind: str, django_assert_max_num_queries: Any
-) -> None:
+def test_each_kind_says_what_to_do_in_both_languages(day: Reconciliation, staff: User, kind: str) -> None:
     difference = Difference.objects.create(reconciliation=day, kind=kind, order_no="ELSEWHERE", theirs_fen=1, seen=1)
     for language in ("en", "zh-hans"):
         page = browser_of(staff, language).get(base.change_url(difference))

@@ -85,7 +85,9 @@ def ask_again(difference: Difference, *, actor: str) -> tuple[bool, str]:
 
 
 def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
-    trade = services.ask_provider(order, source=SOURCE, gateway=gateway)
+    # An order of another app of the same merchant is asked about with its own app, if at all.
+    own = gateway if order.app_id == gateway.app_id else None
+    trade = services.ask_provider(order, source=SOURCE, gateway=own)
     order.refresh_from_db()
     if order.state in Order.CREDITED:
         return True, ""
