@@ -185,6 +185,13 @@ def test_an_order_of_another_app_of_the_same_merchant_is_compared_with_its_own_a
     assert found == {("missing_there", lost.order_no), ("other_account", other.order_no)}
 
 
+def test_an_order_of_another_app_is_missed_in_a_bill_without_any_of_that_app(provider: Provider, buyer: User) -> None:
+    lost = paid(buyer, WECHAT, "4200", app_id="wxmini")
+    provider.content = wechat_bill([])
+    assert run("wechat")[0] == 1
+    assert list(Difference.objects.values_list("kind", "order_no")) == [("missing_there", lost.order_no)]
+
+
 GOOD = wechat_bill([wechat_row("ORDER", "4200")])
 XML = "<xml><return_code>FAIL</return_code><return_msg>{}</return_msg><error_code>20001</error_code></xml>"
 UNUSABLE = {

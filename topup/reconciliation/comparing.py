@@ -35,6 +35,7 @@ class Frame:
             "merchant": self.gateway.merchant_id,
             "live": self.gateway.live,
             "app": self.gateway.app_id,
+            "many_apps": self.gateway.many_apps,
             "day": day,
             "start": midnight(day),
             "end": midnight(day + timedelta(days=1)),
@@ -134,7 +135,7 @@ _PAYMENTS_HERE = """
 WITH missing AS (
     SELECT o.order_no, o.transaction_id, o.amount_fen, o.paid_at FROM topup_order o
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
-      AND (o.app_id = %(app)s OR o.app_id IN (SELECT app_id FROM pg_temp.bill_row))
+      AND (o.app_id = %(app)s OR %(many_apps)s)
       AND o.paid_at >= %(start)s AND o.paid_at < %(end)s AND o.credited_at <= %(asked)s
       AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b WHERE b.kind = 'payment' AND b.order_no = o.order_no)
 )
@@ -160,7 +161,7 @@ WITH missing AS (
     SELECT o.order_no, o.transaction_id, r.refund_no, r.amount_fen, coalesce(r.succeeded_at, r.finished_at) AS at
     FROM topup_refund r JOIN topup_order o ON o.id = r.order_id
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
-      AND (o.app_id = %(app)s OR o.app_id IN (SELECT app_id FROM pg_temp.bill_row))
+      AND (o.app_id = %(app)s OR %(many_apps)s)
       AND r.state = 'succeeded' AND r.finished_at <= %(asked)s
       AND coalesce(r.succeeded_at, r.finished_at) >= %(start)s AND coalesce(r.succeeded_at, r.finished_at) < %(end)s
       AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b

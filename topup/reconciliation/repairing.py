@@ -22,6 +22,7 @@ SOURCE = "bill"
 _SLICE = 100
 # So many in a row without a certain answer, and the rest is left for the next comparison.
 _GIVE_UP_AFTER = 5
+_OTHER_ACCOUNT = "This is of another merchant account than the one configured now."
 _NO_ANSWER = "The platform gave no certain answer: ask again, or look at the gateway calls."
 
 
@@ -51,8 +52,12 @@ def put_right(difference: Difference, gateway: Gateway, *, actor: str = BY_ITSEL
     order = Order.objects.select_related("user").filter(order_no=difference.order_no).first()
     if order is None or difference.kind not in _REPAIRS:
         return False, ""
+    # An order of another app of the same merchant is asked about in that app's name, if at all.
+    own = gateway if order.app_id == gateway.app_id else services.gateway_for(order)
+    if own is None:
+        return False, _OTHER_ACCOUNT
     try:
-        done, note = _REPAIRS[Difference.Kind(difference.kind)](difference, order, gateway)
+        done, note = _REPAIRS[Difference.Kind(difference.kind)](difference, order, own)
     except NotConfigured as error:
         done, note = False, str(error)
     except GatewayError as error:
@@ -75,7 +80,7 @@ def ask_again(difference: Difference, *, actor: str) -> tuple[bool, str]:
         return False, str(error)
     account = difference.reconciliation
     if (gateway.merchant_id, gateway.live) != (account.merchant_id, account.live):
-        return False, "This is of another merchant account than the one configured now."
+        return False, _OTHER_ACCOUNT
     done, note = put_right(difference, gateway, actor=actor)
     if done and difference.theirs_fen is not None:
         side = "ours_payments" if difference.kind == Difference.Kind.NOT_CREDITED else "ours_refunds"
@@ -85,9 +90,7 @@ def ask_again(difference: Difference, *, actor: str) -> tuple[bool, str]:
 
 
 def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
-    # An order of another app of the same merchant is asked about with its own app, if at all.
-    own = gateway if order.app_id == gateway.app_id else None
-    trade = services.ask_provider(order, source=SOURCE, gateway=own)
+    trade = services.ask_provider(order, source=SOURCE, gateway=gateway)
     order.refresh_from_db()
     if order.state in Order.CREDITED:
         return True, ""
