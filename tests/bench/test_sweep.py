@@ -16,7 +16,7 @@ def test_two_runs_at_once_get_through_all_that_is_due_and_ask_about_each_order_o
     books_agree: Callable[[], None],
 ) -> None:
     """100,000 in `make soak`, in beats of the usual length."""
-    orders = full(100_000, 2_000)
+    orders = full(100_000, 1_200)
     plan = Plan(orders=orders, beats=0, budget_s=full(12, 1), delay_s=0.01)
     found = measure(plan)
 
@@ -28,6 +28,6 @@ def test_two_runs_at_once_get_through_all_that_is_due_and_ask_about_each_order_o
     assert not Order.objects.exclude(review="").exists()
     for run in found["runs"]:
         # The next beat goes on; and the last has nothing to do.
-        assert run["beats"] > 2
+        assert run["beats"] > 1
         assert run["memory_kib"][-1] < 1.1 * run["memory_kib"][0]
     books_agree()

@@ -107,7 +107,7 @@ def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
 ) -> None:
     merchant.configure()
     gateway = "wechat" if merchant is WECHAT else "alipay"
-    for _ in range(full(20, 2)):
+    for _ in range(full(20, 1)):
         order = pending_order(buyer, merchant)
         answers = cluster.post_at_once(f"/api/{gateway}/notify", KINDS[gateway], [merchant.notice(order)] * NOTICES)
         assert len(answers) == NOTICES
@@ -158,7 +158,7 @@ def test_C3_notices_polls_and_sweeps_that_all_find_it_paid_credit_once(
 ) -> None:
     open_sandbox_accounts()
     token = issue_token(buyer)
-    for _ in range(full(10, 2)):
+    for _ in range(full(10, 1)):
         order = place(cluster, token, gateway)
         notice = pay_with_lost_notice(cluster, order)
         Order.objects.filter(pk=order.pk).update(created=Now() - services.POLL_AFTER * 2, next_ask_at=Now())

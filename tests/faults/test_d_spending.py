@@ -109,7 +109,7 @@ def test_D11_a_server_may_be_killed_before_any_line_of_a_call(
     assert (reply.status, balance(caller.user)) == (200, 10_000_000 - PRICE)
     assert end.lines > 150
     died, outcomes = set(), []
-    for line in lines(end.lines, 16):
+    for line in lines(end.lines, 10):
         before, rows = balance(caller.user), Usage.objects.count()
         reply, end = caller.ask(body, kill_at=line)
         charged = before - after_the_hold_is_over(caller.user)
@@ -121,7 +121,7 @@ def test_D11_a_server_may_be_killed_before_any_line_of_a_call(
         outcomes.append(charged)
     # Lines before the settlement, and after it.
     assert set(outcomes) == {0, PRICE}
-    assert len(died - {""}) > 8
+    assert len(died - {""}) > 5
     books_agree()
     assert caller.ask(body)[0].status == 200
     print(f"\nKilled before {len(died - {''})} different lines of a call.")
