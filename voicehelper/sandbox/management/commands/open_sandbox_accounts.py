@@ -130,7 +130,7 @@ def mini_program() -> dict[str, str]:
     app, _made = WeChatApp.objects.get_or_create(
         name=NAME,
         defaults={
-            "app_id": wechat_account()["app_id"],
+            "app_id": wechat_account()["mini_app_id"],
             "secret": secrets.token_hex(16),
             "open_platform": f"wx{secrets.token_hex(8)}",
         },
