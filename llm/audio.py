@@ -25,14 +25,14 @@ class Recording:
     most_seconds: int
 
 
-def measure(audio: Audio) -> Recording:
-    """The recording with its length."""
+def measure(audio: Audio, most_seconds: int = 0) -> Recording:
+    """The recording with its length; where that is guessed, `most_seconds` at the most, if given."""
     exact = _wav_seconds(audio.content) or _mp3_seconds(audio.content)
     if exact is not None:
         seconds = max(1, -int(-exact // 1))
         return Recording(audio, seconds, seconds)
-    size = len(audio.content)
-    return Recording(audio, max(1, -(-size // _LIKELY)), max(1, -(-size // _LEAST)))
+    size, most = len(audio.content), most_seconds or len(audio.content)
+    return Recording(audio, max(1, min(most, -(-size // _LIKELY))), max(1, min(most, -(-size // _LEAST))))
 
 
 def _wav_seconds(content: bytes) -> float | None:

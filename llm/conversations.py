@@ -7,6 +7,7 @@ nothing. Questions without an answer are not sent along as history.
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,12 +17,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from storage_backends import services as files
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of
 
 from .estimates import weigh_prompt
-from .models import ChatMessage, ChatSession, Usage
+from .models import ChatMessage, ChatSession, Spoken, Usage
 from .router import Priority
 
 TITLE_LENGTH = 80
@@ -99,8 +101,14 @@ def rename_session(user: User, session_id: str, title: str) -> ChatSession:
 
 
 def delete_session(user: User, session_id: str) -> None:
-    """With its messages; what they cost stays in the usage log. Raises NotFound."""
-    session_of(user, session_id).delete()
+    """With its messages, spoken ones too; what they cost stays in the usage log. Raises NotFound."""
+    session = session_of(user, session_id)
+    spoken = Spoken.objects.filter(message__session=session).exclude(path="")
+    paths = list(spoken.values_list("path", flat=True))
+    session.delete()
+    for path in paths:
+        with suppress(files.FileNotFound):
+            files.delete_file(user, path)
 
 
 def messages_of(user: User, session_id: str) -> QuerySet[ChatMessage]:

@@ -241,3 +241,26 @@ class ChatMessage(models.Model):
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class Spoken(models.Model):
+    """An answer, or a text, as sound: paid once and kept as a file of the user's. `path` is empty while it is made."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    message = models.ForeignKey(
+        ChatMessage, models.CASCADE, null=True, related_name="spoken", verbose_name=_("chat message")
+    )
+    # Of the text, the voice and the message.
+    digest = models.CharField(max_length=64)
+    path = models.CharField(_("path"), max_length=128, blank=True)
+    model_name = models.CharField(_("model"), max_length=64, blank=True)
+    quota = models.BigIntegerField(_("quota"), default=0)
+    created = models.DateTimeField(_("time"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("spoken text")
+        verbose_name_plural = _("spoken texts")
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="spoken_once")]
+
+    def __str__(self) -> str:
+        return self.digest

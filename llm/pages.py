@@ -27,7 +27,7 @@ from voicehelper.accounts.models import User
 from voicehelper.later import Later
 from voicehelper.wallet.services import InsufficientQuota
 
-from . import answers, conversations, display, loops
+from . import answers, conversations, display, loops, services
 from .api.dialect import refusal_of
 from .api.shapes import LONGEST_QUESTION
 from .conversations import Answer, Turn
@@ -163,6 +163,8 @@ def _page(
         "typed": asked.get("content", "")[:LONGEST_QUESTION],
         "most": LONGEST_QUESTION,
         "intent": secrets.token_hex(16),
+        "hears": bool(services.models_now("speech_to_text")),
+        "speaks": bool(services.models_now("text_to_speech")),
         "problem": problem,
         "broke": broke,
         # What the script fills in.

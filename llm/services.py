@@ -34,6 +34,7 @@ __all__ = [
     "LedgerAway",
     "Offer",
     "Priority",
+    "Speech",
     "Stream",
     "chat",
     "chat_now",
@@ -109,9 +110,11 @@ async def transcribe(
     *,
     models: tuple[str, ...] = (),
     priority: Priority = Priority.BALANCED,
+    most_seconds: int = 0,
 ) -> Completed[Transcript]:
-    """What was said. `fields` are the form's others: language, prompt, response_format."""
-    recording = recordings.measure(audio)
+    """What was said. `fields` are the form's others: language, prompt, response_format. `most_seconds` is how long it
+    can be, where its bytes do not tell."""
+    recording = recordings.measure(audio, most_seconds)
     return await _call(user, TRANSCRIBE, fields or {}, models=models, priority=priority, recording=recording).complete()
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .api import chat, keys, usage
+from .api import chat, keys, usage, voice
 
 app_name = "llm"
 
@@ -14,6 +14,8 @@ urlpatterns = [
     path("api/chat/sessions/<str:session_id>/messages", chat.Messages.as_view(), name="api_messages"),
     path("api/chat/messages/<str:message_id>", chat.OneMessage.as_view(), name="api_message_of"),
     path("api/chat/models", chat.Models.as_view(), name="api_models"),
+    path("api/voice/transcribe", voice.Transcribe.as_view(), name="api_transcribe"),
+    path("api/voice/speech", voice.Speak.as_view(), name="api_speech"),
     path("api/user/keys", keys.Keys.as_view(), name="api_keys"),
     path("api/user/keys/<int:key_id>", keys.OneKey.as_view(), name="api_key"),
     path("api/user/usage", usage.Calls.as_view(), name="api_usage"),

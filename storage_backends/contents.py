@@ -40,6 +40,8 @@ _SAVED = {
 _OTHER_NAMES = {"audio/x-wav": "audio/wav", "application/ogg": "audio/ogg", "video/ogg": "audio/ogg"}
 # Controls, direction marks (they make exe.png out of gnp.exe), and what file systems or headers give a meaning.
 _UNWANTED = re.compile(r'[\x00-\x1f\x7f-\x9f"*:<>?|\\/\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff]')
+# The codecs of a WebM file's tracks of pictures.
+_PICTURES = re.compile(rb"V_(VP[89]|AV1|MPEG|THEORA)")
 _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
 
 
@@ -47,8 +49,8 @@ def type_of(head: bytes) -> str:
     """The content type that a file's first HEAD_BYTES show."""
     found = filetype.guess_mime(head)
     kind = _OTHER_NAMES.get(found, found)
-    if kind == "video/webm" and b"V_" not in head:
-        # A recording of MediaRecorder: tracks of pictures name a codec V_….
+    if kind == "video/webm" and not _PICTURES.search(head):
+        # What browsers record.
         kind = "audio/webm"
     if kind in _SHOWN or kind in _SAVED:
         return str(kind)

@@ -32,6 +32,7 @@ __all__ = [
     "FileNotFound",
     "FileRefused",
     "FileTooLarge",
+    "Purpose",
     "QuotaFull",
     "StoreDown",
     "delete_file",
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 MOST_SECONDS = 600
 _READ = 1024 * 1024
 State = StoredFile.State
+Purpose = StoredFile.Purpose
 
 
 class FileRefused(Exception):

@@ -23,8 +23,9 @@ _PHONE = re.compile(r"iPhone|iPod|Android.+\bMobile\b|\(Phone; |Windows Phone")
 _WAYS: dict[Device, dict[str, str]] = {
     Device.DESKTOP: {},
     Device.PHONE: {"wechat": "MWEB", "alipay": "WAP"},
-    Device.WECHAT: {"wechat": JSAPI},
-    Device.ALIPAY: {"alipay": "WAP"},
+    # What the app itself does not open is opened in the phone's browser, with a copied address.
+    Device.WECHAT: {"wechat": JSAPI, "alipay": "WAP"},
+    Device.ALIPAY: {"wechat": "MWEB", "alipay": "WAP"},
 }
 
 
@@ -71,11 +72,8 @@ class Browser:
     def step(self, order: Order) -> Step:
         """How an order that waits can be paid here, wherever it was placed."""
         if order.trade_type == JSAPI:
-            mine = self.device == Device.WECHAT and (order.app_id, order.openid) == (
-                self.payer.app_id,
-                self.payer.openid,
-            )
-            return Step.IN_WECHAT if mine else Step.ELSEWHERE
+            mine = (self.payer.app_id, self.payer.openid) == (order.app_id, order.openid)
+            return Step.IN_WECHAT if self.device == Device.WECHAT and mine else Step.ELSEWHERE
         if order.trade_type not in OPENED_IN_A_BROWSER:
             return Step.SCAN
         # WeChat's page for phones wants a phone; Alipay's pages open anywhere but in WeChat.

@@ -19,8 +19,8 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 # Unfold (the admin theme) uses Alpine, whose expressions need 'unsafe-eval', and inline styles. Our pages need neither.
 _PAGES = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
 )
 _ADMIN = _PAGES + "; script-src 'self' 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 

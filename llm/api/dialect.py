@@ -18,12 +18,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from storage_backends.services import FileNotFound, StoreDown
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import TooManyKeys
 from voicehelper.later import Later
 
 from ..conversations import KeyConflict, NotFound, UnderWay, UnknownPriority
 from ..errors import LedgerAway
+from ..voice import NotARecording, NothingToSay, TooLong
 from .errors import ApiError, answer_to
 
 _INVALID = _("Invalid parameters")
@@ -35,6 +37,16 @@ _FOREIGN: list[tuple[type[Exception], int, str, Promise]] = [
         "unknown_priority",
         _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"),
     ),
+    (
+        NotARecording,
+        400,
+        "not_a_recording",
+        _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
+    ),
+    (TooLong, 400, "too_long", _("The recording is too long: a minute at the most")),
+    (NothingToSay, 400, "nothing_to_say", _("There is nothing in it that could be spoken")),
+    (FileNotFound, 404, "not_found", _("There is no such file")),
+    (StoreDown, 503, "store_down", _("Files cannot be reached at the moment, please try again later")),
     (KeyConflict, 409, "idempotency_conflict", _("This idempotency key was used for a different question")),
     (UnderWay, 409, "under_way", _("This question is being answered")),
     (TooManyKeys, 409, "too_many_keys", _("You have as many keys as one may have: delete one first")),

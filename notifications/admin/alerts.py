@@ -81,7 +81,16 @@ def state_label(delivery: Delivery) -> SafeString:
 class AlertAdmin(ReadOnlyAdmin):
     time_created = when("created", _("first"))
     time_last = when("last", _("last"))
-    list_display = ("title", "level_label", "num_count", "told_through", "time_last", "time_created", "resolution")
+    list_display = (
+        "title",
+        "event_label",
+        "level_label",
+        "num_count",
+        "told_through",
+        "time_last",
+        "time_created",
+        "resolution",
+    )
     list_filter = (OpenFilter, LevelFilter, EventFilter, ("last", Days))
     ordering = ("-last",)
     sortable_by = ("time_last",)

@@ -5,6 +5,8 @@ import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
 import { askEvents, askFragment, askJson, Offline } from "./http.js";
 import { grouped, worth } from "./numbers.js";
+import { Player } from "./player.js";
+import { Recorder } from "./recorder.js";
 import { announce } from "./say.js";
 
 // After a stop the model's report is read on for a moment; then the price of what was written is known.
@@ -21,6 +23,17 @@ for (const turn of turns.querySelectorAll(".turn.answer")) {
 const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"));
 const form = root.querySelector("[data-composer]");
 const composer = form && new Composer(form, { send: (question) => ask(question) });
+const spent = () => refresh("#purse").catch(() => {});
+
+new Player(turns, text, { spent });
+if (form?.querySelector("[data-speak]")) {
+  new Recorder(form, {
+    heard: (words) => {
+      composer.add(words);
+      spent();
+    },
+  });
+}
 
 turns.addEventListener("click", (event) => {
   const example = event.target.closest("[data-example]");

@@ -37,6 +37,11 @@ export class Composer {
     this.field.focus();
   }
 
+  /** What was said, behind what is there already. */
+  add(words) {
+    this.write([this.field.value.trimEnd(), words].filter(Boolean).join(" "));
+  }
+
   /** While an answer is written there is a button that stops it instead of one that sends. */
   working(stop) {
     this.stop = stop ?? (() => {});

@@ -3,6 +3,7 @@
 import { events } from "./events.js";
 
 const TIMEOUT_MS = 15_000;
+const SLOW_MS = 120_000;
 
 /** The server could not be reached, or did not answer in time. */
 export class Offline extends Error {}
@@ -32,6 +33,29 @@ export async function askJson(url, { body, headers } = {}) {
     waitS: Number(response.headers.get("Retry-After")) || 0,
     orderId: response.headers.get("X-Order-Id"),
   };
+}
+
+/** Sends a file to be kept: {status, body}. A slow phone may take its time. */
+export async function sendFile(url, file, name) {
+  const form = new FormData();
+  form.append("file", file, name);
+  form.append("fileName", name);
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
+  const response = await reach(url, { method: "POST", body: form, headers, signal: AbortSignal.timeout(SLOW_MS) });
+  return { status: response.status, body: await response.json().catch(() => ({})) };
+}
+
+/** Sends JSON to what a model has to work at: {status, body}, or {status, sound} when the answer is a sound. */
+export async function askModel(url, body) {
+  const response = await reach(url, {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken() },
+    signal: AbortSignal.timeout(SLOW_MS),
+  });
+  const kind = response.headers.get("Content-Type") ?? "";
+  if (kind.startsWith("audio/")) return { status: response.status, sound: await response.blob() };
+  return { status: response.status, body: await response.json().catch(() => ({})) };
 }
 
 /** Sends JSON and yields the events of the answer, {event, data}. One that is no stream is a single event "refused",

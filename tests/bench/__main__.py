@@ -11,9 +11,9 @@ from typing import Any
 
 import django
 
-from . import pages
+from . import lists, pages
 
-PARTS = ("money", "relay", "sweep", "pages", "files")
+PARTS = ("money", "relay", "sweep", "pages", "lists", "files")
 WALLETS = 100
 WARM_UP = 200
 
@@ -40,15 +40,18 @@ def main() -> int:
         relayed = relay.measure(relay.Plan()) if "relay" in wanted else None
         plan = sweep.Plan(orders=options.due)
         swept = sweep.measure(plan) if "sweep" in wanted else None
-        log = pages.measure() if "pages" in wanted else None
         stored = files.measure() if "files" in wanted else None
         books = findings()
+        # Both fill their tables with what no book has.
+        log = pages.measure() if "pages" in wanted else None
+        listed = lists.measure() if "lists" in wanted else None
     if options.json:
         parts = figures | {
             "relay": relayed and relay.as_rows(relayed),
             "sweep": swept,
             "pages": log,
             "files": stored,
+            "lists": listed,
             "findings": books,
         }
         print(json.dumps(parts, indent=2))
@@ -63,6 +66,8 @@ def main() -> int:
         pages.show(log)
     if stored:
         files.show(stored)
+    if listed:
+        lists.show(listed)
     print("\nThe books agree." if not books else "\n" + "\n".join(books))
     return 1 if books else 0
 

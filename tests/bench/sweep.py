@@ -35,7 +35,7 @@ class Plan:
     orders: int = 100_000
     runs: int = 2
     beats: int = 4
-    budget_s: float = 12.0
+    budget_s: int = 12
     delay_s: float = 0.05
 
 
@@ -108,7 +108,7 @@ def fill(orders: int) -> None:
         cursor.execute("VACUUM ANALYZE topup_order")
 
 
-def run(beats: int, budget_s: float) -> dict[str, Any]:
+def run(beats: int, budget_s: int) -> dict[str, Any]:
     """Beat after beat in this process: orders, seconds, CPU in milliseconds for an order and for a bare query, and the
     memory in KiB after each beat."""
     from topup import services
@@ -165,4 +165,4 @@ if __name__ == "__main__":
     import django
 
     django.setup()
-    print(json.dumps(run(int(sys.argv[1]), float(sys.argv[2]))))
+    print(json.dumps(run(int(sys.argv[1]), int(sys.argv[2]))))

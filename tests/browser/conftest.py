@@ -26,6 +26,10 @@ FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--lang=en",
+    # A microphone that beeps, and a person who allows it.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
 ]
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 

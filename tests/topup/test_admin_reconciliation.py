@@ -97,9 +97,7 @@ def test_a_day_shows_both_sides_and_what_differs(difference: Difference, staff: 
 
 
 @pytest.mark.parametrize("kind", Difference.Kind.values)
-def test_each_kind_says_what_to_do_in_both_languages(
-    day: Reconciliation, staff: User, kind: str, django_assert_max_num_queries: Any
-) -> None:
+def test_each_kind_says_what_to_do_in_both_languages(day: Reconciliation, staff: User, kind: str) -> None:
     difference = Difference.objects.create(reconciliation=day, kind=kind, order_no="ELSEWHERE", theirs_fen=1, seen=1)
     for language in ("en", "zh-hans"):
         page = browser_of(staff, language).get(base.change_url(difference))
@@ -138,6 +136,7 @@ def test_a_settled_difference_keeps_who_when_and_why_and_closes_the_day(differen
     assert difference.ended is not None
     assert Reconciliation.objects.get().state == "agreed"
     assert Alert.objects.get(event="reconciliation_difference").resolved_at is not None
+    assert "Settled" in browser.get(LIST).text
     assert "Paid out in cash" in LogEntry.objects.latest("pk").change_message
     assert "It is open again" in do(browser, difference, "reopen", reason="It was not")
     assert Reconciliation.objects.get().state == "differs"

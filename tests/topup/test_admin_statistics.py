@@ -102,9 +102,9 @@ def cells(row: Row) -> list[str]:
 
 
 @pytest.mark.usefixtures("shop")
-@pytest.mark.parametrize("by", ["day", "gateway", "group"])
+@pytest.mark.parametrize("by", ["day", "group"])
 def test_each_number_counts_the_rows_of_the_list_that_it_leads_to(desk: Client, by: str) -> None:
-    page = desk.get(PAGE, {"days": "30", "by": by})
+    page = desk.get(PAGE, {"days": "7", "by": by})
     links = re.findall(r'<td class="vh-num"><a class="vh-quiet-link" href="([^"]+)">([\d,]+)</a>', page.text)
     assert links
     for address, number in set(links):

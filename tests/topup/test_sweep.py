@@ -202,6 +202,7 @@ def test_a_provider_that_falls_silent_in_the_middle_stops_everybody(
     services.follow_orders()
     # What the others had in hand when the last of them gave up.
     assert len(scripted.calls) <= 10 + UNREACHABLE_AFTER + 2 * WORKERS
+    assert Alert.objects.get().resolved_at is None
 
 
 def test_a_gateway_that_is_down_does_not_keep_the_other_waiting(

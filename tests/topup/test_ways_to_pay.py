@@ -194,6 +194,20 @@ def test_a_repeated_request_hands_out_the_same_prepayment_signed_anew(mini_progr
     assert over["payment"]["package"] == data["payment"]["package"]
 
 
+def test_a_repeated_request_goes_on_in_the_name_of_the_orders_app_and_payer(
+    mini_program: APIClient, buyer: User, settings: Any
+) -> None:
+    there, settings.WECHAT_PAY_BASE_URL = settings.WECHAT_PAY_BASE_URL, "http://127.0.0.1:9"
+    assert pay(mini_program, key="once").status_code == 502
+    order = Order.objects.get()
+    settings.WECHAT_PAY_BASE_URL = there
+    write_options({"MiniProgramAppId": "wx1111111111111111"})
+    WeChatIdentity.objects.create(user=buyer, app_id="wx1111111111111111", openid="oNew")
+    assert pay(mini_program, key="once").status_code == 200
+    asked = trade_of(order).params
+    assert (asked["appid"], asked["openid"]) == (order.app_id, OPENID)
+
+
 def test_one_idempotency_key_is_one_way_to_pay(mini_program: APIClient) -> None:
     placed(mini_program, key="once")
     assert pay(mini_program, trade_type="NATIVE", key="once").status_code == 409
@@ -392,6 +406,13 @@ def test_a_phone_can_have_the_code_for_another_device(buyer: User) -> None:
     assert "data-code" in card
 
 
+def test_who_may_not_open_the_app_is_offered_the_code(buyer: User) -> None:
+    """H5 is a product of its own, which a merchant may not have."""
+    refused = pending_order(buyer, WECHAT, trade_type="MWEB", state=Order.State.FAILED)
+    page = browser_of(buyer, IPHONE_SAFARI).get(f"/recharge/orders/{refused}").text
+    assert 'href="/recharge?amount=10&amp;show=qr"' in page
+
+
 def test_an_order_opened_on_another_device_says_what_to_do(buyer: User, shop: str) -> None:
     order, _card = form_order(browser_of(buyer, IPHONE_SAFARI))
     path = f"/recharge/orders/{order.order_no}"
@@ -543,6 +564,6 @@ def test_an_order_opened_anew_inside_wechat_asks_who_is_there_and_goes_on(buyer:
 def test_if_wechat_pay_is_off_wechat_offers_alipay_and_says_where_to_open_it(buyer: User) -> None:
     write_options({"WechatEnabled": False})
     order, card = form_order(browser_of(buyer, WECHAT_IOS), "alipay")
-    assert order.trade_type == "PRECREATE"
-    assert "data-code" in card
+    assert order.trade_type == "WAP"
+    assert "请复制本页地址，在手机浏览器中打开" in card
     assert not GatewayCall.objects.filter(gateway="wechat").exists()

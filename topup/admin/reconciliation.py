@@ -194,9 +194,18 @@ def _begin(request: HttpRequest, gateway: str, day: date) -> Report:
 
 def state_label(day: Reconciliation, opened: int) -> SafeString:
     text = day.get_state_display()
-    if opened:
+    if day.state == Reconciliation.State.AGREED and _differs(day):
+        text = gettext("Settled")
+    elif opened:
         text = ngettext("%(count)s difference open", "%(count)s differences open", opened) % {"count": grouped(opened)}
     return words.label(STATE_TONES[Reconciliation.State(day.state)], text)
+
+
+def _differs(day: Reconciliation) -> bool:
+    theirs, ours = (
+        (getattr(day, f"{side}_payments_fen"), getattr(day, f"{side}_refunds_fen")) for side in ("theirs", "ours")
+    )
+    return bool(theirs != ours)
 
 
 def totals(day: Reconciliation) -> list[tuple[str, str, str, SafeString, str]]:

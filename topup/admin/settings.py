@@ -240,7 +240,7 @@ class WeChatSettingsAdmin(GatewayAdmin):
                 " payment with the directory %(pages)s, and enter the domain as the official account’s web page"
                 " authorization domain (mp.weixin.qq.com → Settings)."
             )
-            % {"pages": f"{RechargeSettings.load().address}/recharge/"},
+            % {"pages": f"{RechargeSettings.load().address}/"},
             gettext(
                 "For refunds: Account centre → API security → API certificate. Paste apiclient_cert.pem and"
                 " apiclient_key.pem of the same download."

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='order',
-            index=models.Index(condition=models.Q(('credited_by', 'manual')), fields=['-id'], name='order_by_hand'),
+            index=models.Index(condition=models.Q(('credited_by', 'manual')), fields=['-created'], name='order_by_hand'),
         ),
         migrations.AddConstraint(
             model_name='order',

@@ -132,12 +132,14 @@ class Order(models.Model):
             models.Index(
                 "gateway", LANE, "next_ask_at", condition=Q(next_ask_at__isnull=False), name="order_to_ask_in_lane"
             ),
-            models.Index(fields=["state", "-id"], name="order_by_state"),
+            models.Index(fields=["state", "-created"], name="order_by_state"),
             models.Index(fields=["-created"], name="order_by_day"),
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
             models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="order_by_payment"),
-            models.Index(fields=["-id"], condition=~Q(review=""), name="order_to_review"),
-            models.Index(fields=["-id"], condition=Q(credited_by="manual"), name="order_by_hand"),
+            models.Index(fields=["-created"], condition=~Q(review=""), name="order_to_review"),
+            models.Index(fields=["-created"], condition=Q(credited_by="manual"), name="order_by_hand"),
+            models.Index(fields=["-created"], condition=Q(paid_late=True), name="order_paid_late"),
+            models.Index(fields=["-created"], condition=Q(live=False), name="order_in_sandbox"),
         ]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from ..gateways.base import Gateway
 from ..models import Reconciliation
-from .staging import midnight
+from .staging import NO_HURRY, midnight
 
 # A payment this close to midnight by its own time may stand in the next day's bill.
 NEAR_MIDNIGHT = timedelta(minutes=2)
@@ -285,6 +285,7 @@ SELECT count(*), coalesce(sum(amount_fen), 0)::bigint FROM (
 def compare(frame: Frame) -> None:
     """Write down every difference between the staged bill and our books, all or nothing."""
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(NO_HURRY)
         # Two comparisons of one day, should there ever be two, write one after the other.
         Reconciliation.objects.select_for_update().get(pk=frame.reconciliation.pk)
         cursor.execute(_PAYMENTS_THERE, frame.params)
@@ -302,7 +303,8 @@ def compare(frame: Frame) -> None:
 def totals(frame: Frame) -> dict[str, int]:
     """Both sides of the day, by the names of Reconciliation's columns."""
     found: dict[str, int] = {}
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(NO_HURRY)
         for statement, names in (
             (_TOTALS_THERE, ("theirs_payments", "theirs_payments_fen", "theirs_refunds", "theirs_refunds_fen")),
             (_PAYMENT_TOTALS_HERE, ("ours_payments", "ours_payments_fen")),

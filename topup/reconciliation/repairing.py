@@ -7,6 +7,7 @@ comparison dies, or that a callback does the same meanwhile.
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
+from django.db.models import F
 from django.db.models.functions import Now
 
 from .. import services
@@ -75,11 +76,18 @@ def ask_again(difference: Difference, *, actor: str) -> tuple[bool, str]:
     account = difference.reconciliation
     if (gateway.merchant_id, gateway.live) != (account.merchant_id, account.live):
         return False, "This is of another merchant account than the one configured now."
-    return put_right(difference, gateway, actor=actor)
+    done, note = put_right(difference, gateway, actor=actor)
+    if done and difference.theirs_fen is not None:
+        side = "ours_payments" if difference.kind == Difference.Kind.NOT_CREDITED else "ours_refunds"
+        booked = {side: F(side) + 1, f"{side}_fen": F(f"{side}_fen") + difference.theirs_fen}
+        Reconciliation.objects.filter(pk=account.pk).update(**booked)
+    return done, note
 
 
 def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
-    trade = services.ask_provider(order, source=SOURCE, gateway=gateway)
+    # An order of another app of the same merchant is asked about with its own app, if at all.
+    own = gateway if order.app_id == gateway.app_id else None
+    trade = services.ask_provider(order, source=SOURCE, gateway=own)
     order.refresh_from_db()
     if order.state in Order.CREDITED:
         return True, ""

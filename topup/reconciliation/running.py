@@ -7,7 +7,7 @@ and it stands in no other's way. Everything in between may be done twice.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from django.db import connection
@@ -92,8 +92,9 @@ def _compare(reconciliation: Reconciliation, gateway: Gateway, actor: str) -> No
     repair(reconciliation, gateway)
     row.update(**totals(frame), fee=fee, problem="", compared=Now())
     staging.forget()
-    refresh_state(reconciliation)
     tell(reconciliation)
+    # Last: what ends as "under way" is due again.
+    refresh_state(reconciliation)
 
 
 def _fetch(gateway: Gateway, day: date) -> Decimal:
@@ -133,19 +134,22 @@ def reconcile_due() -> int:
 
 def _due(name: str) -> list[date]:
     """Days that were not compared since they ended, oldest first; none from before the account's first order."""
+    yesterday = clock.now().astimezone(BEIJING).date() - timedelta(days=1)
     try:
         gateway = services.build_gateway(services.SECTIONS[name].load())
-    except NotConfigured as error:
-        raise NoBill(f"{name}: {error}") from error
+    except NotConfigured:
+        # `reconcile` says what is missing.
+        return [yesterday]
     account = {"gateway": name, "merchant_id": gateway.merchant_id, "live": gateway.live}
-    yesterday = clock.now().astimezone(BEIJING).date() - timedelta(days=1)
     first = Order.objects.filter(**account).order_by("pk").first()
     since = min(first.created.astimezone(BEIJING).date(), yesterday) if first else yesterday
-    days = [yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS)]
-    compared = dict(Reconciliation.objects.filter(**account, day__in=days).values_list("day", "compared"))
-    return [day for day in sorted(days) if day >= since and not _was_over(day, compared.get(day))]
+    days = {yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS)}
+    ended = Reconciliation.objects.filter(**account, day__in=days).exclude(state=Reconciliation.State.RUNNING)
+    done = {each.day for each in ended if _was_over(each)}
+    return sorted(day for day in days - done if day >= since)
 
 
-def _was_over(day: date, compared: datetime | None) -> bool:
+def _was_over(reconciliation: Reconciliation) -> bool:
     """A comparison during the day itself was about a part of it."""
-    return compared is not None and compared >= staging.midnight(day + timedelta(days=1))
+    midnight = staging.midnight(reconciliation.day + timedelta(days=1))
+    return reconciliation.compared is not None and reconciliation.compared >= midnight

@@ -23,6 +23,8 @@ _REFUND_STATES = {
 _SLACK = timedelta(hours=1)
 _CHARS = 64
 
+# For a million rows the usual limit of a statement is too little.
+NO_HURRY = "SET LOCAL statement_timeout = '30min'"
 _DROP = "DROP TABLE IF EXISTS pg_temp.bill_row"
 _CREATE = """
 CREATE TEMPORARY TABLE bill_row (
@@ -43,6 +45,7 @@ def midnight(day: date) -> datetime:
 def stage(bill: Bill, gateway: Gateway) -> None:
     """Read a whole bill, which is a file by now, into `bill_row`. Raises BillDamaged, and then there is no table."""
     with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(NO_HURRY)
         cursor.execute(_DROP)
         cursor.execute(_CREATE)
         with cursor.copy(_COPY) as copy:

@@ -88,7 +88,11 @@ def place_order(
     if (order.gateway, order.trade_type, order.amount) != (gateway_name, trade_type, amount):
         raise IdempotencyConflict(idempotency_key)
     if order.state == Order.State.CREATED:
-        _offer_payment(order, gateway, recharge)
+        # Placed by an earlier try, perhaps in the name of an app that the settings have changed since.
+        its_own = gateway if gateway.app_id == order.app_id else gateway_for(order)
+        if its_own is None:
+            raise PaymentNotOffered(order, unknown=True)
+        _offer_payment(order, its_own, recharge)
         order.refresh_from_db()
     return order
 

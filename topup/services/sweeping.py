@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from time import monotonic
+from time import monotonic_ns
 
 from django.db import connection, transaction
 from django.db.models import Case, DurationField, F, Q, Value, When
@@ -37,7 +37,7 @@ from .gateways import (
 log = logging.getLogger(__name__)
 
 # Less than the time between two beats, so that runs do not pile up.
-BUDGET_S = 12.0
+BUDGET_S = 12
 # Questions to one provider at the same time. Neither says how many it allows; it can tell us to slow down.
 WORKERS = 8
 CLAIMED = 4 * WORKERS
@@ -47,36 +47,36 @@ OFTEN = 150
 WHILE_OFF = timedelta(minutes=5)
 PUT_OFF = 20_000
 
-# How much of a claim each lane may fill, those before it included; without company the last may fill it all.
-# A buyer pays in the first minutes or hardly ever; what is closed already is only watched.
-_SHARES = {Lane.FRESH: 2, Lane.AGEING: 3, Lane.WATCHED: 4}
-
-
-def follow_orders(*, budget_s: float = BUDGET_S) -> int:
-    """Look after every order that is due, until the budget is used up; returns how many were looked after.
-
-    Raises what keeps it from claiming any. An order whose turn came is finished even if that takes longer.
-    """
-    deadline = monotonic() + budget_s
-    crews = [crew for name in SECTIONS if (crew := _Crew(name, deadline)).is_needed()]
-    _at_once([crew.run for crew in crews])
-    return sum(crew.done for crew in crews)
-
-
+# How long until a claimed order is due again.
 _WAIT = Case(
     When(Q(state__in=Order.OPEN, asked__lt=OFTEN), then=Value(ASK_EVERY)),
     default=Value(WATCH_EVERY),
     output_field=DurationField(),
 )
 
+# How much of a claim each lane may fill, those before it included; without company the last may fill it all.
+# A buyer pays in the first minutes or hardly ever; what is closed already is only watched.
+_SHARES = {Lane.FRESH: 2, Lane.AGEING: 3, Lane.WATCHED: 4}
+
+
+def follow_orders(*, budget_s: int = BUDGET_S) -> int:
+    """Look after every order that is due, until the budget is used up; returns how many were looked after.
+
+    Raises what keeps it from claiming any. An order whose turn came is finished even if that takes longer.
+    """
+    deadline_ns = monotonic_ns() + budget_s * 1_000_000_000
+    crews = [crew for name in SECTIONS if (crew := _Crew(name, deadline_ns)).is_needed()]
+    _at_once([crew.run for crew in crews])
+    return sum(crew.done for crew in crews)
+
 
 class _Crew:
     """Looks after the orders of one gateway during one run, with up to WORKERS threads."""
 
-    def __init__(self, name: str, deadline: float) -> None:
+    def __init__(self, name: str, deadline_ns: int) -> None:
         self.name = name
         self.done = 0
-        self._deadline = deadline
+        self._deadline_ns = deadline_ns
         self._lock = threading.Lock()
         self._claimed: deque[Order] = deque()
         self._now: datetime
@@ -118,7 +118,8 @@ class _Crew:
                 return
         helpers = min(WORKERS, len(self._claimed)) - 1
         _at_once([self._work] * (1 + max(0, helpers)))
-        report_reachable(self.name)
+        if not self._silence:
+            report_reachable(self.name)
 
     def _work(self) -> None:
         while self._one():
@@ -140,12 +141,12 @@ class _Crew:
         return True
 
     def _claim(self) -> bool:
-        if monotonic() >= self._deadline:
+        if monotonic_ns() >= self._deadline_ns:
             return False
         self._claimed.extend(claim(self.name, CLAIMED))
         self._now = clock.now()
         if not self._claimed:
-            self._deadline = 0
+            self._deadline_ns = 0
         return bool(self._claimed)
 
     def _recorded(self, exchange: Exchange, keep: Callable[[Exchange], None]) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, list_url, moment, signed, when
 from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice, Days, WalletUsername
+from voicehelper.admin.keyset import EndlessAdmin
 
 from .models import AuditRun, Entry, Hold, Wallet
 
@@ -100,14 +101,13 @@ class WalletAdmin(ReadOnlyAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-class _Line(ReadOnlyAdmin):
+class _Line(EndlessAdmin):
     """What entries and holds have in common: a wallet, an amount, a reference to search by."""
 
     list_select_related = ("wallet__user",)
     search_fields = ("ref",)  # what is searched really is in get_search_results
     search_help_text = _("Reference (for a recharge: the order number), or user name")
-    ordering = ("-pk",)
-    sortable_by = ()
+    ordering = ("-created",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -56,7 +56,10 @@ class Entry(models.Model):
     class Meta:
         verbose_name = _("entry")
         verbose_name_plural = _("entries")
-        indexes = [models.Index(fields=["wallet", "-id"], name="entry_statement")]
+        indexes = [
+            models.Index(fields=["wallet", "-id"], name="entry_statement"),
+            models.Index(fields=["-created"], name="entry_newest"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["kind", "ref"], name="entry_once"),
             models.CheckConstraint(condition=~Q(amount=0), name="entry_not_zero"),
@@ -86,7 +89,10 @@ class Hold(models.Model):
         verbose_name = _("hold")
         verbose_name_plural = _("holds")
         constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="hold_positive")]
-        indexes = [models.Index(fields=["expires_at"], condition=Q(state="open"), name="hold_open_expiry")]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(state="open"), name="hold_open_expiry"),
+            models.Index(fields=["-created"], name="hold_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.ref} {self.amount} {self.state}"

@@ -1,0 +1,81 @@
+// Answers aloud: one at a time, each paid once.
+
+import { askModel, Offline } from "./http.js";
+import { announce } from "./say.js";
+
+/** Plays answers; a second press stops. */
+export class Player {
+  /** `texts` are the page's; `spent` is called when something was paid. */
+  constructor(turns, texts, { spent }) {
+    this.texts = texts;
+    this.spent = spent;
+    this.audio = new Audio();
+    this.audio.addEventListener("playing", () => this.show("playing"));
+    this.audio.addEventListener("ended", () => this.stop());
+    this.audio.addEventListener("error", () => {
+      if (this.button && this.audio.src) this.fail(texts.textPlayFailed);
+    });
+    turns.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-play]");
+      if (button) this.press(button);
+    });
+  }
+
+  press(button) {
+    const again = button === this.button;
+    this.stop();
+    if (!again) this.play(button).catch((error) => this.failed(button, error));
+  }
+
+  async play(button) {
+    this.button = button;
+    this.show("loading");
+    const { status, body, sound } = await askModel(this.texts.speech, { messageId: button.closest("[data-turn]").id });
+    if (body?.quota || sound) this.spent();
+    if (this.button !== button) return;
+    if (status !== 200) {
+      this.fail(body?.message || this.texts.textPlayFailed);
+      return;
+    }
+    this.audio.src = sound ? URL.createObjectURL(sound) : `${this.texts.files}${body.path}?download=1`;
+    await this.audio.play();
+  }
+
+  failed(button, error) {
+    // Stopped before it began: no failure.
+    if (this.button !== button || error.name === "AbortError") return;
+    this.fail(error instanceof Offline ? this.texts.textPlayOffline : this.texts.textPlayFailed);
+  }
+
+  stop() {
+    if (!this.button) return;
+    this.audio.pause();
+    if (this.audio.src.startsWith("blob:")) URL.revokeObjectURL(this.audio.src);
+    this.audio.removeAttribute("src");
+    this.show("idle");
+    this.button = null;
+  }
+
+  fail(words) {
+    const { button } = this;
+    this.stop();
+    note(button, words);
+    announce(words);
+  }
+
+  /** The button says what it would do now, and a reader hears what happens. */
+  show(state) {
+    const words = { idle: this.texts.textPlay, loading: this.texts.textPlayLoading, playing: this.texts.textPlayStop }[state];
+    this.button.dataset.state = state;
+    this.button.querySelector("[data-play-words]").textContent = words;
+    note(this.button, "");
+    if (state === "loading") announce(this.texts.textPlayLoading);
+    if (state === "playing") announce(this.texts.textPlaying);
+  }
+}
+
+function note(button, words) {
+  const place = button.parentElement.querySelector("[data-play-note]");
+  place.textContent = words;
+  place.hidden = !words;
+}
