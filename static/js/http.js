@@ -45,6 +45,11 @@ export async function sendFile(url, file, name) {
   return { status: response.status, body: await response.json().catch(() => ({})) };
 }
 
+/** Takes a kept file away again. */
+export async function forgetFile(url) {
+  await reach(url, { method: "DELETE", headers: { Accept: "application/json", "X-CSRFToken": csrfToken() } });
+}
+
 /** Sends JSON to what a model has to work at: {status, body}, or {status, sound} when the answer is a sound. */
 export async function askModel(url, body) {
   const response = await reach(url, {

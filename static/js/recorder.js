@@ -1,6 +1,6 @@
 // Speaking instead of typing: records up to a minute, has it understood, and puts the words where one writes.
 
-import { askModel, Offline, sendFile } from "./http.js";
+import { askModel, forgetFile, Offline, sendFile } from "./http.js";
 import { announce } from "./say.js";
 
 const MOST_S = 60;
@@ -110,6 +110,8 @@ export class Recorder {
       return;
     }
     const { status, body } = await askModel(this.text.transcribe, { audioPath: kept.body.path });
+    // It was a means to an end, and would take up the user's room.
+    forgetFile(`${this.text.files}${kept.body.path}`).catch(() => {});
     if (this.cancelled) return;
     if (status !== 200 || !body.text) {
       this.complain(status === 200 ? this.text.textSilent : body.message || this.text.textFailed);

@@ -119,8 +119,7 @@ class S3Store(Store):
 
     def open(self, key: str) -> Body:
         with _explaining():
-            body: Body = self._object(key).get()["Body"]
-            return body
+            return _Arriving(self._object(key).get()["Body"])
 
     def has(self, key: str) -> bool:
         with _explaining():
@@ -165,6 +164,20 @@ class S3Store(Store):
 
     def _object(self, key: str) -> Any:
         return self._storage.bucket.Object(self._storage._normalize_name(key))
+
+
+class _Arriving:
+    """An object's bytes; what goes wrong on their way is explained too."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def read(self, amount: int, /) -> bytes:
+        with _explaining():
+            return self._body.read(amount)
+
+    def close(self) -> None:
+        self._body.close()
 
 
 @contextmanager

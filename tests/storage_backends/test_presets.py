@@ -117,6 +117,13 @@ def test_an_upload_whose_parts_are_refused_is_aborted(host: str, recorder: FarSi
     assert not StoredFile.objects.exists()
 
 
+def test_an_object_that_breaks_off_is_not_taken_for_whole(host: str, recorder: FarSide, buyer: User) -> None:
+    file = services.store_file(buyer, "dot.png", io.BytesIO(PNG))
+    recorder.answer = lambda _seen: http(PNG[:10], length=len(PNG))
+    with pytest.raises(services.StoreDown):
+        services.read_file(buyer, file.key, 10_000)
+
+
 def test_the_secret_does_not_leave(host: str, recorder: FarSide, buyer: User) -> None:
     services.store_file(buyer, "dot.png", io.BytesIO(PNG))
     store_of(Bucket.objects.get()).listed("u/", "", 1)
