@@ -203,7 +203,7 @@ def test_K7_a_store_that_is_down_is_said_and_leaves_nothing_apart(
     StoredFile.objects.update(moved=clock.now() - sweeping.DELETING * 2)
     assert sweeping.sweep() == 2
     assert not StoredFile.objects.exists()
-    assert "Contents" not in s3_server.client().list_objects(Bucket=s3.bucket)
+    assert "Contents" not in s3_server.plain.list_objects(Bucket=s3.bucket)
     assert send(api, PNG).status_code == 200
 
 
