@@ -33,6 +33,8 @@ from .models import StoredFile
 from .pages import download
 from .uploads import OneFile, TooManyAtOnce, TwoFiles, one_of_a_few
 
+# What the form around a file takes, when a file is judged by the length of the body.
+_FORM_BYTES = 4096
 _INVALID = _("Invalid parameters")
 _REFUSALS: list[tuple[type[Exception] | tuple[type[Exception], ...], int, str, Promise]] = [
     (services.EmptyFile, 400, "empty_file", _("The file is empty")),
@@ -142,7 +144,7 @@ class Upload(FileView):
         if wait_s:
             raise exceptions.Throttled(wait_s)
         # What does not fit is refused before it is sent.
-        services.check_room(self.user, max(1, _length(request) - FORM_BYTES))
+        services.check_room(self.user, max(1, _length(request) - _FORM_BYTES))
         with one_of_a_few(self.user.pk):
             return Response(self._store(request._request))
 
@@ -153,10 +155,6 @@ class Upload(FileView):
         name = request.POST.get("fileName") or sent.name or ""
         file = services.store_file(self.user, name, sent.file)
         return file_json(file)
-
-
-# What the form around a file may take, at the most, when its length is judged.
-FORM_BYTES = 4096
 
 
 def _length(request: Request) -> int:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,8 +71,13 @@ class S3Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @cached_property
+    def plain(self) -> Any:
+        """Plain boto3, the same each time: making one takes long."""
+        return self.client()
+
     def client(self, **more: Any) -> Any:
-        """Plain boto3."""
+        """Plain boto3, with more options."""
         options = {"s3": {"addressing_style": "path"}, "signature_version": "s3v4", "proxies": {}}
         return boto3.client(
             "s3",
@@ -84,7 +90,7 @@ class S3Server:
 
     def make_bucket(self) -> str:
         name = f"files-{secrets.token_hex(6)}"
-        self.client().create_bucket(Bucket=name)
+        self.plain.create_bucket(Bucket=name)
         return name
 
     def _ready(self) -> bool:
@@ -92,7 +98,7 @@ class S3Server:
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1):
                 pass
-            client = self.client(retries={"total_max_attempts": 1})
+            client = self.plain
             if not client.list_buckets()["Buckets"]:
                 client.create_bucket(Bucket="ready")
             client.put_object(Bucket="ready", Key="ready", Body=b"ready")

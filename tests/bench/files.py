@@ -31,7 +31,7 @@ def measure() -> dict[str, dict[str, float]]:
         name = server.make_bucket()
         facts = {"kind": "s3", "endpoint": server.url, "bucket": name, "access_key": ACCESS_KEY}
         activate(Bucket.objects.create(name="bench", secret=Secret(server.secret), **facts))
-        plain = server.client()
+        plain = server.plain
         for label, (size, count) in SIZES.items():
             content = os.urandom(size)
 

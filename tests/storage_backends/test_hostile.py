@@ -14,10 +14,10 @@ pytestmark = pytest.mark.django_db
 
 
 def bomb() -> bytes:
-    """100 MiB in 100 KiB."""
+    """20 MiB in 20 KiB."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("zeros", bytes(100 * 1024**2))
+        archive.writestr("zeros", bytes(20 * 1024**2))
     return packed.getvalue()
 
 

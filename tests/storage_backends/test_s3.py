@@ -39,14 +39,14 @@ def fetch(url: str) -> tuple[int, dict[str, str], bytes]:
 
 
 def objects(server: S3Server, bucket: Bucket) -> list[str]:
-    return [found["Key"] for found in server.client().list_objects(Bucket=bucket.bucket).get("Contents", ())]
+    return [found["Key"] for found in server.plain.list_objects(Bucket=bucket.bucket).get("Contents", ())]
 
 
 def test_a_file_is_stored_listed_shown_and_deleted(api: Any, s3: Bucket, s3_server: S3Server) -> None:
     said = send(api, PNG, "dot.png").json()
 
     assert objects(s3_server, s3) == [said["path"]]
-    head = s3_server.client().head_object(Bucket=s3.bucket, Key=said["path"])
+    head = s3_server.plain.head_object(Bucket=s3.bucket, Key=said["path"])
     assert head["ContentType"] == "image/png"
     assert head["Metadata"]["sha256"] == hashlib.sha256(PNG).hexdigest()
     assert head["Metadata"]["uploaded"].startswith("20")
@@ -114,7 +114,7 @@ def test_a_large_file_comes_in_parts_and_in_constant_memory(
 
     assert file.size == size
     assert digest.hexdigest() == file.sha256
-    assert "-" in s3_server.client().head_object(Bucket=s3.bucket, Key=file.key)["ETag"], "in parts"
+    assert "-" in s3_server.plain.head_object(Bucket=s3.bucket, Key=file.key)["ETag"], "in parts"
     grown = peak[0] - before
     print(f"{size // 1024**2} MiB in {grown // 1024**2} MiB of memory")
     assert grown < 150 * 1024**2
@@ -157,7 +157,7 @@ def test_an_upload_that_breaks_leaves_no_part_behind(buyer: User, s3: Bucket, s3
     with pytest.raises(OSError, match="the disk is gone"):
         services.store_file(buyer, "a.bin", Breaking(5 * PART_BYTES))  # type: ignore[arg-type]
 
-    assert "Uploads" not in s3_server.client().list_multipart_uploads(Bucket=s3.bucket)
+    assert "Uploads" not in s3_server.plain.list_multipart_uploads(Bucket=s3.bucket)
     assert objects(s3_server, s3) == []
     assert not StoredFile.objects.exists()
 

@@ -111,7 +111,7 @@ def test_both_sides_are_compared_on_an_s3_server(buyer: User, s3: Any, s3_server
     monkeypatch.setattr(sweeping, "STRAY", timedelta(0))
     kept, gone = store(buyer, 2)
     age([kept, gone], timedelta(hours=1))
-    client = s3_server.client()
+    client = s3_server.plain
     client.delete_object(Bucket=s3.bucket, Key=gone.key)
     client.put_object(Bucket=s3.bucket, Key=f"u/7/2026-01-01/{'a' * 32}.bin", Body=b"stray")
     client.create_multipart_upload(Bucket=s3.bucket, Key=f"u/7/2026-01-01/{'b' * 32}.bin")
