@@ -7,11 +7,12 @@ import pytest
 from notifications.models import Alert
 from tests.bills import YESTERDAY, Books, missing_there, not_credited, refund_unfinished, refund_unknown_here
 from tests.crashpoints import End
-from tests.faults.test_d_crashes import Workers, _workers, lines, workers  # noqa: F401  # fixtures
 from tests.processes import open_sandbox_accounts
 from topup.models import Difference, Order, Reconciliation, Refund
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
+
+from .workers import Workers, lines
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +28,7 @@ POINTS = {
 }
 
 
-def reconcile(workers: Workers, kill_at: int | str = 0) -> End:  # noqa: F811
+def reconcile(workers: Workers, kill_at: int | str = 0) -> End:
     return workers.forge.command("reconcile", "--gateway", "wechat", "--date", f"{YESTERDAY}", kill_at=kill_at)
 
 
@@ -59,7 +60,7 @@ def whole(days: int = 1) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_D_a_reconciliation_killed_on_the_way_is_made_whole_by_the_next(
-    workers: Workers,  # noqa: F811
+    workers: Workers,
     buyer: User,
     staff: User,
     books_agree: Callable[[], None],
@@ -75,7 +76,7 @@ def test_D_a_reconciliation_killed_on_the_way_is_made_whole_by_the_next(
 
 
 def test_D_a_reconciliation_may_be_killed_before_any_line(
-    workers: Workers,  # noqa: F811
+    workers: Workers,
     buyer: User,
     staff: User,
     books_agree: Callable[[], None],
