@@ -17,7 +17,7 @@ from django.utils.html import escape
 from storage_backends import services, sweeping
 from storage_backends.buckets import activate, active_bucket
 from storage_backends.models import Bucket, StoredFile
-from tests.faults.test_d_crashes import Workers, _workers, lines  # noqa: F401  # a fixture
+from tests.faults.workers import Workers, lines
 from tests.processes import request
 from tests.storage_backends.conftest import files_dir, new_bucket, s3, s3_server  # noqa: F401  # fixtures
 from tests.storage_backends.samples import GIF, HTML, MP3, PNG, SVG, huge_png, send
@@ -229,7 +229,7 @@ POINTS = (
 
 
 @pytest.fixture
-def shared_folder(_workers: Workers, settings: Any) -> Iterator[Path]:  # noqa: F811
+def shared_folder(_workers: Workers, settings: Any) -> Iterator[Path]:
     """Where the workers keep files."""
     settings.FILES_DIR = str(settings.DATA_DIR / "files")
     yield Path(settings.FILES_DIR)
@@ -265,7 +265,7 @@ def agree_after_the_sweep(folder: Path) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_K7_killed_between_any_two_lines_row_and_object_stay_together(
-    _workers: Workers,  # noqa: F811
+    _workers: Workers,
     buyer: User,
     shared_folder: Path,
 ) -> None:
