@@ -64,7 +64,7 @@ def store_of(bucket: Bucket) -> Store:
         secret = bucket.secret.reveal()
     except SecretUnreadable as error:
         raise StoreError(_("The stored secret cannot be read."), str(error), "secret") from error
-    if not (bucket.access_key and secret and bucket.bucket):
+    if not (bucket.key_id and secret and bucket.bucket):
         raise StoreError(_("The bucket is not completely configured."), _("Enter bucket, access key and secret."))
     endpoint = endpoint_of(bucket.kind, bucket.region, bucket.endpoint)
     if not endpoint:
@@ -74,7 +74,7 @@ def store_of(bucket: Bucket) -> Store:
             endpoint,
             bucket.region,
             bucket.bucket,
-            bucket.access_key,
+            bucket.key_id,
             Secret(secret),
             bucket.signature_version,
             PRESETS[bucket.kind].addressing,

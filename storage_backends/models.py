@@ -40,7 +40,7 @@ class Bucket(models.Model):
     region = models.CharField(_("region"), max_length=64, blank=True)
     bucket = models.CharField(_("bucket"), max_length=64, blank=True)
     prefix = models.CharField(_("prefix"), max_length=64, blank=True)
-    access_key = models.CharField(_("access key"), max_length=128, blank=True)
+    key_id = models.CharField(_("access key"), max_length=128, blank=True)
     secret = EncryptedField(_("secret key"))
     signature_version = models.CharField(_("signature version"), max_length=8, choices=Signature, default=Signature.V4)
     active = models.BooleanField(_("active"), default=False, editable=False)

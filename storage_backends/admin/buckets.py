@@ -83,8 +83,8 @@ class BucketForm(CardForm):
     def _check_place(self, cleaned: dict[str, Any], preset: Any) -> None:
         if "bucket" in cleaned and not preset.bucket.fullmatch(cleaned["bucket"]):
             self.add_error("bucket", preset.bucket_rule)
-        if "access_key" in cleaned and not cleaned["access_key"]:
-            self.add_error("access_key", _("Please enter the access key"))
+        if "key_id" in cleaned and not cleaned["key_id"]:
+            self.add_error("key_id", _("Please enter the access key"))
         kind = cleaned.get("kind", self.instance.kind)
         if "endpoint" in cleaned and not endpoint_of(kind, cleaned.get("region", ""), cleaned["endpoint"]):
             self.add_error("region" if preset.endpoint else "endpoint", _("Say where it is."))
@@ -116,7 +116,7 @@ class BucketAdmin(CardAdmin):
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["name"]}),
         (_("Where"), {"fields": ["kind", "region", "endpoint", "bucket", "prefix"]}),
-        (_("Who we are there"), {"fields": ["access_key", "secret", "signature_version"]}),
+        (_("Who we are there"), {"fields": ["key_id", "secret", "signature_version"]}),
     )
     place = ("kind", "region", "endpoint", "bucket", "prefix")
     placeholders = {
@@ -124,7 +124,7 @@ class BucketAdmin(CardAdmin):
         "region": "cn-hangzhou",
         "endpoint": "https://s3.example.com",
         "bucket": "voice-files",
-        "access_key": _("Please enter the access key"),
+        "key_id": _("Please enter the access key"),
         "secret": _("Please enter the secret key"),
     }
     help_texts = {
@@ -133,7 +133,7 @@ class BucketAdmin(CardAdmin):
         "endpoint": _("Empty for OSS and COS: the region says where they are. Changing it wants the secret again."),
         "bucket": _("It must exist, and be private. COS: with the account’s number, name-1250000000."),
         "prefix": _("Optional: everything lies below it, so that a bucket can be shared."),
-        "access_key": _("OSS: AccessKey ID; COS: SecretId; MinIO: access key."),
+        "key_id": _("OSS: AccessKey ID; COS: SecretId; MinIO: access key."),
         "secret": _("Stored encrypted and never shown again."),
         "signature_version": _("Version 4, unless an old server knows only version 2."),
     }

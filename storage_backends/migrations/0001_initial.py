@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('region', models.CharField(blank=True, max_length=64, verbose_name='region')),
                 ('bucket', models.CharField(blank=True, max_length=64, verbose_name='bucket')),
                 ('prefix', models.CharField(blank=True, max_length=64, verbose_name='prefix')),
-                ('access_key', models.CharField(blank=True, max_length=128, verbose_name='access key')),
+                ('key_id', models.CharField(blank=True, max_length=128, verbose_name='access key')),
                 ('secret', voicehelper.secrets.EncryptedField(blank=True, default=voicehelper.secrets.Secret, verbose_name='secret key')),
                 ('signature_version', models.CharField(choices=[('s3v4', 'Version 4'), ('s3', 'Version 2')], default='s3v4', max_length=8, verbose_name='signature version')),
                 ('active', models.BooleanField(default=False, editable=False, verbose_name='active')),

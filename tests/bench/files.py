@@ -29,7 +29,7 @@ def measure() -> dict[str, dict[str, float]]:
     figures = {}
     with S3Server() as server:
         name = server.make_bucket()
-        facts = {"kind": "s3", "endpoint": server.url, "bucket": name, "access_key": ACCESS_KEY}
+        facts = {"kind": "s3", "endpoint": server.url, "bucket": name, "key_id": ACCESS_KEY}
         activate(Bucket.objects.create(name="bench", secret=Secret(server.secret), **facts))
         plain = server.plain
         for label, (size, count) in SIZES.items():

@@ -293,7 +293,7 @@ def test_K7_killed_between_any_two_lines_row_and_object_stay_together(
 
 
 def test_J1_the_bucket_secret_is_stored_encrypted(db: None) -> None:
-    row = Bucket.objects.create(name="b", kind="s3", bucket="b", access_key="k", secret=Secret("canary-Zx8Qm2Wv7Kt4"))
+    row = Bucket.objects.create(name="b", kind="s3", bucket="b", key_id="k", secret=Secret("canary-Zx8Qm2Wv7Kt4"))
     activate(row)
     assert "canary" not in repr(row.secret)
     assert "canary" not in str(Bucket.objects.values_list().get(pk=row.pk))

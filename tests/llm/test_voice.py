@@ -160,7 +160,7 @@ def test_a_model_that_fails_costs_nothing_and_can_be_asked_again(talking: World)
 
 
 def test_what_cannot_be_kept_is_given_away_as_it_is(talking: World) -> None:
-    facts = {"kind": "s3", "endpoint": "https://127.0.0.1:1", "bucket": "b", "access_key": "k"}
+    facts = {"kind": "s3", "endpoint": "https://127.0.0.1:1", "bucket": "b", "key_id": "k"}
     Bucket.objects.create(name="down", active=True, secret=Secret("s"), **facts)
     talking.upstream.scripts = [sounds]
     answer = post(talking, SPEECH, text="Hello")

@@ -39,7 +39,7 @@ def new_bucket(db: None, s3_server: S3Server, settings: Any) -> Callable[..., Bu
 
     def make(**facts: Any) -> Bucket:
         bucket = facts.get("bucket") or s3_server.make_bucket()
-        known = {"name": bucket, "kind": "s3", "endpoint": s3_server.url, "bucket": bucket, "access_key": ACCESS_KEY}
+        known = {"name": bucket, "kind": "s3", "endpoint": s3_server.url, "bucket": bucket, "key_id": ACCESS_KEY}
         return Bucket.objects.create(**{**known, "secret": Secret(s3_server.secret), **facts})
 
     return make

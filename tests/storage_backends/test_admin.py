@@ -32,7 +32,7 @@ def browser(staff: User) -> Client:
 
 def form(**changes: Any) -> dict[str, Any]:
     typed = {"name": "OSS", "kind": "oss", "region": "cn-hangzhou", "endpoint": "", "bucket": "voice", "prefix": ""}
-    typed |= {"access_key": "LTAI5t", "secret": "", "signature_version": "s3v4"}
+    typed |= {"key_id": "LTAI5t", "secret": "", "signature_version": "s3v4"}
     return typed | changes
 
 
@@ -73,7 +73,7 @@ def test_a_bucket_is_made_with_the_password_and_its_secret_is_never_shown(browse
         ({"kind": "cos", "bucket": "no-account"}, "bucket"),
         ({"bucket": "../other"}, "bucket"),
         ({"prefix": "../x"}, "prefix"),
-        ({"access_key": ""}, "access_key"),
+        ({"key_id": ""}, "key_id"),
         ({"kind": "local"}, "kind"),
     ],
 )
@@ -103,7 +103,7 @@ def test_the_test_says_what_is_wrong_and_the_switch_tries_first(
     browser: Client, s3_server: S3Server, settings: Any
 ) -> None:
     settings.S3_PRIVATE_HOSTS = ["127.0.0.1"]
-    typed = form(kind="s3", region="", endpoint=s3_server.url, bucket="files-of-nobody", access_key=ACCESS_KEY)
+    typed = form(kind="s3", region="", endpoint=s3_server.url, bucket="files-of-nobody", key_id=ACCESS_KEY)
     typed["secret"] = s3_server.secret
     url = f"{LIST}test/"
     assert "There is no such bucket there." in browser.post(url, typed, headers={"HX-Request": "true"}).text
@@ -133,10 +133,10 @@ def test_a_bucket_with_files_keeps_its_place_and_stays(browser: Client, api: Any
     local.files.update(bucket=row)
     shown = browser.get(page(row)).text
     assert 'name="region"' not in shown
-    assert 'name="access_key"' in shown
-    assert browser.post(page(row), form(region="cn-beijing", access_key="LTAInew")).status_code == 302
+    assert 'name="key_id"' in shown
+    assert browser.post(page(row), form(region="cn-beijing", key_id="LTAInew")).status_code == 302
     row.refresh_from_db()
-    assert (row.region, row.access_key) == ("cn-hangzhou", "LTAInew")
+    assert (row.region, row.key_id) == ("cn-hangzhou", "LTAInew")
     activate(local)
     assert browser.post(f"{LIST}{row.pk}/delete/", {"post": "yes"}).status_code == 403
     row.files.update(bucket=local)

@@ -54,7 +54,7 @@ def host(request: pytest.FixtureRequest, recorder: FarSide, settings: Any, monke
         return find("127.0.0.1" if ours else name, port, *more, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", lead_here)
-    facts = {"endpoint": f"http://{domain}:{recorder.port}", "access_key": "key", "secret": Secret("secret")}
+    facts = {"endpoint": f"http://{domain}:{recorder.port}", "key_id": "key", "secret": Secret("secret")}
     activate(Bucket.objects.create(name="one", kind=request.param, region=region, bucket=bucket, **facts))
     return f"{host}:{recorder.port}"
 

@@ -165,7 +165,7 @@ def test_an_upload_that_breaks_leaves_no_part_behind(buyer: User, s3: Bucket, s3
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"access_key": "somebody-else"}, "The access key is unknown there."),
+        ({"key_id": "somebody-else"}, "The access key is unknown there."),
         ({"secret": Secret("a wrong secret")}, "The secret does not belong to the access key."),
         ({"bucket": "no-such-bucket"}, "There is no such bucket there."),
         ({"endpoint": "http://127.0.0.1:1"}, "The server cannot be reached"),
