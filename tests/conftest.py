@@ -1,5 +1,6 @@
 """The people and merchants that appear in tests, on a real database; the rate limiter forgets between tests."""
 
+import gc
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -34,10 +35,19 @@ def pytest_configure(config: pytest.Config) -> None:
 SHARED_SERVERS = {"_cluster", "_workers", "_world", "deployment", "models"}
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     for item in items:
-        for name in SHARED_SERVERS.intersection(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(name))
+        shared = SHARED_SERVERS.intersection(item.fixturenames)
+        # A second group would be a group of its own.
+        if shared and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(min(shared)))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the garbage collector need not look through half a gigabyte of it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def full(soak: int, quick: int) -> int:

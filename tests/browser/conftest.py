@@ -25,6 +25,9 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--disable-extensions",
+    # Nothing has to be painted sixty times a second for nobody.
+    "--force-prefers-reduced-motion",
     "--lang=en",
     # A microphone that beeps, and a person who allows it.
     "--use-fake-device-for-media-stream",
@@ -51,23 +54,31 @@ def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
 
 
 class Browsers:
-    """Browsers by kind, opened when first wanted and kept for the whole run."""
+    """One with JavaScript and one without, opened when first wanted and kept for the whole run."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server = server
         self._folder = folder
-        self._open: dict[str, webdriver.Chrome] = {}
+        self._open: dict[bool, webdriver.Chrome] = {}
 
     def person(self, width: str, javascript: bool) -> Person:
         """Somebody with a browser that knows nobody yet."""
-        kind = f"{width}-{javascript}"
-        if kind not in self._open:
-            self._open[kind] = self._start(self._folder / kind, WIDTHS[width], javascript)
-        somebody = Person(self._open[kind], self._server)
+        if javascript not in self._open:
+            self._open[javascript] = self._start(self._folder / f"javascript-{javascript}", javascript)
+        driver = self._open[javascript]
+        across, down = WIDTHS[width]
+        metrics = {"width": across, "height": down, "deviceScaleFactor": 1, "mobile": across < 600}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        somebody = Person(driver, self._server)
         somebody.forget_everything()
         return somebody
 
-    def _start(self, folder: Path, size: tuple[int, int], javascript: bool) -> webdriver.Chrome:
+    def rest(self) -> None:
+        """Leave the pages: one that is open goes on asking the server."""
+        for driver in self._open.values():
+            driver.get("about:blank")
+
+    def _start(self, folder: Path, javascript: bool) -> webdriver.Chrome:
         options = Options()
         options.binary_location = CHROMIUM or ""
         for flag in (*FLAGS, f"--user-data-dir={folder}"):
@@ -78,9 +89,6 @@ class Browsers:
         options.add_experimental_option("prefs", preferences)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        across, down = size
-        metrics = {"width": across, "height": down, "deviceScaleFactor": 1, "mobile": across < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         driver.execute_cdp_cmd("Network.enable", {})
         return driver
 
@@ -104,13 +112,14 @@ def shop(transactional_db: None, server: Server) -> User:
 
 
 @pytest.fixture
-def open_browser(shop: User, browsers: Browsers) -> Callable[..., Person]:
+def open_browser(shop: User, browsers: Browsers) -> Iterator[Callable[..., Person]]:
     """The buyer, not signed in: `width` names one of WIDTHS, `javascript` can be off."""
 
     def start(width: str = "desktop", *, javascript: bool = True) -> Person:
         return browsers.person(width, javascript)
 
-    return start
+    yield start
+    browsers.rest()
 
 
 @pytest.fixture

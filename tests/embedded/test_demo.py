@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.conftest import SOAK
 from tests.embedded.conftest import processes_of, wait_for
 from voicehelper.embedded.folder import ROOT, prepare
 
@@ -73,6 +74,7 @@ def test_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trace(fo
         assert processes_of(folder) == []
 
 
+@pytest.mark.skipif(not SOAK, reason="make soak: another start takes as long as two hundred other tests")
 def test_the_demo_ends_with_an_explanation_when_one_of_its_processes_dies(folder: Path) -> None:
     with running_demo(folder) as demo:
         os.kill(int((folder / "run" / "beat.pid").read_text().split()[0]), signal.SIGKILL)

@@ -7,6 +7,7 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
+from tests.conftest import SOAK
 from tests.crashpoints import End
 from tests.processes import open_sandbox_accounts
 from topup import services
@@ -28,7 +29,8 @@ STEPS = {
 }
 
 
-@pytest.fixture(params=["wechat", "alipay", "alipay, never scanned"])
+# In the quick run Alipay stands for both where a code was scanned: the services are the same.
+@pytest.fixture(params=["wechat", "alipay", "alipay, never scanned"] if SOAK else ["alipay", "alipay, never scanned"])
 def expired(request: pytest.FixtureRequest, workers: Workers, buyer: User) -> Callable[[], Order]:
     """Makes an order whose time is over, old enough to be closed; Alipay knows of it once its code was scanned."""
     open_sandbox_accounts()
