@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+from django.conf import settings
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -26,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not os.environ.get("VOICEHELPER_DATA"):
         raise pytest.UsageError("Run `make test` (T=path K=expression): it starts PostgreSQL and Valkey for the tests.")
     emptying.install()
+    # Otherwise WhiteNoise reads all static files anew for each of our thousands of clients.
+    settings.WHITENOISE_AUTOREFRESH = True
     # The same examples each time; `make soak` looks for new ones.
     hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None)
     hypothesis.settings.load_profile("quick")

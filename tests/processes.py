@@ -65,6 +65,11 @@ def redis_address() -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 6379
 
 
+def files_dir() -> Path:
+    """Where this worker's servers keep users' files."""
+    return Path(os.environ["VOICEHELPER_DATA"]) / f"files-{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}"
+
+
 def environment(address: str) -> dict[str, str]:
     """The environment of a server at `address` that is its own payment provider."""
     return {
@@ -79,6 +84,7 @@ def environment(address: str) -> dict[str, str]:
         "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
         "WECHAT_OAUTH_URL": f"{address}/sandbox/weixin/connect/oauth2/authorize",
+        "FILES_DIR": str(files_dir()),
         "LOG_LEVEL": "WARNING",
     }
 

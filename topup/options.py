@@ -63,7 +63,9 @@ class OptionsRefused(Exception):
 
 def read_options() -> dict[str, Any]:
     """Every option. Decimals are strings; a secret reads "" beside …Set and …Last4."""
-    rows: dict[type[Section], Section] = {section: section.load() for section, _field in _NAMES.values()}
+    rows: dict[type[Section], Section] = {
+        section: section.load() for section in {section for section, _field in _NAMES.values()}
+    }
     values: dict[str, Any] = {}
     for name, (section, field) in _NAMES.items():
         value = getattr(rows[section], field)

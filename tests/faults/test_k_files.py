@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from storage_backends import services, sweeping
 from storage_backends.buckets import activate, active_bucket
 from storage_backends.models import Bucket, StoredFile
 from tests.faults.workers import Workers, lines
+from tests.processes import files_dir as folder_of_servers
 from tests.processes import request
 from tests.storage_backends.conftest import files_dir, new_bucket, s3, s3_server  # noqa: F401  # fixtures
 from tests.storage_backends.samples import GIF, HTML, MP3, PNG, SVG, huge_png, send
@@ -230,11 +232,12 @@ POINTS = (
 
 @pytest.fixture
 def shared_folder(_workers: Workers, settings: Any) -> Iterator[Path]:
-    """Where the workers keep files."""
-    settings.FILES_DIR = str(settings.DATA_DIR / "files")
-    yield Path(settings.FILES_DIR)
-    for path in sorted(Path(settings.FILES_DIR).rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
+    """Where the workers keep files; empty, whatever other tests left there."""
+    folder = folder_of_servers()
+    shutil.rmtree(folder, ignore_errors=True)
+    settings.FILES_DIR = str(folder)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def die(workers: Workers, kill_at: int | str, method: str, path: str, token: str, body: bytes = b"") -> Any:
