@@ -29,6 +29,7 @@ EVENTS: Mapping[str, Event] = {
     "refund_shortfall": Event("warning", _("Refund of spent quota")),
     "refund_slow": Event("warning", _("Refund without an outcome")),
     "console_refund": Event("warning", _("Refund made at the provider")),
+    "settings_changed": Event("warning", _("Settings changed")),
     "certificate_expires": Event("warning", _("Client certificate expires")),
     "reconciliation_difference": Event("critical", _("Reconciliation difference")),
     "audit_failed": Event("critical", _("Audit failure")),

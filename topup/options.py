@@ -1,10 +1,11 @@
-"""The names under which /api/option reads and writes the settings rows, and the validation all edges share.
+"""The names under which /api/option reads and writes the settings rows, who may, and the validation all edges share.
 
 One change is one transaction: every value is checked, the sections are checked as a whole, then all are saved or none.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -12,7 +13,8 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.translation import gettext as _
 
-from voicehelper.accounts.models import MiniProgramSettings
+from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.changes import changes_since, record, snapshot
 from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 from voicehelper.sections import Section
 
@@ -51,6 +53,8 @@ _NAMES: dict[str, tuple[type[Section], str]] = {
     "MiniProgramAppSecret": (MiniProgramSettings, "app_secret"),
 }
 _KEYS = {(section, field): name for name, (section, field) in _NAMES.items()}
+# In the order in which they are locked.
+_SECTIONS = tuple(dict.fromkeys(section for section, _field in _NAMES.values()))
 
 
 class OptionsRefused(Exception):
@@ -61,13 +65,34 @@ class OptionsRefused(Exception):
         self.errors = dict(errors)
 
 
-def read_options() -> dict[str, Any]:
-    """Every option. Decimals are strings; a secret reads "" beside …Set and …Last4."""
-    rows: dict[type[Section], Section] = {
-        section: section.load() for section in {section for section, _field in _NAMES.values()}
-    }
+class OptionsForbidden(Exception):
+    """The editor may not change one of the sections; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Whoever changes options. `confirm` is called before something sensitive, and raises unless it is really they."""
+
+    user: User
+    confirm: Callable[[], None]
+
+
+def visible_sections(user: User) -> list[type[Section]]:
+    """The sections a user may look at; to change one is to see it."""
+    return [section for section in _SECTIONS if _may(user, "view", section) or _may(user, "change", section)]
+
+
+def _may(user: User, verb: str, section: type[Section]) -> bool:
+    return user.has_perm(f"{section._meta.app_label}.{verb}_{section._meta.model_name}")
+
+
+def read_options(sections: Collection[type[Section]] = _SECTIONS) -> dict[str, Any]:
+    """Every option of the sections. Decimals are strings; a secret reads "" beside …Set and …Last4."""
+    rows = {section: section.load() for section in sections}
     values: dict[str, Any] = {}
     for name, (section, field) in _NAMES.items():
+        if section not in rows:
+            continue
         value = getattr(rows[section], field)
         if isinstance(value, Secret):
             values |= {name: "", f"{name}Set": bool(value), f"{name}Last4": value.last4}
@@ -76,29 +101,55 @@ def read_options() -> dict[str, Any]:
     return values
 
 
-def write_options(changes: Mapping[str, Any]) -> None:
-    """Save any subset. Raises OptionsRefused with an error per name, and then changes nothing."""
+def write_options(changes: Mapping[str, Any], editor: Editor | None = None) -> None:
+    """Save any subset, for an editor or (None) for the deployment itself, which is asked nothing.
+
+    Raises OptionsRefused with an error per name, OptionsForbidden, or what `editor.confirm` raises; and then changes
+    nothing.
+    """
     unknown = {name: _("There is no such option.") for name in changes if name not in _NAMES}
     if unknown:
         raise OptionsRefused(unknown)
+    touched = {_NAMES[name][0] for name in changes}
+    sections = [section for section in _SECTIONS if section in touched]
+    if editor is not None:
+        _check_may_change(editor.user, sections)
     with transaction.atomic():
-        rows = {section: _locked(section) for section in {_NAMES[name][0] for name in changes}}
-        errors: dict[str, str] = {}
-        for name, value in changes.items():
-            section, field = _NAMES[name]
-            try:
-                _assign(rows[section], field, value)
-            except (ValidationError, ValueError, TypeError, ArithmeticError) as error:
-                errors[name] = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
-        for row in rows.values():
-            found = problems(row)
-            # What has no name here is edited in the admin only.
-            named = {_KEYS.get((type(row), field), field): text for field, text in found.items()}
-            errors |= {name: text for name, text in named.items() if name not in errors}
+        rows = {section: _locked(section) for section in sections}
+        before = {section: snapshot(row) for section, row in rows.items()}
+        errors = _assign_all(rows, changes)
         if errors:
             raise OptionsRefused(errors)
-        for row in rows.values():
-            row.save()
+        found = {section: changes_since(before[section], row) for section, row in rows.items()}
+        if editor is not None and any(change.sensitive for several in found.values() for change in several):
+            editor.confirm()
+        for section, row in rows.items():
+            if found[section]:
+                row.save()
+                if editor is not None:
+                    record(row, found[section], by=editor.user)
+
+
+def _check_may_change(user: User, sections: Collection[type[Section]]) -> None:
+    refused = [str(section._meta.verbose_name) for section in sections if not _may(user, "change", section)]
+    if refused:
+        raise OptionsForbidden(_("You may not change: %(sections)s.") % {"sections": ", ".join(refused)})
+
+
+def _assign_all(rows: Mapping[type[Section], Section], changes: Mapping[str, Any]) -> dict[str, str]:
+    """Set every value in its row. Returns what is wrong with one, or with a row as it then stands, by option."""
+    errors: dict[str, str] = {}
+    for name, value in changes.items():
+        section, field = _NAMES[name]
+        try:
+            _assign(rows[section], field, value)
+        except (ValidationError, ValueError, TypeError, ArithmeticError) as error:
+            errors[name] = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+    for row in rows.values():
+        # What has no name here is edited in the admin only.
+        named = {_KEYS.get((type(row), field), field): text for field, text in problems(row).items()}
+        errors |= {name: text for name, text in named.items() if name not in errors}
+    return errors
 
 
 def problems(row: Section) -> dict[str, str]:

@@ -128,6 +128,7 @@ class ModelAdmin(CardAdmin):
     list_per_page = 100
     actions: Any = None
     purpose = _("A name callers may ask for, where it leads, what it can do and what it costs.")
+    password_help = _("Only needed when you change a price.")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name", "capabilities"]}),
         (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential", "max_tokens"]}),

@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings as project
+from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.core import checks, serializers
 from django.core.management import CommandError, call_command
@@ -180,7 +181,10 @@ def exercise_everything(settings: Any) -> Cage:
         },
         {"MiniProgramAppId": "wx8888888888888888"},
     ):
-        assert cage.see("PUT option", operator.put("/api/option", changes, format="json")).status_code == 200
+        confirmed = changes | {"CurrentPassword": hidden["operator's password"]}
+        assert cage.see("PUT option", operator.put("/api/option", confirmed, format="json")).status_code == 200
+        unconfirmed = changes | {"CurrentPassword": hidden["wrong password"], "WechatAppSecret": wechat.key}
+        assert cage.see("forbidden PUT", operator.put("/api/option", unconfirmed, format="json")).status_code == 403
     wechat.configure()
     alipay.configure()
     for changes in (
@@ -399,11 +403,13 @@ def test_J2_settings_are_read_and_written_by_staff_only(
     wechat: WeChatMerchant, alipay: AlipayMerchant, buyer: User, staff: User, as_user: Callable[[User | None], Any]
 ) -> None:
     clerk = User.objects.create_user("clerk", is_staff=True)
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename__in=["view_wechatsettings", "view_alipaysettings"]))
     gone = User.objects.create_user("gone", is_staff=True)
     before = read_options()
-    clients = {"nobody": as_user(None), "buyer": as_user(buyer), "gone": as_user(gone)}
+    clients = {"nobody": as_user(None), "buyer": as_user(buyer), "gone": as_user(gone), "clerk": as_user(clerk)}
     User.objects.filter(pk=gone.pk).update(is_active=False)
-    for who, status in (("nobody", 401), ("buyer", 403), ("gone", 401)):
+    for who, status in (("nobody", 401), ("buyer", 403), ("gone", 401), ("clerk", 403)):
         answer = clients[who].get("/api/option")
         assert answer.status_code == status
         assert wechat.mch_id not in answer.content.decode()
@@ -415,7 +421,7 @@ def test_J2_settings_are_read_and_written_by_staff_only(
                 405,
             )
     assert read_options() == before
-    for user in (clerk, staff):
+    for user in (reader, staff):
         data = as_user(user).get("/api/option").json()["data"]
         for name in ("WechatApiV2Key", "AlipayPrivateKey", "AlipayPublicKey"):
             assert data[name] == ""

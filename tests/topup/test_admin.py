@@ -47,7 +47,8 @@ def recharge_form(**changes: Any) -> dict[str, Any]:
     form: dict[str, Any] = {"price": "7.3", "quota_per_unit": "500000", "display_type": "currency"}
     form |= {"amount_options_rows": "1", "amount_discounts_rows": "1", "amount_bonuses_rows": "1"}
     form |= {"group_ratios_rows": "1"}
-    return form | {"server_address": "", "order_life_minutes": "30", "confirm_above": "1000"} | changes
+    form |= {"server_address": "", "order_life_minutes": "30", "confirm_above": "1000", "current_password": PASSWORD}
+    return form | changes
 
 
 def errors(response: Any) -> dict[str, list[str]]:

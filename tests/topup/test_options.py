@@ -59,7 +59,8 @@ def operator(staff: User, as_user: Callable[..., APIClient]) -> APIClient:
 
 
 def put(operator: APIClient, changes: Any) -> Any:
-    return operator.put("/api/option", json.dumps(changes), content_type="application/json")
+    body = changes | {"CurrentPassword": "a long operator password"}
+    return operator.put("/api/option", json.dumps(body), content_type="application/json")
 
 
 def saved(operator: APIClient, **changes: Any) -> dict[str, Any]:
@@ -93,7 +94,8 @@ def test_a_price_is_kept_exactly(sent: Any, kept: str, operator: APIClient) -> N
 
 
 def test_a_ratio_never_passes_through_a_float(operator: APIClient) -> None:
-    body = '{"TopupGroupRatio": {"default": 0.123456, "vip": 1.1}, "AmountDiscount": {"100": 0.95, "500": "0.9"}}'
+    body = '{"TopupGroupRatio": {"default": 0.123456, "vip": 1.1}, "AmountDiscount": {"100": 0.95, "500": "0.9"},'
+    body += ' "CurrentPassword": "a long operator password"}'
     assert operator.put("/api/option", body, content_type="application/json").status_code == 200
     with_kept = RechargeSettings.load()
     assert with_kept.group_ratios == {"default": "0.123456", "vip": "1.1"}

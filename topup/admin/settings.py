@@ -83,6 +83,7 @@ class RechargeForm(SectionForm):
 class RechargeSettingsAdmin(SectionAdmin):
     form = RechargeForm
     purpose = _("What a recharge costs, what it credits, and what the recharge page offers.")
+    password_help = _("Only needed when you change a price, ratio, discount or bonus, or the limit for refunds.")
     fieldsets = (
         (_("Pricing"), {"fields": ["price", "quota_per_unit", "display_type"]}),
         (_("Recharge page"), {"fields": ["amount_options", "amount_discounts", "amount_bonuses", "group_ratios"]}),

@@ -1,10 +1,11 @@
-"""GET and PUT /api/option, for staff."""
+"""GET and PUT /api/option, for staff with the permission of each section they touch."""
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,8 +15,15 @@ from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..options import OptionsRefused, read_options, write_options
+from voicehelper.accounts.models import User
+from voicehelper.accounts.own_password import PasswordRefused, check_own_password
+
+from ..options import Editor, OptionsForbidden, OptionsRefused, read_options, visible_sections, write_options
 from .dialect import UserView
+
+log = logging.getLogger(__name__)
+
+PASSWORD = "CurrentPassword"  # noqa: S105  # a key's name
 
 # JSON can write both; PostgreSQL's text can hold neither.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -47,22 +55,53 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(item)
 
 
-class Options(UserView):
-    """All settings. A secret is never returned, only whether it is set and its last four characters."""
+class SeesSettings(IsAdminUser):
+    """Staff who may look at one section of the settings at least."""
 
-    permission_classes = (IsAdminUser,)
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not super().has_permission(request, view):
+            return False
+        allowed = bool(visible_sections(cast(User, request.user)))
+        if not allowed:
+            log.warning("%s may see no settings: %s refused", request.user, request.method)
+        return allowed
+
+
+class Options(UserView):
+    """The settings one may see. A secret is never returned, only whether it is set and its last four characters."""
+
+    permission_classes = (SeesSettings,)
     parser_classes = (ExactJSONParser,)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        return Response({"success": True, "message": "", "data": read_options()})
+        return _all_of(cast(User, request.user))
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def put(self, request: Request) -> Response:
+        """Any subset, all or nothing; what is sensitive only with the caller's own password as CurrentPassword."""
         if not isinstance(request.data, dict):
             raise ValidationError("options")
+        user, changes = cast(User, request.user), dict(request.data)
+        typed = changes.pop(PASSWORD, "")
+        password = typed if isinstance(typed, str) else ""
         try:
-            write_options(request.data)
+            write_options(changes, Editor(user, lambda: check_own_password(request._request, user, password)))
         except OptionsRefused as error:
             return Response({"success": False, "message": str(error), "data": error.errors}, status=400)
-        return Response({"success": True, "message": "", "data": read_options()})
+        except OptionsForbidden as error:
+            log.warning("%s may not change these settings: %s", user, error)
+            return Response(self.error_body(str(error)), status=403)
+        except PasswordRefused as error:
+            return _not_confirmed(self.error_body(str(error)), error.retry_after)
+        return _all_of(user)
+
+
+def _all_of(user: User) -> Response:
+    return Response({"success": True, "message": "", "data": read_options(visible_sections(user))})
+
+
+def _not_confirmed(body: dict[str, Any], retry_after: int) -> Response:
+    if retry_after:
+        return Response(body, status=429, headers={"Retry-After": str(retry_after)})
+    return Response(body, status=403)

@@ -1,7 +1,7 @@
 """The settings sections operators edit: recharge, WeChat Pay, Alipay."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -33,6 +33,11 @@ class RechargeSettings(Section):
     class Display(models.TextChoices):
         CURRENCY = "currency", _("Currency")
         TOKENS = "tokens", _("Tokens")
+
+    # See voicehelper/changes.py.
+    SENSITIVE: ClassVar = frozenset(
+        {"price", "quota_per_unit", "amount_discounts", "amount_bonuses", "group_ratios", "approve_refunds_above"}
+    )
 
     server_address = models.URLField(_("server address"), blank=True)
     price = models.DecimalField(
@@ -141,6 +146,7 @@ class WeChatSettings(GatewaySettings):
         HMAC_SHA256 = "HMAC-SHA256", "HMAC-SHA256"
         MD5 = "MD5", "MD5"
 
+    SENSITIVE: ClassVar = frozenset({"app_id", "mch_id"})
     gateway = "wechat"
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)
@@ -173,6 +179,7 @@ class WeChatSettings(GatewaySettings):
 class AlipaySettings(GatewaySettings):
     """The application at Alipay's open platform."""
 
+    SENSITIVE: ClassVar = frozenset({"app_id", "seller_id", "sandbox"})
     gateway = "alipay"
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)

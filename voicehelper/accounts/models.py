@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -114,6 +115,9 @@ class WeChatIdentity(models.Model):
 
 class MiniProgramSettings(Section):
     """The WeChat mini program users sign in from."""
+
+    # See voicehelper/changes.py.
+    SENSITIVE: ClassVar = frozenset({"app_id"})
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)
     app_secret = EncryptedField(_("app secret"))

@@ -1,9 +1,10 @@
 """Forms in cards, for what operators edit: help under each field, secrets write-only, the password for what is grave.
 
-Replacing or clearing a secret, and switching something on, asks for the operator's password again (see stepup.py).
+What is sensitive (see voicehelper/changes.py) asks for the operator's password again (see stepup.py). A save is logged
+with what it changed; one that changes nothing is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +18,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
 
-from voicehelper.secrets import EncryptedField, SecretFormField, SecretInput
+from voicehelper.changes import Change, asks_password, changes_since, record, snapshot
+from voicehelper.secrets import EncryptedField, SecretInput
 
 from . import stepup
 from .base import RecordActions, change_url
@@ -47,7 +49,19 @@ class PasswordAgain(forms.CharField):
         return False
 
 
-class CardForm(_ModelForm):
+class WatchedForm(_ModelForm):
+    """A form that knows what it changes in its row."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._before = snapshot(self.instance) if self.is_bound else {}
+
+    def what_changed(self) -> list[Change]:
+        """How the cleaned row differs from what was stored; many-to-many fields once they are saved."""
+        return changes_since(self._before, self.instance)
+
+
+class CardForm(WatchedForm):
     """A row's fields, checked as a whole by its admin, and the password when it is needed."""
 
     request: ClassVar[HttpRequest]
@@ -62,7 +76,7 @@ class CardForm(_ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not self.card_admin.has_secret() or stepup.confirmed_until(self.request):
+        if not asks_password(self._meta.model) or stepup.confirmed_until(self.request):
             self.fields.pop(PASSWORD, None)
         else:
             self.fields[PASSWORD].help_text = self.card_admin.password_help
@@ -71,20 +85,11 @@ class CardForm(_ModelForm):
             if placeholder:
                 field.widget.attrs["placeholder"] = placeholder
             if isinstance(self.initial.get(name), Decimal):
-                self.initial[name] = format(self.initial[name].normalize(), "f")
+                # Without needless zeros, and still a number: a text would differ from whatever is sent back.
+                self.initial[name] = self.initial[name].normalize() + 0
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if PASSWORD in self.fields and self._is_grave():
-            error = stepup.confirm(self.request, cleaned.get(PASSWORD, ""))
-            if error:
-                self.add_error(PASSWORD, error)
-        return cleaned
-
-    def _is_grave(self) -> bool:
-        secrets = [name for name, field in self.fields.items() if isinstance(field, SecretFormField)]
-        switched_on = bool(self.cleaned_data.get("enabled")) and not self.initial.get("enabled")
-        return switched_on or any(name in self.changed_data for name in secrets)
+        return super().clean() or self.cleaned_data
 
     def _post_clean(self) -> None:
         # Here, because the checks need the row as it would be saved.
@@ -93,6 +98,13 @@ class CardForm(_ModelForm):
             field = name if name in self.fields else None
             if field is None or field not in self.errors:
                 self.add_error(field, message)
+        typed = self.cleaned_data.get(PASSWORD, "")
+        # While there are mistakes it is not asked for: a password is not shown again, and would have to be typed twice.
+        asked = PASSWORD in self.fields and any(change.sensitive for change in self.what_changed())
+        if asked and (typed or not self.errors):
+            error = stepup.confirm(self.request, typed)
+            if error:
+                self.add_error(PASSWORD, error)
 
 
 class CardAdmin(RecordActions):
@@ -104,13 +116,12 @@ class CardAdmin(RecordActions):
     warn_unsaved_form = True
     # One sentence: what the page is for.
     purpose: Any = ""
-    password_help: Any = _("Only needed when you replace or clear a key, or switch the gateway on.")
+    password_help: Any = _(
+        "Only needed when you replace or clear a key, change whose account it is, or switch the gateway on."
+    )
     placeholders: Mapping[str, Any] = {}
     help_texts: Mapping[str, Any] = {}
     multiline_secrets: tuple[str, ...] = ()
-
-    def has_secret(self) -> bool:
-        return any(isinstance(field, EncryptedField) for field in self.model._meta.fields)
 
     def problems(self, row: Any) -> Mapping[str, str]:
         """What is wrong with a row: field → plain words."""
@@ -152,11 +163,28 @@ class CardAdmin(RecordActions):
         form.request, form.card_admin = request, self
         return form
 
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_form(request, **{"form": WatchedForm, **kwargs})
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """What was changed, for log_addition and log_change."""
+        return form.what_changed()
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Sequence[Change]) -> None:  # type: ignore[override]
+        record(obj, message, by=request.user, added=True)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+        """What a save changed, or what a button says of itself."""
+        if isinstance(message, str):
+            super().log_change(request, obj, message)
+        else:
+            record(obj, message, by=request.user)
+
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The row's cards, and the password's while it has to be asked for."""
         fieldsets = list(super().get_fieldsets(request, obj))
         allowed = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
-        if self.has_secret() and allowed and not stepup.confirmed_until(request):
+        if asks_password(self.model) and allowed and not stepup.confirmed_until(request):
             fieldsets.append((_("Confirm it is you"), {"fields": [PASSWORD]}))
         return fieldsets
 
@@ -167,7 +195,7 @@ class CardAdmin(RecordActions):
         context |= {
             "purpose": self.purpose,
             "status": self.status(stored) if stored is not None else None,
-            "confirmed": stepup.confirmed_until(request) if self.has_secret() else None,
+            "confirmed": stepup.confirmed_until(request) if asks_password(self.model) else None,
             "title": str(stored) if stored is not None else capfirst(self.model._meta.verbose_name),
             "subtitle": None,
             **self.page_context(stored),
