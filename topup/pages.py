@@ -23,7 +23,7 @@ from rest_framework.exceptions import Throttled
 from voicehelper import clock, ratelimit
 from voicehelper.accounts.forms import too_many_tries
 from voicehelper.accounts.models import User
-from voicehelper.ratelimit import client_address
+from voicehelper.net.addresses import client_address
 
 from . import display, inside_wechat, services
 from .api.dialect import explain
@@ -56,9 +56,9 @@ class AmountForm(forms.Form):
 
 
 class CodeForm(forms.Form):
-    """What somebody read off a card."""
+    """What somebody read off a card, or pasted out of a message."""
 
-    key = forms.CharField(max_length=64)
+    key = forms.CharField(max_length=256)
 
 
 def _user(request: HttpRequest) -> User:

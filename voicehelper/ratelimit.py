@@ -5,15 +5,16 @@ Losing Redis makes limits per process, never off, and never stops a request. The
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 
 from django.conf import settings
-from django.http import HttpRequest
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, Storage, storage_from_string
+from limits.storage import MemoryStorage, RedisStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
+from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
 
@@ -33,41 +34,74 @@ def _local() -> RateLimiter:
     return MovingWindowRateLimiter(MemoryStorage())
 
 
+class TooMany(Exception):
+    """One more would be too many; `wait_s` says for how long (at least 1)."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(f"wait {wait_s} s")
+        self.wait_s = wait_s
+
+
+class Guess:
+    """What came of a guess, for whoever checks it to say: see `guess`."""
+
+    wrong = False
+
+
 def hit(limit: str, *who: str) -> int:
     """Count one event against `limit` ("20 per 20 minutes") for `who`. Returns 0 when it is allowed, else the seconds
     to wait (at least 1)."""
-    item = parse(limit)
-    return _on_some_storage(lambda limiter: 0 if limiter.hit(item, *who) else _wait_s(limiter, item, who))
+    return _count(limit, who)[0]
 
 
-def peek(limit: str, *who: str) -> int:
-    """Like `hit`, without counting."""
-    item = parse(limit)
-    return _on_some_storage(lambda limiter: 0 if limiter.test(item, *who) else _wait_s(limiter, item, who))
+@contextmanager
+def guess(*brakes: tuple[str, str, str], wrong: type[Exception] | tuple[()] = ()) -> Iterator[Guess]:
+    """Count a guess against each of `brakes` (limit and who) before it is checked, so that many at once cannot outrun
+    them. It stays counted when it turns out wrong, by its flag or by an exception `wrong`; else it is given back.
+
+    Raises TooMany: then nothing is counted, and nothing is to be checked.
+    """
+    counted, this = [], Guess()
+    try:
+        for limit, *who in brakes:
+            wait_s, limiter = _count(limit, who)
+            if wait_s:
+                raise TooMany(wait_s)
+            counted.append((limiter, parse(limit).key_for(*who)))
+        yield this
+    except wrong:
+        this.wrong = True
+        raise
+    finally:
+        if not this.wrong:
+            for limiter, key in counted:
+                _give_back(limiter.storage, key)
 
 
-def _on_some_storage(count: Callable[[RateLimiter], int]) -> int:
+def _count(limit: str, who: Sequence[str]) -> tuple[int, RateLimiter]:
+    """Seconds to wait, 0 when it was counted; and by whom."""
     global _resting_until
+    item = parse(limit)
     if time.monotonic() >= _resting_until:
         try:
-            return count(_shared(settings.RATELIMIT_STORAGE))
+            return _count_with(_shared(settings.RATELIMIT_STORAGE), item, who)
         except StorageError as error:
             _resting_until = time.monotonic() + _REDIS_REST_S
             log.warning("Redis does not answer; rate limits are per process for now: %s", type(error).__name__)
-    return count(_local())
+    return _count_with(_local(), item, who)
 
 
-def _wait_s(limiter: RateLimiter, item: RateLimitItem, who: tuple[str, ...]) -> int:
-    return max(1, round(limiter.get_window_stats(item, *who).reset_time - time.time()))
+def _count_with(limiter: RateLimiter, item: RateLimitItem, who: Sequence[str]) -> tuple[int, RateLimiter]:
+    if limiter.hit(item, *who):
+        return 0, limiter
+    return max(1, round(limiter.get_window_stats(item, *who).reset_time - time.time())), limiter
 
 
-def client_address(request: HttpRequest) -> str:
-    """The address of whoever talks to us: the socket's, or, behind our own proxies, the hop the outermost one wrote.
-
-    A client can put anything in front of X-Forwarded-For, so it is counted from the right.
-    """
-    direct = str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104  # a placeholder, nothing binds it
-    if not settings.TRUSTED_PROXIES:
-        return direct
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    return hops[-settings.TRUSTED_PROXIES] if len(hops) >= settings.TRUSTED_PROXIES else direct
+def _give_back(storage: Storage, key: str) -> None:
+    """Take the newest entry away again. `limits` cannot; in both storages a window is a list, the newest in front."""
+    if isinstance(storage, RedisStorage):
+        with suppress(RedisError):
+            storage.get_connection().lpop(storage.prefixed_key(key))
+    elif isinstance(storage, MemoryStorage):
+        with storage.locks[key]:
+            del storage.events.get(key, [])[:1]

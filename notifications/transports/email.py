@@ -1,9 +1,10 @@
 """Mail over SMTP: an HTML alert with a header coloured by its level, and the same as plain text."""
 
+import re
 import smtplib
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -22,6 +23,10 @@ COLOURS = {"critical": "#dc3545", "warning": "#ffc107", "info": "#17a2b8"}
 OTHER_COLOUR = "#6c757d"
 # For the whole conversation: a server that says a letter now and then must not hold us.
 TOTAL_S = 20.0
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# One address and nothing around it.
+_ADDRESS = re.compile(r'([^\s\x00-\x1f\x7f@<>(),;:"\\]+)@([^\s\x00-\x1f\x7f@<>(),;"\\]+)')
 
 STARTTLS, TLS, PLAIN = "starttls", "tls", "plain"
 
@@ -50,7 +55,8 @@ class Email(Transport):
         if self.username and self.security == PLAIN and not self.private:
             hint = _("Choose STARTTLS or TLS: without it everybody on the way reads the password.")
             raise TransportError(_("The password may not travel unencrypted"), permanent=True, hint=hint)
-        mail = compose(message, sender=_address(self.sender, self.sender_name), recipients=self.recipients)
+        recipients = [_address(each) for each in self.recipients]
+        mail = compose(message, sender=_address(self.sender, self.sender_name), recipients=recipients)
         with _explained(), self._conversation() as smtp:
             refused = smtp.send_message(mail, self.sender, list(self.recipients))
         left_out = "; ".join(f"{name}: {code} {_text(said)}" for name, (code, said) in refused.items())
@@ -108,14 +114,14 @@ def _cut(smtp: Any) -> None:
             smtp.sock.shutdown(2)
 
 
-def compose(message: Message, *, sender: Address, recipients: tuple[str, ...]) -> EmailMessage:
-    """The mail, ready to be sent. Line breaks in a title cannot make headers."""
-    title = " ".join(message.title.split())
+def compose(message: Message, *, sender: Address, recipients: Sequence[Address]) -> EmailMessage:
+    """The mail, ready to be sent."""
+    title = _one_line(message.title)
     times = f" ×{message.count:,}" if message.count > 1 else ""
     mail = EmailMessage()
     mail["Subject"] = f"[VoiceHelper Alert - {message.level.upper()}] {title}{times}"
     mail["From"] = sender
-    mail["To"] = ", ".join(recipients)
+    mail["To"] = recipients
     mail["Date"] = format_datetime(message.time)
     mail["Message-ID"] = make_msgid(domain=sender.domain or "voicehelper")
     mail["Auto-Submitted"] = "auto-generated"
@@ -152,12 +158,18 @@ def _html(message: Message, title: str) -> str:
 """
 
 
-def _address(address: str, name: str) -> Address:
-    user, _at, domain = address.rpartition("@")
-    try:
-        return Address(" ".join(name.split()), user, domain)
-    except ValueError:
-        raise TransportError(f"{address} is not a mail address", permanent=True) from None
+def _one_line(text: str) -> str:
+    """A text that stays in its header. This Python reads encoded words in what it is given, and writes the line breaks
+    in them as they are (CVE-2024-6923): a blank makes them ordinary text."""
+    return " ".join(_CONTROLS.sub(" ", text).replace("=?", "= ?").split())
+
+
+def _address(address: str, name: str = "") -> Address:
+    """Raises TransportError."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None or "=?" in address:
+        raise TransportError(f"{address!r} is not a mail address", permanent=True)
+    return Address(_one_line(name), found[1], found[2])
 
 
 @contextmanager

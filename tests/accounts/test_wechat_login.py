@@ -271,22 +271,51 @@ def test_what_is_no_code_is_400_and_wechat_is_not_asked(db: None, settings: Any)
 
 
 # --- Binding ---------------------------------------------------------------------------------------------------------
+BUYERS = "a long buyer password"
+
+
+def bind(client: Any, code: str, **more: Any) -> Any:
+    return client.post("/api/auth/wx-bind", {"code": code} | more, format="json", HTTP_ACCEPT_LANGUAGE="zh-hans")
+
+
 def test_a_user_with_a_password_can_sign_in_by_wechat_after_binding(
     wechat: WeChat, buyer: User, as_user: Callable[..., Any]
 ) -> None:
-    bind = as_user(buyer).post("/api/auth/wx-bind", {"code": wechat.code()}, format="json")
-    assert (bind.status_code, bind.json()) == (200, {"success": True})
+    answer = bind(as_user(buyer), wechat.code(), password=BUYERS)
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert signed_in(wechat.code())[1] == buyer.pk
     # Once more changes nothing.
-    assert as_user(buyer).post("/api/auth/wx-bind", {"code": wechat.code()}, format="json").status_code == 200
+    assert bind(as_user(buyer), wechat.code(), password=BUYERS).status_code == 200
     assert User.objects.count() == 1
+
+
+def test_N5_a_stolen_token_or_session_cannot_bind_its_own_wechat(
+    wechat: WeChat, buyer: User, as_user: Callable[..., Any]
+) -> None:
+    User.objects.create_user("thief", password="a long thief password")
+    session = APIClient()
+    session.force_login(buyer)
+    for stolen in (as_user(buyer), session):
+        for more in ({}, {"password": ""}, {"password": "wrong"}, {"password": "a long thief password"}):
+            answer = bind(stolen, wechat.code(), **more)
+            assert (answer.status_code, answer.json()) == (403, {"success": False, "message": "密码不正确。"})
+    for _ in range(7):
+        answer = bind(as_user(buyer), wechat.code(), password="wrong")
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) >= 1
+    assert bind(as_user(buyer), wechat.code(), password=BUYERS).status_code == 429
+    client, thief = signed_in(wechat.code())
+    assert thief != buyer.pk
+    # Who came by WeChat has no password, and binds nobody else.
+    assert bind(client, wechat.code("xiaohong"), password="").status_code == 403
+    assert WeChatIdentity.objects.count() == 1
 
 
 def test_nobody_takes_over_a_wechat_account_that_is_anothers(
     wechat: WeChat, buyer: User, as_user: Callable[..., Any]
 ) -> None:
     _client, other = signed_in(wechat.code())
-    answer = as_user(buyer).post("/api/auth/wx-bind", {"code": wechat.code()}, format="json")
+    answer = bind(as_user(buyer), wechat.code(), password=BUYERS)
     assert (answer.status_code, answer.json()["message"]) == (409, "该微信账号已属于本站的另一位用户")
     assert signed_in(wechat.code())[1] == other
     assert APIClient().post("/api/auth/wx-bind", {"code": "x"}, format="json").status_code == 401

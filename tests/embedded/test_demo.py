@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+import requests
 
 from tests.conftest import SOAK
 from tests.embedded.conftest import processes_of, wait_for
@@ -62,11 +63,24 @@ def running_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
             demo.stdout.close()
 
 
-def test_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trace(folder: Path) -> None:
+def pay_as(folder: Path, forwarded_for: str) -> None:
+    """Place an order through the demo's server, from an address that a header names."""
+    address = dict(line.split("=", 1) for line in (folder / "env").read_text().split("\n") if line)["SERVER_ADDRESS"]
+    headers = {"X-Forwarded-For": forwarded_for}
+    account = {"username": "demo", "password": "demo"}
+    signed_in = requests.post(f"{address}/api/auth/login", json=account, headers=headers, timeout=10)
+    headers["Authorization"] = f"Bearer {signed_in.json()['token']}"
+    asked = {"amount": 10, "payment_method": "wechat"}
+    answer = requests.post(f"{address}/api/user/wechat/pay", json=asked, headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()["message"]) == (200, "success")
+
+
+def test_X41_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trace(folder: Path) -> None:
     with running_demo(folder) as demo:
         demo.kill()
     # At once, while the keepers of the first are still at work.
     with running_demo(folder) as demo:
+        pay_as(folder, "unknown")
         manage = [sys.executable, "manage.py", "migrate", "--check"]
         subprocess.run(manage, cwd=ROOT, env={**os.environ, "VOICEHELPER_DATA": str(folder)}, check=True)
         demo.terminate()

@@ -1,6 +1,7 @@
 """Mail: what a reader sees, what a server may answer, and where it may not go."""
 
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,61 @@ def test_a_title_cannot_add_headers(mailbox: Mailbox) -> None:
     (mail,) = mailbox.mails
     assert mail.recipients == ("ops@example.com",)
     assert mail.subject == "[VoiceHelper Alert - INFO] T Bcc: thief@example.com"
+
+
+HOSTILE = [
+    "T\r\nBcc: thief@example.com",
+    "=?utf-8?q?T=0D=0ABcc=3A_thief=40example=2Ecom?=",
+    "=?utf-8?q?=0D=0ABcc=3A_thief=40example=2Ecom?= and more after it",
+    "before it =?utf-8?b?DQpCY2M6IHRoaWVmQGV4YW1wbGUuY29t?=",
+    "=?utf-8?q?=0D=0A=0D=0AAnother_body?=",
+    "=?utf-8?q?=0A?=Bcc: thief@example.com",
+    "账目 =?utf-8?q?=0D=0ABcc=3A_thief=40example=2Ecom?= 不平",
+    "=?us-ascii*en?Q?=0d=0aBcc:=20thief@example.com?=",
+    "==?utf-8?q?=0D=0ABcc:_thief?=?utf-8?q?=0D=0ABcc:_thief?=",
+    "long " * 40 + "=?utf-8?q?=0D=0ABcc=3A_thief=40example=2Ecom?=" + " long" * 40,
+    "\x85Bcc: thief@example.com\u2028X: y\x0b\x0c\x1eZ: z\x00\x1b[31m",
+]
+OURS = {"Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_N6_a_title_and_a_name_stay_the_header_they_are(mailbox: Mailbox, hostile: str) -> None:
+    account(mailbox.port, sender_name=hostile).send(Message("info", hostile, hostile, TIME))
+    (mail,) = mailbox.mails
+    assert mail.recipients == ("ops@example.com",)
+    head = mail.data.replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode()
+    names = [line.partition(":")[0] for line in head.split("\n") if not line.startswith((" ", "\t"))]
+    assert sorted(names) == sorted(OURS)
+    # Nor does what the reader's program decodes hold a line of its own.
+    raw = message_from_bytes(mail.data)
+    for name in OURS:
+        said = str(make_header(decode_header(re.sub(r"\r?\n(?=[ \t])", "", raw[name]))))
+        assert not re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", said), said
+    read = message_from_bytes(mail.data, policy=policy.default)
+    assert [one.addr_spec for one in read["From"].addresses] == ["alerts@example.com"]
+    assert [one.addr_spec for one in read["To"].addresses] == ["ops@example.com"]
+    assert "long" not in hostile or read["Subject"].count("long") == 80
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "=?utf-8?q?a=0D=0ABcc=3A_thief=40example=2Ecom?=@example.com",
+        "ops@example.com\r\nBcc: thief@example.com",
+        "ops@example.com, thief@example.com",
+        "Ops <thief@example.com>",
+        "ops@=?utf-8?q?=0D=0A?=.example.com",
+        "ops",
+        "",
+    ],
+)
+def test_N6_what_is_no_single_mail_address_is_written_to_by_nobody(mailbox: Mailbox, address: str) -> None:
+    for changes in ({"recipients": ("ops@example.com", address)}, {"sender": address}):
+        with pytest.raises(TransportError) as caught:
+            account(mailbox.port, **changes).send(ALERT)
+        assert (caught.value.permanent, "is not a mail address" in str(caught.value.text)) == (True, True)
+    assert mailbox.mails == []
 
 
 def test_a_wrong_password_is_permanent_and_says_so(mailbox: Mailbox) -> None:

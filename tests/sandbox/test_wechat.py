@@ -86,6 +86,7 @@ REFUSALS = [
     ("INVALID_REQUEST", {"total_fee": "１００"}),
     ("INVALID_REQUEST", {"fee_type": "USD"}),
     ("INVALID_REQUEST", {"spbill_create_ip": "localhost"}),
+    ("INVALID_REQUEST", {"spbill_create_ip": "::ffff:203.0.113.9"}),
     ("INVALID_REQUEST", {"notify_url": "http://127.0.0.1/notify?a=1"}),
     ("INVALID_REQUEST", {"notify_url": "http://127.0.0.1/" + "x" * 240}),
     ("INVALID_REQUEST", {"notify_url": "ftp://127.0.0.1/notify"}),

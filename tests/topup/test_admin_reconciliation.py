@@ -1,5 +1,7 @@
 """Reconciliation in the admin: both sides of a day, what each difference means, and who may settle it."""
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -120,9 +122,12 @@ def test_both_lists_are_filtered_searched_and_exported(difference: Difference, s
     assert difference.order_no not in browser.get("/admin/topup/difference/", {"state": "settled"}).text
     days = browser.get(f"{LIST}export.csv", {"gateway": "wechat", "day_from": DAY, "day_to": DAY})
     assert b"".join(days).decode().splitlines()[1].startswith(f"{DAY},wechat,{WECHAT.mch_id},False,differs,3,219.00,2")
-    rows = browser.get(
-        "/admin/topup/difference/export.csv", {"reconciliation__id__exact": str(difference.reconciliation_id)}
-    )
+    page = browser.get(base.change_url(difference.reconciliation)).text
+    led_to = re.search(r'href="(/admin/topup/difference/\?gateway=[^"]+)"', page)
+    assert led_to
+    assert difference.order_no in browser.get(html.unescape(led_to[1])).text
+    of_the_day = {"gateway": "wechat", "reconciliation__day_from": DAY, "reconciliation__day_to": DAY}
+    rows = browser.get("/admin/topup/difference/export.csv", of_the_day)
     assert f"{difference.order_no},4200,,73.00,," in b"".join(rows).decode()
 
 

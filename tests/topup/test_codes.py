@@ -91,6 +91,64 @@ def test_a_code_is_read_as_people_type_it(typed: str) -> None:
     assert shown(plain(typed)) == "0123-4567-89AB-CDEF"
 
 
+TYPED = {
+    "K04 full-width letters": "０１２３４５６７８９ＡＢＣＤＥＦ",
+    "K05 full-width, small, with a full-width dash": "０１２３－４５６７－８９ａｂ－ｃｄｅｆ",
+    "K06 en dashes": "0123–4567–89AB–CDEF",
+    "K07 em dashes": "0123—4567—89AB—CDEF",
+    "K08 non-breaking hyphens": "0123‑4567‑89AB‑CDEF",
+    "K09 minus signs": "0123−4567−89AB−CDEF",
+    "K10 no-break spaces": "0123\u00a04567\u00a089AB\u00a0CDEF",
+    "K11 ideographic spaces": "\u30000123\u30004567\u300089AB\u3000CDEF\u3000",
+    "K12 zero-width spaces": "0123\u200b-4567\u200b-89AB-CDEF\u200b",
+    "K13 a byte order mark": "\ufeff0123-4567-89AB-CDEF",
+    "K14 quotes": "“0123-4567-89AB-CDEF”",
+    "K15 a label": "兑换码：0123-4567-89AB-CDEF",
+    "K16 a full stop": "0123-4567-89AB-CDEF。",
+    "K17 line breaks": "0123-4567-\r\n89AB-CDEF\n",
+    "K18 dots": "0123.4567·89AB•CDEF",
+    "K18 soft hyphens and joiners": "01\u00ad23\u20604567\u200d89AB\u200eCDEF",
+    "K18 brackets and a comma": "【0123】【4567】【89AB】【CDEF】，",
+    "K18 a label in English": "Redemption code: 0123-4567-89AB-CDEF",
+    "K18 colons between": "0123:4567:89AB:CDEF",
+    "K18 a sentence": "您的兑换码是 0123-4567-89AB-CDEF，请尽快使用！",
+    "K18 letters apart": "0 1 2 3 - 4 5 6 7 - 8 9 A B - C D E F",
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("through", ["api", "page"])
+@pytest.mark.parametrize("name", TYPED)
+def test_K04_K18_a_code_counts_however_a_chat_or_a_keyboard_has_dressed_it(
+    name: str, through: str, buyer: User, as_user: Any, monkeypatch: pytest.MonkeyPatch, books_agree: Callable[[], None]
+) -> None:
+    monkeypatch.setattr(RedemptionCode, "new_text", staticmethod(lambda: "0123456789ABCDEF"))
+    batch()
+    if through == "api":
+        assert as_user(buyer).post("/api/user/topup", {"key": TYPED[name]}, format="json").status_code == 200
+    else:
+        page = Client()
+        page.force_login(buyer)
+        assert page.post("/recharge/redeem", {"key": TYPED[name]}).status_code == 302
+    assert wallet_of(buyer).balance == 500_000
+    books_agree()
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "0123-4567-89AB-CDE",
+        "0123-4567-89AB-CDEFG",
+        "0123-4567-89AB-CDEU",
+        "code 0123-4567-89AB-CDEF",
+        "٠" * 16,
+        "：" * 16,
+    ],
+)
+def test_what_has_other_letters_or_another_number_of_them_is_no_code(typed: str) -> None:
+    assert plain(typed) == ""
+
+
 @pytest.mark.django_db
 def test_codes_are_unguessable_and_stored_encrypted() -> None:
     made = texts(batch(count=200))
@@ -133,7 +191,7 @@ def test_the_api_answers_in_the_dialect_and_slows_guessers_down(as_user: Any, bu
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("body", [{}, {"key": ""}, {"key": None}, {"key": ["x"]}, {"key": "x" * 65}, []])
+@pytest.mark.parametrize("body", [{}, {"key": ""}, {"key": None}, {"key": ["x"]}, {"key": "x" * 257}, []])
 def test_a_body_that_is_none_is_refused(body: Any, as_user: Any, buyer: User) -> None:
     assert as_user(buyer).post("/api/user/topup", body, format="json").status_code == 400
 

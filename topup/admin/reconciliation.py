@@ -177,10 +177,16 @@ class ReconciliationAdmin(ReadOnlyAdmin):
             "facts": _facts(day, request),
             "rows": _rows(listed[:SHOWN], request),
             "explained": _rows(day.differences.filter(state=Difference.State.EXPLAINED)[:SHOWN], request),
-            "all_url": list_url(Difference, reconciliation__id__exact=str(day.pk)),
+            "all_url": _differences_url(day),
             "more": max(0, listed.count() - SHOWN),
         }
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _differences_url(day: Reconciliation) -> str:
+    """The list of differences, with the filters of this gateway and day."""
+    date = day.day.isoformat()
+    return list_url(Difference, gateway=day.gateway, reconciliation__day_from=date, reconciliation__day_to=date)
 
 
 def _begin(request: HttpRequest, gateway: str, day: date) -> Report:

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from voicehelper.ratelimit import client_address
+from voicehelper.net.addresses import client_address
 
 from .. import inbox
 from ..gateways.base import Reply

@@ -12,6 +12,7 @@ from voicehelper import clock, ratelimit
 from voicehelper.accounts.authentication import BrowserSession
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.accounts.services import openid_of
+from voicehelper.net.addresses import client_address, network_of
 from voicehelper.paging import PAGING, page_of
 from voicehelper.wallet.services import wallet_of
 
@@ -21,7 +22,7 @@ from ..money import yuan
 from ..offers import recharge_offer
 from .dialect import PaymentView, UserView
 
-# Wrong codes per user and per address.
+# Wrong codes per user and per network.
 GUESSES = "10 per 10 minutes"
 
 
@@ -85,7 +86,7 @@ class Pay(PaymentView):
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > 128 or not key.isprintable():
             raise exceptions.ValidationError("Idempotency-Key")
-        client_ip = ratelimit.client_address(request._request)
+        client_ip = client_address(request._request)
         brake(_user(request), client_ip)
         order = services.place_order(
             _user(request),
@@ -112,10 +113,10 @@ def _way(request: Request, trade_type: str) -> services.Way:
 
 
 def brake(user: User, client_ip: str) -> None:
-    """Count one payment try; raises Throttled (429 with Retry-After) past the limit per user or per client address."""
+    """Count one payment try; raises Throttled (429 with Retry-After) past the limit per user or per network."""
     wait_s = max(
         ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-user", str(user.pk)),
-        ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-address", client_ip),
+        ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-address", network_of(client_ip)),
     )
     if wait_s:
         raise exceptions.Throttled(wait_s)
@@ -132,7 +133,7 @@ class Amount(PaymentView):
 
 
 class RedeemRequest(serializers.Serializer[Any]):
-    key = serializers.CharField(max_length=64)
+    key = serializers.CharField(max_length=256)
 
 
 class RedeemAnswer(serializers.Serializer[Any]):
@@ -148,22 +149,18 @@ class Redeem(UserView):
     def post(self, request: Request) -> Response:
         form = RedeemRequest(data=request.data)
         form.is_valid(raise_exception=True)
-        quota = redeem(_user(request), form.validated_data["key"], ratelimit.client_address(request._request))
+        quota = redeem(_user(request), form.validated_data["key"], client_address(request._request))
         return Response({"success": True, "message": "", "data": quota})
 
 
 def redeem(user: User, key: str, client_ip: str) -> int:
     """`services.redeem` with a brake: ten wrong codes, then a wait. Raises what that raises, and Throttled."""
-    guesses = [("redeem-user", str(user.pk)), ("redeem-address", client_ip)]
-    wait_s = max(ratelimit.peek(GUESSES, *who) for who in guesses)
-    if wait_s:
-        raise exceptions.Throttled(wait_s)
+    brakes = (GUESSES, "redeem-address", network_of(client_ip)), (GUESSES, "redeem-user", str(user.pk))
     try:
-        return services.redeem(user, key)
-    except services.TopupError:
-        for who in guesses:
-            ratelimit.hit(GUESSES, *who)
-        raise
+        with ratelimit.guess(*brakes, wrong=services.TopupError):
+            return services.redeem(user, key)
+    except ratelimit.TooMany as error:
+        raise exceptions.Throttled(error.wait_s) from None
 
 
 class Info(UserView):

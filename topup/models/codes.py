@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import unicodedata
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -81,9 +82,14 @@ class RedemptionCode(models.Model):
 
 
 def plain(typed: str) -> str:
-    """A code as it was made, from what somebody typed: any case, any dashes, l for 1; "" when it is none."""
-    text = "".join(character for character in typed.upper() if character not in "- \t").translate(_MISREAD)
-    return text if len(text) == LENGTH and set(text) <= set(ALPHABET) else ""
+    """A code as it was made, from what somebody typed or pasted: only letters and digits count, in any case and width,
+    l for 1, and a label that ends with a colon may stand in front; "" when it is none."""
+    text = unicodedata.normalize("NFKC", typed).upper()
+    for part in (text, text.rpartition(":")[2]):
+        found = "".join(each for each in part if each.isascii() and each.isalnum()).translate(_MISREAD)
+        if len(found) == LENGTH and set(found) <= set(ALPHABET):
+            return found
+    return ""
 
 
 def shown(text: str) -> str:

@@ -2,5 +2,5 @@
 
 Owns: User, AccessToken, ApiKey, WeChatIdentity, MiniProgramSettings, Share, ShareVisit. `wechat_login` speaks WeChat's
 protocol and imports nothing of ours but `http`. May import: notifications, wallet (the balance in `userInfo`), and
-voicehelper's own modules (secrets, clock, http, ratelimit).
+voicehelper's own modules (secrets, clock, http, net, ratelimit).
 """

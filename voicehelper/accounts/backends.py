@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from voicehelper import ratelimit
+from voicehelper.net.addresses import client_address, network_of
 
 PER_NAME = "10 per 10 minutes"
 PER_ADDRESS = "50 per 10 minutes"
@@ -17,7 +18,7 @@ class TooManyTries(PermissionDenied):
 
 
 class RateLimitedBackend(ModelBackend):
-    """Django's own backend, which stops looking at passwords after too many wrong ones per name or per address.
+    """Django's own backend, which stops looking at passwords after too many wrong ones per name or per network.
 
     Only failures count, and a right password does not clear them: otherwise an attacker with one account resets the
     brake for every other.
@@ -27,16 +28,14 @@ class RateLimitedBackend(ModelBackend):
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:
         name = (username or kwargs.get("username") or "").casefold()[:150]
-        address = ratelimit.client_address(request) if request is not None else "-"
-        wait_s = max(
-            ratelimit.peek(PER_NAME, "sign-in-name", name), ratelimit.peek(PER_ADDRESS, "sign-in-address", address)
-        )
-        if wait_s:
+        network = network_of(client_address(request)) if request is not None else "-"
+        brakes = (PER_ADDRESS, "sign-in-address", network), (PER_NAME, "sign-in-name", name)
+        try:
+            with ratelimit.guess(*brakes) as guess:
+                user = super().authenticate(request, username=username, password=password, **kwargs)
+                guess.wrong = user is None
+                return user
+        except ratelimit.TooMany as error:
             if request is not None:
-                request.META["voicehelper.retry_after"] = wait_s
-            raise TooManyTries("Too many failed tries.")
-        user = super().authenticate(request, username=username, password=password, **kwargs)
-        if user is None:
-            ratelimit.hit(PER_NAME, "sign-in-name", name)
-            ratelimit.hit(PER_ADDRESS, "sign-in-address", address)
-        return user
+                request.META["voicehelper.retry_after"] = error.wait_s
+            raise TooManyTries("Too many failed tries.") from None

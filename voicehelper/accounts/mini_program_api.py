@@ -1,8 +1,11 @@
 """What the mini program calls: signing in, and sharing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
@@ -11,15 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper import clock, ratelimit
+from voicehelper.net.addresses import client_address, network_of
 from voicehelper.paging import PAGING, page_of
 
-from . import mini_program, sharing
-from .api import PlainErrors, SignedIn, user_json
+from . import mini_program, services, sharing
+from .api import PlainErrors, SignedIn, user_json, wrong_password
 from .mini_program import AnotherUsers, Inactive, NotSetUp
 from .models import Share, ShareVisit, User
 from .wechat_login import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
 
-# Codes that WeChat refuses, from one address. Good ones are not counted: many phones share one address.
+# Codes that WeChat refuses, from one network. Good ones are given back: many phones share one address.
 REFUSED_CODES = "30 per 10 minutes"
 
 _FAILURES: list[tuple[type[Exception], int, Promise]] = [
@@ -46,6 +50,13 @@ class Code(serializers.Serializer[Any]):
 class CodeAndShare(Code):
     # Whatever an address carried: an invitation that is none must keep nobody from signing in.
     shareId = serializers.CharField(max_length=256, required=False, allow_blank=True, default="")  # noqa: N815
+
+
+class CodeAndPassword(Code):
+    # Without one the answer is 403, as to a wrong one.
+    password = serializers.CharField(
+        max_length=1024, trim_whitespace=False, required=False, allow_blank=True, default=""
+    )
 
 
 class ShareId(serializers.Serializer[Any]):
@@ -115,21 +126,26 @@ class WeChatView(PlainErrors):
         if found is None:
             return super().handle_exception(exc)
         _kind, status, words = found
-        if isinstance(exc, CodeRefused):
-            ratelimit.hit(REFUSED_CODES, "wx-login", ratelimit.client_address(self.request._request))
         if isinstance(exc, WeChatAway) and exc.late:
             status = 504
         headers = {"Retry-After": "60"} if isinstance(exc, TooOften) else {}
         return Response({"success": False, "message": str(words)}, status=status, headers=headers)
 
     def read(self, request: Request, form_class: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """The checked body. Raises ValidationError, Throttled."""
+        """The checked body. Raises ValidationError."""
         form = form_class(data=request.data)
         form.is_valid(raise_exception=True)
-        wait_s = ratelimit.peek(REFUSED_CODES, "wx-login", ratelimit.client_address(request._request))
-        if wait_s:
-            raise exceptions.Throttled(wait_s)
         return cast(dict[str, Any], form.validated_data)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """While WeChat is asked about a code. Raises Throttled."""
+        network = network_of(client_address(self.request._request))
+        try:
+            with ratelimit.guess((REFUSED_CODES, "wx-login", network), wrong=CodeRefused):
+                yield
+        except ratelimit.TooMany as error:
+            raise exceptions.Throttled(error.wait_s) from None
 
 
 class WeChatLogin(WeChatView):
@@ -141,16 +157,24 @@ class WeChatLogin(WeChatView):
     @extend_schema(request=CodeAndShare, responses={200: SignedIn, **_REFUSALS, **_WECHAT_FAILS}, auth=[])
     def post(self, request: Request) -> Response:
         asked = self.read(request, CodeAndShare)
-        user, token = mini_program.sign_in(asked["code"], share_id=asked["shareId"])
+        with self.counted():
+            user, token = mini_program.sign_in(asked["code"], share_id=asked["shareId"])
         return Response({"token": token, "userInfo": user_json(user)})
 
 
 class WeChatBind(WeChatView):
-    """POST {"code"} of `wx.login`: whoever is signed in with a password can from now on sign in by WeChat as well."""
+    """POST {"code", "password"}: whoever is signed in can from now on sign in by the WeChat of a code of `wx.login` as
+    well. The password is asked for again: a stolen token must not outlive itself."""
 
-    @extend_schema(request=Code, responses={200: Recorded, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS})
+    @extend_schema(request=CodeAndPassword, responses={200: Recorded, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS})
     def post(self, request: Request) -> Response:
-        mini_program.bind(cast(User, request.user), self.read(request, Code)["code"])
+        asked, user = self.read(request, CodeAndPassword), cast(User, request.user)
+        try:
+            services.confirm_password(request._request, user, asked["password"])
+        except services.WrongPassword:
+            return wrong_password(request, gettext("This is not your password."), 403)
+        with self.counted():
+            mini_program.bind(user, asked["code"])
         return Response({"success": True})
 
 
@@ -191,10 +215,10 @@ class Visit(PlainErrors):
     def post(self, request: Request) -> Response:
         form = ShareId(data=request.data)
         form.is_valid(raise_exception=True)
-        address = ratelimit.client_address(request._request)
-        _brake(sharing.VISITS, "share-visit", address)
+        network = network_of(client_address(request._request))
+        _brake(sharing.VISITS, "share-visit", network)
         visitor = request.user if isinstance(request.user, User) else None
-        if not sharing.record_visit(form.validated_data["shareId"], visitor, address):
+        if not sharing.record_visit(form.validated_data["shareId"], visitor, network):
             raise exceptions.NotFound
         return Response({"success": True})
 

@@ -19,6 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
 from voicehelper import ratelimit
+from voicehelper.net.addresses import client_address, network_of
 
 from .forms import NewPasswordForm, SignInForm, SignUpForm, too_many_tries
 from .models import User
@@ -66,7 +67,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
         return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()}
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait_s = ratelimit.hit(SIGN_UPS, "sign-up", ratelimit.client_address(request))
+        wait_s = ratelimit.hit(SIGN_UPS, "sign-up", network_of(client_address(request)))
         if not wait_s:
             return super().post(request, *args, **kwargs)
         form = self.get_form()
@@ -99,17 +100,17 @@ class ChangePassword(LoginRequiredMixin, PasswordChangeView):
     success_url = reverse_lazy("topup:recharge")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait_s = ratelimit.peek(PASSWORD_CHANGES, "password", str(request.user.pk))
-        if not wait_s:
-            return super().post(request, *args, **kwargs)
-        form = self.form_class(cast(User, request.user))
-        return _wait(self.render_to_response(self.get_context_data(form=form, wait=too_many_tries(wait_s))), wait_s)
+        try:
+            with ratelimit.guess((PASSWORD_CHANGES, "password", str(request.user.pk))) as self.guess:
+                return super().post(request, *args, **kwargs)
+        except ratelimit.TooMany as error:
+            form, words = self.form_class(cast(User, request.user)), too_many_tries(error.wait_s)
+            return _wait(self.render_to_response(self.get_context_data(form=form, wait=words)), error.wait_s)
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your password is changed. All other sessions are signed out."))
         return super().form_valid(form)
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        if "old_password" in form.errors:
-            ratelimit.hit(PASSWORD_CHANGES, "password", str(self.request.user.pk))
+        self.guess.wrong = "old_password" in form.errors
         return super().form_invalid(form)

@@ -41,16 +41,16 @@ def share(user: User) -> Card:
     )
 
 
-def record_visit(share_id: str, visitor: User | None, address: str) -> bool:
-    """Somebody opened an invitation: counted once for each user, and for strangers once a day and address.
+def record_visit(share_id: str, visitor: User | None, network: str) -> bool:
+    """Somebody opened an invitation: counted once for each user, and for strangers once a day and network.
 
-    False: there is no such invitation. The sharer's own visits do not count. The address itself is not kept.
+    False: there is no such invitation. The sharer's own visits do not count. The network itself is not kept.
     """
     found = Share.objects.filter(share_id=share_id).first()
     if found is None:
         return False
     if visitor is None:
-        _visit(found, stranger=_stranger(address))
+        _visit(found, stranger=_stranger(network))
     elif visitor.pk != found.user_id:
         _visit(found, visitor=visitor)
     return True
@@ -82,7 +82,7 @@ def _visit(share: Share, **facts: object) -> None:
         return  # was here before
 
 
-def _stranger(address: str) -> str:
-    """The same for an address all day long (Beijing's), and nothing that leads back to it without our key."""
+def _stranger(network: str) -> str:
+    """The same for a network all day long (Beijing's), and nothing that leads back to it without our key."""
     today = clock.now().astimezone(clock.BEIJING).date()
-    return salted_hmac("voicehelper.share", f"{today} {address}", algorithm="sha256").hexdigest()
+    return salted_hmac("voicehelper.share", f"{today} {network}", algorithm="sha256").hexdigest()

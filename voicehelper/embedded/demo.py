@@ -65,6 +65,8 @@ def _start_applications(data: Path, env: Mapping[str, str], listener: socket.soc
     descriptor = listener.fileno()
     uvicorn = ["uvicorn", "voicehelper.asgi:application", "--fd", str(descriptor), "--workers", "2"]
     uvicorn += ["--lifespan", "on", "--no-access-log", "--timeout-graceful-shutdown", "5", "--log-level", "warning"]
+    # No proxy stands in front, and whose address counts is ours to say (net/addresses.py).
+    uvicorn += ["--no-proxy-headers"]
     celery = ["celery", "-A", "voicehelper"]
     worker = [*celery, "worker", "-c", "2", "-l", "WARNING", "--without-gossip", "--without-mingle"]
     # An empty pid file name: none. Ours tells who runs, and a stale one of beat's would stop it from starting.

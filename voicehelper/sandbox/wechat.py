@@ -261,7 +261,9 @@ def _check_order(params: Fields) -> None:
         if not re.fullmatch(pattern, params.get(name, "")):
             raise Refusal("INVALID_REQUEST", f"{name}参数格式有误：{rule}")
     try:
-        ipaddress.ip_address(params["spbill_create_ip"])
+        address = ipaddress.ip_address(params["spbill_create_ip"])
+        if address.version == 6 and address.ipv4_mapped:
+            raise ValueError
     except ValueError:
         raise Refusal("INVALID_REQUEST", "spbill_create_ip参数格式有误") from None
     if wrong := check_notify_url(params["notify_url"]):
