@@ -13,6 +13,7 @@ from django.db import connection
 
 from llm import engine
 from llm.models import Credential, Model, Usage
+from llm.statistics import Statistics
 from notifications.models import Alert
 from voicehelper.wallet import services as wallets
 from voicehelper.wallet.models import Entry, Hold
@@ -153,6 +154,67 @@ def test_an_account_that_keeps_failing_is_asked_last_and_reported(world: World) 
     world.play(scenario)
     assert [asked.request.headers["Authorization"] for asked in world.upstream.asked] == ["Bearer second-key"]
     assert Alert.objects.get(event="provider_circuit_open").level == "critical"
+
+
+LITE = {**ASK, "model": "doubao-lite"}
+
+
+@pytest.mark.parametrize("failure", [fails(429, retry_after="120"), fails(429), fails(500)], ids=["when", "429", "500"])
+def test_one_models_limit_is_not_the_other_models(world: World, failure: Any) -> None:
+    """Each model has limits, and moods, of its own at an account: the others are asked there as ever."""
+    world.give(10_000_000)
+    account(world, "second")
+    Credential.objects.update(max_retries=1)
+
+    async def scenario(w: World) -> None:
+        for _ in range(5):
+            # The first account fails; the second answers.
+            w.upstream.scripts = [failure]
+            assert (await w.client.post(CHAT, ASK)).status == 200
+            if engine.engine().statistics.rest_of(w.credential.pk, "doubao-pro")[0]:
+                break
+        w.upstream.asked.clear()
+        for body in (LITE, ASK):
+            assert (await w.client.post(CHAT, body)).status == 200
+
+    world.play(scenario)
+    keys = [asked.request.headers["Authorization"] for asked in world.upstream.asked]
+    assert keys == ["Bearer ark-key", "Bearer second-key"]
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_an_account_that_is_not_accepted_rests_for_all_its_models(world: World, status: int) -> None:
+    world.give(10_000_000)
+    account(world, "second")
+
+    async def scenario(w: World) -> None:
+        w.upstream.scripts = [fails(status)]
+        for body in (ASK, LITE):
+            assert (await w.client.post(CHAT, body)).status == 200
+
+    world.play(scenario)
+    keys = [asked.request.headers["Authorization"] for asked in world.upstream.asked]
+    assert keys == ["Bearer ark-key", "Bearer second-key", "Bearer second-key"]
+
+
+def test_rests_are_known_to_other_processes_model_by_model(world: World) -> None:
+    async def scenario(w: World) -> list[float]:
+        mine, other = Statistics(), Statistics()
+        mine.rest(w.credential.pk, 60, said_so=True, model="doubao-pro")
+        await mine.share()
+        await other.share()
+        heard = [other.rest_of(w.credential.pk, name)[0] for name in ("doubao-pro", "doubao-lite")]
+        other.answered(w.credential.pk, "doubao-pro")
+        await other.share()
+        await mine.share()
+        heard.append(mine.rest_of(w.credential.pk, "doubao-pro")[0])
+        await mine.close()
+        await other.close()
+        return heard
+
+    pro, lite, healed = world.play(scenario)
+    assert 50 < pro <= 60
+    assert (lite, healed) == (0, 0)
 
 
 def test_a_changed_key_counts_at_once(world: World) -> None:
@@ -309,6 +371,47 @@ def test_a_stream_that_breaks_is_charged_for_what_came(
     else:
         assert usage.usage_source == "estimate"
         assert 10 <= usage.output_tokens <= 60
+    books_agree()
+
+
+def test_a_finished_stream_without_done_is_a_success(world: World, books_agree: Callable[[], None]) -> None:
+    """Why it stops, and what it used, has been said."""
+    world.give(1_000_000)
+
+    async def ends_early(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(asked.request)
+        await send_chunk(response, asked, {"content": "Hello"}, None)
+        await send_chunk(response, asked, {}, None, finish="stop")
+        await send_chunk(response, asked, None, tokens((10, 20)))
+        await response.write_eof()
+        return response
+
+    world.upstream.scripts = [ends_early]
+    answer = ask(world, STREAM)
+    assert (answer.text, answer.events[-1]) == ("Hello", "[DONE]")
+    usage = world.usage()
+    assert (usage.outcome, usage.error, usage.usage_source, usage.quota) == ("ok", "", "provider", 1500)
+    books_agree()
+
+
+def test_O2_a_prompt_that_is_reported_as_nothing_in_the_end_is_charged(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+
+    async def falls(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(asked.request)
+        await send_chunk(response, asked, {"content": "Hello"}, tokens((10, 1)))
+        await send_chunk(response, asked, {}, None, finish="stop")
+        await send_chunk(response, asked, None, tokens((0, 20)))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    world.upstream.scripts = [falls]
+    assert ask(world, STREAM).status == 200
+    assert (world.usage().quota, world.usage().input_tokens) == (30 * QUOTA_PER_TOKEN, 10)
     books_agree()
 
 
