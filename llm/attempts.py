@@ -1,8 +1,8 @@
 """Candidates × tries: the only loop that retries. It ends with the first answer, or with a list of what went wrong.
 
 HERE: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter.
-ELSEWHERE: the next candidate. NEVER: the request is at fault. An account that keeps failing rests, and is then asked
-last, and once only.
+ELSEWHERE: the next candidate. NEVER: the request is at fault. A model that keeps failing at an account, or has reached
+its limit there, rests there: it is then asked last, and once only. So do all models of an account that is not accepted.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ def candidates(catalogue: Catalogue, engine: Engine, wish: Wish) -> list[Candida
         raise nothing_fits(catalogue, wish)
     found = [Candidate(model, catalogue.credentials[number]) for model in models for number in model.credentials]
     if len(found) > 1:
-        found.sort(key=lambda candidate: engine.statistics.rest_of(candidate.credential.id)[0] > 0)
+        found.sort(key=lambda each: engine.statistics.rest_of(each.credential.id, each.model.name)[0] > 0)
     return found
 
 
@@ -63,7 +63,7 @@ class Attempts:
         """The first answer and who gave it; nothing is tried again once the client is `gone`. Raises CallFailed."""
         for candidate in self._possible:
             credential = candidate.credential
-            rest_s, said_so = self._engine.statistics.rest_of(credential.id)
+            rest_s, said_so = self._engine.statistics.rest_of(credential.id, candidate.model.name)
             if said_so and not await self._wait_out(candidate, rest_s):
                 continue
             for number in range(1 if rest_s else credential.tries):
@@ -84,20 +84,22 @@ class Attempts:
 
     def note_failure(self, candidate: Candidate, error: ProviderError) -> None:
         """Write a failure down: for the caller, for the operator, for the statistics."""
-        engine, credential = self._engine, candidate.credential
-        self.tries.append(Try(candidate.model.name, candidate.model.provider, credential.name, error))
+        engine, credential, model = self._engine, candidate.credential, candidate.model.name
+        self.tries.append(Try(model, candidate.model.provider, credential.name, error))
         log.warning("%s", self.tries[-1])
         if error.advice is Advice.NEVER:
             return
-        engine.statistics.note(candidate.model.name, failed=True)
+        engine.statistics.note(model, failed=True)
         if error.cool_down:
-            engine.statistics.rest(credential.id, error.retry_after_s or REST_S, said_so=bool(error.retry_after_s))
-        elif error.advice is Advice.HERE and engine.statistics.failed(credential.id):
+            # Limits are a model's own; a wrong key or an unpaid bill is every model's.
+            resting, said_so = "" if error.account_at_fault else model, bool(error.retry_after_s)
+            engine.statistics.rest(credential.id, error.retry_after_s or REST_S, said_so=said_so, model=resting)
+        elif error.advice is Advice.HERE and engine.statistics.failed(credential.id, model):
             engine.alert(
                 "provider_circuit_open",
                 level="critical",
                 title=f"{credential.name} keeps failing",
-                content=f"It is asked last for a while. The last error: {error.text[:500]}",
+                content=f"For {model} it is asked last for a while. The last error: {error.text[:500]}",
                 key=f"circuit:{credential.id}",
             )
 
@@ -110,7 +112,7 @@ class Attempts:
             result = await act(lease, candidate)
         finally:
             engine.providers.done(lease)
-        engine.statistics.answered(candidate.credential.id)
+        engine.statistics.answered(candidate.credential.id, candidate.model.name)
         engine.statistics.note(candidate.model.name, failed=False, latency_ms=int((time.monotonic() - started) * 1000))
         return result
 

@@ -1,79 +1,85 @@
-"""How long a recording is, as far as its bytes say: exactly for WAV and MP3, at a guess for the rest."""
+"""How long a recording is: decoded, whatever the file says of itself. In a process of its own, see audio_decoder.py."""
 
-import io
-import wave
+import asyncio
+import logging
+import math
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
+from .errors import CallRefused
 from .providers.base import Audio
 
-# Bytes per second of compressed speech: what is likely (32 kbit/s), and the least (8 kbit/s) for what is held.
-_LIKELY = 4000
-_LEAST = 1000
+log = logging.getLogger(__name__)
 
-# MPEG audio layer III: bit rates in kbit/s by index, for version 1 and for versions 2 and 2.5; sampling rates in Hz.
-_RATES_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
-_RATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
-_SAMPLING = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+# The longest recording that is taken, unless somebody wants less.
+MOST_SECONDS = 2 * 3600
+# Encoders fill up their last frame, and put one or two before the first: so much at the end is nobody's speech.
+_PADDING_S = 0.2
+# The decoder has 20 s of CPU; a busy machine takes longer to give it that.
+_PATIENCE_S = 60
+
+_PROGRAM = Path(__file__).with_name("audio_decoder.py")
+_NO_RECORDING = 3
+# Decoders at once. Who waits for one keeps no thread that others need.
+_decoders = ThreadPoolExecutor(2, thread_name_prefix="audio")
+
+
+class NotARecording(CallRefused):
+    """The file is no sound that can be decoded."""
+
+    def __init__(self) -> None:
+        text = "The file is no recording that can be decoded: send mp3, wav, m4a, ogg, webm or flac."
+        super().__init__(text, code="not_a_recording", param="file")
+
+
+class TooLong(CallRefused):
+    """The recording is longer than it may be."""
+
+    def __init__(self, most_seconds: int = MOST_SECONDS) -> None:
+        super().__init__(f"The recording is longer than {most_seconds} s.", code="too_long", param="file")
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording and its length in whole seconds, rounded up: likely, and at the most."""
+    """A recording and its length in whole seconds, rounded up."""
 
     audio: Audio
     seconds: int
-    most_seconds: int
 
 
-def measure(audio: Audio, most_seconds: int = 0) -> Recording:
-    """The recording with its length; where that is guessed, `most_seconds` at the most, if given."""
-    exact = _wav_seconds(audio.content) or _mp3_seconds(audio.content)
-    if exact is not None:
-        seconds = max(1, -int(-exact // 1))
-        return Recording(audio, seconds, seconds)
-    size, most = len(audio.content), most_seconds or len(audio.content)
-    return Recording(audio, max(1, min(most, -(-size // _LIKELY))), max(1, min(most, -(-size // _LEAST))))
+async def measured(audio: Audio) -> Recording:
+    """The recording with its length. Raises NotARecording, TooLong."""
+    return await asyncio.wrap_future(_decoders.submit(_measure, audio, MOST_SECONDS))
 
 
-def _wav_seconds(content: bytes) -> float | None:
-    if content[:4] != b"RIFF":
-        return None
+def measure(audio: Audio, most_seconds: int = MOST_SECONDS) -> Recording:
+    """The same, for synchronous callers."""
+    return _decoders.submit(_measure, audio, most_seconds).result()
+
+
+def _measure(audio: Audio, most_seconds: int) -> Recording:
+    exact = _decode(audio.content, most_seconds + 2)
+    seconds = max(1, math.ceil(exact - _PADDING_S))
+    if seconds > most_seconds:
+        raise TooLong(most_seconds)
+    return Recording(audio, seconds)
+
+
+def _decode(content: bytes, most_seconds: int) -> float:
+    """Seconds of sound. What makes the decoder crash, or work for too long, is no recording either."""
+    command = [sys.executable, "-I", str(_PROGRAM), str(most_seconds)]
     try:
-        with wave.open(io.BytesIO(content)) as sound:
-            rate, width = sound.getframerate(), sound.getsampwidth() * sound.getnchannels()
-    except (wave.Error, EOFError):
-        return None
-    # By the bytes there are: a header can claim anything.
-    return len(content) / (rate * width) if rate and width else None
-
-
-def _mp3_seconds(content: bytes) -> float | None:
-    """The sum of all frames; None when it is no MP3 from its first frame to nearly its end."""
-    position = 0
-    if content[:3] == b"ID3" and len(content) > 10:
-        size = content[6:10]
-        position = 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
-    seconds = 0.0
-    while position + 4 <= len(content):
-        frame = _frame(content, position)
-        if frame is None:
-            break
-        length, duration = frame
-        position += length
-        seconds += duration
-    read_enough = position >= len(content) * 0.98 - 256
-    return seconds if seconds and read_enough else None
-
-
-def _frame(content: bytes, at: int) -> tuple[int, float] | None:
-    """Length in bytes and seconds of the frame that begins here."""
-    first, second, third = content[at], content[at + 1], content[at + 2]
-    version, layer = second >> 3 & 3, second >> 1 & 3
-    if first != 0xFF or second & 0xE0 != 0xE0 or layer != 1 or version not in _SAMPLING or third >> 2 & 3 == 3:
-        return None
-    rate = (_RATES_1 if version == 3 else _RATES_2)[third >> 4] * 1000
-    sampling = _SAMPLING[version][third >> 2 & 3]
-    if not rate:
-        return None
-    samples = 1152 if version == 3 else 576
-    return samples // 8 * rate // sampling + (third >> 1 & 1), samples / sampling
+        done = subprocess.run(  # noqa: S603  # nothing of the caller's is in it
+            command, input=content, capture_output=True, timeout=_PATIENCE_S, env={}, check=False
+        )
+    except subprocess.TimeoutExpired:
+        log.warning("A recording of %d bytes was not decoded in %d s", len(content), _PATIENCE_S)
+        raise NotARecording from None
+    if done.returncode:
+        if done.returncode != _NO_RECORDING:
+            log.warning("The decoder ended with %d: %s", done.returncode, done.stderr[-500:].decode(errors="replace"))
+        raise NotARecording
+    return float(done.stdout)

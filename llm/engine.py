@@ -182,7 +182,7 @@ class Engine:
     def _renew_catalogue(self, catalogue: Catalogue) -> None:
         for credential in self.providers.keep(catalogue):
             # What failed was the old account.
-            self.statistics.answered(credential)
+            self.statistics.renewed(credential)
         self._seen_at = 0.0
 
     async def _tick(self) -> None:

@@ -9,6 +9,7 @@ from .billing import Amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh, weigh_prompt
 from .providers.base import Provider, Reply, Speech, Tokens, Transcript
+from .providers.contents import pictures
 
 # Ark answers with up to 2,000 tokens unless told otherwise; the others up to what the model can.
 _ARK_DEFAULT_TOKENS = 2000
@@ -106,12 +107,11 @@ def _most_images(question: Question, model: ModelSpec, calibration: Calibration)
 def _used_images(question: Question, model: ModelSpec, calibration: Calibration, reply: Reply) -> tuple[Amount, str]:
     if model.measure == "1k_tokens" and reply.usage is not None:
         return Amount(reply.usage.input, reply.usage.output), "provider"
-    pictures = reply.body.get("data")
-    return Amount(0, len(pictures) if type(pictures) is list else 0), "provider"
+    return Amount(0, pictures(reply.body)), "provider"
 
 
 def _most_audio(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
-    return Amount(_recording(question).most_seconds, 0)
+    return Amount(_recording(question).seconds, 0)
 
 
 def _used_audio(
@@ -163,7 +163,9 @@ class Meter:
         if text:
             self._weight += weigh(text)
         if usage is not None:
-            self.report = usage
+            before = self.report or usage
+            # What was used is used: a later report that says less, or nothing, does not give it back.
+            self.report = Tokens(max(before.input, usage.input), max(before.output, usage.output), usage.final)
             self._weight_reported += self._weight
             self._weight = 0.0
 

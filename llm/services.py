@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from voicehelper.accounts.models import User
 
-from . import audio as recordings
 from . import loops
+from .audio import Recording, measure
 from .billing import tariff_of
 from .catalogue import ModelSpec, Tariff
 from .credentials import ensure_environment_credentials
@@ -68,7 +68,7 @@ def _call(
     models: tuple[str, ...],
     priority: Priority,
     provider: str = "",
-    recording: recordings.Recording | None = None,
+    recording: Recording | None = None,
     streamed: bool = False,
 ) -> Call:
     wish = Wish(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
@@ -105,16 +105,13 @@ async def speak(
 
 async def transcribe(
     user: User,
-    audio: Audio,
+    recording: Recording,
     fields: Mapping[str, str] | None = None,
     *,
     models: tuple[str, ...] = (),
     priority: Priority = Priority.BALANCED,
-    most_seconds: int = 0,
 ) -> Completed[Transcript]:
-    """What was said. `fields` are the form's others: language, prompt, response_format. `most_seconds` is how long it
-    can be, where its bytes do not tell."""
-    recording = recordings.measure(audio, most_seconds)
+    """What was said. `fields` are the form's others: language, prompt, response_format."""
     return await _call(user, TRANSCRIBE, fields or {}, models=models, priority=priority, recording=recording).complete()
 
 
@@ -217,8 +214,8 @@ def chat_now(
 def transcribe_now(
     user: User, audio: Audio, fields: Mapping[str, str] | None = None, *, models: tuple[str, ...] = ()
 ) -> Completed[Transcript]:
-    """`transcribe`, for synchronous callers."""
-    return loops.run(transcribe(user, audio, fields, models=models))
+    """`transcribe`, for synchronous callers, who have not measured yet. Raises NotARecording and TooLong too."""
+    return loops.run(transcribe(user, measure(audio), fields, models=models))
 
 
 def models_now(capability: str) -> list[ModelSpec]:

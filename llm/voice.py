@@ -20,16 +20,15 @@ from voicehelper import clock
 from voicehelper.accounts.models import User
 
 from . import conversations, loops, services
-from .audio import measure
+from .audio import NotARecording, Recording, TooLong, measure
 from .models import ChatMessage, Spoken
 from .relay import Completed
 from .services import Audio
 from .services import Speech as Sound
 
 MOST_SECONDS = 60
-# A minute of CD sound is 10.6 MB; what is compressed, and says nothing of its length, is much smaller.
+# A minute of CD sound is 10.6 MB.
 MOST_BYTES = 12 * 1024**2
-MOST_COMPRESSED_BYTES = 2 * 1024**2
 VOICE = "alloy"
 
 # What models take, with the ending by which they know it.
@@ -45,19 +44,7 @@ _ENDINGS = {
 }
 
 
-class VoiceRefused(Exception):
-    """Base of what is wrong with a recording, or with what is to be spoken."""
-
-
-class NotARecording(VoiceRefused):
-    """The file is no sound that models take."""
-
-
-class TooLong(VoiceRefused):
-    """The recording is longer than MOST_SECONDS, or larger than such a one can be."""
-
-
-class NothingToSay(VoiceRefused):
+class NothingToSay(Exception):
     """There is no text in it that could be spoken."""
 
 
@@ -71,28 +58,23 @@ class Heard:
     quota: int
 
 
-def recording_of(user: User, path: str) -> Audio:
-    """A user's own recording. Raises VoiceRefused, FileNotFound, StoreDown."""
+def recording_of(user: User, path: str) -> Recording:
+    """A user's own recording. Raises NotARecording, TooLong, FileNotFound, StoreDown."""
     file = files.file_of(user, path)
     ending = _ENDINGS.get(file.content_type)
     if ending is None:
         raise NotARecording
     if file.size > MOST_BYTES:
-        raise TooLong
+        raise TooLong(MOST_SECONDS)
     _file, content = files.read_file(user, path, MOST_BYTES)
-    audio = Audio(content, f"recording.{ending}", file.content_type)
-    length = measure(audio)
-    exact = length.seconds == length.most_seconds
-    # The last frame may go beyond the minute.
-    if length.seconds > MOST_SECONDS + 1 if exact else file.size > MOST_COMPRESSED_BYTES:
-        raise TooLong
-    return audio
+    # Whoever stops it after a minute is a little late.
+    return measure(Audio(content, f"recording.{ending}", file.content_type), MOST_SECONDS + 1)
 
 
-async def transcribe(user: User, audio: Audio, language: str = "") -> Heard:
+async def transcribe(user: User, recording: Recording, language: str = "") -> Heard:
     """Raises what `services.chat` raises."""
     fields = {"language": language} if language else {}
-    done = await services.transcribe(user, audio, fields, most_seconds=MOST_SECONDS)
+    done = await services.transcribe(user, recording, fields)
     seconds = done.result.seconds
     return Heard(_text(done.result.body), done.used.input if seconds is None else seconds, done.model, done.quota)
 

@@ -39,8 +39,8 @@ class Live:
         return cls(catalogue, statistics.seen(catalogue), statistics)
 
     def rests_until(self, credential: Credential) -> datetime | None:
-        """When an account whose circuit is open may be asked again."""
-        rest_s, _said_so = self.statistics.rest_of(credential.pk)
+        """When an account whose circuit is open, if only for one model, may be asked for all again."""
+        rest_s = self.statistics.longest_rest_of(credential.pk)
         return clock.now() + timedelta(seconds=rest_s) if rest_s else None
 
     def resting(self) -> list[int]:

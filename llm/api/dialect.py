@@ -23,9 +23,10 @@ from voicehelper.accounts.models import User
 from voicehelper.accounts.services import TooManyKeys
 from voicehelper.later import Later
 
+from ..audio import NotARecording, TooLong
 from ..conversations import KeyConflict, NotFound, UnderWay, UnknownPriority
 from ..errors import LedgerAway
-from ..voice import NotARecording, NothingToSay, TooLong
+from ..voice import NothingToSay
 from .errors import ApiError, answer_to
 
 _INVALID = _("Invalid parameters")

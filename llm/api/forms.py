@@ -8,7 +8,7 @@ from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import QueryDict
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
-from ..audio import Recording, measure
+from ..audio import Recording, measured
 from ..errors import CallRefused
 from ..providers.base import Audio
 
@@ -32,11 +32,13 @@ async def read(content: bytes, content_type: bytes) -> tuple[dict[str, Any], Rec
     if not kind.lower().startswith("multipart/form-data"):
         raise CallRefused("The body must be multipart/form-data.", status=415)
     if len(content) <= _QUICK:
-        return _parse(content, kind)
-    return await asyncio.to_thread(_parse, content, kind)
+        fields, audio = _parse(content, kind)
+    else:
+        fields, audio = await asyncio.to_thread(_parse, content, kind)
+    return fields, await measured(audio)
 
 
-def _parse(content: bytes, kind: str) -> tuple[dict[str, Any], Recording]:
+def _parse(content: bytes, kind: str) -> tuple[dict[str, Any], Audio]:
     form, files = _parts(content, kind)
     upload = files.get("file")
     if upload is None or not upload.size:
@@ -45,7 +47,7 @@ def _parse(content: bytes, kind: str) -> tuple[dict[str, Any], Recording]:
         raise CallRefused("Transcriptions are not streamed here.", param="stream", code="unsupported")
     fields = {name: form[name] for name in _FIELDS if form.get(name)}
     audio = Audio(upload.read(), (upload.name or "audio.mp3")[:200], upload.content_type or "audio/mpeg")
-    return fields, measure(audio)
+    return fields, audio
 
 
 class _InMemory(MemoryFileUploadHandler):

@@ -71,10 +71,10 @@ class Transcribe(VoiceView):
     def post(self, request: Request) -> HttpResponseBase:
         form = self.form(Recording, request)
         self.brake()
-        user, audio = self.user, voice.recording_of(self.user, form["audioPath"])
+        user, recording = self.user, voice.recording_of(self.user, form["audioPath"])
 
         async def make() -> JsonResponse:
-            heard = await voice.transcribe(user, audio, form["language"])
+            heard = await voice.transcribe(user, recording, form["language"])
             told = {"text": heard.text, "duration": heard.seconds, "model": heard.model, "quota": heard.quota}
             return JsonResponse(told)
 

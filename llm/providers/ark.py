@@ -7,7 +7,7 @@ is billed that the client abandons; it knows tools, but not the older functions.
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from . import functions
+from . import contents, functions
 from .base import Audio, Reply, Speech, Transcript, Unsupported
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, misshapen
 from .openai import Edit, OpenAI
@@ -57,6 +57,8 @@ class Ark(OpenAI):
         # One object where OpenAI has a list.
         if isinstance(said.get("data"), dict):
             said["data"] = [{"object": "embedding", "index": 0, **said["data"]}]
+        if not contents.vectors(said):
+            raise self._wire.unusable("The provider's answer holds no embedding.")
         return Reply(said, embedding_tokens(said.get("usage")))
 
     async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:

@@ -30,7 +30,8 @@ class ProviderError(Exception):
     """A call that failed before any output. `str()` is the provider's own text, fit for an operator.
 
     `status` is the provider's HTTP status (0: none came), `retry_after_s` what it asked for, in seconds, `cool_down`
-    whether the whole account should rest (rate limit, overdue, wrong key). `hint` says how to mend it, after a probe.
+    whether the model should rest at this account (rate limit), or the whole account (`account_at_fault`: overdue, wrong
+    key). `hint` says how to mend it, after a probe.
     """
 
     def __init__(
@@ -53,9 +54,14 @@ class ProviderError(Exception):
         self.hint: StrOrPromise = ""
 
     @property
+    def account_at_fault(self) -> bool:
+        """Whether the account cannot work, whatever the model."""
+        return self.cool_down and self.advice is Advice.ELSEWHERE
+
+    @property
     def told(self) -> str:
         """The text for whoever called: what is wrong with our account is only the operator's business."""
-        ours = self.status in (401, 402, 403) or (self.cool_down and self.advice is Advice.ELSEWHERE)
+        ours = self.status in (401, 402, 403) or self.account_at_fault
         return "our account was not accepted" if ours else self.text[:300]
 
 

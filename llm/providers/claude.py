@@ -80,12 +80,17 @@ class Claude(Provider):
                     except SHAPE_ERRORS:
                         events.skip()
                         continue
+                    events.finished = translator.finished
                     for chunk in chunks:
                         events.begun = events.begun or chunk.output
                         yield chunk
-            if not translator.ended:
+            if translator.ended:
+                await events.settle()
+            elif translator.finished:
+                for chunk in translator.last():
+                    yield chunk
+            else:
                 raise events.broke()
-            await events.settle()
         finally:
             events.close()
 

@@ -54,9 +54,11 @@ def reply(message: _JSON, *, legacy: bool) -> Reply:
 
 
 class Translator:
-    """Turns the events of one stream into chunks. `ended` once the message has stopped."""
+    """Turns the events of one stream into chunks. `finished` once it is said why the message stops, `ended` once it has
+    stopped."""
 
     def __init__(self, *, legacy: bool) -> None:
+        self.finished = False
         self.ended = False
         self._legacy = legacy
         self._usage: _JSON = {}
@@ -82,13 +84,21 @@ class Translator:
             self._usage.update(message.get("usage") or {})
             yield self._chunk({"role": "assistant", "content": ""}, usage=claude_tokens(self._usage, final=False))
         elif kind == "message_delta":
-            seen = event.get("usage") or {}
-            self._usage.update({name: value for name, value in seen.items() if value is not None})
+            self._count(event.get("usage") or {})
             usage = claude_tokens(self._usage, final=False)
-            yield self._chunk({}, finish=_finish(event.get("delta") or {}), usage=usage)
+            finish = _finish(event.get("delta") or {})
+            self.finished = self.finished or finish is not None
+            yield self._chunk({}, finish=finish, usage=usage)
         elif kind == "message_stop":
             self.ended = True
-            yield from self._last()
+            yield from self.last()
+
+    def _count(self, seen: _JSON) -> None:
+        """Counts are cumulative: there are servers that say 0 at the end of what they said in the beginning."""
+        for name, value in seen.items():
+            known = count(self._usage.get(name))
+            if value is not None and not (known is not None and (count(value) or 0) < known):
+                self._usage[name] = value
 
     def _start(self, index: Any, block: _JSON) -> Iterator[Chunk]:
         kind = block.get("type")
@@ -118,7 +128,8 @@ class Translator:
         call = {"index": self._calls[index], "function": {"arguments": text}}
         return self._chunk({"tool_calls": [call]}, text=text)
 
-    def _last(self) -> Iterator[Chunk]:
+    def last(self) -> Iterator[Chunk]:
+        """What stands behind the last words: the usage, when it is known."""
         tokens = claude_tokens(self._usage)
         if tokens is not None:
             last = {**self._head, "choices": [], "usage": _usage(tokens, self._usage)}

@@ -19,7 +19,7 @@ _MAX_RETRY_S = 86_400.0
 
 
 class Verdict(NamedTuple):
-    """What to do, and whether the whole account should rest."""
+    """What to do, and whether the model should rest there; with ELSEWHERE, the whole account."""
 
     advice: Advice
     cool_down: bool = False

@@ -11,6 +11,7 @@ import orjson
 
 from voicehelper.http_async import file_form
 
+from . import contents
 from .base import Account, Advice, Audio, Chunk, Provider, ProviderError, Reply, Speech, Transcript
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, explained
 from .usage import embedding_tokens, openai_tokens
@@ -67,7 +68,7 @@ class OpenAI(Provider):
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
         edit = self._edit(body, stream=True)
         # With one answer asked for, its last words end everything.
-        single = body.get("n") in (None, 1)
+        single, unfinished = body.get("n") in (None, 1), set(range(body.get("n") or 1))
         events = await self._wire.stream("/chat/completions", self._request(body, stream=True))
         try:
             while batch := await events.read():
@@ -81,18 +82,24 @@ class OpenAI(Provider):
                         continue
                     if chunk.output:
                         events.begun = True
+                    unfinished -= _finished(event)
+                    events.finished = not unfinished
                     yield chunk
-            if not events.ended:
+            if not (events.ended or events.finished):
                 raise events.broke()
         finally:
             events.close()
 
     async def embed(self, body: Mapping[str, Any]) -> Reply:
         said = await self._wire.post_json("/embeddings", body, MEDIA_BYTES)
+        if contents.vectors(said) < contents.inputs(body):
+            raise self._wire.unusable("The provider's answer lacks embeddings that were asked for.")
         return Reply(said, embedding_tokens(said.get("usage")))
 
     async def images(self, body: Mapping[str, Any]) -> Reply:
         said = await self._wire.post_json("/images/generations", _without(body, "stream"), MEDIA_BYTES)
+        if not contents.pictures(said):
+            raise self._wire.unusable("The provider's answer holds no picture.")
         return Reply(said, openai_tokens(said.get("usage")))
 
     async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
@@ -103,13 +110,15 @@ class OpenAI(Provider):
             raise ProviderError("A name in the form holds a line break.", advice=Advice.NEVER, code="file") from None
         answer = await self._wire.post("/audio/transcriptions", form)
         content_type = answer.headers.get("content-type", "application/json")
+        if not contents.is_transcript(answer.body, fields.get("response_format") or "json"):
+            raise self._wire.told(answer) or self._wire.unusable("The provider's answer is no transcript.")
         return Transcript(answer.body, content_type, _seconds(answer.body))
 
     async def speak(self, body: Mapping[str, Any]) -> Speech:
         answer = await self._wire.post("/audio/speech", _without(body, "stream_format"))
         content_type = answer.headers.get("content-type", "audio/mpeg")
-        if content_type.startswith("application/json"):
-            raise self._wire.unusable("The provider answered with JSON where sound was asked for.")
+        if not contents.is_sound(answer.body, content_type):
+            raise self._wire.told(answer) or self._wire.unusable("The provider's answer is no sound.")
         return Speech(answer.body, content_type)
 
     async def probe(self, model_id: str) -> str:
@@ -158,7 +167,7 @@ def _is_completion(said: dict[str, Any]) -> bool:
                 return False
     except SHAPE_ERRORS:
         return False
-    return type(said["choices"]) is list
+    return type(said["choices"]) is list and bool(said["choices"])
 
 
 def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool, more: bool = False) -> Chunk | None:
@@ -176,6 +185,12 @@ def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: boo
     except SHAPE_ERRORS:
         return None
     return Chunk(data, output, tokens, tokens is not None and not choices, text, more)
+
+
+def _finished(event: dict[str, Any]) -> set[int]:
+    """The answers that end with this event. One that failed has not ended."""
+    ended = [each for each in event.get("choices") or () if each.get("finish_reason") not in (None, "", "error")]
+    return {index if type(index := each.get("index")) is int else 0 for each in ended}
 
 
 def visible(choices: Any) -> tuple[bool, str]:
@@ -224,5 +239,5 @@ def _seconds(body: bytes) -> float | None:
         seconds = float(found) if isinstance(found, int | float | str) else -1.0
     except ValueError:
         return None
-    # A day of sound is no recording.
-    return seconds if 0 <= seconds <= 86_400 else None
+    # Neither nothing nor a day of sound is a recording.
+    return seconds if 0 < seconds <= 86_400 else None

@@ -85,6 +85,14 @@ class Wire:
         """The error that JSON in a 200 answer tells of."""
         return self._without_key(errors.error_in(event, self._codes))
 
+    def told(self, answer: Answer) -> ProviderError | None:
+        """The error that a 200 answer tells of, whatever it calls itself; None when it tells of none."""
+        try:
+            said = orjson.loads(answer.body)
+        except orjson.JSONDecodeError:
+            return None
+        return self.said(said) if isinstance(said, dict) and said.get("error") else None
+
     def unanswered(self, error: Exception) -> ProviderError:
         """The error when no complete answer came."""
         advice, code = (Advice.ELSEWHERE, ADDRESS_REFUSED) if isinstance(error, AddressRefused) else (Advice.HERE, "")
@@ -127,10 +135,12 @@ class Wire:
 
 
 class EventStream:
-    """The JSON events of one streamed answer. `begun` is set by the reader once it has passed output on."""
+    """The JSON events of one streamed answer. The reader sets `begun` once it has passed output on, and `finished` once
+    the answer is whole: then it does not matter how the body ends."""
 
     def __init__(self, wire: Wire, stream: Stream) -> None:
         self.begun = False
+        self.finished = False
         self.ended = False
         self._wire = wire
         self._stream = stream
@@ -146,6 +156,9 @@ class EventStream:
                 data = await self._stream.read()
                 payloads = self._events.feed(data) if data else self._events.end()
             except NoAnswer as error:
+                if self.finished:
+                    self._body_read = True
+                    break
                 raise self.failure(self._wire.unanswered(error)) from None
             except sse.EventTooLarge as error:
                 raise self.failure(self._wire.unusable(str(error))) from None

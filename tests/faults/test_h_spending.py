@@ -21,7 +21,7 @@ from llm.engine import engine
 from llm.models import Credential, Model, Usage
 from llm.seeds import plant
 from tests.llm.conftest import ASK, STREAM, World
-from tests.llm.upstream import Asked, Script, Upstream, _send, chat, fails, in_a_thread, says, tokens
+from tests.llm.upstream import Asked, Script, Upstream, chat, fails, in_a_thread, says, send_chunk, tokens
 from tests.processes import Server, database_address
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
@@ -179,12 +179,12 @@ def slowly(asked: Asked) -> Any:
         await response.prepare(asked.request)
         await asyncio.sleep(0.4)
         for number in range(10):
-            await _send(response, asked, {"content": f"word{number} "}, None)
+            await send_chunk(response, asked, {"content": f"word{number} "}, None)
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.4)
-        await _send(response, asked, {}, None, finish="stop")
+        await send_chunk(response, asked, {}, None, finish="stop")
         await asyncio.sleep(0.4)
-        await _send(response, asked, None, tokens((10, 50)))
+        await send_chunk(response, asked, None, tokens((10, 50)))
         await asyncio.sleep(0.4)
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from llm.models import Credential
+from llm.models import Credential, Usage
 from llm.providers.base import Audio
+from voicehelper.wallet.models import Hold
 
 from .client import Answer
-from .conftest import World
+from .conftest import World, account
+from .sounds import sound, three_seconds_by_its_header
 from .test_billing import wav
 from .upstream import Asked, says
 
@@ -51,8 +53,8 @@ def test_a_recording_is_charged_by_its_length(openai: World, books_agree: Callab
     usage = openai.usage()
     assert (usage.operation, usage.input_tokens, usage.quota, usage.usage_source) == (
         "transcription",
-        61,
-        3050,
+        60,
+        3000,
         "estimate",
     )
     books_agree()
@@ -67,8 +69,87 @@ def test_the_providers_length_wins(openai: World) -> None:
 
 def test_a_recording_may_be_larger_than_other_bodies(openai: World) -> None:
     openai.upstream.scripts = [says({"text": "hello"})]
-    assert transcribe(openai, form(b"x" * 6_000_000, model="whisper-1")).status == 200
-    assert len(openai.upstream.asked[0].body["file"]) == 6_000_000
+    assert transcribe(openai, form(wav(190), model="whisper-1")).status == 200
+    assert len(openai.upstream.asked[0].body["file"]) > 6_000_000
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3", "ipod"])
+def test_O1_a_minute_that_says_it_is_three_seconds_is_charged_as_a_minute(
+    openai: World, kind: str, books_agree: Callable[[], None]
+) -> None:
+    openai.upstream.scripts = [says({"text": "hello"})]
+    assert transcribe(openai, form(three_seconds_by_its_header(kind, 60), model="whisper-1")).status == 200
+    assert (openai.usage().input_tokens, openai.usage().quota) == (60, 3000)
+    books_agree()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"x" * 100_000, "not_a_recording"), (sound("flac", 3 * 3600), "too_long")],
+    ids=["no recording", "three hours"],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_held(openai: World, content: bytes, code: str) -> None:
+    answer = transcribe(openai, form(content, model="whisper-1"))
+    assert (answer.status, answer.json["error"]["code"], answer.json["error"]["param"]) == (400, code, "file")
+    assert openai.upstream.asked == []
+    assert not Usage.objects.exists()
+    assert not Hold.objects.exists()
+
+
+async def html(asked: Asked) -> web.StreamResponse:
+    return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+
+
+async def nothing(asked: Asked) -> web.StreamResponse:
+    return web.Response(body=b"", content_type="audio/mpeg")
+
+
+SPEAK = ("/v1/audio/speech", {"model": "tts-1", "input": "hello", "voice": "alloy"})
+EMBED = ("/v1/embeddings", {"model": "text-embedding-3-large", "input": ["a", "b"]})
+DRAW = ("/v1/images/generations", {"model": "dall-e-3", "prompt": "a cat"})
+VECTORS = {"data": [{"embedding": [0.1]}, {"embedding": [0.2]}], "usage": {"prompt_tokens": 2, "total_tokens": 2}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "no_answer"),
+    [
+        ("/v1/audio/transcriptions", form(wav(3), model="whisper-1"), says({"error": {"message": "broke"}})),
+        ("/v1/audio/transcriptions", form(wav(3), model="whisper-1"), html),
+        (*SPEAK, html),
+        (*SPEAK, nothing),
+        (*EMBED, says({"data": [], "usage": {"prompt_tokens": 9, "total_tokens": 9}})),
+        (*EMBED, says({**VECTORS, "data": VECTORS["data"][:1]})),
+        (*DRAW, says({"created": 1, "data": []})),
+    ],
+    ids=[
+        "error for text",
+        "page for text",
+        "page for sound",
+        "no sound",
+        "no vectors",
+        "half the vectors",
+        "no picture",
+    ],
+)
+def test_M2_a_200_that_is_no_answer_costs_nothing(
+    openai: World, path: str, body: Any, no_answer: Any, books_agree: Callable[[], None]
+) -> None:
+    openai.upstream.otherwise = no_answer
+    headers = KIND if isinstance(body, bytes) else {}
+    answer = openai.play(lambda w: w.client.post(path, body, headers=headers))
+    assert answer.status == 502, answer.body
+    assert (openai.usage().outcome, openai.usage().quota) == ("failed", 0)
+    assert openai.wallet.balance == 10_000_000
+    books_agree()
+
+
+def test_M2_another_account_answers_instead(openai: World, books_agree: Callable[[], None]) -> None:
+    account(openai, "second", provider="openai")
+    openai.upstream.scripts = [says({"data": []}), says(VECTORS)]
+    answer = openai.play(lambda w: w.client.post(*EMBED))
+    assert answer.json["data"] == VECTORS["data"]
+    assert (openai.usage().tries, openai.usage().input_tokens) == (2, 2)
+    books_agree()
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 from asgiref.sync import sync_to_async
 from django.db import connection
 
 from llm import engine
 from llm.models import Credential, Model, Usage
+from llm.statistics import Statistics
 from notifications.models import Alert
 from voicehelper.wallet import services as wallets
 from voicehelper.wallet.models import Entry, Hold
 
 from .client import Answer
 from .conftest import ASK, STREAM, World, account
-from .upstream import chat, fails, never, says, stream
+from .upstream import Asked, chat, fails, never, says, send_chunk, stream, tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,6 +156,67 @@ def test_an_account_that_keeps_failing_is_asked_last_and_reported(world: World) 
     assert Alert.objects.get(event="provider_circuit_open").level == "critical"
 
 
+LITE = {**ASK, "model": "doubao-lite"}
+
+
+@pytest.mark.parametrize("failure", [fails(429, retry_after="120"), fails(429), fails(500)], ids=["when", "429", "500"])
+def test_one_models_limit_is_not_the_other_models(world: World, failure: Any) -> None:
+    """Each model has limits, and moods, of its own at an account: the others are asked there as ever."""
+    world.give(10_000_000)
+    account(world, "second")
+    Credential.objects.update(max_retries=1)
+
+    async def scenario(w: World) -> None:
+        for _ in range(5):
+            # The first account fails; the second answers.
+            w.upstream.scripts = [failure]
+            assert (await w.client.post(CHAT, ASK)).status == 200
+            if engine.engine().statistics.rest_of(w.credential.pk, "doubao-pro")[0]:
+                break
+        w.upstream.asked.clear()
+        for body in (LITE, ASK):
+            assert (await w.client.post(CHAT, body)).status == 200
+
+    world.play(scenario)
+    keys = [asked.request.headers["Authorization"] for asked in world.upstream.asked]
+    assert keys == ["Bearer ark-key", "Bearer second-key"]
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_an_account_that_is_not_accepted_rests_for_all_its_models(world: World, status: int) -> None:
+    world.give(10_000_000)
+    account(world, "second")
+
+    async def scenario(w: World) -> None:
+        w.upstream.scripts = [fails(status)]
+        for body in (ASK, LITE):
+            assert (await w.client.post(CHAT, body)).status == 200
+
+    world.play(scenario)
+    keys = [asked.request.headers["Authorization"] for asked in world.upstream.asked]
+    assert keys == ["Bearer ark-key", "Bearer second-key", "Bearer second-key"]
+
+
+def test_rests_are_known_to_other_processes_model_by_model(world: World) -> None:
+    async def scenario(w: World) -> list[float]:
+        mine, other = Statistics(), Statistics()
+        mine.rest(w.credential.pk, 60, said_so=True, model="doubao-pro")
+        await mine.share()
+        await other.share()
+        heard = [other.rest_of(w.credential.pk, name)[0] for name in ("doubao-pro", "doubao-lite")]
+        other.answered(w.credential.pk, "doubao-pro")
+        await other.share()
+        await mine.share()
+        heard.append(mine.rest_of(w.credential.pk, "doubao-pro")[0])
+        await mine.close()
+        await other.close()
+        return heard
+
+    pro, lite, healed = world.play(scenario)
+    assert 50 < pro <= 60
+    assert (lite, healed) == (0, 0)
+
+
 def test_a_changed_key_counts_at_once(world: World) -> None:
     world.give(1_000_000)
 
@@ -211,6 +274,74 @@ def test_a_report_of_nothing_is_believed(world: World, books_agree: Callable[[],
     books_agree()
 
 
+def test_M7_a_price_that_changes_in_the_middle_of_an_answer_is_the_next_ones(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    """What a call costs is what it cost when it began, also when the process has read the new price by its end."""
+    world.give(10_000_000)
+    world.upstream.scripts = [stream(WORDS, (10, 50), pause_s=0.02), stream(WORDS, (10, 50))]
+
+    def raise_the_price() -> None:
+        # Saved as the admin does; a trigger tells every process.
+        model = Model.objects.get(name="doubao-pro")
+        model.cost_per_1k *= 10
+        model.save()
+        connection.close()
+
+    async def scenario(w: World) -> None:
+        asking = asyncio.create_task(w.client.post(CHAT, STREAM))
+        await asyncio.sleep(0.2)
+        await sync_to_async(raise_the_price, thread_sensitive=False)()
+        await asyncio.sleep(0.2)
+        assert (await w.client.get("/v1/models")).status == 200
+        assert not asking.done()
+        assert (await asking).status == 200
+        assert (await w.client.post(CHAT, STREAM)).status == 200
+
+    world.play(scenario)
+    quotas = list(Usage.objects.order_by("pk").values_list("quota", flat=True))
+    assert quotas == [60 * QUOTA_PER_TOKEN, 600 * QUOTA_PER_TOKEN]
+    books_agree()
+
+
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+def test_H1_the_hold_covers_the_dearest_model_that_may_answer(
+    world: World, body: dict[str, Any], books_agree: Callable[[], None]
+) -> None:
+    """A wallet for the cheap one named first is not enough when the dear one may step in."""
+    world.give(80 * QUOTA_PER_TOKEN)
+    assert ask(world, {**body, "model": "doubao-lite", "fallbacks": ["doubao-pro"]}).status == 402
+    assert world.upstream.asked == []
+    assert world.wallet.held == 0
+    books_agree()
+
+
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+def test_a_wallet_for_the_model_that_is_asked_is_enough(world: World, body: dict[str, Any]) -> None:
+    world.give(80 * QUOTA_PER_TOKEN)
+    assert ask(world, {**body, "model": "doubao-lite"}).status == 200
+
+
+def test_what_a_try_reported_that_failed_is_not_charged(world: World, books_agree: Callable[[], None]) -> None:
+    """It broke off before its first word, but not before it had said what the prompt was to cost."""
+    world.give(10_000_000)
+
+    async def breaks(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(asked.request)
+        await send_chunk(response, asked, {"role": "assistant", "content": ""}, tokens((900, 0)))
+        asked.request.transport.abort()
+        return response
+
+    world.upstream.scripts = [breaks, stream(WORDS, None)]
+    assert ask(world, STREAM).text.split() == WORDS
+    usage = world.usage()
+    assert (usage.tries, usage.usage_source) == (2, "estimate")
+    assert usage.input_tokens < 20
+    assert 50 <= usage.output_tokens <= 150
+    books_agree()
+
+
 def test_the_least_charge_is_one(world: World, books_agree: Callable[[], None]) -> None:
     world.give(1_000_000)
     Model.objects.filter(name="doubao-pro").update(input_price="0", output_price="0.000001")
@@ -240,6 +371,47 @@ def test_a_stream_that_breaks_is_charged_for_what_came(
     else:
         assert usage.usage_source == "estimate"
         assert 10 <= usage.output_tokens <= 60
+    books_agree()
+
+
+def test_a_finished_stream_without_done_is_a_success(world: World, books_agree: Callable[[], None]) -> None:
+    """Why it stops, and what it used, has been said."""
+    world.give(1_000_000)
+
+    async def ends_early(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(asked.request)
+        await send_chunk(response, asked, {"content": "Hello"}, None)
+        await send_chunk(response, asked, {}, None, finish="stop")
+        await send_chunk(response, asked, None, tokens((10, 20)))
+        await response.write_eof()
+        return response
+
+    world.upstream.scripts = [ends_early]
+    answer = ask(world, STREAM)
+    assert (answer.text, answer.events[-1]) == ("Hello", "[DONE]")
+    usage = world.usage()
+    assert (usage.outcome, usage.error, usage.usage_source, usage.quota) == ("ok", "", "provider", 1500)
+    books_agree()
+
+
+def test_O2_a_prompt_that_is_reported_as_nothing_in_the_end_is_charged(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+
+    async def falls(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(asked.request)
+        await send_chunk(response, asked, {"content": "Hello"}, tokens((10, 1)))
+        await send_chunk(response, asked, {}, None, finish="stop")
+        await send_chunk(response, asked, None, tokens((0, 20)))
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    world.upstream.scripts = [falls]
+    assert ask(world, STREAM).status == 200
+    assert (world.usage().quota, world.usage().input_tokens) == (30 * QUOTA_PER_TOKEN, 10)
     books_agree()
 
 
@@ -356,6 +528,26 @@ def test_H6_a_hold_that_leaked_is_reaped(world: World, books_agree: Callable[[],
     Hold.objects.update(expires_at="2020-01-01T00:00Z")
     assert wallets.reap_holds() == 1
     assert (world.wallet.balance, world.wallet.held) == (1_000_000, 0)
+    books_agree()
+
+
+def test_H6_a_hold_that_is_renewed_as_the_reaper_comes_is_kept(world: World, books_agree: Callable[[], None]) -> None:
+    """Between the reaper's look at what has expired and its hand on it, the call that lasts renewed its hold."""
+    world.give(1_000_000)
+    wallets.hold(world.user, 5000, ref="req_lasting", life=timedelta(minutes=15))
+    Hold.objects.update(expires_at="2020-01-01T00:00Z")
+    looked: list[str] = []
+
+    def renew_in_between(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith('UPDATE "wallet_hold"') and not looked:
+            looked.append(sql)
+            assert wallets.renew("req_lasting", life=timedelta(minutes=15))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(renew_in_between):
+        assert wallets.reap_holds() == 0
+    assert looked
+    assert (world.wallet.held, Hold.objects.get().state) == (5000, "open")
     books_agree()
 
 

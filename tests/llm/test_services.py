@@ -101,7 +101,7 @@ def test_speech_is_charged_by_the_second(world: World, books_agree: Callable[[],
     with BehindTheScenes(world):
         completed = services.transcribe_now(world.user, Audio(wav(3), "a.wav", "audio/wav"), models=("whisper-1",))
     assert b"hello" in completed.result.body
-    assert (completed.used.input, completed.quota) == (4, 200)
+    assert (completed.used.input, completed.quota) == (3, 150)
     books_agree()
 
 

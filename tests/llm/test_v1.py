@@ -11,9 +11,11 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from llm.models import Usage
+from topup.models import RechargeSettings
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import create_api_key, revoke_api_key
 from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import credit
 
 from .client import Answer, ApiClient
 from .conftest import ASK, STREAM, World, model
@@ -93,7 +95,8 @@ def test_a_wrong_key_is_refused(world: World, headers: dict[str, str], works: bo
 
 
 def test_a_revoked_key_stops_at_once(world: World) -> None:
-    """The notice of PostgreSQL reaches every process; five seconds is the longest it can take without."""
+    """The notice of PostgreSQL reaches every process; five seconds is the longest it can take without. The first call
+    opens the session that listens, with which everything is forgotten anyway: the second is the one remembered."""
     world.give(1_000_000)
     key = ApiKey.objects.get()
     assert world.client.key not in (key.digest, key.shown)
@@ -104,12 +107,54 @@ def test_a_revoked_key_stops_at_once(world: World) -> None:
             assert revoke_api_key(w.user, key.pk)
             connection.close()
 
-        first = await w.client.post("/v1/chat/completions", ASK)
+        before = [(await w.client.post("/v1/chat/completions", ASK)).status for _ in range(2)]
         await sync_to_async(revoke, thread_sensitive=False)()
         await asyncio.sleep(0.2)
-        return [first.status, (await w.client.post("/v1/chat/completions", ASK)).status]
+        return [*before, (await w.client.post("/v1/chat/completions", ASK)).status]
 
-    assert world.play(scenario) == [200, 401]
+    assert world.play(scenario) == [200, 200, 401]
+
+
+def test_a_new_price_group_counts_at_once(world: World) -> None:
+    """The group is remembered with the key, and what a model costs with the catalogue: each by its own name."""
+    world.give(1_000_000)
+    set_ratios(default="1", friends="0.5")
+
+    async def scenario(w: World) -> None:
+        def befriend() -> None:
+            User.objects.filter(pk=w.user.pk).update(group="friends")
+            connection.close()
+
+        for _ in range(2):
+            assert (await w.client.post("/v1/chat/completions", ASK)).status == 200
+        await sync_to_async(befriend, thread_sensitive=False)()
+        await asyncio.sleep(0.2)
+        assert (await w.client.post("/v1/chat/completions", ASK)).status == 200
+
+    world.play(scenario)
+    assert list(Usage.objects.order_by("pk").values_list("quota", flat=True)) == [1500, 1500, 750]
+
+
+def test_two_groups_at_one_server_pay_each_its_own_price(world: World, other_user: User) -> None:
+    """One after the other and back, while the catalogue is the same."""
+    set_ratios(default="1", friends="0.5")
+    User.objects.filter(pk=other_user.pk).update(group="friends")
+    world.give(1_000_000)
+    credit(other_user, 1_000_000, kind=Entry.Kind.GIFT, ref="friend", actor="test")
+    friend = ApiClient(create_api_key(other_user, "test")[1])
+
+    async def scenario(w: World) -> None:
+        for client in (w.client, friend, w.client, friend):
+            assert (await client.post("/v1/chat/completions", ASK)).status == 200
+
+    world.play(scenario)
+    assert list(Usage.objects.order_by("pk").values_list("quota", flat=True)) == [1500, 750, 1500, 750]
+
+
+def set_ratios(**ratios: str) -> None:
+    section = RechargeSettings.load()
+    section.group_ratios = {group: float(ratio) for group, ratio in ratios.items()}
+    section.save()
 
 
 def test_another_users_key_cannot_be_revoked(world: World, other_user: User) -> None:

@@ -21,6 +21,7 @@ from voicehelper.secrets import Secret
 
 from .client import Answer, ApiClient
 from .conftest import World
+from .sounds import sound, three_seconds_by_its_header
 from .test_billing import mp3, wav
 from .upstream import Asked, fails, says
 
@@ -74,12 +75,13 @@ def test_a_recording_becomes_text_and_is_charged_like_any_call(talking: World, b
     books_agree()
 
 
-def test_a_browsers_recording_without_a_length_is_held_for_a_minute_at_the_most(talking: World) -> None:
-    webm = b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01B\xf2\x81\x04B\xf3\x81\x08B\x82\x84webmA_OPUS" + bytes(900_000)
+@pytest.mark.parametrize("kind", ["webm", "ogg", "ipod"])
+def test_O1_a_browsers_recording_without_a_length_is_charged_by_the_second(talking: World, kind: str) -> None:
     talking.upstream.scripts = [says({"text": "hi"})]
-    answer = post(talking, TRANSCRIBE, audioPath=recorded(talking.user, webm))
-    assert (answer.status, answer.json["duration"]) == (200, 60)
-    assert talking.usage().input_tokens == 60
+    content = sound(kind, 14.5, streamed=True)
+    answer = post(talking, TRANSCRIBE, audioPath=recorded(talking.user, content))
+    assert (answer.status, answer.json["duration"]) == (200, 15)
+    assert talking.usage().input_tokens == 15
 
 
 @pytest.mark.parametrize(
@@ -89,9 +91,11 @@ def test_a_browsers_recording_without_a_length_is_held_for_a_minute_at_the_most(
         (HTML, "not_a_recording"),
         (wav(75), "too_long"),
         (mp3(1800), "too_long"),
-        (b"OggS\x00\x02" + bytes(3 * 1024**2), "too_long"),
+        (sound("ogg", 75), "too_long"),
+        (three_seconds_by_its_header("ipod", 75), "too_long"),
+        (b"OggS\x00\x02" + bytes(3 * 1024**2), "not_a_recording"),
     ],
-    ids=["picture", "page", "long wav", "long mp3", "large ogg"],
+    ids=["picture", "page", "long wav", "long mp3", "long ogg", "m4a that says it is short", "no ogg"],
 )
 def test_what_is_no_recording_or_too_long_is_refused_for_nothing(talking: World, content: bytes, code: str) -> None:
     answer = post(talking, TRANSCRIBE, audioPath=recorded(talking.user, content))

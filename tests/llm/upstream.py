@@ -149,7 +149,7 @@ def stream(
         await response.prepare(asked.request)
         try:
             await asyncio.sleep(first_after_s)
-            await _send(response, asked, {"role": "assistant", "content": ""}, None)
+            await send_chunk(response, asked, {"role": "assistant", "content": ""}, None)
             for number, word in enumerate(words):
                 if number == breaks_after:
                     asked.request.transport.abort()
@@ -158,11 +158,11 @@ def stream(
                     await response.write(b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n')
                     return response
                 usage = tokens((used[0], number + 1)) if cumulative and used else None
-                await _send(response, asked, {"content": f"{word} "}, usage)
+                await send_chunk(response, asked, {"content": f"{word} "}, usage)
                 await asyncio.sleep(pause_s)
-            await _send(response, asked, {}, None, finish="stop")
+            await send_chunk(response, asked, {}, None, finish="stop")
             if used is not None:
-                await _send(response, asked, None, tokens(used))
+                await send_chunk(response, asked, None, tokens(used))
             await response.write(b"data: [DONE]\n\n")
             await response.write_eof()
         except (ConnectionError, asyncio.CancelledError):
@@ -172,7 +172,7 @@ def stream(
     return answer
 
 
-async def _send(
+async def send_chunk(
     response: web.StreamResponse, asked: Asked, delta: Body | None, usage: Body | None, finish: str | None = None
 ) -> None:
     choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]

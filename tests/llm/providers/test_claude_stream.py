@@ -176,6 +176,26 @@ def test_half_a_stream_is_a_break_with_its_input_known(end: bool) -> None:
     assert type(error) is ProviderError
 
 
+@pytest.mark.parametrize("end", ["closed", "cut", "silent"])
+def test_a_stream_that_said_why_it_stops_needs_no_end(end: str) -> None:
+    """It is whole, and its usage is known, however its connection ends."""
+    after: list[Any] = {"closed": [], "cut": [None], "silent": [10.0]}[end]
+    script = stream(claude_events(START, WORD, last("end_turn", 9)), *after, end=end == "closed")
+    chunks, _ = collected("claude", script, asked(), timeout_s=0.5)
+    assert chunks[-1].usage == Tokens(20, 9)
+
+
+def test_O2_counts_that_fall_at_the_end_are_not_believed() -> None:
+    """Some servers repeat every count in the end, and know only the last one."""
+    cached = {**START, "message": {**message(), "usage": {"input_tokens": 20, "output_tokens": 1}}}
+    cached["message"]["usage"]["cache_read_input_tokens"] = 300
+    zeros = {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 9}
+    fallen = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": zeros}
+    chunks, _ = collected("claude", stream(claude_events(cached, WORD, fallen, STOP)), asked())
+    assert [one.usage for one in chunks if one.usage][1:] == [Tokens(320, 9, final=False), Tokens(320, 9)]
+    assert parsed(chunks)[-1]["usage"]["prompt_tokens"] == 320
+
+
 def test_events_without_shape_are_skipped_and_counted() -> None:
     odd = [{"type": "content_block_delta"}, {"type": "content_block_start", "content_block": 7}, {"type": "x"}]
 

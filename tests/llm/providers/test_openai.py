@@ -109,17 +109,76 @@ def test_a_recording_goes_out_as_a_form() -> None:
 @pytest.mark.parametrize(
     ("body", "seconds"),
     [
-        (b"plain text", None),
+        (b'{"text": "a"}', None),
         (b'{"text": "a", "usage": {"type": "duration", "seconds": 3}}', 3.0),
         (b'{"text": "a", "duration": "4.5"}', 4.5),
         (b'{"text": "a", "duration": -1}', None),
+        (b'{"text": "a", "duration": 0}', None),
         (b'{"text": "a", "duration": "long"}', None),
-        (b"[]", None),
     ],
 )
 def test_the_length_of_a_recording_is_what_the_provider_says(body: bytes, seconds: float | None) -> None:
     transcript, _ = talk("openai", answer(body), lambda p, _: p.transcribe(Audio(b""), {"model": "m"}))
     assert (transcript.body, transcript.seconds) == (body, seconds)
+
+
+PAGE = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
+NO_ANSWERS: dict[str, tuple[Any, dict[str, Any], bytes | dict[str, Any], str]] = {
+    "a transcript that is an error": ("transcribe", {}, {"error": {"message": "boiler broke"}}, "application/json"),
+    "a transcript that is a page": ("transcribe", {}, PAGE, "text/html"),
+    "a transcript that is nothing": ("transcribe", {}, b"", "application/json"),
+    "a transcript without a text": ("transcribe", {}, {"detail": "Not Found"}, "application/json"),
+    "a transcript that is text where JSON was wanted": ("transcribe", {}, b"Internal error", "text/plain"),
+    "subtitles that are an error": ("transcribe", {"response_format": "srt"}, {"error": "broke"}, "text/plain"),
+    "subtitles that are a page": ("transcribe", {"response_format": "vtt"}, b"\n" + PAGE, "text/plain"),
+    "text that is nothing": ("transcribe", {"response_format": "text"}, b"", "text/plain"),
+    "speech that is an error": ("speak", {}, {"error": {"message": "boiler broke"}}, "text/plain"),
+    "speech that is an error in a sound's clothes": ("speak", {}, {"error": {"message": "broke"}}, "audio/mpeg"),
+    "speech that is a page": ("speak", {}, PAGE, "application/octet-stream"),
+    "speech that is words": ("speak", {}, b"Too many requests", "text/plain"),
+    "speech that is nothing": ("speak", {}, b"", "audio/mpeg"),
+    "no vectors": ("embed", {"input": "a"}, {"data": []}, "application/json"),
+    "too few vectors": ("embed", {"input": ["a", "b"]}, {"data": [{"embedding": [0.1]}]}, "application/json"),
+    "empty vectors": ("embed", {"input": [1, 2, 3]}, {"data": [{"embedding": []}]}, "application/json"),
+    "no list of vectors": ("embed", {"input": [[1], [2]]}, {"data": "xx"}, "application/json"),
+    "no pictures": ("images", {}, {"created": 1, "data": []}, "application/json"),
+    "no data": ("images", {}, {"created": 1}, "application/json"),
+    "pictures that failed": ("images", {}, {"data": [{"error": {"code": "x"}}]}, "application/json"),
+    "no choices": ("chat", {}, {"object": "chat.completion", "choices": []}, "application/json"),
+}
+
+
+@pytest.mark.parametrize(("verb", "fields", "said", "kind"), NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_M2_a_200_that_is_no_answer_is_an_error(
+    verb: str, fields: dict[str, Any], said: bytes | dict[str, Any], kind: str
+) -> None:
+    """What an error says is told; anything else cannot be used, and somebody else may be asked."""
+
+    async def act(provider: Any, _upstream: Any) -> Any:
+        body = {"model": "m", **fields}
+        return await (provider.transcribe(Audio(b"x"), body) if verb == "transcribe" else getattr(provider, verb)(body))
+
+    with pytest.raises(ProviderError) as caught:
+        talk("openai", answer(said, kind=kind), act)
+    assert caught.value.status == 200
+    assert caught.value.advice in (Advice.HERE, Advice.ELSEWHERE)
+    if isinstance(said, dict) and "error" in said:
+        assert "broke" in caught.value.text
+
+
+@pytest.mark.parametrize(("given", "count"), [("a", 1), (["a", "b"], 2), ([1, 2, 3], 1), ([[1, 2], [3]], 2)], ids=str)
+def test_as_many_vectors_as_inputs_are_an_answer(given: Any, count: int) -> None:
+    said = {"data": [{"embedding": "AAAA"}] * count}
+    reply, _ = talk("openai", answer(said), lambda provider, _: provider.embed({"model": "m", "input": given}))
+    assert len(reply.body["data"]) == count
+
+
+@pytest.mark.parametrize("wanted", ["text", "srt", "vtt"])
+def test_a_transcript_may_be_text_where_text_was_wanted(wanted: str) -> None:
+    fields = {"model": "m", "response_format": wanted}
+    said = answer(b"12", kind="text/plain")
+    transcript, _ = talk("openai", said, lambda p, _: p.transcribe(Audio(b""), fields))
+    assert transcript.body == b"12"
 
 
 def test_a_name_with_line_breaks_makes_no_form() -> None:
@@ -269,6 +328,29 @@ def test_half_a_stream_is_a_break_after_output_and_an_error_before_it(end: bool)
     assert (type(error), len(chunks)) == (StreamBroke, 1)
     error, chunks = failed(stream(events(ROLE, end=False), *broken[1:], end=end))
     assert (type(error), error.advice, len(chunks)) == (ProviderError, Advice.HERE, 1)
+
+
+FINISHED = (HELLO, STOP)
+REPORTED = (HELLO, STOP, LAST)
+BOTH = (chunk({"content": "a"}), {**STOP, "choices": [{**STOP["choices"][0], "index": 1}]}, STOP)
+
+
+@pytest.mark.parametrize("end", ["closed", "cut", "silent"])
+@pytest.mark.parametrize(("said", "n"), [(FINISHED, None), (REPORTED, 1), (BOTH, 2)], ids=["one", "usage", "two"])
+def test_a_stream_that_said_why_it_stops_needs_no_done(said: Any, n: int | None, end: str) -> None:
+    """It is whole, however its connection ends."""
+    after: list[Any] = {"closed": [], "cut": [None], "silent": [10.0]}[end]
+    script = stream(events(*said, end=False), *after, end=end == "closed")
+    chunks, _ = collected("openai", script, asked(n=n), timeout_s=0.5)
+    assert len(chunks) == len(said)
+
+
+@pytest.mark.parametrize(
+    ("said", "n"), [((HELLO, chunk({}, "error")), 1), (FINISHED, 2)], ids=["it failed", "the other answer is missing"]
+)
+def test_a_stream_that_is_not_whole_is_a_break_all_the_same(said: Any, n: int) -> None:
+    with pytest.raises(StreamBroke):
+        collected("openai", stream(events(*said, end=False)), asked(n=n))
 
 
 def test_what_was_used_is_known_when_a_stream_breaks() -> None:

@@ -1,0 +1,56 @@
+"""Whether a 200 answer holds what was asked for. Error pages and empty lists come with that status too, and nobody
+should pay for them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+# How an answer of text may be wanted; any other format of a transcript is JSON.
+_TEXTS = ("text", "srt", "vtt")
+
+
+def inputs(body: Mapping[str, Any]) -> int:
+    """How many vectors a request for embeddings asks for: texts, or token numbers, may come alone."""
+    given = body.get("input")
+    return len(given) if isinstance(given, list) and given and not isinstance(given[0], int) else 1
+
+
+def vectors(said: Mapping[str, Any]) -> int:
+    """How many vectors came, as numbers or base64."""
+    return sum(bool(row.get("embedding")) for row in _rows(said))
+
+
+def pictures(said: Mapping[str, Any]) -> int:
+    """How many pictures came. In place of one that failed there may be its error."""
+    return sum(bool(row.get("url") or row.get("b64_json")) for row in _rows(said))
+
+
+def _rows(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    data = said.get("data")
+    return [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+
+
+def is_transcript(body: bytes, wanted: str) -> bool:
+    """Whether this is a transcript in the format that was wanted."""
+    said = _json(body)
+    if wanted not in _TEXTS:
+        return isinstance(said, dict) and isinstance(said.get("text"), str)
+    return bool(body) and not _is_page(body) and not (isinstance(said, dict) and "error" in said)
+
+
+def is_sound(body: bytes, content_type: str) -> bool:
+    """Whether this can be sound: what is written in words is none, whatever it calls itself."""
+    words = content_type.startswith(("application/json", "text/")) or _is_page(body)
+    return bool(body) and not words and _json(body) is None
+
+
+def _is_page(body: bytes) -> bool:
+    return body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
