@@ -50,12 +50,14 @@ class Call:
 
 @dataclass
 class ScriptedProvider:
-    """`states` maps order numbers to absent, waiting, paid, closed or refunded; `lies` answers queries instead."""
+    """`states` maps order numbers to absent, waiting, paid, closed or refunded; `lies` answers queries instead, and
+    what they say of a payment is changed by `told`."""
 
     merchant: Merchant
     settings: Any
     states: dict[str, str] = field(default_factory=dict)
     lies: list[str] = field(default_factory=list)
+    told: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     before: dict[str, list[Act]] = field(default_factory=dict)
     answers: list[bytes] = field(default_factory=list)
@@ -122,7 +124,7 @@ class ScriptedProvider:
         else:
             shown = {"out_trade_no": order.order_no, "trade_status": ALIPAY_STATES[state]}
             names = ["trade_no", "total_amount"]
-        return shown | {name: str(notice[name]) for name in names}
+        return shown | {name: str(notice[name]) for name in names} | self.told
 
     def _wechat_call(self, seen: Seen) -> Call:
         fields = {element.tag: element.text or "" for element in ElementTree.fromstring(seen.body)}

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from notifications.channels import _BUILDERS
 from notifications.events import EVENTS, label_of
@@ -12,11 +13,13 @@ from notifications.forms import FORMS
 from notifications.models import Alert, Level, kinds
 from notifications.services import raise_alert
 from notifications.transports import TRANSPORTS
-from tests.merchants import WeChatMerchant
+from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from tests.test_imports import modules
 from topup import services
 from topup.gateways.base import GatewayError
+from topup.models import AlipaySettings, WeChatSettings
+from topup.services.gateways import UNREACHABLE_AFTER, report_reachable
 from voicehelper.accounts.models import User
 
 
@@ -70,3 +73,45 @@ def test_a_gateway_that_does_not_answer_five_times_is_an_alert(
             gateway.query(order.order_no)
         assert Alert.objects.filter(event="gateway_unreachable").exists() == (number >= 5)
     assert Alert.objects.get().count == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_gateways_that_do_not_answer_are_two_alerts_and_one_of_them_back_ends_its_own(
+    buyer: User, wechat: WeChatMerchant, alipay: AlipayMerchant
+) -> None:
+    orders = [pending_order(buyer, merchant) for merchant in (wechat, alipay)]
+    for number in range(1, UNREACHABLE_AFTER + 1):
+        for order in orders:
+            with pytest.raises(GatewayError):
+                services.open_gateway(order.gateway).query(order.order_no)
+        # What the other one did is no reason to think ill of this one.
+        assert Alert.objects.count() == (2 if number == UNREACHABLE_AFTER else 0)
+    titles = set(Alert.objects.values_list("event", "title"))
+    assert titles == {("gateway_unreachable", f"{name} does not answer") for name in ("wechat", "alipay")}
+    report_reachable("wechat")
+    assert list(Alert.objects.filter(resolved_at=None).values_list("title", flat=True)) == ["alipay does not answer"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_gateways_that_are_on_and_cannot_work_are_two_alerts(
+    wechat: WeChatMerchant, alipay: AlipayMerchant
+) -> None:
+    WeChatSettings.objects.update(mch_id="")
+    AlipaySettings.objects.update(seller_id="")
+    for name in ("wechat", "alipay"):
+        with pytest.raises(services.GatewayOff):
+            services.open_gateway(name)
+    assert Alert.objects.filter(event="gateway_not_ready").count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_notices_forged_at_two_gateways_are_two_alerts(
+    buyer: User, wechat: WeChatMerchant, alipay: AlipayMerchant, provider: Client
+) -> None:
+    order = pending_order(buyer, wechat)
+    body = wechat.notice(order).replace(b"7300", b"1")
+    provider.post("/api/wechat/notify", body, content_type="text/xml")
+    order = pending_order(buyer, alipay)
+    body = alipay.notice(order).replace(b"73.00", b"0.01")
+    provider.post("/api/alipay/notify", body, content_type="application/x-www-form-urlencoded")
+    assert Alert.objects.filter(event="forged_notice").count() == 2

@@ -1,5 +1,6 @@
 """Refunds in the admin: who may, how it is asked for, what is said, what is shown."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,6 +50,11 @@ def helper(name: str, *permissions: str) -> User:
     return user
 
 
+@pytest.fixture
+def people(db: None) -> tuple[User, User]:
+    return helper("first", *MAY_REFUND), helper("second", *MAY_REFUND)
+
+
 MAY_REFUND = ("view_order", "change_order", "view_refund", "add_refund", "change_refund")
 
 
@@ -58,8 +64,25 @@ def do(browser: Client, record: Any, name: str, **data: str) -> str:
     return str(browser.post(url, data, follow=True).text)
 
 
+def look(browser: Client, order: Order, amount: str, **more: str) -> str:
+    """Send the form on the order's page; the page that follows, which shows what would happen."""
+    url = base.change_url(order).replace("/change/", "/refund/")
+    form = {"amount": amount, "number": "1", "reason": "Bought by mistake"} | more
+    return str(browser.post(url, form, follow=True).text)
+
+
+def confirm(browser: Client, order: Order, page: str) -> str:
+    """Press the button of that page, which holds all that it sends."""
+    form = page[page.index('<form method="post" class="vh-form">') : page.index('id="confirm"')]
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', form))
+    assert form.count("<input") == len(fields), "no field to type in, where Enter would press the button"
+    return str(browser.post(base.change_url(order).replace("/change/", "/refund/"), fields, follow=True).text)
+
+
 def refund(browser: Client, order: Order, amount: str, **more: str) -> str:
-    return do(browser, order, "refund", **{"amount": amount, "number": "1", "reason": "Bought by mistake"} | more)
+    """Both steps; where the first is refused, what it says."""
+    page = look(browser, order, amount, **more)
+    return confirm(browser, order, page) if 'id="confirm"' in page else page
 
 
 def test_an_operator_refunds_and_is_told_what_became_of_it(
@@ -92,6 +115,82 @@ def test_a_wrong_amount_is_told_and_changes_nothing(order: Order, staff: User, a
     assert not Refund.objects.exists()
 
 
+@pytest.mark.parametrize(
+    "amount", ["1e-2", "0_0.01", "+0.01", "٠.٠١", "0,01", "1²", "0x1", "0.01元", "NaN", "．", "￥￥1"]
+)
+def test_R01_an_amount_that_could_mean_something_else_is_refused_in_words(
+    order: Order, staff: User, amount: str
+) -> None:
+    assert "is not an amount" in look(browser_of(staff), order, amount)
+    assert not Refund.objects.exists()
+
+
+@pytest.mark.parametrize("amount", ["￥0.01", "¥0.01", "￥０．０１", "０.01", " 0.01\u3000", "￥ 0.01"])
+def test_R01_an_amount_as_chinese_keyboards_write_it_is_understood(
+    order: Order, staff: User, amount: str, books_agree: Callable[[], None]
+) -> None:
+    refund(browser_of(staff), order, amount)
+    assert Refund.objects.get().amount_fen == 1
+    books_agree()
+
+
+# --- The second look -------------------------------------------------------------------------------------------------
+def test_the_form_alone_sends_nothing_and_shows_what_would_happen(order: Order, buyer: User, staff: User) -> None:
+    browser = browser_of(staff)
+    for _ in range(3):
+        page = look(browser, order, "30", reason="<b>Enter</b>")
+    taken = order.quota * 3000 // 7300
+    shown = ("¥30.00", "of ¥73.00 paid", "buyer", f"{taken:,} quota", f"{order.quota - taken:,} quota", "¥43.00")
+    for words in (*shown, "&lt;b&gt;Enter", "told at once"):
+        assert words in page, words
+    assert "autofocus" not in page
+    assert not Refund.objects.exists()
+    assert (given_back(order), wallet_of(buyer).held, wallet_of(buyer).balance) == ([], 0, order.quota)
+    assert "went back" in confirm(browser, order, page) or Refund.objects.get().amount_fen == 3000
+
+
+def test_what_changed_since_it_was_shown_is_shown_again_and_not_done(
+    order: Order, buyer: User, staff: User, books_agree: Callable[[], None]
+) -> None:
+    """Looked at with all quota there; spent before the button was pressed."""
+    browser = browser_of(staff)
+    page = look(browser, order, "73", take_what_is_left="on")
+    assert "lost to us" not in page
+    debit(buyer, 1_500_000, kind=Entry.Kind.ADJUST, ref="spent", actor="test")
+    page = confirm(browser, order, page)
+    for words in (
+        "Something changed meanwhile",
+        f"{order.quota - 1_500_000:,} quota",
+        "1,500,000 quota more are spent",
+    ):
+        assert words in page, words
+    assert not Refund.objects.exists()
+    confirm(browser, order, page)
+    assert (Refund.objects.get().shortfall, Refund.objects.count()) == (1_500_000, 1)
+    books_agree()
+
+
+def test_the_second_look_says_that_somebody_must_approve(order: Order, people: tuple[User, User]) -> None:
+    RechargeSettings.objects.update(approve_refunds_above=50)
+    browser = browser_of(people[0])
+    assert "told at once" in look(browser, order, "50")
+    page = look(browser, order, "50.01")
+    assert "only after a second person has approved it" in page
+    # The limit was raised meanwhile: it would be sent, and that was not what the page said.
+    RechargeSettings.objects.update(approve_refunds_above=60)
+    assert "told at once" in confirm(browser, order, page)
+    assert not Refund.objects.exists()
+
+
+def test_N2_the_form_says_how_much_of_the_limit_is_used_up(order: Order, people: tuple[User, User]) -> None:
+    RechargeSettings.objects.update(approve_refunds_above=50)
+    browser = browser_of(people[0])
+    assert "used up" not in browser.get(base.change_url(order)).text
+    refund(browser, order, "50")
+    assert "¥50.00 of that are used up" in browser.get(base.change_url(order)).text
+    assert "only after a second person has approved it" in look(browser, order, "0.01", number="2")
+
+
 def test_a_refund_wants_a_reason(order: Order, staff: User) -> None:
     assert "Say why" in refund(browser_of(staff), order, "30", reason=" ")
     assert not Refund.objects.exists()
@@ -107,15 +206,17 @@ def test_the_same_form_sent_twice_is_one_refund(order: Order, staff: User) -> No
 
 def test_J3_who_may_not_refund_gets_no_button_and_is_refused(order: Order) -> None:
     browser = browser_of(helper("support", "view_order", "change_order", "view_refund"))
-    assert "/do/refund/" not in browser.get(base.change_url(order)).text
-    url = base.change_url(order).replace("/change/", "/do/refund/")
-    assert browser.post(url, {"amount": "1", "number": "1", "reason": "x"}).status_code == 403
+    assert 'name="amount"' not in browser.get(base.change_url(order)).text
+    for path in ("/refund/", "/do/refund/"):
+        url = base.change_url(order).replace("/change/", path)
+        form = {"amount": "1", "number": "1", "reason": "x", "seen": "100/68493/sent"}
+        assert browser.post(url, form).status_code == 403
     assert not Refund.objects.exists()
 
 
-def test_J3_above_the_limit_a_second_person_approves(order: Order, buyer: User) -> None:
+def test_J3_above_the_limit_a_second_person_approves(order: Order, people: tuple[User, User]) -> None:
     RechargeSettings.objects.update(approve_refunds_above=50)
-    first, second = helper("first", *MAY_REFUND), helper("second", *MAY_REFUND)
+    first, second = people
     said = refund(browser_of(first), order, "73.00")
     assert "when a second person approves" in said
     made = Refund.objects.get()

@@ -17,6 +17,7 @@ from topup.models import Notice, Order
 from topup.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
+from voicehelper.wallet.services import wallet_of
 
 pytestmark = pytest.mark.django_db
 
@@ -484,4 +485,35 @@ def test_a_large_payment_is_credited_when_the_provider_confirms_it(
     order = pending_order(buyer, merchant)
     assert deliver()
     assert len(scripted.calls) == 3
+    books_agree()
+
+
+@pytest.mark.parametrize("fact", ["transaction", "amount", "state"])
+@pytest.mark.django_db(transaction=True)
+def test_a_large_payment_of_which_the_provider_knows_something_else_than_its_notice_is_not_credited(
+    buyer: User, merchant: Merchant, scripted: ScriptedProvider, provider: Client, books_agree: Any, fact: str
+) -> None:
+    """A notice signed with a stolen key speaks of one payment, and the provider, asked, of another."""
+    write_options({"ConfirmAbove": 0})
+    order = pending_order(buyer, merchant)
+    scripted.pay(order)
+    wechat = gateway_of(merchant) == "wechat"
+    scripted.told = {
+        "transaction": {"transaction_id" if wechat else "trade_no": "4200009999"},
+        "amount": {"total_fee": "1", "cash_fee": "1"} if wechat else {"total_amount": "0.01"},
+        "state": {"trade_state": "REFUND"} if wechat else {"trade_status": "TRADE_CLOSED"},
+    }[fact]
+    kind = "text/xml" if wechat else "application/x-www-form-urlencoded"
+    provider.post(f"/api/{gateway_of(merchant)}/notify", merchant.notice(order), content_type=kind)
+    order.refresh_from_db()
+    notice = Notice.objects.get()
+    assert (order.state, notice.verdict, notice.acknowledged) == ("pending", "unconfirmed", False)
+    assert wallet_of(buyer).balance == 0
+    books_agree()
+    if fact == "state":
+        return
+    # When they agree it is the same notice that credits.
+    scripted.told = {}
+    provider.post(f"/api/{gateway_of(merchant)}/notify", merchant.notice(order), content_type=kind)
+    assert wallet_of(buyer).balance == order.quota
     books_agree()

@@ -123,8 +123,8 @@ WRONG = [
     ({"reason": "  "}, "Say why"),
     ({"amount": "72.99"}, "The order is about ¥73.00"),
     ({"amount": "730"}, "The order is about ¥73.00"),
-    ({"amount": "x"}, "not a number"),
-    ({"amount": "73.001"}, "at most two decimals"),
+    ({"amount": "x"}, "is not an amount"),
+    ({"amount": "73.001"}, "yuan like 30 or 19.90"),
     ({"current_password": "wrong"}, "This is not your password."),
     ({"current_password": ""}, "password"),
 ]

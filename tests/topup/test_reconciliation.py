@@ -6,7 +6,8 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.core.management import call_command
 from tests.far_side import FarSide, Seen, http
 from tests.merchants import ALIPAY, WECHAT
 from tests.orders import pending_order
-from topup.models import Difference, Order, Reconciliation
+from topup.models import Difference, Order, Reconciliation, Refund
 from voicehelper.accounts.models import User
 from voicehelper.sandbox import alipay_refunds, wechat_refunds
 
@@ -40,10 +41,19 @@ def wechat_row(order_no: str, transaction_id: str, *, state: str = "SUCCESS", at
     return "`" + ",`".join(values.values())
 
 
+def refund_row(order_no: str, refund_no: str, amount_fen: int, state: str = "SUCCESS", **more: str) -> str:
+    money = f"{Decimal(amount_fen) / 100:.2f}"
+    nothing = {"paid": "0.00", "amount": "0.00", "fee": "0.00000"}
+    facts = {"refund_no": refund_no, "refund_id": "50", "refund": money, "asked": money, "refund_state": state}
+    return wechat_row(order_no, "4200", **{"state": "REFUND"} | nothing | facts | more)
+
+
 def wechat_bill(rows: Sequence[str]) -> bytes:
-    fees = f"{44 * len(rows) / 100:.5f}" if rows else "0.00000"
-    money = f"{73 * len(rows)}.00"
-    summary = f"`{len(rows)},`{money},`0.00,`0.00,`{fees},`{money},`0.00"
+    def total(column: int) -> Decimal:
+        return sum((Decimal(row.split(",`")[column]) for row in rows), Decimal(0))
+
+    paid, refunded, fees, amount, asked = (total(column) for column in (12, 16, 22, 24, 25))
+    summary = f"`{len(rows)},`{paid:.2f},`{refunded:.2f},`0.00,`{fees:.5f},`{amount:.2f},`{asked:.2f}"
     return ("\ufeff" + "\r\n".join([wechat_refunds.HEADER, *rows, wechat_refunds.SUMMARY, summary, ""])).encode()
 
 
@@ -102,10 +112,10 @@ def provider(wechat: Any, alipay: Any, settings: Any) -> Iterator[Provider]:
         yield Provider(far, settings)
 
 
-def run(gateway: str) -> tuple[int, str]:
+def run(gateway: str, day: date = DAY) -> tuple[int, str]:
     out = StringIO()
     try:
-        call_command("reconcile", "--gateway", gateway, "--date", str(DAY), stdout=out, stderr=out)
+        call_command("reconcile", "--gateway", gateway, "--date", str(day), stdout=out, stderr=out)
     except SystemExit as end:
         return int(end.code or 0), out.getvalue()
     return 0, out.getvalue()
@@ -114,7 +124,24 @@ def run(gateway: str) -> tuple[int, str]:
 def paid(buyer: User, merchant: Any, transaction_id: str, **more: Any) -> Order:
     at = f"{NOON}+08:00"
     facts = {"state": "paid", "transaction_id": transaction_id, "paid_at": at, "credited_at": at} | more
-    return pending_order(buyer, merchant, live=False, **facts)
+    return pending_order(buyer, merchant, **facts)
+
+
+def given_back(order: Order, amount_fen: int, state: str = "succeeded", at: str = NOON) -> Refund:
+    """A refund in our books, whatever the provider has."""
+    number = order.refunds.count() + 1
+    over = f"{at}+08:00" if state in ("succeeded", "failed") else None
+    facts = {"state": state, "finished_at": over, "succeeded_at": over if state == "succeeded" else None}
+    names = {"ref": f"R{order.order_no}{number:02d}", "refund_no": f"R{order.order_no}{number:02d}"}
+    return Refund.objects.create(
+        order=order, number=number, amount_fen=amount_fen, quota_due=0, quota=0, requested_by="test", **names, **facts
+    )
+
+
+def refund_sums(day: date = DAY) -> tuple[int, int, int, int]:
+    """Theirs and ours: how many, and fen."""
+    row = Reconciliation.objects.get(day=day)
+    return row.theirs_refunds, row.theirs_refunds_fen, row.ours_refunds, row.ours_refunds_fen
 
 
 def kinds() -> dict[str, int]:
@@ -190,6 +217,93 @@ def test_an_order_of_another_app_is_missed_in_a_bill_without_any_of_that_app(pro
     provider.content = wechat_bill([])
     assert run("wechat")[0] == 1
     assert list(Difference.objects.values_list("kind", "order_no")) == [("missing_there", lost.order_no)]
+
+
+@pytest.mark.parametrize("other", [{"live": True}, {"merchant_id": "1999999999"}], ids=["real money", "merchant"])
+def test_real_money_in_a_bill_of_the_sandbox_is_another_accounts_and_never_missed_there(
+    provider: Provider, buyer: User, other: dict[str, Any]
+) -> None:
+    listed, unlisted = (paid(buyer, WECHAT, number, **other) for number in ("4200", "4201"))
+    refund = given_back(listed, 100)
+    given_back(unlisted, 200)
+    provider.content = wechat_bill(
+        [wechat_row(listed.order_no, "4200"), refund_row(listed.order_no, refund.refund_no, 100)]
+    )
+    assert run("wechat")[0] == 1
+    found = Difference.objects.values_list("kind", "order_no", "refund_no", "ours_fen")
+    assert set(found) == {
+        ("other_account", listed.order_no, "", None),
+        ("other_account", listed.order_no, refund.refund_no, None),
+    }
+    day = Reconciliation.objects.get()
+    assert (day.theirs_payments_fen, day.ours_payments_fen) == (7300, 0)
+    assert refund_sums() == (1, 100, 0, 0)
+
+
+# --- What a day's refunds add up to ----------------------------------------------------------------------------------
+def test_a_closed_refund_counts_on_neither_side_and_one_under_way_on_both(provider: Provider, buyer: User) -> None:
+    order = paid(buyer, WECHAT, "4200", paid_at="2026-01-01 12:00:00+08:00")
+    # Here, there, and whether it counts there and here.
+    ends = [
+        ("succeeded", "SUCCESS", True, True),
+        ("failed", "REFUNDCLOSE", False, False),
+        ("failed", "FAIL", False, False),
+        ("unknown", "PROCESSING", True, True),
+        ("succeeded", "PROCESSING", True, True),
+        ("failed", "PROCESSING", True, False),
+        ("unknown", "REFUNDCLOSE", False, False),
+        ("unknown", "SUCCESS", True, False),
+        ("succeeded", "REFUNDCLOSE", False, True),
+    ]
+    rows, theirs, ours = [], [], []
+    for power, (here, there, counts_there, counts_here) in enumerate(ends):
+        # Each sum can be made in one way only.
+        fen = 2**power
+        rows.append(refund_row(order.order_no, given_back(order, fen, here).refund_no, fen, there))
+        theirs += [fen] * counts_there
+        ours += [fen] * counts_here
+    provider.content = wechat_bill(rows)
+    assert run("wechat")[0] == 1
+    assert refund_sums() == (len(theirs), sum(theirs), len(ours), sum(ours))
+    listed = Difference.objects.filter(state="open")
+    assert sum((each.theirs_fen or 0) - (each.ours_fen or 0) for each in listed) == sum(theirs) - sum(ours)
+    assert kinds() == {"refund_state_differs": 2, "refund_unfinished": 2, "other_day": 1}
+
+
+def test_F3_a_refund_that_waited_for_the_next_days_bill_in_vain_is_ours_that_day(
+    provider: Provider, buyer: User
+) -> None:
+    before = DAY - timedelta(days=1)
+    order = paid(buyer, WECHAT, "4200", paid_at="2025-12-30 12:00:00+08:00")
+    lost = given_back(order, 100, at="2026-01-01 23:59:59")
+    found = given_back(order, 200, at="2026-01-01 23:59:58")
+    provider.content = wechat_bill([])
+    assert run("wechat", before)[0] == 0
+    assert (set(Difference.objects.values_list("state", flat=True)), refund_sums(before)) == ({"waiting"}, (0,) * 4)
+    provider.content = wechat_bill([refund_row(order.order_no, found.refund_no, 200)])
+    run("wechat")
+    missing = Difference.objects.filter(kind="refund_missing_there")
+    assert set(missing.values_list("refund_no", "state")) == {
+        (lost.refund_no, "open"),
+        (found.refund_no, "explained"),
+    }
+    assert (refund_sums(before), refund_sums()) == ((0, 0, 1, 100), (1, 200, 1, 200))
+    assert Reconciliation.objects.get(day=before).state == "differs"
+
+
+def test_F3_a_refund_that_a_bill_read_late_explains_is_no_more_ours_on_the_day_that_missed_it(
+    provider: Provider, buyer: User
+) -> None:
+    before = DAY - timedelta(days=1)
+    order = paid(buyer, WECHAT, "4200", paid_at="2025-12-30 12:00:00+08:00")
+    refund = given_back(order, 100, at="2026-01-02 00:00:00")
+    provider.content = wechat_bill([])
+    assert run("wechat")[0] == 1
+    assert refund_sums() == (0, 0, 1, 100)
+    provider.content = wechat_bill([refund_row(order.order_no, refund.refund_no, 100, at="2026-01-01 23:59:59")])
+    run("wechat", before)
+    assert (refund_sums(before), refund_sums()) == ((1, 100, 1, 100), (0,) * 4)
+    assert Reconciliation.objects.get(day=DAY).state == "agreed"
 
 
 GOOD = wechat_bill([wechat_row("ORDER", "4200")])

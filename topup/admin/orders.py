@@ -29,7 +29,7 @@ from ..money import yuan
 from . import answers, words
 from .completing import Completion
 from .figures import first_payments
-from .refunds import make_refund, refund_action
+from .refund_asking import RefundAsking
 from .statistics import StatisticsPages
 from .timeline import timeline
 
@@ -95,7 +95,7 @@ class FirstFilter(Choice):
 
 
 @admin.register(Order)
-class OrderAdmin(StatisticsPages, Completion, EndlessAdmin):
+class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     list_display = (
         "order_no",
         "user",
@@ -190,8 +190,8 @@ class OrderAdmin(StatisticsPages, Completion, EndlessAdmin):
         ]
         if completion := self.completion_action(request, record):
             actions.append(completion)
-        if record.state in Order.CREDITED and may(request, Refund, "add"):
-            actions.append(refund_action(request, record))
+        if refund := self.refund_action(request, record):
+            actions.append(refund)
         if record.review:
             label, hint = gettext("Done reviewing"), gettext("Takes the mark off. The reason is kept in the log.")
             actions.append(Action("clear", label, hint=hint, asks_reason=True))
@@ -212,9 +212,6 @@ class OrderAdmin(StatisticsPages, Completion, EndlessAdmin):
                 True, gettext("It had been paid: %(quota)s quota credited.") % {"quota": grouped(order.quota)}
             )
         return Report(False, gettext("Not closed: %(why)s") % {"why": answers.last_word(order)})
-
-    def do_refund(self, request: HttpRequest, order: Order, reason: str) -> Report:
-        return make_refund(request, order, reason)
 
     def do_clear(self, request: HttpRequest, order: Order, reason: str) -> Report:
         if Order.objects.filter(pk=order.pk, review=order.review).update(review=""):

@@ -1,4 +1,4 @@
-"""Refunds: the buttons that make one on an order's page, and what became of each."""
+"""Refunds: what became of each, and the buttons on its page. refund_asking.py is where they begin."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, cast
@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import (
     Action,
-    Input,
     ReadOnlyAdmin,
     Report,
     change_url,
@@ -28,67 +27,31 @@ from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice, Days, UserGroup, Username
 
 from .. import services
-from ..models import GatewayCall, Order, RechargeSettings, Refund
-from ..money import yuan
-from ..options import decimal
+from ..models import GatewayCall, Order, Refund
+from ..money import fen, yuan
 from . import words
 from .timeline import Moment, refund_timeline
 
-
-# --- On an order's page ----------------------------------------------------------------------------------------------
-def refund_action(request: HttpRequest, order: Order) -> Action:
-    """The form: the amount filled in with what can go back without touching quota that is spent."""
-    refusal = services.why_no_refund(order)
-    if refusal:
-        return Action("refund", gettext("Refund"), refusal=refusal)
-    rest, unspent = services.refundable_fen(order), services.unspent_fen(order)
-    inputs = [
-        Input("amount", gettext("Amount in yuan"), value=yuan(min(rest, unspent) or rest)),
-        Input("number", "", value=str(services.next_number(order)), kind="hidden"),
-    ]
-    facts = {"rest": words.money(rest), "unspent": words.money(min(rest, unspent))}
-    hint = gettext("Up to %(rest)s can go back; the user’s quota still covers %(unspent)s.") % facts
-    limit = RechargeSettings.load().approve_refunds_above_fen
-    if not _user(request).is_superuser:
-        hint += " " + gettext("Above %(limit)s a second person must approve it.") % {"limit": words.money(limit)}
-    elif unspent < rest:
-        label = gettext("Take only the quota that is left (the rest is lost to us)")
-        inputs.append(Input("take_what_is_left", label, kind="checkbox"))
-    return Action("refund", gettext("Refund"), hint=hint, asks_reason=True, inputs=inputs)
-
-
-def make_refund(request: HttpRequest, order: Order, reason: str) -> Report:
-    """Write the refund down, send it unless it has to wait, and say what became of it."""
-    try:
-        amount_fen = fen_of(request.POST.get("amount", ""))
-        number = int(request.POST.get("number", "")) if request.POST.get("number", "").isdecimal() else 0
-        refund = services.request_refund(
-            order,
-            amount_fen,
-            number=number,
-            actor=_user(request),
-            reason=reason,
-            take_what_is_left=request.POST.get("take_what_is_left") == "on",
-        )
-    except (ValueError, services.RefundRefused) as error:
-        return Report(False, str(error))
-    refund = services.submit_refund(refund)
-    return _report(refund)
+# Full width, as Chinese keyboards write.
+_NARROW = str.maketrans("￥０１２３４５６７８９．", "¥0123456789.")
 
 
 def fen_of(text: str) -> int:
-    """Yuan as people type them. Raises ValueError."""
-    amount = decimal(text.strip().removeprefix("¥")) * 100
-    if amount != int(amount):
-        raise ValueError(gettext("An amount has at most two decimals."))
-    return int(amount)
+    """Yuan as people type them, "¥30" or "￥０．０１", in fen. Raises ValueError for whatever could mean else."""
+    whole, _point, cents = text.strip().translate(_NARROW).removeprefix("¥").strip().partition(".")
+    try:
+        return fen(f"{whole}.{cents.ljust(2, '0')}")
+    except ValueError as error:
+        problem = gettext("“%(text)s” is not an amount: write yuan like 30 or 19.90, without other signs.")
+        raise ValueError(problem % {"text": text[:32]}) from error
 
 
 def _user(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
-def _report(refund: Refund) -> Report:
+def report(refund: Refund) -> Report:
+    """What became of it, in plain words."""
     facts = {"money": words.money(refund.amount_fen), "quota": grouped(refund.quota), "said": refund.said or "—"}
     texts = {
         Refund.State.SUCCEEDED: gettext("%(money)s went back; %(quota)s quota were taken back."),
@@ -246,15 +209,15 @@ class RefundAdmin(ReadOnlyAdmin):
     def do_ask(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
         status = services.ask_refund(refund)
         refund.refresh_from_db()
-        report = _report(refund)
-        return report if status else Report(False, report.text, refund)
+        told = report(refund)
+        return told if status else Report(False, told.text, refund)
 
     def do_approve(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
         try:
             services.approve_refund(refund, by=_user(request))
         except services.RefundRefused as error:
             return Report(False, str(error))
-        return _report(services.submit_refund(refund))
+        return report(services.submit_refund(refund))
 
     def do_withdraw(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
         try:

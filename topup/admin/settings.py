@@ -99,7 +99,8 @@ class RechargeSettingsAdmin(SectionAdmin):
         "server_address": _("Where the providers reach this server. Empty: the address set at deployment."),
         "order_life_minutes": _("How long an order can be paid: 5 to 120 minutes."),
         "approve_refunds_above": _(
-            "Refunds above this are sent only after a second person has approved them, unless a superuser asks."
+            "Refunds above this wait for a second person, unless a superuser asks; exactly this much does not. Counted"
+            " together: what goes back of one order ever, and to one user or by one operator alone within 24 hours."
         ),
         "confirm_above": _("Payments above this are credited only after the provider, asked again, confirms. 0: all."),
     }

@@ -51,14 +51,14 @@ from .placing import (
     quote_for,
 )
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
+from .refund_approving import approve_refund, counted_fen, withdraw_refund
 from .refund_following import follow_refund, settle_unknown_refunds
+from .refund_preview import Preview, preview_refund
 from .refund_settling import settle_refund
 from .refunding import (
-    approve_refund,
     ask_refund,
     find_refunds,
     mirror_refund,
-    needs_approval,
     next_number,
     quota_due,
     refund_was_told,
@@ -67,7 +67,6 @@ from .refunding import (
     submit_refund,
     unspent_fen,
     why_no_refund,
-    withdraw_refund,
 )
 from .settling import Settled, Settlement, settle_order
 from .sweeping import follow_orders
@@ -93,6 +92,7 @@ __all__ = [
     "IdempotencyConflict",
     "NobodyPays",
     "PaymentNotOffered",
+    "Preview",
     "RefundRefused",
     "Settled",
     "Settlement",
@@ -108,6 +108,7 @@ __all__ = [
     "build_gateway",
     "close_order",
     "complete_order",
+    "counted_fen",
     "expires_soon",
     "find_refunds",
     "follow_orders",
@@ -115,13 +116,13 @@ __all__ = [
     "gateway_for",
     "make_codes",
     "mirror_refund",
-    "needs_approval",
     "next_number",
     "open_gateway",
     "open_gateway_of",
     "payment_arguments",
     "place_order",
     "poll_order",
+    "preview_refund",
     "quota_due",
     "quote_for",
     "redeem",

@@ -18,7 +18,7 @@ from notifications.services import raise_alert
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.http import Limits
-from voicehelper.wallet.services import InsufficientQuota, hold, hold_up_to, release, wallet_of
+from voicehelper.wallet.services import InsufficientQuota, hold, hold_up_to, wallet_of
 
 from ..gateways.base import Gateway, NotConfigured, Refused, Unknown
 from ..gateways.refunds import NewRefund, RefundState, RefundStatus
@@ -26,6 +26,7 @@ from ..models import Order, RechargeSettings, Refund
 from ..money import yuan
 from .errors import RefundRefused, TopupError
 from .gateways import gateway_for, open_gateway_of
+from .refund_approving import needs_approval
 from .refund_settling import ASK_EVERY, fail_refund, not_certain, settle_refund
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def request_refund(
             quota_due=quota_due(order, amount_fen),
             reason=reason[:200],
             requested_by=actor.get_username(),
-            needs_approval=needs_approval(amount_fen, actor),
+            needs_approval=needs_approval(order, amount_fen, actor),
         )
         refund.quota = _set_aside(order, refund, take_what_is_left=take_what_is_left)
         # A refund that nobody sends, because this process dies, is sent by the sweep.
@@ -136,11 +137,6 @@ def request_refund(
 def ref_of(order: Order, number: int) -> str:
     """35 characters that both providers accept; the ledger's reference as well."""
     return f"R{order.order_no}{number:02d}"
-
-
-def needs_approval(amount_fen: int, actor: User) -> bool:
-    """Above the limit an operator needs a second person; a superuser does not."""
-    return amount_fen > RechargeSettings.load().approve_refunds_above_fen and not actor.is_superuser
 
 
 def _check(order: Order, amount_fen: int, number: int) -> None:
@@ -170,27 +166,6 @@ def _set_aside(order: Order, refund: Refund, *, take_what_is_left: bool) -> int:
         left = wallet_of(order.user).available
         facts = {"due": f"{refund.quota_due:,}", "left": f"{left:,}", "most": yuan(unspent_fen(order))}
         raise RefundRefused(text % facts) from error
-
-
-def approve_refund(refund: Refund, *, by: User) -> None:
-    """A second person agrees; the refund may be sent. Raises RefundRefused."""
-    if refund.requested_by == by.get_username():
-        raise RefundRefused(_("Somebody else must approve what you asked for."))
-    waiting = Refund.objects.filter(pk=refund.pk, state=Refund.State.REQUESTED, needs_approval=True, approved_by="")
-    if not waiting.update(approved_by=by.get_username(), next_ask_at=Now()):
-        raise RefundRefused(_("It does not wait for approval any more."))
-    refund.refresh_from_db()
-
-
-def withdraw_refund(refund: Refund, *, by: User, reason: str) -> None:
-    """Give up a refund that was never sent. Raises RefundRefused."""
-    said = f"{by.get_username()}: {reason}"[:200]
-    with transaction.atomic():
-        unsent = refund.state == Refund.State.REQUESTED and refund.waits_for_approval
-        if not unsent or not refund.move(Refund.State.FAILED, said=said, finished_at=Now(), next_ask_at=None):
-            raise RefundRefused(_("It was sent already, or withdrawn."))
-        if refund.quota:
-            release(refund.ref)
 
 
 # --- Sending and asking ----------------------------------------------------------------------------------------------
