@@ -28,7 +28,7 @@ from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
 from .conftest import CallbackDesk, alert, balance, credited_once, last_notice, not_credited
-from .scripted import ScriptedProvider, gateway_of
+from .scripted import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -171,7 +171,8 @@ def test_M1_P40_no_new_order_is_taken_and_an_incomplete_gateway_does_not_exist(
     desk: CallbackDesk, order: Order, buyer: User, as_user: Any
 ) -> None:
     switch_off(order.gateway)
-    answer = as_user(buyer).post(f"/api/user/{order.gateway}/pay", {"amount": 10}, format="json")
+    wanted = {"amount": 10, "payment_method": order.gateway}
+    answer = as_user(buyer).post(f"/api/user/{order.gateway}/pay", wanted, format="json")
     assert answer.status_code == 503
     write_options({"WechatApiV2Key" if order.gateway == "wechat" else "AlipayPublicKey": None})
     assert desk.deliver(desk.merchant.notice(order)).status_code == 404
@@ -185,7 +186,7 @@ def test_M1_P40_the_buyer_and_the_operator_are_told_that_an_open_order_is_still_
     page, office = Client(headers={"Accept-Language": "en"}), Client(headers={"Accept-Language": "en"})
     page.force_login(buyer)
     office.force_login(staff)
-    told, served = "takes no new orders", "This one is still served"
+    told, served = "takes no new orders", "This one is still served to its end"
     address, record = f"/recharge/orders/{order.order_no}", f"/admin/topup/order/{order.pk}/change/"
     assert told not in page.get(address).text
     assert served not in office.get(record).text
@@ -196,6 +197,18 @@ def test_M1_P40_the_buyer_and_the_operator_are_told_that_an_open_order_is_still_
     write_options({"WechatApiV2Key" if order.gateway == "wechat" else "AlipayPublicKey": None})
     assert "Do not pay now" in page.get(address).text
     assert "can still be paid" not in page.get(address).text
+
+
+@pytest.mark.parametrize("spoilt", ["/api/{}/notify/", "/api//{}/notify", "//api/{}//notify//", "/api/{}/webhook/"])
+def test_P10_a_callback_address_with_slashes_too_many_is_served(
+    spoilt: str, desk: CallbackDesk, order: Order, books_agree: Any
+) -> None:
+    kind = "text/xml" if order.gateway == "wechat" else "application/x-www-form-urlencoded"
+    body, path = desk.merchant.notice(order), spoilt.format(order.gateway)
+    answer = desk.client.generic("POST", "/", body, content_type=kind, PATH_INFO=path)
+    assert answer.status_code == 200
+    credited_once(order)
+    books_agree()
 
 
 # --- M4: given back in the console before it was credited ------------------------------------------------------------
@@ -389,6 +402,7 @@ def test_M4_while_the_platform_cannot_be_asked_the_notice_is_to_come_again_and_t
     if hint == "refund told":
         play.refund_notice()
     write_script({"gateway": gateway, "operation": "query", "fault": "http_500", "times": 2})
+    play.order.refresh_from_db()
     assert not play.notice()
     not_credited(play.order, Order.State(play.order.state))
     assert last_notice().verdict == Notice.Verdict.UNCONFIRMED

@@ -21,7 +21,7 @@ from voicehelper.certificates import CertificateRefused
 from voicehelper.http import HTTP, TRUSTED, AddressRefused, Answer, Limits, NoAnswer
 
 from .configuration import Config, Problem
-from .exchanges import Exchange, Outgoing, Result, forget
+from .exchanges import Exchange, Outgoing, Result, codec_of, forget
 from .refunds import NewRefund, RefundHint, RefundStatus
 
 if TYPE_CHECKING:
@@ -343,17 +343,17 @@ class Gateway(ABC):
         general = _NOT_REACHED if isinstance(error, Retryable) else _NOT_UNDERSTOOD
         return str(next(known, general))
 
-    def _exchange(self, operation: str, order_no: str, request: Outgoing, read: Callable[[bytes], Result]) -> Result:
+    def _exchange(self, operation: str, order_no: str, request: Outgoing, read: Callable[[Answer], Result]) -> Result:
         """Post, hand the answer to `read`, and record both sides whatever happens. Raises Retryable when the request
         cannot have been seen, Unknown for every status but 200, and what `read` raises."""
         started = time.monotonic_ns()
         said, outcome = "", GatewayError.outcome
         try:
             answer = self._post(request)
-            said = f"({request.into.tell()} bytes)" if request.into else answer.body.decode("utf-8", "replace")
+            said = f"({request.into.tell()} bytes)" if request.into else answer.body.decode(codec_of(answer), "replace")
             if answer.status != 200:
                 raise Unknown(f"The gateway answered with HTTP status {answer.status}.")
-            result = read(answer.body)
+            result = read(answer)
             outcome = "ok"
             return result
         except GatewayError as error:

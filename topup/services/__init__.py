@@ -34,6 +34,7 @@ from .following import (
 )
 from .gateways import (
     SECTIONS,
+    Service,
     build_gateway,
     expires_soon,
     gateway_for,
@@ -41,6 +42,7 @@ from .gateways import (
     open_gateway,
     open_gateway_of,
     refund_readiness,
+    service_of,
     takes_orders,
     warn_of_expiry,
 )
@@ -99,6 +101,7 @@ __all__ = [
     "NobodyPays",
     "PaymentNotOffered",
     "RefundRefused",
+    "Service",
     "Settled",
     "Settlement",
     "TopupError",
@@ -140,6 +143,7 @@ __all__ = [
     "request_refund",
     "revoke_batch",
     "seconds_left",
+    "service_of",
     "settle_order",
     "settle_refund",
     "settle_unknown_refunds",

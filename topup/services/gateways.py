@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime, timedelta
+from enum import StrEnum
 from time import monotonic_ns
 
 from notifications.services import raise_alert, resolve_passed
@@ -71,6 +72,25 @@ def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None
     if gateway is None:
         note_another_account(order)
     return gateway
+
+
+class Service(StrEnum):
+    """What becomes of an order under way: served like any, served although no new ones are taken, or nobody to ask."""
+
+    OPEN = "open"
+    TO_ITS_END = "to_its_end"
+    NONE = "none"
+
+
+def service_of(order: Order) -> Service:
+    """How an order's gateway serves it now."""
+    try:
+        gateway = open_gateway_of(order)
+    except TopupError:
+        gateway = None
+    if gateway is None:
+        return Service.NONE
+    return Service.OPEN if takes_orders(order.gateway) else Service.TO_ITS_END
 
 
 def belongs(order: Order, gateway: Gateway) -> bool:
