@@ -19,6 +19,7 @@ EVENTS: Mapping[str, Event] = {
     "forged_notice": Event("critical", _("Forged notice")),
     "notice_mismatch": Event("critical", _("Notice that does not match its order")),
     "unknown_order": Event("critical", _("Payment for an unknown order")),
+    "notice_while_off": Event("info", _("Notice for a gateway that is switched off")),
     "late_payment": Event("info", _("Late payment")),
     "manual_completion": Event("warning", _("Order completed without proof")),
     "manual_confirmed": Event("info", _("Payment of an order completed by hand")),

@@ -93,6 +93,21 @@ def nothing_is_stuck(after: int) -> Iterable[Finding]:
         )
 
 
+def what_went_back_before_is_taken_back(after: int) -> Iterable[Finding]:
+    """What was known to be given back before the credit is mirrored by refunds, unless somebody has to look at it."""
+    found = rows(
+        """
+        SELECT o.order_no, o.refunded_fen, COALESCE(SUM(r.amount_fen), 0) FROM topup_order o
+        LEFT JOIN topup_refund r ON r.order_id = o.id AND r.state <> 'failed'
+        WHERE o.refund_told_by <> '' AND o.credited_at IS NOT NULL AND o.review = ''
+        GROUP BY o.id HAVING COALESCE(SUM(r.amount_fen), 0) < o.refunded_fen ORDER BY o.id
+        """
+    )
+    for order_no, back, mirrored in found:
+        problem = f"{back} fen went back before it was credited, {mirrored} of them are taken back"
+        yield Finding("credit = paid and not given back", f"order {order_no}", problem)
+
+
 def refunds_are_at_most_what_was_paid(after: int) -> Iterable[Finding]:
     """In money and in quota; and the order's state says how much of it went back."""
     found = rows(
@@ -196,6 +211,7 @@ CHECKS: list[Check] = [
     each_redeemed_code_has_one_entry,
     no_entry_without_a_redeemed_code,
     nothing_is_stuck,
+    what_went_back_before_is_taken_back,
     refunds_are_at_most_what_was_paid,
     no_order_is_refunded_without_refunds,
     each_refund_has_one_entry,

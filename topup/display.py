@@ -20,7 +20,7 @@ from .devices import Browser, Step
 from .models import Order, RechargeSettings
 from .offers import pay_methods
 from .pricing import OutOfRange, Quote, quote
-from .services import payment_arguments, seconds_left
+from .services import payment_arguments, seconds_left, service_of
 
 
 def grouped(number: int) -> str:
@@ -185,6 +185,7 @@ class View:
     CONFIRMING = "confirming"
     CHECKED = "checked"
     EXPIRED = "expired"
+    GIVEN_BACK = "given_back"
     FAILED = "failed"
 
 
@@ -192,6 +193,8 @@ def view_of(order: Order, left_s: int) -> str:
     """Which face an order shows. "Expired, not charged" is only said once the provider has confirmed it."""
     if order.state in Order.CREDITED:
         return View.PAID
+    if order.given_back:
+        return View.GIVEN_BACK
     if order.state == Order.State.FAILED:
         return View.FAILED
     if order.state == Order.State.CLOSED:
@@ -210,7 +213,7 @@ REPEATABLE = (View.UNANSWERED, View.EXPIRED, View.FAILED)
 @dataclass(frozen=True)
 class Card:
     """The payment card of one order. `step` is how it is paid in this browser, `payment` (JSON) what WeChat's is
-    handed, `here` the card's address for another browser."""
+    handed, `here` the card's address for another browser, `service` how its gateway serves it ("": it has ended)."""
 
     order: Order
     view: str
@@ -218,6 +221,7 @@ class Card:
     step: Step
     payment: str
     here: str
+    service: str
     live: bool
     left_s: int
     left: str
@@ -246,6 +250,7 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
         step=step,
         payment=_handed_to_wechat(order) if waits and step == Step.IN_WECHAT else "",
         here=f"{recharge.address}{reverse('topup:payment', args=[order.order_no])}",
+        service=service_of(order) if view in LIVE else "",
         live=view in LIVE,
         left_s=left_s,
         left=f"{left_s // 60:02d}:{left_s % 60:02d}",
@@ -319,7 +324,7 @@ def rows_of(orders: Any, now: datetime) -> list[Row]:
 def _standing(order: Order, view: str) -> tuple[str, str]:
     """The colour and the word of an order in a list."""
     match order.state, view:
-        case Order.State.REFUNDED, _view:
+        case (Order.State.REFUNDED, _) | (_, View.GIVEN_BACK):
             return "off", _("Refunded")
         case Order.State.PARTLY_REFUNDED, _view:
             return "good", _("Partly refunded")

@@ -21,15 +21,24 @@ from .gateways.base import (
     Implausible,
     Malformed,
     Receipt,
-    Refused,
     Reply,
-    TradeState,
-    Unknown,
     WrongRecipient,
 )
 from .gateways.refunds import RefundHint
-from .models import Notice, Order, RechargeSettings
-from .services import SECTIONS, Settlement, TopupError, gateway_for, open_gateway, refund_was_told, settle_order
+from .models import Notice, Order
+from .services import (
+    SECTIONS,
+    Settled,
+    Settlement,
+    TopupError,
+    confirm_payment,
+    gateway_for,
+    hear_of_refund,
+    must_be_confirmed,
+    open_gateway,
+    settle_order,
+    takes_orders,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +56,8 @@ _OF_SETTLEMENT = {
     Settlement.DUPLICATE: _V.DUPLICATE,
     Settlement.MISMATCH: _V.MISMATCH,
     Settlement.UNKNOWN_ORDER: _V.UNKNOWN_ORDER,
+    Settlement.GIVEN_BACK: _V.REFUND,
+    Settlement.UNSURE: _V.UNCONFIRMED,
 }
 _ACKNOWLEDGED = (_V.CREDITED, _V.DUPLICATE, _V.IGNORED, _V.REFUND)
 # What the provider is told; the words are the field's.
@@ -61,20 +72,24 @@ _REASONS = {
 
 
 def receive_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
-    """Handle a callback and say what to answer. Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
+    """Handle a callback and say what to answer, also for a gateway that is switched off. Raises GatewayOff or
+    UnknownGateway: there is nobody here to answer."""
     gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
     if not body:
         return gateway.acknowledge(False, "读取数据失败")
     notice = _process(gateway, body, source=source)
+    _tell_while_off(notice)
     return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
 
 
 def receive_refund_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
-    """Handle a callback about a refund. Nothing it says is believed: it makes us ask. Raises GatewayOff."""
+    """Handle a callback about a refund, as `receive_notice` does. What nobody signed only makes us ask. Raises
+    GatewayOff."""
     gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
     if not body:
         return gateway.acknowledge(False, "读取数据失败")
     notice = _process_refund(gateway, body, source=source)
+    _tell_while_off(notice)
     return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
 
 
@@ -95,14 +110,14 @@ def _process_refund(gateway: Gateway, body: bytes, *, source: str | None, **fact
 
 
 def _look_after_refund(gateway: Gateway, notice: Notice, hint: RefundHint) -> Notice:
-    """Ask the provider about what a notice claims."""
+    """Keep what a notice claims, or ask the provider about it."""
     notice.order_no = hint.order_no
     notice.order = Order.objects.select_related("user").filter(order_no=hint.order_no, gateway=gateway.name).first()
     notice.save()
     if notice.order is None:
         _alert_unknown_order(notice)
         return _finish(notice, _V.UNKNOWN_ORDER, f"No order {hint.order_no}.")
-    if not refund_was_told(notice.order, hint.refund_no, limits=CONFIRM_LIMITS):
+    if not hear_of_refund(notice.order, hint, source="notice", limits=CONFIRM_LIMITS):
         return _finish(notice, _V.UNCONFIRMED, "The provider gave no certain answer about the refund.")
     return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
 
@@ -126,6 +141,7 @@ def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any)
         receipt = gateway.read_notice(
             body, sign_type=order.sign_type if order and order.gateway == gateway.name else ""
         )
+        hint = gateway.refund_hint(body) if receipt is None else None
     except Implausible as error:
         # Genuine, so it must not be forgotten: flag the order, like any amount that differs.
         _alert_mismatch(notice, str(error))
@@ -139,44 +155,42 @@ def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any)
         _alert_mismatch(notice, str(error))
         return _finish(notice, _V.MISMATCH, str(error))
     if receipt is None:
-        hint = gateway.refund_hint(body)
-        if hint is None or order is None or order.state not in Order.CREDITED:
+        if hint is None or order is None:
             return _finish(notice, _V.IGNORED, "")
         return _acknowledge(_look_after_refund(gateway, notice, hint))
     # Stored before it is settled, so that a crash in between leaves a trace to replay.
     notice.save()
-    if not _confirmed(gateway, receipt, order):
-        return _finish(notice, _V.UNCONFIRMED, "The provider did not confirm the payment in time.")
     try:
-        settled = settle_order(receipt, source="notice", order=order)
+        settled = _settle(gateway, receipt, order)
     except Exception:
         log.exception("Settling order %s failed", notice.order_no)
         return _finish(notice, _V.FAILED, "An error inside; see the log.")
+    if settled is None:
+        return _finish(notice, _V.UNCONFIRMED, "The provider did not confirm the payment in time.")
     if settled.outcome == Settlement.UNKNOWN_ORDER:
         _alert_unknown_order(notice)
     return _finish(notice, _OF_SETTLEMENT[settled.outcome], settled.detail)
 
 
-def _confirmed(gateway: Gateway, receipt: Receipt, order: Order | None) -> bool:
-    """Large payments are believed only when the provider, asked by us, says the same."""
-    if order is None or order.state in Order.CREDITED:
-        return True
-    threshold = RechargeSettings.load().confirm_above_fen
-    if order.amount_fen <= threshold and threshold:
-        return True
+def _settle(gateway: Gateway, receipt: Receipt, order: Order | None) -> Settled | None:
+    """None: the provider was asked and did not say the same, or nothing."""
+    if order is None or not must_be_confirmed(order, receipt):
+        return settle_order(receipt, source="notice", order=order)
     if gateway.app_id != order.app_id:
         gateway = gateway_for(order, limits=CONFIRM_LIMITS) or gateway
-    try:
-        trade = gateway.query(receipt.order_no)
-    except (Unknown, Refused) as error:
-        log.warning("Order %s was not confirmed: %s", receipt.order_no, error)
-        return False
-    found = trade.receipt
-    return (
-        trade.state == TradeState.PAID
-        and found is not None
-        and (found.transaction_id, found.amount_fen) == (receipt.transaction_id, receipt.amount_fen)
-    )
+    return confirm_payment(order, receipt, gateway, source="notice")
+
+
+def _tell_while_off(notice: Notice) -> None:
+    """Somebody switched the gateway off, and somebody paid: worth knowing once, and no trouble."""
+    if notice.verdict not in Notice.UNVERIFIED and not takes_orders(notice.gateway):
+        raise_alert(
+            "notice_while_off",
+            level="info",
+            title=f"{notice.gateway} is switched off and was sent a notice",
+            content=f"For order {notice.order_no}. What is under way is served to its end; no new orders are taken.",
+            key=f"while-off:{notice.gateway}",
+        )
 
 
 def _acknowledge(notice: Notice) -> Notice:
@@ -199,7 +213,7 @@ def follow_refund_hints(limit: int = 20) -> int:
         except (GatewayError, TopupError) as error:
             log.warning("Notice %s cannot be followed: %s", notice, error)
             continue
-        if hint and notice.order and refund_was_told(notice.order, hint.refund_no):
+        if hint and notice.order and hear_of_refund(notice.order, hint, source="notice"):
             _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
             done += 1
     return done

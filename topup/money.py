@@ -3,6 +3,7 @@
 import re
 
 _YUAN = re.compile(r"(0|[1-9][0-9]{0,8})\.([0-9]{2})")
+_LOOSELY = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9]{1,2}))?")
 
 
 def yuan(amount_fen: int) -> str:
@@ -22,3 +23,11 @@ def fen(text: str) -> int:
     if not found:
         raise ValueError(f"{text[:32]!r} is not an amount in yuan with two decimals, like 19.90.")
     return int(found[1]) * 100 + int(found[2])
+
+
+def fen_loosely(text: str) -> int:
+    """The same for "19.9" and "19" as well, as some of a provider's answers write them. Raises ValueError."""
+    found = _LOOSELY.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text[:32]!r} is not an amount in yuan.")
+    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from voicehelper.accounts.models import User
 
 from .models import RechargeSettings
-from .services import SECTIONS, TopupError, open_gateway
+from .services import SECTIONS, TopupError, gateway_for_new_orders
 
 COLORS = {"wechat": "#07C160", "alipay": "#1677FF"}
 
@@ -31,7 +31,7 @@ def pay_methods(recharge: RechargeSettings) -> list[dict[str, Any]]:
 def gateway_works(gateway: str) -> bool:
     """Enabled and completely configured."""
     try:
-        open_gateway(gateway)
+        gateway_for_new_orders(gateway)
     except TopupError:
         return False
     return True

@@ -1,6 +1,6 @@
 """Routes of recharging: the API of mission §1.1 and the pages."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from . import inside_wechat, pages
 from .api import notices, options, users
@@ -20,6 +20,9 @@ urlpatterns = [
     path("api/wechat/refund-notify", notices.refund_notify, {"gateway": "wechat"}, name="refund_notify_wechat"),
     path("api/alipay/notify", notices.notify, {"gateway": "alipay"}, name="notify_alipay"),
     path("api/alipay/webhook", notices.notify, {"gateway": "alipay"}),
+    # As operators type the callback's address into a provider's console: with slashes too many.
+    re_path(r"^/*api/+(?P<gateway>wechat|alipay)/+(?:notify|webhook)/*$", notices.notify),
+    re_path(r"^/*api/+(?P<gateway>wechat)/+refund-notify/*$", notices.refund_notify),
     path("api/option", options.Options.as_view(), name="options"),
     path("recharge", pages.recharge, name="recharge"),
     path("recharge/payer", inside_wechat.answer, name="payer"),

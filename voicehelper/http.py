@@ -9,6 +9,7 @@ import http.client
 import http.cookiejar
 import io
 import ipaddress
+import re
 import socket
 import threading
 import time
@@ -66,6 +67,12 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     elapsed_ms: int
+
+    @property
+    def charset(self) -> str:
+        """What the body's text is said to be in; empty when nothing is said."""
+        said = re.search(r"charset\s*=\s*\"?([\w.:-]{1,40})", self.headers.get("content-type", ""), re.ASCII)
+        return said[1] if said else ""
 
 
 @dataclass(frozen=True)

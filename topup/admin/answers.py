@@ -16,7 +16,7 @@ def why_not_asked(order: Order) -> str:
     try:
         gateway = services.open_gateway_of(order)
     except services.TopupError:
-        return gettext("%(gateway)s is switched off or not completely configured.") % {"gateway": name}
+        return gettext("%(gateway)s is not completely configured.") % {"gateway": name}
     if gateway is None:
         return gettext("It was placed with another merchant account than the one configured now.")
     return ""
@@ -59,7 +59,7 @@ def report(order: Order, trade: Trade | None) -> Report:
     if trade is None:
         return Report(False, text)
     if order.review:
-        text += " " + order.review
+        text += " " + words.review(order)
     elif trade.state == TradeState.PAID and order.state in Order.CREDITED:
         text += " " + gettext("%(quota)s quota are credited.") % {"quota": grouped(order.quota)}
     return Report(trade.state != TradeState.PAID or order.state in Order.CREDITED, text)

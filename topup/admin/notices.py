@@ -150,7 +150,7 @@ class NoticeAdmin(_Traffic):
         try:
             again = inbox.replay_notice(notice, actor=operator(request))
         except services.TopupError:
-            return Report(False, gettext("The gateway is switched off or not completely configured."))
+            return Report(False, gettext("The gateway is not completely configured."))
         text = gettext("Replayed: %(verdict)s") % {"verdict": again.get_verdict_display()}
         return Report(again.acknowledged, " · ".join(filter(None, [text, again.detail])), again if again.pk else None)
 

@@ -215,7 +215,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
 
     def do_clear(self, request: HttpRequest, order: Order, reason: str) -> Report:
         if Order.objects.filter(pk=order.pk, review=order.review).update(review=""):
-            return Report(True, gettext("Reviewed: %(problem)s") % {"problem": order.review})
+            return Report(True, gettext("Reviewed: %(problem)s") % {"problem": words.review(order)})
         return Report(False, gettext("The mark has changed meanwhile: look again."))
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -228,6 +228,8 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
             "money": words.money(order.amount_fen),
             "quota": grouped(order.quota),
             "marks": marks_of(order),
+            "review": words.review(order),
+            "service": _service(order),
             "credited": order.state in Order.CREDITED,
             "timeline": timeline(order, request),
             "agreement": agreement(order, request),
@@ -267,7 +269,25 @@ def agreement(order: Order, request: HttpRequest) -> list[tuple[str, object]]:
         (names["merchant_id"], order.merchant_id),
         (names["trade_type"], f"{order.trade_type} · {order.sign_type}"),
         (names["client_ip"], order.client_ip),
+        *([(gettext("Given back before it was credited"), _given_back(order))] if order.refund_told_by else []),
     ]
+
+
+def _given_back(order: Order) -> str:
+    source = words.SOURCES.get(order.refund_told_by, order.refund_told_by)
+    facts = {"money": words.money(order.refunded_fen), "source": source}
+    return gettext("%(money)s, told by %(source)s") % facts
+
+
+def _service(order: Order) -> str:
+    """What an operator should know of the gateway of an order that is under way."""
+    if order.next_ask_at is None:
+        return ""
+    name = words.GATEWAY_NAMES.get(order.gateway, order.gateway)
+    if services.service_of(order) == services.Service.TO_ITS_END:
+        text = gettext("%(gateway)s is switched off and takes no new orders. This one is still served to its end.")
+        return text % {"gateway": name}
+    return answers.why_not_asked(order)
 
 
 def _transaction(order: Order) -> str:

@@ -92,6 +92,11 @@ def state(order: Order) -> SafeString:
     return label(STATE_TONES[Order.State(order.state)], order.get_state_display())
 
 
+def review(order: Order) -> str:
+    """Why somebody has to look at it; what is known beforehand in the reader's language."""
+    return gettext(order.review) if order.review else ""
+
+
 def refund_state(refund: Refund) -> SafeString:
     return label(REFUND_TONES[Refund.State(refund.state)], refund.get_state_display())
 

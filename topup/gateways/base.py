@@ -9,7 +9,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -21,7 +21,7 @@ from voicehelper.certificates import CertificateRefused
 from voicehelper.http import HTTP, TRUSTED, AddressRefused, Answer, Limits, NoAnswer
 
 from .configuration import Config, Problem
-from .exchanges import Exchange, Outgoing, Result, forget
+from .exchanges import Exchange, Outgoing, Result, codec_of, forget
 from .refunds import NewRefund, RefundHint, RefundStatus
 
 if TYPE_CHECKING:
@@ -171,11 +171,13 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Trade:
-    """The answer to a query: our reading, the provider's own word for it, and the receipt when it was paid."""
+    """The answer to a query: our reading, the provider's own word for it, the receipt when it was paid, and how much of
+    it went back, as far as the answer says (0: it does not)."""
 
     state: TradeState
     raw_state: str
     receipt: Receipt | None = None
+    refunded_fen: int = 0
 
 
 @dataclass(frozen=True)
@@ -229,9 +231,13 @@ class Gateway(ABC):
     many_apps: ClassVar[bool] = False
     # Whether refunds_of knows them all, or only those it is asked about.
     lists_refunds: ClassVar[bool] = False
+    # Whether CLOSED is also said of what was paid and went back in full.
+    closes_refunded: ClassVar[bool] = False
 
     # How long one call may take; whoever builds the gateway may shorten it.
     limits: Limits = Limits()
+    # When the last call must have ended, by time.monotonic_ns; 0: there is no such moment.
+    until_ns: int = 0
     # Is told of every call, also of those that fail; must not raise.
     record: Callable[[Exchange], None]
 
@@ -337,17 +343,17 @@ class Gateway(ABC):
         general = _NOT_REACHED if isinstance(error, Retryable) else _NOT_UNDERSTOOD
         return str(next(known, general))
 
-    def _exchange(self, operation: str, order_no: str, request: Outgoing, read: Callable[[bytes], Result]) -> Result:
+    def _exchange(self, operation: str, order_no: str, request: Outgoing, read: Callable[[Answer], Result]) -> Result:
         """Post, hand the answer to `read`, and record both sides whatever happens. Raises Retryable when the request
         cannot have been seen, Unknown for every status but 200, and what `read` raises."""
         started = time.monotonic_ns()
         said, outcome = "", GatewayError.outcome
         try:
             answer = self._post(request)
-            said = f"({request.into.tell()} bytes)" if request.into else answer.body.decode("utf-8", "replace")
+            said = f"({request.into.tell()} bytes)" if request.into else answer.body.decode(codec_of(answer), "replace")
             if answer.status != 200:
                 raise Unknown(f"The gateway answered with HTTP status {answer.status}.")
-            result = read(answer.body)
+            result = read(answer)
             outcome = "ok"
             return result
         except GatewayError as error:
@@ -359,6 +365,12 @@ class Gateway(ABC):
             self.record(Exchange(operation, order_no, shown, said, outcome, _since(started)))
 
     def _post(self, request: Outgoing) -> Answer:
+        limits = request.limits or self.limits
+        if self.until_ns:
+            left_s = (self.until_ns - time.monotonic_ns()) / 1_000_000_000
+            if left_s <= 0:
+                raise Retryable("There is no time left to ask.")
+            limits = replace(limits, total_s=min(limits.total_s, left_s))
         try:
             return self._http.send(
                 request.method,
@@ -367,7 +379,7 @@ class Gateway(ABC):
                 headers={"Content-Type": request.content_type} if request.content_type else {},
                 certificate=request.certificate,
                 into=request.into,
-                limits=request.limits or self.limits,
+                limits=limits,
             )
         except CertificateRefused as error:
             raise NotConfigured(str(error)) from error

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import IO, Protocol, TypeVar
 
 from voicehelper.certificates import ClientCertificate
-from voicehelper.http import Limits
+from voicehelper.http import Answer, Limits
 
 Result = TypeVar("Result")
+# What Chinese providers write in. Another one that is declared is not tried.
+_CODECS = ("utf-8", "gbk", "gb2312", "gb18030")
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,21 @@ class Exchanger(Protocol):
     """Posts a request and hands the answer to `read`: see Gateway._exchange."""
 
     def __call__(
-        self, operation: str, order_no: str, request: Outgoing, read: Callable[[bytes], Result], /
+        self, operation: str, order_no: str, request: Outgoing, read: Callable[[Answer], Result], /
     ) -> Result: ...
 
 
 def forget(_exchange: Exchange) -> None:
     """The default recorder: keeps nothing."""
+
+
+def codec_of(answer: Answer) -> str:
+    """What its text is in: as declared, UTF-8 or GB18030, whichever makes exactly these bytes of it again."""
+    declared = answer.charset.lower()
+    for codec in ([declared] if declared in _CODECS else []) + ["utf-8", "gb18030"]:
+        try:
+            if answer.body.decode(codec).encode(codec) == answer.body:
+                return codec
+        except ValueError:
+            continue
+    return "utf-8"

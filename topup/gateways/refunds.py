@@ -44,8 +44,9 @@ class RefundStatus:
 
 @dataclass(frozen=True)
 class RefundHint:
-    """A notice says that something happened to a refund. Nothing is believed of it: it makes us ask. `refund_no` may be
-    empty."""
+    """A notice says that something happened to a refund: it makes us ask. `refund_no` may be empty. `refunded_fen` is
+    what went back of the order in all, which only a signed notice tells (0: not told)."""
 
     order_no: str
     refund_no: str
+    refunded_fen: int = 0

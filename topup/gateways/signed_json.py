@@ -16,7 +16,7 @@ class JSONError(ValueError):
     """Not the JSON of a signed answer."""
 
 
-def signed_member(body: bytes, names: Collection[str]) -> tuple[str, dict[str, str], str]:
+def signed_member(body: bytes, names: Collection[str], codec: str = "utf-8") -> tuple[str, dict[str, str], str]:
     """The one member among `names`: its exact text, its plain values, and the signature beside it ("" if none).
 
     Numbers stay text; values that are no strings or numbers are left out. Raises JSONError.
@@ -24,9 +24,9 @@ def signed_member(body: bytes, names: Collection[str]) -> tuple[str, dict[str, s
     if len(body) > MAX_BYTES:
         raise JSONError(f"more than {MAX_BYTES} bytes.")
     try:
-        members = _members(body.decode())
+        members = _members(body.decode(codec))
     except UnicodeDecodeError as error:
-        raise JSONError("not UTF-8.") from error
+        raise JSONError(f"not {codec.upper()}.") from error
     except (ValueError, RecursionError) as error:
         raise JSONError(f"{error}.") from error
     found = [members[name] for name in names if name in members]

@@ -10,10 +10,14 @@ from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from voicehelper.clock import BEIJING
 
 MANUAL_MARK = "manual-"
+# Reasons for a review that are known beforehand; whoever shows one translates it.
+GIVEN_BACK = gettext_noop("Paid and refunded at the provider, never credited here.")
+GIVEN_BACK_SOME = gettext_noop("Paid and refunded at the provider; how much of it is being asked.")
 
 
 class Lane(IntEnum):
@@ -97,6 +101,11 @@ class Order(models.Model):
     failure = models.CharField(_("failure"), max_length=200, blank=True, editable=False)
     paid_late = models.BooleanField(_("paid late"), default=False, editable=False)
     review = models.CharField(_("needs review"), max_length=200, blank=True, editable=False)
+    # What is known to have gone back at the provider before anything was credited: fen for certain, the refunds'
+    # numbers (between spaces) as far as somebody told them, and who was the first to say so.
+    refunded_fen = models.BigIntegerField(_("given back before (fen)"), default=0, db_default=0, editable=False)
+    refund_numbers = models.TextField(blank=True, default="", db_default="", editable=False)
+    refund_told_by = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
 
     idempotency_key = models.CharField(max_length=128, null=True, editable=False)
     client_ip = models.GenericIPAddressField(_("client address"), editable=False)
@@ -117,6 +126,7 @@ class Order(models.Model):
             models.CheckConstraint(
                 condition=Q(bonus_quota__gte=0, bonus_quota__lt=F("quota")), name="order_bonus_in_quota"
             ),
+            models.CheckConstraint(condition=Q(refunded_fen__gte=0), name="order_given_back"),
             models.CheckConstraint(
                 condition=Q(state__in=["created", "pending", "closed", "failed"], credited_at=None)
                 | Q(
@@ -140,6 +150,7 @@ class Order(models.Model):
             models.Index(fields=["-created"], condition=Q(credited_by="manual"), name="order_by_hand"),
             models.Index(fields=["-created"], condition=Q(paid_late=True), name="order_paid_late"),
             models.Index(fields=["-created"], condition=Q(live=False), name="order_in_sandbox"),
+            models.Index(fields=["-created"], condition=~Q(refund_told_by=""), name="order_given_back_before"),
         ]
 
     def __str__(self) -> str:
@@ -156,6 +167,16 @@ class Order(models.Model):
         return self.transaction_id == self.manual_mark
 
     @property
+    def refunds_known(self) -> tuple[int, str]:
+        """What is kept of refunds from before the credit. A credit rests on it, so it is compared and swapped too."""
+        return self.refunded_fen, self.refund_numbers
+
+    @property
+    def given_back(self) -> bool:
+        """All of it went back at the provider: there is nothing to credit."""
+        return self.refunded_fen >= self.amount_fen
+
+    @property
     def is_offered(self) -> bool:
         """Whether the provider has said how to pay."""
         return bool(self.pay_url or self.prepay_id)
@@ -168,8 +189,10 @@ class Order(models.Model):
     def move(self, to: State, **facts: Any) -> bool:
         """Compare-and-swap from the state this instance was read in, if the table allows it, writing `facts` as well.
 
-        False: not allowed, or somebody else was first; the row is then as they left it. The instance is not changed.
+        What was known of refunds then must be all that is known. False: not allowed, or somebody else was first; the
+        row is then as they left it. The instance is not changed.
         """
         if to not in self.MOVES[self.state]:
             return False
-        return Order.objects.filter(pk=self.pk, state=self.state).update(state=to, **facts) == 1
+        known = {"refunded_fen": self.refunded_fen, "refund_numbers": self.refund_numbers}
+        return Order.objects.filter(pk=self.pk, state=self.state, **known).update(state=to, **facts) == 1

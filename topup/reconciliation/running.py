@@ -18,7 +18,7 @@ from voicehelper.clock import BEIJING
 
 from .. import services
 from ..gateways.base import Gateway, GatewayError, NotConfigured
-from ..models import Order, Reconciliation
+from ..models import Order, Reconciliation, Refund
 from . import staging
 from .alerts import tell
 from .comparing import Frame, compare, totals
@@ -113,13 +113,14 @@ def _note_no_bill(reconciliation: Reconciliation, problem: str) -> None:
 
 # --- The schedule ----------------------------------------------------------------------------------------------------
 def reconcile_due() -> int:
-    """Reconcile yesterday, and the days before it that nobody could, for every gateway that is on; how many.
+    """Reconcile yesterday, and the days before it that nobody could, for every gateway that is on, or off for less than
+    a week; how many.
 
     Raises NoBill in the end, when there was none somewhere: the next beat tries again.
     """
     done, problems = 0, []
     for name, section in services.SECTIONS.items():
-        for day in _due(name) if section.load().enabled else ():
+        for day in _due(name) if section.load().enabled or _is_under_way(name) else ():
             try:
                 reconcile(name, day, actor=SCHEDULE)
                 done += 1
@@ -130,6 +131,13 @@ def reconcile_due() -> int:
     if problems:
         raise NoBill(" ".join(problems))
     return done
+
+
+def _is_under_way(name: str) -> bool:
+    """Whether a gateway that is off had orders or refunds lately: their bills are still to come."""
+    since = Now() - timedelta(days=CATCH_UP_DAYS)
+    orders, refunds = Order.objects.filter(gateway=name, created__gt=since), Refund.objects.filter(created__gt=since)
+    return orders.exists() or refunds.filter(order__gateway=name).exists()
 
 
 def _due(name: str) -> list[date]:

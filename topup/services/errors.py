@@ -12,7 +12,7 @@ class UnknownGateway(TopupError):
 
 
 class GatewayOff(TopupError):
-    """The gateway is switched off or not completely configured: for the outside it does not exist."""
+    """The gateway is not completely configured: it does not exist. Or, for new orders only, it is switched off."""
 
     def __init__(self, gateway: str) -> None:
         super().__init__(gateway)

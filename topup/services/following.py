@@ -8,11 +8,12 @@ from django.db.models.functions import Now
 
 from voicehelper import clock
 
-from ..gateways.base import Gateway, Refused, Trade, TradeState, Unknown
-from ..models import Order
+from ..gateways.base import Gateway, Receipt, Refused, Trade, TradeState, Unknown
+from ..models import Order, RechargeSettings
+from ..models.orders import GIVEN_BACK_SOME
 from .gateways import gateway_for
-from .refunding import find_refunds, refundable_fen
-from .settling import settle_order
+from .given_back import settle_trade
+from .settling import Settled, Settlement, difference
 
 log = logging.getLogger(__name__)
 
@@ -37,28 +38,46 @@ def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -
 
 
 def _ask(order: Order, gateway: Gateway, *, source: str) -> Trade | None:
-    try:
-        trade = gateway.query(order.order_no)
-    except (Unknown, Refused) as error:
-        log.warning("Asking %s about order %s: %s", order.gateway, order.order_no, error)
-        return None
-    if trade.state == TradeState.PAID and trade.receipt is not None:
-        settle_order(trade.receipt, source=source)
-    elif order.state in Order.CREDITED and trade.state in (TradeState.REFUNDED, TradeState.CLOSED):
-        _look_for_refunds(order, gateway)
-    elif trade.state == TradeState.REFUNDED:
-        # Paid and refunded at the provider, never credited here: crediting now would give it away.
-        Order.objects.filter(pk=order.pk).update(review="Paid and refunded at the provider, never credited here.")
+    trade = _query(order, gateway)
+    if trade is not None:
+        settle_trade(order, trade, gateway, source=source)
     return trade
 
 
-def _look_for_refunds(order: Order, gateway: Gateway) -> None:
-    """Money went back at the provider. Alipay closes what was refunded in full, and does not say by which refunds."""
-    find_refunds(order, gateway=gateway)
-    if not gateway.lists_refunds and refundable_fen(order) > 0:
-        Order.objects.filter(pk=order.pk, review="").update(
-            review="Refunded in full at the provider, not all of it here: its bill has the number of the refund."
-        )
+def _query(order: Order, gateway: Gateway) -> Trade | None:
+    try:
+        return gateway.query(order.order_no)
+    except (Unknown, Refused) as error:
+        log.warning("Asking %s about order %s: %s", order.gateway, order.order_no, error)
+        return None
+
+
+def must_be_confirmed(order: Order, receipt: Receipt) -> bool:
+    """Whether a notice is not enough to credit an order: it is large, it has ended here, somebody has to look at it, or
+    money of it may have gone back. Then the provider, asked by us, must say the same."""
+    if order.state in Order.CREDITED or order.given_back or difference(order, receipt):
+        return False
+    threshold = RechargeSettings.load().confirm_above_fen
+    ended = order.state not in Order.OPEN
+    return ended or bool(order.review) or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
+
+
+def confirm_payment(order: Order, receipt: Receipt, gateway: Gateway, *, source: str) -> Settled | None:
+    """Settle what a notice says once the provider, asked now, has said the same. None: no certain answer, or another
+    one; the sweep goes on asking."""
+    trade = _query(order, gateway)
+    settled = None
+    if trade is not None and _agree(trade.receipt, receipt):
+        settled = settle_trade(order, trade, gateway, source=source, receipt=receipt)
+    if settled is None or settled.outcome == Settlement.UNSURE:
+        Order.objects.filter(pk=order.pk).exclude(state__in=Order.CREDITED).update(next_ask_at=Now())
+        return None
+    return settled
+
+
+def _agree(found: Receipt | None, told: Receipt) -> bool:
+    """Whether they are of the same payment. An answer about one that was given back need not hold it."""
+    return found is None or (found.transaction_id, found.amount_fen) == (told.transaction_id, told.amount_fen)
 
 
 def poll_order(order: Order) -> Order:
@@ -68,8 +87,7 @@ def poll_order(order: Order) -> Order:
             Q(polled_at=None) | Q(polled_at__lt=Now() - POLL_EVERY),
             pk=order.pk,
             created__lt=Now() - POLL_AFTER,
-            expires_at__gt=Now() - WATCH_FOR,
-        )
+        ).filter(Q(expires_at__gt=Now() - WATCH_FOR) | Q(next_ask_at__isnull=False))
         if due.update(polled_at=Now()):
             ask_provider(order, source="poll")
             order.refresh_from_db()
@@ -90,21 +108,22 @@ def close_order(order: Order, *, source: str) -> None:
     _end(order, gateway, source=source)
 
 
-def _end(order: Order, gateway: Gateway, *, source: str) -> None:
+def _end(order: Order, gateway: Gateway, *, source: str) -> Trade | None:
     trade = _ask(order, gateway, source=source)
     if trade is None or trade.state in (TradeState.PAID, TradeState.REFUNDED):
-        return
+        return trade
     state: TradeState | None = trade.state
     if state == TradeState.WAITING:
         if clock.now() < order.created + timedelta(seconds=gateway.close_after_s):
-            return
+            return None
         state = _close_at_provider(order, gateway)
     if state == TradeState.PAID:
-        _ask(order, gateway, source=source)
-    elif state == TradeState.CLOSED:
+        return _ask(order, gateway, source=source)
+    if state == TradeState.CLOSED:
         order.move(Order.State.CLOSED, closed_at=Now(), next_ask_at=None)
     elif state == TradeState.ABSENT:
         order.move(Order.State.CLOSED, closed_at=Now(), next_ask_at=clock.now() + WATCH_EVERY)
+    return trade if state else None
 
 
 def _close_at_provider(order: Order, gateway: Gateway) -> TradeState | None:
@@ -116,18 +135,20 @@ def _close_at_provider(order: Order, gateway: Gateway) -> TradeState | None:
 
 
 def follow_order(order: Order, gateway: Gateway | None, now: datetime) -> None:
-    """The sweep's turn with an order it has claimed and counted: ask, close when its time is over, go on watching.
+    """The sweep's turn with an order it has claimed and counted: ask, close when its time is over, go on watching. It
+    is given up only on a certain answer to a question asked after the last moment it could have been paid.
 
     None: the order was placed with another merchant account than the one configured now.
     """
-    if order.state in Order.CREDITED or now > order.expires_at + WATCH_FOR:
+    if order.state in Order.CREDITED:
         Order.objects.filter(pk=order.pk).update(next_ask_at=None)
     elif gateway is None:
         _ask_again_in(order, WATCH_EVERY)
-    elif order.state in Order.OPEN and now >= order.expires_at:
-        _end(order, gateway, source="sweep")
-    else:
+    elif now < order.expires_at:
         _ask(order, gateway, source="sweep")
+    elif _end(order, gateway, source="sweep") is not None and now > order.expires_at + WATCH_FOR:
+        ended = Order.objects.filter(pk=order.pk, state__in=(Order.State.CLOSED, Order.State.FAILED))
+        ended.exclude(review=GIVEN_BACK_SOME).update(next_ask_at=None)
 
 
 def _ask_again_in(order: Order, wait: timedelta) -> None:

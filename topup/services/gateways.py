@@ -2,6 +2,8 @@
 
 import logging
 from datetime import datetime, timedelta
+from enum import StrEnum
+from time import monotonic_ns
 
 from notifications.services import raise_alert, resolve_passed
 from voicehelper import clock, ratelimit
@@ -26,37 +28,69 @@ SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay"
 
 
 def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
-    """The gateway as configured now, for orders of another app of the same merchant with `app_id`. Raises
-    UnknownGateway, or GatewayOff unless it is enabled and complete."""
+    """The gateway as configured now, for orders of another app of the same merchant with `app_id`. Switched off or not,
+    it serves what is under way. Raises UnknownGateway, or GatewayOff unless it is complete."""
     if name not in SECTIONS:
         raise UnknownGateway(name)
     section = SECTIONS[name].load()
-    if not section.enabled:
-        raise GatewayOff(name)
     try:
         return build_gateway(section, app_id=app_id, limits=limits)
     except NotConfigured as error:
-        log.warning("%s is enabled but not usable: %s", name, error)
-        _report_not_ready(name, error)
+        if section.enabled:
+            log.warning("%s is enabled but not usable: %s", name, error)
+            _report_not_ready(name, error)
         raise GatewayOff(name) from error
 
 
+def gateway_for_new_orders(name: str, *, app_id: str = "") -> Gateway:
+    """The gateway, for an order that is yet to be placed. Raises UnknownGateway, or GatewayOff unless it is complete
+    and switched on."""
+    if name in SECTIONS and not takes_orders(name):
+        raise GatewayOff(name)
+    return open_gateway(name, app_id=app_id)
+
+
+def takes_orders(name: str) -> bool:
+    """Whether it is switched on. Off means no new orders, and no more than that."""
+    return SECTIONS[name].load().enabled
+
+
 def open_gateway_of(order: Order, *, limits: Limits | None = None) -> Gateway | None:
-    """The gateway an order was placed with; None when it is another merchant account by now. Raises GatewayOff."""
+    """The gateway an order was placed with, on or off; None when it is another merchant account by now. Raises
+    GatewayOff."""
     gateway = open_gateway(order.gateway, app_id=order.app_id, limits=limits)
     return gateway if belongs(order, gateway) else None
 
 
 def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
-    """`open_gateway_of` for whoever goes on without: also None when it is off, and another account is noted."""
+    """`open_gateway_of` for whoever goes on without: also None when it is not complete; another account is noted."""
     try:
         gateway = open_gateway_of(order, limits=limits)
     except TopupError as error:
-        log.warning("Order %s cannot be asked about: gateway %s is off.", order.order_no, error)
+        log.warning("Order %s cannot be asked about: gateway %s is not complete.", order.order_no, error)
         return None
     if gateway is None:
         note_another_account(order)
     return gateway
+
+
+class Service(StrEnum):
+    """What becomes of an order under way: served like any, served although no new ones are taken, or nobody to ask."""
+
+    OPEN = "open"
+    TO_ITS_END = "to_its_end"
+    NONE = "none"
+
+
+def service_of(order: Order) -> Service:
+    """How an order's gateway serves it now."""
+    try:
+        gateway = open_gateway_of(order)
+    except TopupError:
+        gateway = None
+    if gateway is None:
+        return Service.NONE
+    return Service.OPEN if takes_orders(order.gateway) else Service.TO_ITS_END
 
 
 def belongs(order: Order, gateway: Gateway) -> bool:
@@ -84,7 +118,8 @@ def _report_not_ready(name: str, error: NotConfigured) -> None:
 
 
 def build_gateway(section: GatewaySettings, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
-    """A gateway from a settings row, saved or not. Raises NotConfigured. Its calls are kept in GatewayCall."""
+    """A gateway from a settings row, saved or not. Raises NotConfigured. Its calls are kept in GatewayCall. `limits`
+    are those of each call, and their `total_s` that of all calls together, from now on."""
     cls = GATEWAYS[section.gateway]
     other = {"app_id": app_id} if app_id and cls.many_apps else {}
     try:
@@ -94,6 +129,7 @@ def build_gateway(section: GatewaySettings, *, app_id: str = "", limits: Limits 
     gateway.record = lambda exchange: _keep_call(section.gateway, exchange)
     if limits is not None:
         gateway.limits = limits
+        gateway.until_ns = monotonic_ns() + int(limits.total_s * 1_000_000_000)
     return gateway
 
 

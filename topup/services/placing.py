@@ -22,8 +22,8 @@ from .errors import (
     UnknownGateway,
     UnknownWay,
 )
-from .following import ASK_EVERY, ask_provider, seconds_left
-from .gateways import SECTIONS, gateway_for, open_gateway
+from .following import ASK_EVERY, WATCH_EVERY, ask_provider, seconds_left
+from .gateways import SECTIONS, gateway_for, gateway_for_new_orders
 
 JSAPI = "JSAPI"
 # The ways that end at an address the buyer's browser opens, and for how long one that was made is surely good: WeChat's
@@ -98,15 +98,16 @@ def place_order(
 
 
 def _gateway_of_way(name: str, way: Way) -> Gateway:
-    """The gateway, in the name of the app the buyer is in. Raises UnknownWay, NobodyPays and what open_gateway does."""
-    gateway = open_gateway(name)
+    """The gateway, in the name of the app the buyer is in. Raises UnknownWay, NobodyPays and what
+    gateway_for_new_orders does."""
+    gateway = gateway_for_new_orders(name)
     if way.trade_type and way.trade_type not in gateway.trade_types:
         raise UnknownWay(way.trade_type)
     if way.trade_type != JSAPI:
         return gateway
     if not way.openid:
         raise NobodyPays
-    return open_gateway(name, app_id=way.app_id)
+    return gateway_for_new_orders(name, app_id=way.app_id)
 
 
 def _known_order(user: User, idempotency_key: str | None) -> Order | None:
@@ -173,7 +174,9 @@ def _offer_payment(order: Order, gateway: Gateway, recharge: RechargeSettings) -
             raise PaymentNotOffered(order, unknown=True) from error
         return
     except Refused as error:
-        order.move(Order.State.FAILED, failure=str(error)[:200], next_ask_at=None)
+        # An earlier try without an answer may have got there: then it is watched like any other that has ended here.
+        watch = clock.now() + WATCH_EVERY if order.failure else None
+        order.move(Order.State.FAILED, failure=str(error)[:200], next_ask_at=watch)
         raise PaymentNotOffered(order, unknown=False) from error
     except Unknown as error:
         Order.objects.filter(pk=order.pk, state=Order.State.CREATED).update(failure=str(error)[:200])

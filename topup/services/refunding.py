@@ -32,6 +32,8 @@ from .refund_settling import ASK_EVERY, fail_refund, not_certain, settle_refund
 log = logging.getLogger(__name__)
 
 MOST_REFUNDS = 50
+# What stands for the provider's word on a refund of which it has told the sum only.
+ONLY_A_SUM = "refund_fee"
 # Until the refund ends, however long the provider takes; the reaper must not give it back before.
 _HOLD_LIFE = timedelta(days=3650)
 
@@ -50,7 +52,7 @@ def why_no_refund(order: Order) -> str:
     try:
         gateway = open_gateway_of(order)
     except TopupError:
-        return _("The gateway is switched off or not completely configured.")
+        return _("The gateway is not completely configured.")
     if gateway is None:
         return _("It was placed with another merchant account than the one configured now.")
     return gateway.why_no_refunds
@@ -265,18 +267,23 @@ def find_refunds(order: Order, hints: Sequence[str] = (), *, gateway: Gateway | 
     if gateway is None:
         return False
     try:
-        if gateway.lists_refunds:
-            found = gateway.refunds_of(order.order_no)
-        else:
-            # A refund without a number of its own has the order's.
-            numbers = [hint for hint in hints if hint] or [order.order_no]
-            found = [gateway.query_refund(order.order_no, number) for number in numbers]
+        found = refunds_there(order, hints, gateway)
     except (Unknown, Refused) as error:
         log.warning("Looking for refunds of order %s at %s: %s", order.order_no, order.gateway, error)
         return False
     for status in found:
         mirror_refund(order, status)
     return any(status.state != RefundState.ABSENT for status in found)
+
+
+def refunds_there(order: Order, hints: Sequence[str], gateway: Gateway) -> Sequence[RefundStatus]:
+    """The refunds of an order as its provider knows them, those that `hints` number where it lists none. Raises Refused
+    and Unknown."""
+    if gateway.lists_refunds:
+        return gateway.refunds_of(order.order_no)
+    # A refund without a number of its own has the order's.
+    numbers = [hint for hint in hints if hint] or [order.order_no]
+    return [gateway.query_refund(order.order_no, number) for number in numbers]
 
 
 def mirror_refund(order: Order, status: RefundStatus) -> Refund | None:
@@ -296,7 +303,15 @@ def mirror_refund(order: Order, status: RefundStatus) -> Refund | None:
 
 
 def _known(order: Order, status: RefundStatus) -> Refund | None:
-    return _alive(order).select_related("order").filter(refund_no=status.refund_no).first()
+    alive = _alive(order).select_related("order")
+    if known := alive.filter(refund_no=status.refund_no).first():
+        return known
+    # One of which only the amount had been told stands under the order's number until somebody tells its own.
+    nameless = alive.filter(refund_no=order.order_no, said=ONLY_A_SUM, amount_fen=status.amount_fen).first()
+    if nameless is not None and status.state != RefundState.ABSENT:
+        nameless.refund_no = status.refund_no
+        nameless.save(update_fields=["refund_no"])
+    return nameless
 
 
 def _adopt(order: Order, status: RefundStatus) -> Refund | None:

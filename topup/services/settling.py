@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
+from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
 from notifications.services import raise_alert
@@ -12,6 +13,7 @@ from voicehelper.wallet.services import credit
 
 from ..gateways.base import Receipt
 from ..models import Order
+from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan
 
 # A state has five steps at most: more swaps lost than that means something else is wrong.
@@ -25,6 +27,10 @@ class Settlement(StrEnum):
     DUPLICATE = "duplicate"
     MISMATCH = "mismatch"
     UNKNOWN_ORDER = "unknown_order"
+    # Paid, and all of it went back before anything was credited.
+    GIVEN_BACK = "given_back"
+    # More went back than the caller knows of: ask the provider first.
+    UNSURE = "unsure"
 
 
 @dataclass(frozen=True)
@@ -36,28 +42,34 @@ class Settled:
 
 
 def settle_order(
-    receipt: Receipt, *, source: str, order: Order | None = None, actor: str = "", reason: str = ""
+    receipt: Receipt,
+    *,
+    source: str,
+    order: Order | None = None,
+    knowing: tuple[int, str] = (0, ""),
+    actor: str = "",
+    reason: str = "",
 ) -> Settled:
     """Credit the order a receipt pays for, once. The only code that credits.
 
     Compares gateway, mode, app id, merchant, currency and amount with the order; what differs is flagged, alerted
     and credits nothing. State, entry and balance change in one transaction. `source` says who brought the receipt.
-    `order` is the receipt's, when the caller has just read it; should it have changed since, it is read again. `actor`
-    and `reason` are for the ledger, when a person decides.
+    `order` is the receipt's, when the caller has just read it; should it have changed since, it is read again.
+    `knowing` is `Order.refunds_known` as far as the caller sees to it that what went back is taken back. `actor` and
+    `reason` are for the ledger, when a person decides.
     """
     for _ in range(SWAP_TRIES):
         if order is None or order.order_no != receipt.order_no:
             order = Order.objects.select_related("user").filter(order_no=receipt.order_no).first()
         if order is None:
             return Settled(Settlement.UNKNOWN_ORDER, f"No order {receipt.order_no}.")
-        difference = _difference(order, receipt)
-        if difference:
-            return _flag(order, receipt, difference)
+        if problem := difference(order, receipt):
+            return _flag(order, receipt, problem)
         try:
             if order.state in Order.CREDITED:
                 settled = _known_already(order, receipt)
             else:
-                settled = _credit_order(order, receipt, source, actor=actor, reason=reason)
+                settled = _why_not(order, knowing) or _credit_order(order, receipt, source, actor=actor, reason=reason)
         except IntegrityError as error:
             if not _is_about(error, "order_transaction_once"):
                 raise
@@ -66,6 +78,13 @@ def settle_order(
             return settled
         order = None
     raise RuntimeError(f"Order {receipt.order_no} changed {SWAP_TRIES} times while it was being settled.")
+
+
+def _why_not(order: Order, knowing: tuple[int, str]) -> Settled | None:
+    """What went back before is not credited; and what the caller does not know to have gone back is found out first."""
+    if order.given_back:
+        return Settled(Settlement.GIVEN_BACK, GIVEN_BACK)
+    return Settled(Settlement.UNSURE, GIVEN_BACK_SOME) if order.refunds_known != knowing else None
 
 
 def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, reason: str) -> Settled | None:
@@ -81,6 +100,7 @@ def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, re
             credited_by=source,
             paid_late=late,
             failure="",
+            review=Case(When(review=GIVEN_BACK_SOME, then=Value("")), default=F("review")),
             next_ask_at=None,
         )
         if moved:
@@ -113,7 +133,7 @@ def _is_about(error: IntegrityError, constraint: str) -> bool:
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) == constraint
 
 
-def _difference(order: Order, receipt: Receipt) -> str:
+def difference(order: Order, receipt: Receipt) -> str:
     """What a receipt says differently from its order, in plain words; empty when they agree."""
     pairs = {
         "gateway": (receipt.gateway, order.gateway),

@@ -43,7 +43,7 @@ WORKERS = 8
 CLAIMED = 4 * WORKERS
 # An order that was asked about so often and came to no end (a day has 1440 minutes) is asked about hourly.
 OFTEN = 150
-# Orders of a gateway that is switched off are looked at so often, and at most so many in a run.
+# Orders of a gateway that is not completely configured are looked at so often, and at most so many in a run.
 WHILE_OFF = timedelta(minutes=5)
 PUT_OFF = 20_000
 
@@ -87,7 +87,7 @@ class _Crew:
         self._gateways: dict[str, Gateway] = {}
 
     def is_needed(self) -> bool:
-        """Whether anything of a gateway that works is due; the first of it is claimed then."""
+        """Whether anything of a gateway that works, on or off, is due; the first of it is claimed then."""
         try:
             self._open("")
         except TopupError:

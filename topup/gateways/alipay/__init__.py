@@ -32,6 +32,7 @@ class Alipay(Gateway):
     config_class = AlipayConfig
     known_mistakes = KNOWN_MISTAKES
     trade_types = ("PRECREATE", "WAP", "PAGE")
+    closes_refunded = True
 
     def __init__(self, config: AlipayConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
         super().__init__(config, http, record)

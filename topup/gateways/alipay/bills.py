@@ -68,7 +68,7 @@ def download(wire: Wire, day: date) -> Bill:
     def get(file: IO[bytes]) -> Bill:
         # The address is a secret: whoever has it can read the bill.
         request = Outgoing(url, b"", "", "GET bill_download_url", method="GET", into=file, limits=DOWNLOAD)
-        return wire.exchange("bill", about, request, lambda _body: read(file, day, wire.merchant_id))
+        return wire.exchange("bill", about, request, lambda _answer: read(file, day, wire.merchant_id))
 
     return fetched(get)
 

@@ -2,9 +2,10 @@
 somebody scanned the QR code, or signed in on the page.
 """
 
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
-from topup.money import fen, yuan
+from topup.money import fen, fen_loosely, yuan
 
 from .. import rsa
 from ..base import (
@@ -77,10 +78,15 @@ def query(wire: Wire, order_no: str) -> Trade:
         state = _TRADE_STATES.get(word)
         if state is None:
             raise Unknown(f"Alipay's trade_status {word!r} is not known.")
-        if state is not TradeState.PAID:
-            return Trade(state, word)
         try:
-            return Trade(state, word, _receipt(wire, answer, paid_at=answer.get("send_pay_date", "")))
+            back = refunded_fen(answer)
+            if state is TradeState.CLOSED and (back or answer.get("send_pay_date")):
+                # What timed out was never paid: this was, and all of it went back.
+                receipt = _receipt(wire, answer, paid_at=answer.get("send_pay_date", ""))
+                return Trade(TradeState.REFUNDED, word, receipt, receipt.amount_fen)
+            if state is not TradeState.PAID:
+                return Trade(state, word)
+            return Trade(state, word, _receipt(wire, answer, paid_at=answer.get("send_pay_date", "")), back)
         except Malformed as error:
             raise Unknown(str(error)) from error
 
@@ -103,7 +109,7 @@ def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
     notice = verified(wire, body, sign_type)
     if _TRADE_STATES.get(notice.get("trade_status", "")) is not TradeState.PAID or is_about_refund(notice):
         return None
-    return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""))
+    return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""), read=fen)
 
 
 def verified(wire: Wire, body: bytes, sign_type: str = "") -> Fields:
@@ -124,11 +130,20 @@ def is_about_refund(notice: Fields) -> bool:
     return refunded or bool(notice.get("gmt_refund")) or bool(notice.get("out_biz_no"))
 
 
-def _receipt(wire: Wire, fields: Fields, *, paid_at: str) -> Receipt:
-    """The payment in a verified notice, or in the verified answer to a query of ours. Raises Implausible."""
+def refunded_fen(fields: Fields) -> int:
+    """What went back of the trade in all, as far as a notice or an answer says. Raises Implausible."""
+    try:
+        return fen_loosely(fields["refund_fee"]) if fields.get("refund_fee") else 0
+    except ValueError as error:
+        raise Implausible(f"refund_fee: {error}") from error
+
+
+def _receipt(wire: Wire, fields: Fields, *, paid_at: str, read: Callable[[str], int] = fen_loosely) -> Receipt:
+    """The payment in the verified answer to a query of ours, which may write "73" or "73.0" as well, or in a verified
+    notice, read strictly. Raises Implausible."""
     transaction_id = fields.get("trade_no", "")
     try:
-        amount_fen = fen(fields.get("total_amount", ""))
+        amount_fen = read(fields.get("total_amount", ""))
     except ValueError as error:
         raise Implausible(f"total_amount: {error}") from error
     if not amount_fen:

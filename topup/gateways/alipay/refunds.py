@@ -6,11 +6,11 @@ payments are.
 
 import re
 
-from topup.money import fen, yuan
+from topup.money import fen_loosely, yuan
 
 from ..base import Malformed, Unknown, beijing_time
 from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
-from .orders import is_about_refund, number_in, verified
+from .orders import is_about_refund, number_in, refunded_fen, verified
 from .wire import ABSENT, TIME, Fields, Wire
 
 REFUND_NO = re.compile(r"[0-9A-Za-z_\-]{1,64}")
@@ -57,7 +57,7 @@ def query_refund(wire: Wire, order_no: str, refund_no: str) -> RefundStatus:
 def _amount(answer: Fields) -> int:
     """What was given back, in fen; 0 when the answer does not say. Raises Unknown for what is no amount."""
     try:
-        return fen(answer["refund_amount"]) if answer.get("refund_amount") else 0
+        return fen_loosely(answer["refund_amount"]) if answer.get("refund_amount") else 0
     except ValueError as error:
         raise Unknown(f"refund_amount: {error}") from error
 
@@ -70,4 +70,4 @@ def refund_hint(wire: Wire, body: bytes) -> RefundHint | None:
     refund_no = notice.get("out_biz_no", "")
     if refund_no and not REFUND_NO.fullmatch(refund_no):
         raise Malformed(f"out_biz_no {refund_no[:64]!r} is not one.")
-    return RefundHint(number_in(notice), refund_no)
+    return RefundHint(number_in(notice), refund_no, refunded_fen(notice))

@@ -10,10 +10,12 @@ from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from voicehelper.http import Answer
+
 from .. import rsa
 from ..base import BEIJING, GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
-from ..exchanges import Exchanger, Outgoing, Result
-from ..signed_json import JSONError, signed_member
+from ..exchanges import Exchanger, Outgoing, Result, codec_of
+from ..signed_json import signed_member
 
 RSA2 = "RSA2"
 TIME = "%Y-%m-%d %H:%M:%S"
@@ -90,8 +92,8 @@ class Wire:
         request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), kind, f"POST {shown}")
         node, order_no = f"{form['method'].replace('.', '_')}_response", content.get("out_trade_no", "")
 
-        def read_verified(body: bytes) -> Result:
-            answer = self._verified(body, node, expected)
+        def read_verified(said: Answer) -> Result:
+            answer = self._verified(said, node, expected)
             if answer.get("code") == "10000" and answer.get("out_trade_no", "" if named else order_no) != order_no:
                 raise Unknown("Alipay answered about another order.")
             return read(answer)
@@ -115,22 +117,23 @@ class Wire:
         text = string_to_sign(fields, without={"sign"})
         return {**fields, "sign": rsa.sign(self.private_key, text.encode())}
 
-    def _verified(self, body: bytes, node: str, expected: Container[str]) -> Fields:
+    def _verified(self, said: Answer, node: str, expected: Container[str]) -> Fields:
         """An answer that is Alipay's word. Raises Refused, Retryable or Unknown for any other."""
         try:
-            raw, answer, signature = signed_member(body, (node, "error_response"))
-        except JSONError as error:
+            codec = codec_of(said)
+            raw, answer, signature = signed_member(said.body, (node, "error_response"), codec)
+        except ValueError as error:
             raise Unknown(f"Alipay's answer is not its JSON: {error}") from error
         code, sub_code = answer.get("code", ""), answer.get("sub_code", "")
-        said = f"{answer.get('msg', '')} {answer.get('sub_msg', '')}".strip()
+        words = f"{answer.get('msg', '')} {answer.get('sub_msg', '')}".strip()
         if not signature:
-            raise Unsigned(f"{sub_code or code}: {said}")
-        if not rsa.is_signed(self.public_key, raw.encode(), signature):
+            raise Unsigned(f"{sub_code or code}: {words}")
+        if not rsa.is_signed(self.public_key, raw.encode(codec), signature):
             raise WronglySigned("Alipay's answer does not fit the Alipay public key that is configured.")
         if code == "40004" and sub_code in expected:
             return answer
         if code != "10000":
-            raise _failure(code, sub_code, said)
+            raise _failure(code, sub_code, words)
         return answer
 
 

@@ -52,7 +52,7 @@ def download(wire: Wire, day: date) -> Bill:
 
     def get(file: IO[bytes]) -> Bill:
         request = wire.request("/pay/downloadbill", fields, into=file, limits=DOWNLOAD)
-        return wire.exchange("bill", f"{day:%Y%m%d}", request, lambda _body: read(file, day))
+        return wire.exchange("bill", f"{day:%Y%m%d}", request, lambda _answer: read(file, day))
 
     return fetched(get)
 

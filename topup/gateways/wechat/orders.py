@@ -116,7 +116,7 @@ def query(wire: Wire, order_no: str) -> Trade:
         # A refunded order's answer need not hold the payment.
         paid = state is TradeState.PAID or (state is TradeState.REFUNDED and "transaction_id" in answer)
         try:
-            return Trade(state, word, _receipt(wire, answer) if paid else None)
+            return Trade(state, word, receipt(wire, answer) if paid else None)
         except Malformed as error:
             raise Unknown(str(error)) from error
 
@@ -142,10 +142,10 @@ def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
     # The answer to a query is signed in the same way: trade_state keeps one from passing for a notice.
     if notice.get("result_code") != "SUCCESS" or notice.get("trade_state", "SUCCESS") != "SUCCESS":
         return None
-    return _receipt(wire, notice)
+    return receipt(wire, notice)
 
 
-def _receipt(wire: Wire, fields: Fields) -> Receipt:
+def receipt(wire: Wire, fields: Fields) -> Receipt:
     """The payment in a verified notice or query. total_fee is what was asked; cash_fee is less when the buyer had
     coupons. Raises Implausible."""
     amount = fields.get("total_fee", "")

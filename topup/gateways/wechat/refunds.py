@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from voicehelper.certificates import ClientCertificate
 
 from .. import xml
-from ..base import BadSignature, Malformed, Unknown, WrongRecipient, beijing_time
+from ..base import BadSignature, Malformed, Receipt, Refused, Unknown, WrongRecipient, beijing_time
 from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
-from .orders import number_in, parsed, plain
+from .orders import number_in, parsed, plain, receipt
 from .wire import Fields, Wire
 
 _ABSENT = "REFUNDNOTEXIST"
@@ -95,6 +95,21 @@ def refunds_of(wire: Wire, order_no: str) -> Sequence[RefundStatus]:
         if not page or offset + _PAGE >= total:
             break
     return list(found.values())
+
+
+def payment_of(wire: Wire, order_no: str) -> Receipt | None:
+    """The payment that an order's refunds are of; None when nobody says."""
+
+    def read(answer: Fields) -> Receipt | None:
+        if answer.get("err_code") == _ABSENT or answer.get("out_trade_no") != order_no:
+            return None
+        return receipt(wire, answer)
+
+    try:
+        return wire.call("refund query", "/pay/refundquery", {"out_trade_no": order_no}, read, expected={_ABSENT})
+    except (Unknown, Refused, Malformed):
+        # What the order's own query said counts without it.
+        return None
 
 
 def _statuses(answer: Fields, order_no: str) -> list[RefundStatus]:

@@ -71,7 +71,7 @@ class Wire:
         is the order's number, for the log, when the fields do not say it."""
         request = self.request(path, fields, certificate=certificate)
         order_no = about or fields["out_trade_no"]
-        return self.exchange(operation, order_no, request, lambda body: read(self._verified(body, expected)))
+        return self.exchange(operation, order_no, request, lambda answer: read(self._verified(answer.body, expected)))
 
     def request(self, path: str, fields: Fields, **more: Any) -> Outgoing:
         """`fields` with the common ones, signed; `more` goes to Outgoing."""

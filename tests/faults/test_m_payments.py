@@ -1,0 +1,434 @@
+"""M: things change while a payment is under way. Gateways are switched off, everything is down for days, money is given
+back in the console: in every order, credited is what was paid and not given back.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+from django.test import Client
+
+from notifications.models import Alert
+from tests.conftest import SOAK
+from tests.orders import pending_order
+from tests.refunds import open_accounts, sandbox_server, trade_of
+from topup import services
+from topup.models import Notice, Order, Refund
+from topup.options import write_options
+from voicehelper import clock
+from voicehelper.accounts.models import User
+from voicehelper.sandbox import buyer as sandbox_buyer
+from voicehelper.sandbox import refunds
+from voicehelper.sandbox.faults import write_script
+from voicehelper.sandbox.models import Delivery
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import wallet_of
+
+from .conftest import CallbackDesk, alert, balance, credited_once, last_notice, not_credited
+from .scripted import ScriptedProvider
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def order(desk: CallbackDesk, buyer: User) -> Order:
+    return pending_order(buyer, desk.merchant)
+
+
+def long_ago(order: Order, *, hours: float, **changes: Any) -> None:
+    """Its time was over so many hours ago, and it was due for the sweep ever since."""
+    ended = clock.now() - timedelta(hours=hours)
+    facts = {"created": ended - timedelta(minutes=30), "expires_at": ended, "next_ask_at": ended} | changes
+    Order.objects.filter(pk=order.pk).update(**facts)
+
+
+def make_due() -> None:
+    Order.objects.filter(next_ask_at__isnull=False).update(next_ask_at=Now())
+
+
+# --- M5: everything was down -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("state", [Order.State.PENDING, Order.State.CREATED, Order.State.CLOSED])
+def test_M5_P41_a_payment_nobody_asked_about_for_thirty_hours_is_credited_by_the_next_sweep(
+    state: Order.State, order: Order, scripted: ScriptedProvider, books_agree: Any
+) -> None:
+    long_ago(order, hours=30, state=state)
+    scripted.pay(order)
+    services.follow_orders()
+    credited_once(order)
+    books_agree()
+
+
+def test_M5_P41_an_order_is_given_up_only_once_the_provider_has_answered_after_the_last_moment_to_pay(
+    order: Order, scripted: ScriptedProvider, books_agree: Any
+) -> None:
+    long_ago(order, hours=30)
+    scripted.answers = [b"out of order"] * 2
+    for _ in range(2):
+        services.follow_orders()
+        order.refresh_from_db()
+        assert order.next_ask_at is not None, "nobody has answered yet"
+        make_due()
+    services.follow_orders()
+    not_credited(order, Order.State.CLOSED)
+    assert (order.next_ask_at, scripted.operations()) == (None, ["query"] * 3)
+    books_agree()
+
+
+def test_M5_P41_what_waits_at_the_provider_past_every_limit_is_closed_before_it_is_given_up(
+    order: Order, scripted: ScriptedProvider, books_agree: Any
+) -> None:
+    long_ago(order, hours=30)
+    scripted.states[order.order_no] = "waiting"
+    services.follow_orders()
+    not_credited(order, Order.State.CLOSED)
+    assert (scripted.operations(), scripted.states[order.order_no]) == (["query", "close"], "closed")
+    assert order.next_ask_at is None
+    books_agree()
+
+
+def test_M5_P41_somebody_who_looks_at_the_page_first_need_not_wait_for_the_sweep(
+    order: Order, scripted: ScriptedProvider, books_agree: Any
+) -> None:
+    long_ago(order, hours=30)
+    scripted.pay(order)
+    assert services.poll_order(order).state == Order.State.PAID
+    credited_once(order)
+    books_agree()
+
+
+def test_M5_a_refusal_after_a_try_without_an_answer_does_not_stop_the_asking(
+    order: Order, scripted: ScriptedProvider, books_agree: Any
+) -> None:
+    """The first try may have reached the provider, whatever it says to the second."""
+    facts = {"state": Order.State.CREATED, "pay_url": "", "failure": "No answer in time.", "idempotency_key": "k"}
+    Order.objects.filter(pk=order.pk).update(**facts)
+    refusal = {"error": "LACK_PARAMS" if order.gateway == "wechat" else "ACQ.INVALID_PARAMETER"}
+    scripted._judge = lambda _call: dict(refusal)  # type: ignore[method-assign]
+    with pytest.raises(services.PaymentNotOffered):
+        services.place_order(order.user, order.gateway, 10, client_ip="127.0.0.1", idempotency_key="k")
+    del scripted._judge  # type: ignore[method-assign]
+    order.refresh_from_db()
+    assert order.state == Order.State.FAILED
+    scripted.pay(order)
+    make_due()
+    services.follow_orders()
+    credited_once(order)
+    books_agree()
+
+
+# --- M1: the gateway is switched off ---------------------------------------------------------------------------------
+def switch_off(gateway: str) -> None:
+    write_options({"WechatEnabled" if gateway == "wechat" else "AlipayEnabled": False})
+
+
+def test_M1_P40_a_payment_of_a_gateway_that_was_switched_off_since_is_credited_and_told_once(
+    desk: CallbackDesk, order: Order, buyer: User, books_agree: Any
+) -> None:
+    switch_off(order.gateway)
+    assert desk.acknowledged(desk.merchant.notice(order))
+    credited_once(order)
+    told = alert("notice_while_off")
+    assert (told.level, told.count) == ("info", 1)
+    assert desk.acknowledged(desk.merchant.notice(order))
+    assert Alert.objects.filter(event="notice_while_off").count() == 1
+    assert balance(buyer) == order.quota
+    books_agree()
+
+
+def test_M1_P40_a_stranger_learns_and_raises_nothing_at_a_gateway_that_is_off(
+    desk: CallbackDesk, order: Order, buyer: User
+) -> None:
+    switch_off(order.gateway)
+    forged = desk.merchant.notice(order).replace(b"73", b"01")
+    assert not desk.acknowledged(forged)
+    not_credited(order)
+    assert not Alert.objects.filter(event="notice_while_off").exists()
+
+
+def test_M1_P40_the_sweep_the_page_and_the_closing_go_on_while_a_gateway_is_off(
+    desk: CallbackDesk, buyer: User, scripted: ScriptedProvider, books_agree: Any
+) -> None:
+    swept, polled, unpaid = (pending_order(buyer, desk.merchant) for _ in range(3))
+    switch_off(swept.gateway)
+    for each in (swept, polled):
+        scripted.pay(each)
+    scripted.states[unpaid.order_no] = "waiting"
+    long_ago(unpaid, hours=1)
+    Order.objects.filter(pk=swept.pk).update(next_ask_at=Now())
+    Order.objects.filter(pk=polled.pk).update(created=Now() - timedelta(minutes=1))
+    services.follow_orders()
+    services.poll_order(Order.objects.get(pk=polled.pk))
+    for each in (swept, polled):
+        credited_once(each)
+    not_credited(unpaid, Order.State.CLOSED)
+    books_agree()
+
+
+def test_M1_P40_no_new_order_is_taken_and_an_incomplete_gateway_does_not_exist(
+    desk: CallbackDesk, order: Order, buyer: User, as_user: Any
+) -> None:
+    switch_off(order.gateway)
+    wanted = {"amount": 10, "payment_method": order.gateway}
+    answer = as_user(buyer).post(f"/api/user/{order.gateway}/pay", wanted, format="json")
+    assert answer.status_code == 503
+    write_options({"WechatApiV2Key" if order.gateway == "wechat" else "AlipayPublicKey": None})
+    assert desk.deliver(desk.merchant.notice(order)).status_code == 404
+    assert not Notice.objects.exists()
+    not_credited(order)
+
+
+def test_M1_P40_the_buyer_and_the_operator_are_told_that_an_open_order_is_still_served(
+    order: Order, buyer: User, staff: User
+) -> None:
+    page, office = Client(headers={"Accept-Language": "en"}), Client(headers={"Accept-Language": "en"})
+    page.force_login(buyer)
+    office.force_login(staff)
+    told, served = "takes no new orders", "This one is still served to its end"
+    address, record = f"/recharge/orders/{order.order_no}", f"/admin/topup/order/{order.pk}/change/"
+    assert told not in page.get(address).text
+    assert served not in office.get(record).text
+    switch_off(order.gateway)
+    assert told in page.get(address).text
+    assert "can still be paid" in page.get(address).text
+    assert served in office.get(record).text
+    write_options({"WechatApiV2Key" if order.gateway == "wechat" else "AlipayPublicKey": None})
+    assert "Do not pay now" in page.get(address).text
+    assert "can still be paid" not in page.get(address).text
+
+
+@pytest.mark.parametrize("spoilt", ["/api/{}/notify/", "/api//{}/notify", "//api/{}//notify//", "/api/{}/webhook/"])
+def test_P10_a_callback_address_with_slashes_too_many_is_served(
+    spoilt: str, desk: CallbackDesk, order: Order, books_agree: Any
+) -> None:
+    kind = "text/xml" if order.gateway == "wechat" else "application/x-www-form-urlencoded"
+    body, path = desk.merchant.notice(order), spoilt.format(order.gateway)
+    answer = desk.client.generic("POST", "/", body, content_type=kind, PATH_INFO=path)
+    assert answer.status_code == 200
+    credited_once(order)
+    books_agree()
+
+
+# --- M4: given back in the console before it was credited ------------------------------------------------------------
+QUOTA, PAID, PART = 5_000_000, 7300, 4380
+
+
+@pytest.fixture(params=["wechat", "alipay"])
+def gateway(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def shop(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Both platforms' stand-ins. Their notices stay where they are written, until a test delivers them."""
+    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    with sandbox_server() as address:
+        open_accounts(address, settings)
+        yield address
+
+
+class Play:
+    """One order, paid at the stand-in, of which nobody here has heard; what may happen next are methods."""
+
+    def __init__(self, buyer: User, gateway: str, fen: int) -> None:
+        self.order = services.place_order(buyer, gateway, 10, client_ip="127.0.0.1")
+        self.fen = fen
+        sandbox_buyer.pay(trade_of(self.order))
+        self.payment = self._newest()
+        self.refund = ""
+
+    def give_back(self) -> None:
+        refunds.refund_in_console(trade_of(self.order), self.fen)
+        self.refund = self._newest()
+
+    def notice(self) -> bool:
+        return self._deliver(self.payment)
+
+    def refund_notice(self) -> bool:
+        return self._deliver(self.refund, "/refund-notify" if self.order.gateway == "wechat" else "/notify")
+
+    def query(self) -> None:
+        services.ask_provider(Order.objects.select_related("user").get(pk=self.order.pk), source="admin")
+
+    def sweep(self) -> None:
+        Order.objects.filter(pk=self.order.pk, next_ask_at__isnull=False).update(next_ask_at=Now())
+        services.follow_orders()
+
+    def expire(self) -> None:
+        Order.objects.filter(pk=self.order.pk).update(
+            created=Now() - timedelta(hours=1), expires_at=Now() - timedelta(minutes=30)
+        )
+
+    def close_here(self) -> None:
+        """As if the provider had known no such order when its time was over."""
+        self.expire()
+        Order.objects.filter(pk=self.order.pk).update(state="closed", closed_at=Now(), next_ask_at=None)
+
+    def credited(self) -> int:
+        """What the order brought its buyer, and kept."""
+        refs = [self.order.order_no, *self.order.refunds.values_list("ref", flat=True)]
+        return sum(Entry.objects.filter(ref__in=refs).values_list("amount", flat=True))
+
+    def is_right(self) -> None:
+        """Exactly what was not given back; and the order says what happened."""
+        self.order.refresh_from_db()
+        kept = QUOTA - QUOTA * self.fen // PAID
+        assert self.credited() == kept
+        if self.order.state == Order.State.CLOSED:
+            assert kept == 0
+            assert "aid and refunded at the provider" in self.order.review
+            assert self.order.next_ask_at is None
+        else:
+            assert self.order.state == (Order.State.PARTLY_REFUNDED if kept else Order.State.REFUNDED)
+
+    def _newest(self) -> str:
+        return Delivery.objects.filter(trade__out_trade_no=self.order.order_no).latest("pk").body
+
+    def _deliver(self, body: str, path: str = "/notify") -> bool:
+        kind = "text/xml" if self.order.gateway == "wechat" else "application/x-www-form-urlencoded"
+        answer = Client().post(f"/api/{self.order.gateway}{path}", body.encode(), content_type=kind)
+        assert answer.status_code == 200
+        return answer.content == b"success" or b"SUCCESS" in answer.content
+
+
+ROADS = ("give_back", "notice", "sweep", "refund_notice", *(["query"] if SOAK else []))
+
+
+def plays() -> Iterator[tuple[str, ...]]:
+    """Every order of the refund, its notice, the payment's, the sweep and a question of ours."""
+    for turns in itertools.permutations(ROADS):
+        if turns.index("give_back") < turns.index("refund_notice"):
+            yield turns
+
+
+@pytest.mark.timeout(4 * 3600 if SOAK else 300)
+@pytest.mark.parametrize("fen", [PAID, PART], ids=["full", "part"])
+@pytest.mark.parametrize("before", ["open", "expired", "closed here"] if SOAK else ["open", "closed here"])
+def test_M4_P32_P33_P34_however_a_console_refund_meets_notice_query_and_sweep_what_is_left_is_credited(
+    before: str, fen: int, gateway: str, shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    count = 0
+    for turns in plays():
+        play = Play(buyer, gateway, fen)
+        {"open": lambda: None, "expired": play.expire, "closed here": play.close_here}[before]()
+        try:
+            for turn in turns:
+                getattr(play, turn)()
+                if turn == "refund_notice":
+                    # Whoever has heard of it never has more than one pass to put it right.
+                    play.sweep()
+                    assert play.credited() <= QUOTA - QUOTA * fen // PAID
+            # What was lost or refused comes again, and the sweep has its turn.
+            for turn in ("refund_notice", "notice", "sweep", "notice"):
+                getattr(play, turn)()
+            play.is_right()
+        except BaseException:
+            print("In this order:", " ".join(turns))
+            raise
+        count += 1
+    assert count == (60 if SOAK else 12)
+    books_agree()
+
+
+def test_M4_P32_a_payment_notice_repeated_after_a_full_refund_credits_nothing_even_if_that_was_never_told(
+    gateway: str, shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    play = Play(buyer, gateway, PAID)
+    play.give_back()
+    play.expire()
+    play.sweep()
+    assert play.notice(), "there is nothing to send again for"
+    play.is_right()
+    assert (play.credited(), last_notice().verdict) == (0, Notice.Verdict.REFUND)
+    books_agree()
+
+
+def test_M4_P34_the_notice_of_the_refund_may_come_before_the_payments(
+    gateway: str, shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    play = Play(buyer, gateway, PAID)
+    play.give_back()
+    assert play.refund_notice()
+    assert play.notice()
+    play.is_right()
+    play.sweep()
+    assert play.credited() == 0
+    books_agree()
+
+
+def test_M4_P33_a_part_that_was_given_back_before_is_taken_back_in_the_same_moment(
+    gateway: str, shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    play = Play(buyer, gateway, PART)
+    play.give_back()
+    assert play.refund_notice()
+    play.sweep()
+    play.is_right()
+    made = play.order.refunds.get()
+    assert (made.source, made.state, made.amount_fen) == ("console", "succeeded", PART)
+    assert alert("console_refund")
+    books_agree()
+
+
+def test_M4_P33_two_parts_and_only_the_sum_of_them_is_told(
+    shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    """refund_fee is cumulative: the notice of the first part was lost."""
+    play = Play(buyer, "alipay", 1000)
+    play.give_back()
+    play.fen = 2380
+    play.give_back()
+    play.fen = 3380
+    assert play.refund_notice()
+    assert play.notice()
+    play.is_right()
+    assert sorted(play.order.refunds.values_list("amount_fen", flat=True)) == [1000, 2380]
+    books_agree()
+
+
+@pytest.mark.parametrize("hint", ["closed here", "reviewed", "refund told"])
+def test_M4_while_the_platform_cannot_be_asked_the_notice_is_to_come_again_and_the_sweep_goes_on_asking(
+    hint: str, gateway: str, shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    play = Play(buyer, gateway, PART)
+    if hint == "closed here":
+        play.close_here()
+    elif hint == "reviewed":
+        Order.objects.filter(pk=play.order.pk).update(review="Somebody looks at it.", next_ask_at=None)
+    play.give_back()
+    if hint == "refund told":
+        play.refund_notice()
+    write_script({"gateway": gateway, "operation": "query", "fault": "http_500", "times": 2})
+    play.order.refresh_from_db()
+    assert not play.notice()
+    not_credited(play.order, Order.State(play.order.state))
+    assert last_notice().verdict == Notice.Verdict.UNCONFIRMED
+    assert play.order.next_ask_at is not None
+    play.sweep()
+    not_credited(play.order, Order.State(play.order.state))
+    play.sweep()
+    if gateway == "alipay" and hint != "refund told":
+        # Only the refund's own notice says so there.
+        assert play.credited() == QUOTA
+        play.refund_notice()
+    play.is_right()
+    books_agree()
+
+
+@pytest.mark.parametrize(("ends", "kept"), [("SUCCESS", 0), ("REFUNDCLOSE", QUOTA)])
+def test_M4_a_refund_that_is_under_way_is_held_until_it_ends(
+    ends: str, kept: int, shop: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    play = Play(buyer, "wechat", PAID)
+    slow = {"refund_slow": {"queries": 5, "then": ends}}
+    refunds.accept(trade_of(play.order), "CONSOLE1", PAID, notify_url="", reason="", faults=slow, by_call=False)
+    play.sweep()
+    assert (play.credited(), wallet_of(buyer).available) == (QUOTA, 0)
+    for _ in range(5):
+        Refund.objects.filter(next_ask_at__isnull=False).update(next_ask_at=Now())
+        services.settle_unknown_refunds()
+    assert (play.credited(), wallet_of(buyer).available) == (kept, kept)
+    books_agree()

@@ -1,0 +1,167 @@
+"""Credit is what was paid and not given back.
+
+Whoever hears of money that went back before anything was credited keeps it with the order. From then on nothing is
+credited on a notice's word alone: the provider is asked how much went back. All of it: nothing is credited, ever. A
+part: the order is credited, and in the same transaction what went back is taken back by mirrored refunds.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from notifications.services import raise_alert
+from voicehelper import clock
+from voicehelper.http import Limits
+
+from ..gateways.base import Gateway, Receipt, Refused, Trade, TradeState, Unknown
+from ..gateways.refunds import RefundHint, RefundState, RefundStatus
+from ..models import Order, Refund
+from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
+from ..money import yuan
+from .gateways import gateway_for
+from .refunding import ONLY_A_SUM, find_refunds, mirror_refund, refund_was_told, refundable_fen, refunds_there
+from .settling import Settled, Settlement, settle_order
+
+log = logging.getLogger(__name__)
+
+# Refunds for which money has left us, or will.
+_ALIVE = (RefundState.SUCCEEDED, RefundState.PROCESSING, RefundState.ABNORMAL)
+
+
+_KEPT = ("refund_numbers", "refunded_fen", "refund_told_by")
+
+
+# --- Hearing of it ---------------------------------------------------------------------------------------------------
+def keep_refund(order: Order, *, source: str, fen: int = 0, refund_no: str = "") -> bool:
+    """Keep what is said of a refund with an order that is not credited, in the row and in this instance. `fen` is what
+    went back of it in all, for certain. False: it is credited by now, and its refunds are mirrored."""
+    with transaction.atomic():
+        row = Order.objects.select_for_update().get(pk=order.pk)
+        if row.state in Order.CREDITED:
+            return False
+        before = row.refunds_known, row.refund_told_by
+        numbers = row.refund_numbers.split()
+        row.refund_numbers = " ".join(numbers if not refund_no or refund_no in numbers else [*numbers, refund_no])
+        row.refunded_fen = max(row.refunded_fen, fen)
+        row.refund_told_by = row.refund_told_by or source[:16]
+        if before != (row.refunds_known, row.refund_told_by):
+            _write_down(row)
+    for name in _KEPT:
+        setattr(order, name, getattr(row, name))
+    return True
+
+
+def _write_down(row: Order) -> None:
+    """News: ask how much it was, or end the order when it was all. The row is locked."""
+    row.next_ask_at = None if row.given_back else clock.now()
+    row.review = GIVEN_BACK if row.given_back else row.review or GIVEN_BACK_SOME
+    row.save(update_fields=[*_KEPT, "next_ask_at", "review"])
+    if row.given_back:
+        row.move(Order.State.CLOSED, closed_at=Now())
+        _report(row)
+
+
+def hear_of_refund(order: Order, hint: RefundHint, *, source: str, limits: Limits | None = None) -> bool:
+    """A notice speaks of a refund. What a signature stands behind is believed, the rest makes us ask. True: what there
+    is to know of it is known here."""
+    if keep_refund(order, source=source, fen=hint.refunded_fen, refund_no=hint.refund_no):
+        return bool(hint.refunded_fen) or _ask_how_much(order, gateway_for(order, limits=limits), source) is not None
+    if refund_was_told(order, hint.refund_no, limits=limits):
+        return True
+    if hint.refunded_fen and not hint.refund_no:
+        _take_back(order, (), hint.refunded_fen)
+        return True
+    return False
+
+
+# --- Deciding --------------------------------------------------------------------------------------------------------
+def settle_trade(
+    order: Order, trade: Trade, gateway: Gateway, *, source: str, receipt: Receipt | None = None
+) -> Settled | None:
+    """Make of a provider's answer about an order what it is. `receipt` is a notice's, in case the answer holds none.
+    None: it is not paid, or it is not certain how much went back; then it is asked again."""
+    receipt = trade.receipt or receipt
+    closed = trade.state == TradeState.CLOSED and gateway.closes_refunded
+    if order.state in Order.CREDITED:
+        return _settle_credited(order, trade, gateway, source=source)
+    if closed and (receipt or order.refund_told_by):
+        # It was paid, and a paid trade is closed by giving all of it back.
+        back = order.amount_fen
+    elif trade.state in (TradeState.PAID, TradeState.REFUNDED):
+        back = trade.refunded_fen
+    else:
+        return None
+    went_back = closed or trade.state == TradeState.REFUNDED or back > 0
+    if went_back and not keep_refund(order, source=source, fen=back):
+        return _settle_credited(order, trade, gateway, source=source)
+    if order.refund_told_by:
+        return _settle_the_rest(order, receipt, gateway, source)
+    return settle_order(receipt, source=source) if receipt else None
+
+
+def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: str) -> Settled | None:
+    """Money that went back since is looked for. Alipay closes what was refunded in full, and does not say by which
+    refunds."""
+    if trade.state == TradeState.PAID and trade.receipt:
+        return settle_order(trade.receipt, source=source)
+    if trade.state in (TradeState.REFUNDED, TradeState.CLOSED):
+        find_refunds(order, order.refund_numbers.split(), gateway=gateway)
+        if not gateway.lists_refunds and refundable_fen(order) > 0:
+            Order.objects.filter(pk=order.pk, review="").update(
+                review="Refunded in full at the provider, not all of it here: its bill has the number of the refund."
+            )
+    return None
+
+
+def _settle_the_rest(order: Order, receipt: Receipt | None, gateway: Gateway, source: str) -> Settled | None:
+    """Nothing, when all of it went back; else the whole order, and at once what went back is taken again."""
+    found = () if order.given_back else _ask_how_much(order, gateway, source)
+    if order.given_back:
+        return Settled(Settlement.GIVEN_BACK, GIVEN_BACK)
+    if found is None or receipt is None:
+        return None
+    with transaction.atomic():
+        settled = settle_order(receipt, source=source, knowing=order.refunds_known)
+        if settled.outcome in (Settlement.CREDITED, Settlement.DUPLICATE):
+            _take_back(order, found, order.refunded_fen)
+    return settled
+
+
+def _ask_how_much(order: Order, gateway: Gateway | None, source: str) -> Sequence[RefundStatus] | None:
+    """The refunds of an order that is not credited, as the provider knows them; their sum is kept. None: no certain
+    answer."""
+    if gateway is None:
+        return None
+    try:
+        found = [each for each in refunds_there(order, order.refund_numbers.split(), gateway) if each.state in _ALIVE]
+    except (Unknown, Refused) as error:
+        log.warning("Asking %s how much of order %s went back: %s", order.gateway, order.order_no, error)
+        return None
+    if not all(each.amount_fen for each in found):
+        return None
+    done = sum(each.amount_fen for each in found if each.state == RefundState.SUCCEEDED)
+    keep_refund(order, source=source, fen=done)
+    return found
+
+
+def _take_back(order: Order, found: Sequence[RefundStatus], told_fen: int) -> None:
+    """Mirror what went back; also what the provider has told the sum of only, until its number is known."""
+    for status in found:
+        mirror_refund(order, status)
+    mirrored = dict(order.refunds.exclude(state=Refund.State.FAILED).values_list("refund_no", "amount_fen"))
+    rest_fen = told_fen - sum(mirrored.values())
+    if rest_fen > 0:
+        number = next((told for told in order.refund_numbers.split() if told not in mirrored), order.order_no)
+        mirror_refund(order, RefundStatus(order.order_no, number, RefundState.SUCCEEDED, ONLY_A_SUM, rest_fen))
+
+
+def _report(order: Order) -> None:
+    raise_alert(
+        "console_refund",
+        level="warning",
+        title=f"Order {order.order_no}: paid and refunded at the provider",
+        content=f"{yuan(order.amount_fen)} yuan went back before anything was credited; nothing will be.",
+        key=f"given-back:{order.order_no}",
+    )
