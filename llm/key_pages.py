@@ -13,12 +13,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from voicehelper.accounts import services
 from voicehelper.accounts.models import ApiKey
+from voicehelper.secrets import Secret, encrypt
 
 from . import display
 from .pages import user_of
 
 # In examples, where the caller's own choice belongs.
 EXAMPLE_MODEL = "doubao-pro"
+# Where a session keeps the text of a new key, encrypted, from the redirect after its making to the page that shows it.
+JUST_MADE = "new-api-key"
 
 
 class KeyForm(forms.Form):
@@ -32,9 +35,10 @@ class KeyForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_variables("text")
 def keys(request: HttpRequest) -> HttpResponse:
-    """The user's keys; posting makes one, whose text only this answer has."""
+    """The user's keys; posting makes one, whose text is shown by the page that this leads to, and by no other."""
     if request.method != "POST":
-        return _page(request)
+        made, text = _just_made(request) if request.method == "GET" else (None, "")
+        return _page(request, made=made, text=text)
     form = KeyForm(request.POST)
     if not form.is_valid():
         return _page(request, problem=_("Give the key a name of at most 64 characters."), status=400)
@@ -45,7 +49,8 @@ def keys(request: HttpRequest) -> HttpResponse:
         return _page(request, problem=text, status=409)
     except ValueError:
         return _page(request, problem=_("Give the key a name of at most 64 characters."), status=400)
-    return _page(request, made=key, text=text)
+    request.session[JUST_MADE] = key.pk, encrypt(text)
+    return redirect("chat:keys")
 
 
 @login_required
@@ -56,6 +61,14 @@ def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
         raise Http404
     messages.success(request, _("The key is revoked. Programs that use it are refused from now on."))
     return redirect("chat:keys")
+
+
+def _just_made(request: HttpRequest) -> tuple[ApiKey | None, str]:
+    """The key whose making led here, and its text, which leaves the session with that."""
+    key_id, sealed = request.session.pop(JUST_MADE, (None, ""))
+    key = services.api_keys_of(user_of(request)).filter(pk=key_id).first()
+    text = Secret.stored(sealed)
+    return (key, text.reveal()) if key and text.readable else (None, "")
 
 
 def _page(

@@ -75,11 +75,13 @@ def account_of(user: User, recharge: RechargeSettings) -> Account:
 
 @dataclass(frozen=True)
 class Price:
-    """A quote, as the summary and the presets show it; `bonus` in what users type. Empty texts: nothing to say."""
+    """A quote, as the summary and the presets show it, and as it is sent back; `bonus` in what users type. Empty texts:
+    nothing to say."""
 
     amount: int
     shown: str
     credit: str
+    quoted: str
     pay: str
     original: str
     saving: str
@@ -95,6 +97,7 @@ def price_of(price: Quote) -> Price:
         amount=price.amount,
         shown=grouped(price.amount),
         credit=grouped(price.quota),
+        quoted=price.money,
         pay=money(price.amount_fen),
         original=money(price.original_fen),
         saving=money(saving) if saving else "",
@@ -232,7 +235,7 @@ class Card:
     app_name: str
     code: str
     again: Method | None
-    again_pay: str
+    again_price: Price | None
     others: list[Method]
 
 
@@ -241,7 +244,7 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
     view = view_of(order, left_s)
     step = browser.step(order)
     waits = view == View.WAITING
-    price, methods = _same_again(order, recharge, browser) if view in REPEATABLE else ("", [])
+    price, methods = _same_again(order, recharge, browser) if view in REPEATABLE else (None, [])
     again = next((method for method in methods if method.type == order.gateway), None)
     return Card(
         order=order,
@@ -261,7 +264,7 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
         app_name=app_name(order.gateway),
         code=qr_image(order.pay_url) if waits and step == Step.SCAN else "",
         again=again,
-        again_pay=price,
+        again_price=price,
         others=[method for method in methods if method != again and (view != View.EXPIRED or again is None)],
     )
 
@@ -271,15 +274,15 @@ def _handed_to_wechat(order: Order) -> str:
     return json.dumps({"appId": order.app_id} | payment_arguments(order))
 
 
-def _same_again(order: Order, recharge: RechargeSettings, browser: Browser) -> tuple[str, list[Method]]:
+def _same_again(order: Order, recharge: RechargeSettings, browser: Browser) -> tuple[Price | None, list[Method]]:
     """Today's price of the same amount, and the ways to pay it.
 
     An amount means units or tokens by the setting of its day; after a change it cannot be ordered again as it is.
     """
     price = prices(recharge, order.user, [order.amount]) if order.in_tokens == recharge.in_tokens else []
     if not price:
-        return "", []
-    return price[0].pay, [method for method in methods_for(recharge, order.amount, browser) if method.takes_it]
+        return None, []
+    return price[0], [method for method in methods_for(recharge, order.amount, browser) if method.takes_it]
 
 
 def qr_image(text: str) -> str:

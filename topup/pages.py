@@ -5,6 +5,7 @@ through the API and the card replaces it in place. On a phone the card leads to 
 """
 
 import secrets
+from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
@@ -47,6 +48,7 @@ class PayForm(forms.Form):
     amount = forms.IntegerField(min_value=-MAX_AMOUNT, max_value=MAX_AMOUNT)
     payment_method = forms.CharField(max_length=32)
     intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+    quoted = forms.DecimalField(max_digits=11, decimal_places=2, min_value=0, required=False)
 
 
 class AmountForm(forms.Form):
@@ -103,7 +105,7 @@ def recharge(request: HttpRequest) -> HttpResponse:
     return redirect("topup:payment", order.order_no)
 
 
-def _place(request: HttpRequest, amount: int, payment_method: str, intent: str) -> Order:
+def _place(request: HttpRequest, amount: int, payment_method: str, intent: str, quoted: Decimal | None) -> Order:
     """The order as placed, also when the provider refused or did not answer: its card says so."""
     client_ip = client_address(request)
     brake(_user(request), client_ip)
@@ -111,7 +113,7 @@ def _place(request: HttpRequest, amount: int, payment_method: str, intent: str) 
     key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
     try:
         return services.place_order(
-            _user(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key
+            _user(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key, quoted=quoted
         )
     except services.PaymentNotOffered as error:
         return error.order

@@ -1,8 +1,9 @@
 // Paying: the forms marked data-pay go through the API, and the payment card replaces what is on the stage.
 
 import { askFragment, askJson, Offline } from "./http.js";
-import { putCard } from "./card.js";
+import { putCard, watchCard } from "./card.js";
 import { handOver } from "./handover.js";
+import { followAmount } from "./quote.js";
 
 const stage = document.getElementById("stage");
 let busy = false;
@@ -28,19 +29,20 @@ export function takeOverPayForms() {
 
 async function pay(form, button) {
   const amount = Number(form.elements.amount.value);
+  const quoted = form.elements.quoted.value;
   const tradeType = button.dataset.tradeType;
-  const what = `${button.value} ${amount} ${tradeType}`;
+  const what = `${button.value} ${amount} ${quoted} ${tradeType}`;
   const key = keyFor(what);
   working(button, true);
   complain(form, "");
   unanswered = { what, key };
   try {
     const answer = await askJson(button.dataset.url, {
-      body: { amount, payment_method: button.value, trade_type: tradeType },
+      body: { amount, payment_method: button.value, trade_type: tradeType, quoted },
       headers: { "Idempotency-Key": key },
     });
     unanswered = null;
-    await proceed(form, answer);
+    await proceed(form, button, answer);
   } catch (error) {
     if (!(error instanceof Offline)) throw error;
     complain(form, stage.dataset.textFailed);
@@ -49,11 +51,12 @@ async function pay(form, button) {
   }
 }
 
-async function proceed(form, answer) {
+async function proceed(form, button, answer) {
   if (answer.status === 401) return location.reload();
   // A refused payment has an order too: its card says what to do.
   const order = answer.status === 200 ? answer.body.data.order_id : answer.orderId;
   if (order) return openCard(`${stage.dataset.orders}/${order}`);
+  if (answer.body.quoted) return showPrice(form, button, answer.body.data);
   complain(form, answer.waitS ? waitText(answer.waitS) : answer.body.data ?? stage.dataset.textFailed);
 }
 
@@ -69,6 +72,22 @@ async function openCard(address) {
   history.pushState({}, "", address);
   putCard(fragment, { fresh: true });
   handOver(document.getElementById("card"));
+}
+
+/** The price is another one by now: draws what shows it anew, so that the next click agrees to what is seen. */
+async function showPrice(form, button, words) {
+  const card = form.closest("#card");
+  const { amount, show } = form.elements;
+  const address = card?.dataset.cardUrl ?? `${form.action}?${new URLSearchParams({ amount: amount.value, show: show?.value ?? "" })}`;
+  const fragment = await askFragment(address);
+  const fresh = fragment?.querySelector(card ? "#card" : "[data-recharge]");
+  const freshForm = fresh?.querySelector("[data-pay]");
+  if (!freshForm) return location.reload();
+  (card ?? form.closest("[data-recharge]")).replaceWith(fresh);
+  if (card) watchCard();
+  else followAmount(fresh);
+  complain(freshForm, words);
+  freshForm.querySelector(`[name=payment_method][value="${button.value}"]`)?.focus();
 }
 
 function waitText(seconds) {

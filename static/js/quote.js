@@ -24,8 +24,9 @@ export function followAmount(root) {
     for (const button of buttons) button.disabled = true;
   }
 
-  function unlock(amount) {
+  function unlock(amount, money) {
     pay.elements.amount.value = amount;
+    pay.elements.quoted.value = money;
     for (const button of buttons) button.disabled = amount < BigInt(button.dataset.least);
   }
 
@@ -65,7 +66,7 @@ export function followAmount(root) {
     cell("saving").textContent = saved ? `−¥${saved.saving}` : "";
     root.querySelector("[data-discount]").hidden = !saved;
     cell("pay").textContent = `¥${grouped(money)}`;
-    unlock(amount);
+    unlock(amount, money);
   }
 
   async function fetchPrice(amount) {
@@ -92,6 +93,7 @@ export function followAmount(root) {
     const amount = /^\d{1,19}$/.test(typed) ? BigInt(typed) : null;
     mark(amount);
     problem.textContent = "";
+    pay.querySelector("[data-pay-problem]").hidden = true;
     field.removeAttribute("aria-invalid");
     if (amount === null) return complain(text.textWhole);
     if (amount < BigInt(text.least)) return complain(text.textLeast);

@@ -34,7 +34,7 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844), "small phone": (360, 640)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from selenium.webdriver import Keys
 
 from tests.browser.person import Person
 from topup.models import Order
+from topup.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of
@@ -120,6 +121,46 @@ def test_an_amount_that_cannot_be_bought_says_why(person: Person, typed: str, wo
     person.fill("#amount", "12")
     person.until(lambda: person.find(".method.wechat").is_enabled(), "buttons come back")
     assert not person.has("#amount-problem")
+
+
+@pytest.mark.parametrize("width", ["desktop", "phone"])
+def test_P47_a_price_raised_behind_an_open_page_is_shown_and_the_next_click_agrees(
+    shop: User, open_browser: Callable[..., Person], width: str, books_agree: Callable[[], None]
+) -> None:
+    person = open_browser(width)
+    person.is_signed_in(shop)
+    person.loaded()
+    person.mark_page()
+    assert person.text("[data-price=pay]") == "¥73.00"
+    write_options({"Price": "9.9"})
+    person.click(".method.wechat")
+    person.sees("[data-pay-problem]", "you now pay ¥99.00")
+    assert person.text("[data-price=pay]") == "¥99.00"
+    assert person.text('[data-amount="10"]') == "10\nYou pay\n¥99.00"
+    assert not Order.objects.exists()
+    # The page goes on working: another amount, another price, and the complaint is gone.
+    person.choose(20)
+    person.until(lambda: person.text("[data-price=pay]") == "¥198.00", "no price")
+    assert not person.has("[data-pay-problem]")
+    person.click(".method.wechat")
+    person.sees(CARD.format("waiting"), "¥198.00")
+    assert person.page_was_kept()
+    assert order_on(person).amount_fen == 19800
+    books_agree()
+
+
+def test_P47_ordering_again_costs_what_the_card_says_or_asks(person: Person) -> None:
+    order = start_paying(person)
+    Order.objects.filter(pk=order.pk).update(state=Order.State.CLOSED)
+    person.sees("[data-again]", "¥73.00")
+    write_options({"Price": "9.9"})
+    person.click("[data-again]")
+    person.sees("[data-pay-problem]", "you now pay ¥99.00")
+    person.sees("[data-again]", "¥99.00")
+    assert Order.objects.count() == 1
+    person.click("[data-again]")
+    person.sees(CARD.format("waiting"), "¥99.00")
+    assert order_on(person).amount_fen == 9900
 
 
 # --- The card --------------------------------------------------------------------------------------------------------

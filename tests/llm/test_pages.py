@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -249,18 +250,43 @@ def test_a_long_conversation_is_shown_in_pages(page: Client, world: World) -> No
 # --- Keys ------------------------------------------------------------------------------------------------------------
 def test_a_key_is_shown_once_with_an_example_that_works_with_it(page: Client, world: World) -> None:
     answer = post(page, "/keys", name="  my   notebook ")
-    text = re.search(r"sk-[0-9a-f]{48}", answer.content.decode())
+    assert (answer.status_code, answer["Location"]) == (302, "/keys")
+    shown = page.get("/keys")
+    text = re.search(r"sk-[0-9a-f]{48}", shown.content.decode())
     assert text is not None
     key = ApiKey.objects.get()
     assert (key.digest, key.name) == (ApiKey.digest_of(text[0]), "my notebook")
-    assert f'api_key="{text[0]}"' in html.unescape(answer.content.decode())
-    assert f"/v1/chat/completions \\\n  -H &quot;Authorization: Bearer {text[0]}" in answer.content.decode().replace(
+    assert f'api_key="{text[0]}"' in html.unescape(shown.content.decode())
+    assert f"/v1/chat/completions \\\n  -H &quot;Authorization: Bearer {text[0]}" in shown.content.decode().replace(
         '"', "&quot;"
     )
-    assert "no-store" in answer["Cache-Control"]
+    assert "no-store" in shown["Cache-Control"]
     again = page.get("/keys").content.decode()
     assert text[0] not in again
     assert key.shown in again
+
+
+def test_reloading_the_page_that_shows_a_key_makes_no_other(page: Client, world: World) -> None:
+    """A browser that reloads repeats the last request of the chain."""
+    page.get("/keys")
+    form = {"name": "notebook", "csrfmiddlewaretoken": page.cookies["csrftoken"].value}
+    last = page.post("/keys", form, follow=True).request["REQUEST_METHOD"]
+    page.generic(last, "/keys", urlencode(form), content_type="application/x-www-form-urlencoded")
+    assert ApiKey.objects.count() == 1
+
+
+def test_the_text_of_a_key_rests_nowhere_in_the_clear_and_nowhere_once_it_was_shown(page: Client, world: World) -> None:
+    post(page, "/keys", name="notebook")
+    kept = dict(page.session)
+    page.head("/keys")
+    assert dict(page.session) == kept
+    text = re.search(r"sk-[0-9a-f]{48}", page.get("/keys").content.decode())
+    assert text is not None
+    assert text[0] not in str(kept)
+    assert set(kept) - set(page.session.keys()) == {"new-api-key"}
+    post(page, "/keys", name="another")
+    revoke_api_key(world.user, ApiKey.objects.latest("pk").pk)
+    assert not re.search(r"sk-[0-9a-f]{48}", page.get("/keys").content.decode())
 
 
 def test_a_revoked_key_is_gone(page: Client, world: World) -> None:

@@ -251,6 +251,49 @@ def test_a_key_that_is_none_is_a_parameter_error(key: str, client_of_buyer: APIC
     assert says(pay(client_of_buyer, "wechat", HTTP_IDEMPOTENCY_KEY=key), 400, "参数错误")
 
 
+# --- What was quoted ------------------------------------------------------------------------------------------------
+def pay_as_quoted(client: APIClient, gateway: str, quoted: Any, **headers: str) -> Any:
+    body = {"amount": 10, "payment_method": gateway, "quoted": quoted}
+    return client.post(f"/api/user/{gateway}/pay", body, format="json", **headers)
+
+
+def test_P47_a_price_that_no_longer_holds_is_told_and_nothing_is_ordered(
+    client_of_buyer: APIClient, merchant: Merchant, scripted: ScriptedProvider, books_agree: Callable[[], None]
+) -> None:
+    gateway = gateway_of(merchant)
+    quoted = quote(client_of_buyer, method=gateway).json()["data"]
+    write_options({"Price": "9.9"})
+    answer = pay_as_quoted(client_of_buyer, gateway, quoted)
+    words = "价格已变动，现在需支付 ¥99.00。再次支付即表示同意。"
+    assert (answer.status_code, answer.json()) == (409, {"message": "error", "data": words, "quoted": "99.00"})
+    assert (Order.objects.count(), len(scripted.calls)) == (0, 0)
+    assert pay_as_quoted(client_of_buyer, gateway, answer.json()["quoted"]).status_code == 200
+    assert pay_as_quoted(client_of_buyer, gateway, None).status_code == pay(client_of_buyer, gateway).status_code == 200
+    assert list(Order.objects.values_list("amount_fen", flat=True)) == [9900] * 3
+    books_agree()
+
+
+def test_P47_the_order_of_a_repeated_key_keeps_the_price_it_was_placed_at(
+    client_of_buyer: APIClient, merchant: Merchant, scripted: ScriptedProvider
+) -> None:
+    """The first answer was lost, the price was raised, the client asks again: the order is there, at its price."""
+    gateway = gateway_of(merchant)
+    first = pay_as_quoted(client_of_buyer, gateway, "73.00", HTTP_IDEMPOTENCY_KEY="k")
+    write_options({"Price": "9.9"})
+    again = pay_as_quoted(client_of_buyer, gateway, "73.00", HTTP_IDEMPOTENCY_KEY="k")
+    assert (again.status_code, again.json()) == (200, first.json())
+    answer = pay_as_quoted(client_of_buyer, gateway, "99.00", HTTP_IDEMPOTENCY_KEY="k")
+    assert (answer.status_code, answer.json()["quoted"]) == (409, "73.00")
+    assert Order.objects.get().amount_fen == 7300
+
+
+@pytest.mark.parametrize("quoted", ["free", "NaN", "73.001", "-73.00", [], 10**30])
+def test_P47_a_quote_that_is_none_is_a_parameter_error(
+    quoted: Any, client_of_buyer: APIClient, wechat: WeChatMerchant
+) -> None:
+    assert says(pay_as_quoted(client_of_buyer, "wechat", quoted), 400, "参数错误")
+
+
 # --- POST /api/user/amount, GET /api/user/topup/info -----------------------------------------------------------------
 def test_a_quote_says_exactly_what_will_be_charged(client_of_buyer: APIClient, wechat: WeChatMerchant) -> None:
     assert quote(client_of_buyer).json() == {"message": "success", "data": "73.00"}

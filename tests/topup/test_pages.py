@@ -49,6 +49,13 @@ def post_form(client: Client, **changes: str) -> Any:
     return client.post("/recharge", fields)
 
 
+def hidden(body: str, name: str) -> str:
+    """What a form of the page sends under a name without being asked."""
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', body)
+    assert found is not None
+    return found[1]
+
+
 def order_in(
     buyer: User, merchant: WeChatMerchant | AlipayMerchant, state: str, *, left_s: int = 600, **changes: Any
 ) -> Order:
@@ -198,6 +205,34 @@ def test_a_form_that_cannot_be_served_comes_back_with_the_reason(
     assert answer.status_code == status
     assert words in text_of(answer)
     assert not Order.objects.exists()
+
+
+def test_P47_a_price_raised_behind_an_open_page_is_shown_before_anything_is_ordered(
+    page: Client, wechat: WeChatMerchant, books_agree: Callable[[], None]
+) -> None:
+    opened = page.get("/recharge").content.decode()
+    write_options({"Price": "9.9"})
+    answer = post_form(page, quoted=hidden(opened, "quoted"))
+    assert answer.status_code == 409
+    assert "The price has changed: you now pay ¥99.00. Pay again to agree." in text_of(answer)
+    assert "Original price ¥99.00" in text_of(answer)
+    assert not Order.objects.exists()
+    fresh = answer.content.decode()
+    assert post_form(page, quoted=hidden(fresh, "quoted"), intent=hidden(fresh, "intent")).status_code == 302
+    assert Order.objects.get().amount_fen == 9900
+    books_agree()
+
+
+def test_P47_ordering_again_from_an_old_card_asks_before_it_costs_more(
+    page: Client, buyer: User, wechat: WeChatMerchant
+) -> None:
+    order = order_in(buyer, wechat, "failed")
+    shown = page.get(f"/recharge/orders/{order.order_no}")
+    assert "You pay ¥73.00" in text_of(shown)
+    write_options({"Price": "9.9"})
+    answer = post_form(page, quoted=hidden(shown.content.decode(), "quoted"))
+    assert (answer.status_code, Order.objects.count()) == (409, 1)
+    assert "You pay ¥99.00" in card_text(page, order)
 
 
 def test_posting_the_form_has_the_brake_of_the_pay_api(page: Client, wechat: WeChatMerchant, settings: Any) -> None:

@@ -22,6 +22,7 @@ from ..services import (
     IdempotencyConflict,
     NobodyPays,
     PaymentNotOffered,
+    PriceChanged,
     UnknownGateway,
     UnknownWay,
 )
@@ -62,6 +63,8 @@ def explain(error: Exception) -> tuple[int, str]:
         return 400, gettext("The amount must not be less than %(minimum)s") % {"minimum": error.minimum}
     if isinstance(error, GatewayOff):
         return 503, str(_OFF[error.gateway])
+    if isinstance(error, PriceChanged):
+        return 409, gettext("The price has changed: you now pay ¥%(pay)s. Pay again to agree.") % {"pay": error.pay}
     if isinstance(error, CodeUsed) and error.mine:
         return 409, gettext("You have redeemed this code already; its quota is in your balance")
     for kinds, status, words in _WORDS:
@@ -88,6 +91,8 @@ class UserView(APIView):
         if isinstance(exc, PaymentNotOffered):
             # The order exists, and its page says what to do next.
             answer["X-Order-Id"] = exc.order.order_no
+        if isinstance(exc, PriceChanged):
+            answer.data["quoted"] = exc.pay
         return answer
 
 

@@ -37,6 +37,15 @@ class PayRequest(serializers.Serializer[Any]):
         allow_blank=True,
         help_text="WeChat Pay: NATIVE, MWEB, JSAPI; Alipay: precreate, wap, page. Default: the QR code.",
     )
+    quoted = serializers.DecimalField(
+        max_digits=11,
+        decimal_places=2,
+        min_value=0,
+        default=None,
+        allow_null=True,
+        help_text="What the buyer was told it costs, from /api/user/amount. When it costs something else, nothing is"
+        " ordered: 409, with the price of now as `quoted`.",
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict) or type(data.get("amount")) is not int:
@@ -95,6 +104,7 @@ class Pay(PaymentView):
             client_ip=client_ip,
             way=_way(request, asked["trade_type"].upper()),
             idempotency_key=key or None,
+            quoted=asked["quoted"],
         )
         data: dict[str, Any] = {"pay_url": order.pay_url, "order_id": order.order_no}
         if order.trade_type == services.JSAPI:

@@ -37,6 +37,14 @@ class NobodyPays(TopupError):
     """A payment inside WeChat wants to know whose WeChat it is, and this user never signed in through it."""
 
 
+class PriceChanged(TopupError):
+    """What the buyer was quoted is not what the order costs: `pay`, in yuan."""
+
+    def __init__(self, pay: str) -> None:
+        super().__init__(pay)
+        self.pay = pay
+
+
 class IdempotencyConflict(TopupError):
     """The idempotency key was used for a different order."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
@@ -12,6 +13,7 @@ from voicehelper.accounts.models import User
 from ..gateways.base import Gateway, NewOrder, NumberTaken, Offer, Refused, Retryable, TradeState, Unknown
 from ..models import Order, RechargeSettings
 from ..models.sections import GatewaySettings
+from ..money import yuan
 from ..pricing import OutOfRange, Quote, quote
 from .errors import (
     AmountInvalid,
@@ -19,6 +21,7 @@ from .errors import (
     IdempotencyConflict,
     NobodyPays,
     PaymentNotOffered,
+    PriceChanged,
     UnknownGateway,
     UnknownWay,
 )
@@ -72,17 +75,23 @@ def place_order(
     client_ip: str,
     way: Way = QR_CODE,
     idempotency_key: str | None = None,
+    quoted: Decimal | None = None,
 ) -> Order:
     """Create an order and have the provider offer payment; the returned order is pending (or already paid).
 
     The order is committed before the provider hears of it. With an idempotency key that was used before, the same order
-    comes back. Raises the TopupErrors; after PaymentNotOffered(unknown=True) the sweep goes on asking.
+    comes back. With `quoted`, what the buyer was told in yuan, it is placed only if that is what it costs, else
+    PriceChanged. Raises the TopupErrors; after PaymentNotOffered(unknown=True) the sweep goes on asking.
     """
     gateway = _gateway_of_way(gateway_name, way)
     trade_type = way.trade_type or gateway.trade_types[0]
     recharge = RechargeSettings.load()
     price = _quote(recharge, SECTIONS[gateway_name].load(), user, amount)
-    order = _known_order(user, idempotency_key) or _insert_order(
+    known = _known_order(user, idempotency_key)
+    charge = yuan((known or price).amount_fen)
+    if quoted is not None and quoted != Decimal(charge):
+        raise PriceChanged(charge)
+    order = known or _insert_order(
         user, gateway, price, recharge, way=way, client_ip=client_ip, idempotency_key=idempotency_key
     )
     if (order.gateway, order.trade_type, order.amount) != (gateway_name, trade_type, amount):
