@@ -300,6 +300,8 @@ LOGIN_REDIRECT_URL = "topup:recharge"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 
 # --- Web -------------------------------------------------------------------------------------------------------------
+# How long the headers of a request may take to come.
+HEADER_SECONDS: float = env.float("HEADER_SECONDS", default=10.0)
 # Demo and test speak plain HTTP on loopback; everything else is HTTPS only.
 TLS = urlsplit(SERVER_ADDRESS).scheme == "https"
 if PRODUCTION and not TLS:
@@ -318,7 +320,8 @@ X_FRAME_OPTIONS = "DENY"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 if PRODUCTION:
-    STATIC_ROOT = DATA_DIR / "static"
+    # Beside the code it belongs to: it is collected when an image is made, long before a deployer sets any variable.
+    STATIC_ROOT = BASE_DIR / "staticfiles"
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -30,9 +30,9 @@ from rest_framework.test import APIClient
 
 from llm.models import Credential
 from tests.far_side import FarSide, http
+from tests.image import Image
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from tests.processes import database_url, redis_url
 from topup.gateways.alipay import AlipayConfig
 from topup.gateways.wechat import WeChatConfig
 from topup.models import AlipaySettings, GatewayCall, Order, WeChatSettings
@@ -696,14 +696,14 @@ def test_J9_the_deployment_check_stops_a_deployment() -> None:
 
 
 @pytest.mark.django_db
-def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse() -> None:
+def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse(image: Image) -> None:
     """Not only the command: uvicorn imports this module and nothing else, and does so on its event loop."""
-    database = {"DATABASE_URL": database_url(), "REDIS_URL": redis_url()}
-    start = ("-c", "import asyncio\nasync def main(): import voicehelper.asgi\nasyncio.run(main())")
-    refused = production(*start, SECRET_KEY="change-me" * 8, **database)
+    start = "python -c 'import asyncio\nasync def main(): import voicehelper.asgi\nasyncio.run(main())'"
+    refused = image.run(start, image.deployed(SECRET_KEY="change-me" * 8))
     assert refused.returncode != 0
     assert "voicehelper.E001" in refused.stderr
-    assert production(*start, **database).returncode == 0
+    started = image.run(start, image.deployed())
+    assert started.returncode == 0, started.stderr
 
 
 @pytest.mark.django_db
