@@ -4,7 +4,6 @@ The server is uvicorn with our protocol on a socket of loopback; the application
 """
 
 import asyncio
-import json
 import socket
 import threading
 import time
@@ -126,7 +125,7 @@ def test_N7_a_half_sent_request_is_told_so_and_cut_however_it_dribbles(port: int
             line.say(before + HEAD + b"X: ")
             line.say(b"a", times=20, pause_s=SECONDS / 5)
             heard = line.heard()
-            assert 408 == int(status(heard[heard.rindex(b"HTTP/1.1") :]))
+            assert int(status(heard[heard.rindex(b"HTTP/1.1") :])) == 408
             assert SECONDS * 0.9 < time.monotonic() - started < SECONDS * 6
 
 
