@@ -8,6 +8,6 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_example_lists_exactly_the_variables_that_are_read() -> None:
     source = (ROOT / "voicehelper/settings.py").read_text()
-    read = set(re.findall(r'(?:env(?:\.\w+)?|required)\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'(?:env(?:\.\w+)?|required|number|rate)\(\s*"([A-Z_]+)"', source))
     listed = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert listed == read

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import CheckMessage, Error, Tags, register
-from limits import parse
 
 # Values that stand in examples and tutorials.
 _EXAMPLES = ("change-me", "changeme", "secret", "django-insecure-", "your-secret-key", "xxx")
@@ -63,17 +62,6 @@ def check_production(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     if 0 < len(settings.METRICS_TOKEN) < 20:
         found.append(Error("METRICS_TOKEN can be guessed.", hint="Use 30 random characters.", id="voicehelper.E007"))
     return found
-
-
-@register()
-def check_rate_limits(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    try:
-        parse(settings.PAY_RATE_LIMIT)
-    except ValueError:
-        return [
-            Error("PAY_RATE_LIMIT cannot be read.", hint='Write it like "20 per 20 minutes".', id="voicehelper.E005")
-        ]
-    return []
 
 
 @register()
