@@ -34,14 +34,15 @@ test: $(INSTALLED) browser ## all tests; some of them: T=tests/topup, K=refund
 soak: export VOICEHELPER_SOAK = 1
 soak: test ## the same tests with their full counts (long)
 
-lint: $(INSTALLED) ## style, types, migrations, deployment settings, security, import rules
+lint: $(INSTALLED) ## style, types, migrations, static files, deployment settings, security, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/bandit -q -r . --severity-level high -x ./.venv,./.data,./tests
 	@keys=$$($(BIN)/python -c 'from voicehelper.embedded.environment import new_keys as k; print(*map("=".join, k().items()))'); \
-		env $$keys $(DEPLOY) $(BIN)/python manage.py check --deploy --fail-level WARNING
+		export $$keys $(DEPLOY); $(BIN)/python manage.py collectstatic --noinput -v 0; \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
 	@$(EMBEDDED) exec -- bash -ec '$(BIN)/mypy; $(BIN)/python manage.py makemigrations --check --dry-run; \
-		$(BIN)/python -m pytest -q -n 0 tests/test_imports.py'
+		$(BIN)/python -m pytest -q -n 0 tests/test_imports.py tests/test_migrations.py'
 
 bench: $(INSTALLED) ## what it can carry on this machine
 	@exec $(EMBEDDED) exec -- $(BIN)/python -m tests.bench

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from tests import emptying
 from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401  # hooks
+from tests.image import Image
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from voicehelper import ratelimit
 from voicehelper.accounts.models import User
@@ -35,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Fixtures with servers that many tests share. One worker runs them all: else each would start servers of its own.
-SHARED_SERVERS = {"_cluster", "_workers", "_world", "deployment", "models"}
+SHARED_SERVERS = {"_cluster", "_workers", "_world", "deployment", "image", "models"}
 
 
 @pytest.hookimpl(trylast=True)
@@ -79,6 +80,12 @@ def _few_keys() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "key_pair", lambda: make(next(numbers)))
         yield
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """What a deployer builds from this checkout."""
+    return Image(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture

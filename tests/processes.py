@@ -104,9 +104,9 @@ class Server:
         self.port: int = self._listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
         self.environment = environment(self.address) | changes
-        uvicorn = ["uvicorn", "voicehelper.asgi:application", "--workers", str(workers)]
-        uvicorn += ["--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "2"]
-        uvicorn += ["--log-level", "warning", "--fd"]
+        uvicorn = ["uvicorn", "voicehelper.asgi:application", "--http", "voicehelper.protocol:Bounded"]
+        uvicorn += ["--workers", str(workers), "--no-proxy-headers", "--no-access-log"]
+        uvicorn += ["--timeout-graceful-shutdown", "2", "--log-level", "warning", "--fd"]
         self._command = [sys.executable, "-m", *(command or uvicorn), str(self._listener.fileno())]
         self._process: Process | None = None
 

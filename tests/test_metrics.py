@@ -64,7 +64,14 @@ def test_the_figures_are_those_of_the_tables(settings: Any, buyer: User, wechat:
 
 def test_a_server_is_ready_when_the_tables_are_those_it_wants(db: None) -> None:
     health._waiting_migrations.cache_clear()
-    assert Client().get("/readyz").json() == {"database": "ok", "migrations": "ok"}
+    assert Client().get("/readyz").json() == {"database": "ok", "static": "ok", "migrations": "ok"}
+
+
+def test_a_server_whose_pages_would_find_no_static_files_is_not_ready(db: None, settings: Any) -> None:
+    # What tests have collected: nothing.
+    settings.PRODUCTION = True
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["static"]) == (503, "missing")
 
 
 def test_a_server_that_waits_for_migrations_is_not_ready(db: None) -> None:

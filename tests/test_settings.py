@@ -1,13 +1,25 @@
 """Every variable a deployer can set is in .env.example, and nothing else is."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.image import ROOT, command, example
+
+SETTINGS = (ROOT / "voicehelper/settings.py").read_text()
+COMPOSE = (ROOT / "compose.yaml").read_text()
 
 
 def test_the_example_lists_exactly_the_variables_that_are_read() -> None:
-    source = (ROOT / "voicehelper/settings.py").read_text()
-    read = set(re.findall(r'(?:env(?:\.\w+)?|required)\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'(?:env(?:\.\w+)?|required|number|rate)\(\s*"([A-Z_]+)"', SETTINGS))
+    read |= set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + command()))
     listed = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert listed == read
+
+
+def test_what_nothing_starts_without_stands_in_the_example_to_be_filled_in() -> None:
+    required = set(re.findall(r'required\(\s*"([A-Z_]+)"', SETTINGS)) | set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE))
+    assert {"POSTGRES_PASSWORD", "VALKEY_PASSWORD", "SECRET_KEY", "SERVER_ADDRESS"} <= required <= example().keys()
+
+
+def test_a_host_is_named_once_in_the_example() -> None:
+    """Who changes only the address and is answered 400 everywhere looks for long."""
+    assert "ALLOWED_HOSTS" not in example()

@@ -4,6 +4,7 @@ from functools import cache
 
 import redis
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -16,9 +17,9 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when this server can take requests: the database answers and has the tables this code wants. Redis is not
-    needed for that: without it everything still works, more slowly."""
-    parts = {"database": _database()}
+    """200 when this server can take requests: the database answers and has the tables this code wants, and pages find
+    their static files. Redis is not needed for that: without it everything still works, more slowly."""
+    parts = {"database": _database(), "static": _static()}
     if parts["database"] == "ok":
         parts["migrations"] = "ok" if _migrated() else "missing"
     return JsonResponse(parts, status=200 if all(state == "ok" for state in parts.values()) else 503)
@@ -36,6 +37,11 @@ def _migrated() -> bool:
 def _waiting_migrations() -> int:
     executor = MigrationExecutor(connection)
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def _static() -> str:
+    """In production every page that names a static file is a 500 without the list of those collected."""
+    return "ok" if not settings.PRODUCTION or getattr(staticfiles_storage, "hashed_files", None) else "missing"
 
 
 def _database() -> str:

@@ -6,6 +6,7 @@ What operators edit (gateways, prices) is rows, never settings. See .env.example
 """
 
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import django_stubs_ext
@@ -15,9 +16,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from limits import parse_many
 
 # Django's generic classes take type parameters at run time too.
 django_stubs_ext.monkeypatch()
+
+Number = TypeVar("Number", int, float)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -33,6 +37,32 @@ def required(name: str, hint: str) -> str:
     if not value:
         raise ImproperlyConfigured(f"{name} is not set. {hint} (`make run` does it for a demo.)")
     return value
+
+
+def number(name: str, default: Number, *, least: Number) -> Number:
+    """The variable as a number of the default's kind; nonsense, or less than `least`, refuses to start."""
+    text: str = env.str(name, default="").strip() or str(default)
+    kind = type(default)
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(least - 1)
+    if not least <= value < float("inf"):
+        whole = "whole " if kind is int else ""
+        raise ImproperlyConfigured(f"{name} is {text!r}: use a {whole}number of {least} or more.")
+    return value
+
+
+def rate(name: str, default: str) -> str:
+    """The variable as one rate limit, for ratelimit.py; what is none refuses to start."""
+    text: str = env.str(name, default="").strip() or default
+    try:
+        limits = parse_many(text)
+    except ValueError:
+        limits = []
+    if len(limits) != 1 or not limits[0].amount:
+        raise ImproperlyConfigured(f'{name} is {text!r}. Write it like "{default}".')
+    return text
 
 
 MODE: str = env.str("VOICEHELPER_MODE", default="production")
@@ -56,7 +86,7 @@ SERVER_ADDRESS = SERVER_ADDRESS.rstrip("/")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[str(urlsplit(SERVER_ADDRESS).hostname)])
 CSRF_TRUSTED_ORIGINS = [SERVER_ADDRESS]
 # How many proxies of ours stand in front and append to X-Forwarded-For; 0 believes the socket alone.
-TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+TRUSTED_PROXIES: int = number("TRUSTED_PROXIES", 0, least=0)
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -169,10 +199,10 @@ DATABASES["default"]["OPTIONS"] = {
 # Each of a server's threads keeps its connection to the database: nobody waits for one, and after a restart of
 # PostgreSQL the next request connects anew. Provider callbacks have threads to themselves, so that pages which wait for
 # something cannot keep a provider waiting.
-WEB_THREADS: int = env.int("WEB_THREADS", default=16)
-NOTICE_THREADS: int = env.int("NOTICE_THREADS", default=8)
+WEB_THREADS: int = number("WEB_THREADS", 16, least=1)
+NOTICE_THREADS: int = number("NOTICE_THREADS", 8, least=1)
 # Files have threads of their own, too: each is occupied for as long as a phone takes to send or to fetch one.
-FILE_THREADS: int = env.int("FILE_THREADS", default=8)
+FILE_THREADS: int = number("FILE_THREADS", 8, least=1)
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -180,7 +210,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL: str = required("REDIS_URL", "A Redis or Valkey URL: redis://:password@host:6379/0")
 # Rate limits only; money never. Short time-outs: a dead Redis must not slow a payment.
 RATELIMIT_STORAGE = REDIS_URL
-PAY_RATE_LIMIT: str = env.str("PAY_RATE_LIMIT", default="20 per 20 minutes")
+PAY_RATE_LIMIT = rate("PAY_RATE_LIMIT", "20 per 20 minutes")
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -260,28 +290,28 @@ PRICING_SOURCE = "topup.offers.llm_pricing"
 # Where it learns what quota is worth in yuan, for people to read.
 WORTH_SOURCE = "topup.offers.yuan_per_quota"
 # Until the first output of a call, with all its tries; and until the end of a stream.
-LLM_TOTAL_SECONDS: float = env.float("LLM_TOTAL_SECONDS", default=180.0)
-LLM_STREAM_SECONDS: float = env.float("LLM_STREAM_SECONDS", default=1800.0)
+LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 180.0, least=0.0)
+LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 1800.0, least=0.0)
 # How far a stream is read on after its client hung up, to learn what it used.
-LLM_DRAIN_SECONDS: float = env.float("LLM_DRAIN_SECONDS", default=30.0)
-LLM_DRAIN_CHUNKS: int = env.int("LLM_DRAIN_CHUNKS", default=20_000)
-LLM_SPEECH_CHARACTERS: int = env.int("LLM_SPEECH_CHARACTERS", default=4096)
+LLM_DRAIN_SECONDS: float = number("LLM_DRAIN_SECONDS", 30.0, least=0.0)
+LLM_DRAIN_CHUNKS: int = number("LLM_DRAIN_CHUNKS", 20_000, least=0)
+LLM_SPEECH_CHARACTERS: int = number("LLM_SPEECH_CHARACTERS", 4096, least=1)
 # Per API key and process: calls at once, and calls a minute (0: no limit).
-LLM_KEY_CONCURRENCY: int = env.int("LLM_KEY_CONCURRENCY", default=1000)
-LLM_KEY_CALLS_PER_MINUTE: int = env.int("LLM_KEY_CALLS_PER_MINUTE", default=0)
+LLM_KEY_CONCURRENCY: int = number("LLM_KEY_CONCURRENCY", 1000, least=1)
+LLM_KEY_CALLS_PER_MINUTE: int = number("LLM_KEY_CALLS_PER_MINUTE", 0, least=0)
 # Questions a user may put to the chat API; and how much of a session, in estimated tokens, is sent along with the next.
-CHAT_RATE_LIMIT: str = env.str("CHAT_RATE_LIMIT", default="60 per minute")
-LLM_HISTORY_TOKENS: int = env.int("LLM_HISTORY_TOKENS", default=3000)
+CHAT_RATE_LIMIT = rate("CHAT_RATE_LIMIT", "60 per minute")
+LLM_HISTORY_TOKENS: int = number("LLM_HISTORY_TOKENS", 3000, least=0)
 
 # --- Files -----------------------------------------------------------------------------------------------------------
 # Where they lie until an operator configures a bucket, and where they wait while they arrive. Several machines need a
 # folder that they share.
 FILES_DIR: str = env.str("FILES_DIR", default=str(DATA_DIR / "files"))
 # Bytes of one file; files of a user, and their bytes; uploads of a user.
-FILE_MAX_BYTES: int = env.int("FILE_MAX_BYTES", default=100 * 1024**2)
-FILES_PER_USER: int = env.int("FILES_PER_USER", default=1000)
-FILE_BYTES_PER_USER: int = env.int("FILE_BYTES_PER_USER", default=1024**3)
-FILE_RATE_LIMIT: str = env.str("FILE_RATE_LIMIT", default="60 per minute")
+FILE_MAX_BYTES: int = number("FILE_MAX_BYTES", 100 * 1024**2, least=1)
+FILES_PER_USER: int = number("FILES_PER_USER", 1000, least=0)
+FILE_BYTES_PER_USER: int = number("FILE_BYTES_PER_USER", 1024**3, least=0)
+FILE_RATE_LIMIT = rate("FILE_RATE_LIMIT", "60 per minute")
 
 # --- People ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -300,6 +330,8 @@ LOGIN_REDIRECT_URL = "topup:recharge"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 
 # --- Web -------------------------------------------------------------------------------------------------------------
+# How long the headers of a request may take to come.
+HEADER_SECONDS: float = number("HEADER_SECONDS", 10.0, least=1.0)
 # Demo and test speak plain HTTP on loopback; everything else is HTTPS only.
 TLS = urlsplit(SERVER_ADDRESS).scheme == "https"
 if PRODUCTION and not TLS:
@@ -318,7 +350,8 @@ X_FRAME_OPTIONS = "DENY"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 if PRODUCTION:
-    STATIC_ROOT = DATA_DIR / "static"
+    # Beside the code it belongs to: it is collected when an image is made, long before a deployer sets any variable.
+    STATIC_ROOT = BASE_DIR / "staticfiles"
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
         "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -29,6 +29,7 @@ from topup.gateways.base import Malformed
 from topup.gateways.wechat import WeChatConfig, WeChatPay
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
+from voicehelper.protocol import Bounded
 
 from .conftest import CallbackDesk, balance, credited_once, last_notice, not_credited
 from .scripted import Merchant, gateway_of
@@ -156,7 +157,7 @@ def server(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(asgi, "BODY_SECONDS", 1.0)
     # The server's threads stay when it stops; a connection they kept would stand in the way of dropping the database.
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    config = uvicorn.Config(asgi.application, port=port, lifespan="off", ws="none", log_config=None)
+    config = uvicorn.Config(asgi.application, http=Bounded, port=port, lifespan="off", ws="none", log_config=None)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
     thread.start()

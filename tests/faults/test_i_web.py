@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 
+from tests.image import Image
 from tests.orders import pending_order
 from tests.wechat import WeChat, set_up_mini_program, sign_in
 from topup.models import Notice, Order
@@ -646,8 +647,9 @@ def test_I15_pages_with_somebodys_data_are_not_kept_by_caches(wechat: Any, buyer
         assert "no-store" in browser_of(buyer if url != SIGN_IN else None).get(url)["Cache-Control"], url
 
 
-def test_I15_the_deployment_check_is_clean() -> None:
-    run = production("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+@pytest.mark.django_db
+def test_I15_the_deployment_check_is_clean(image: Image) -> None:
+    run = image.run("python manage.py check --deploy --database default --fail-level WARNING", image.deployed())
     assert run.returncode == 0, run.stderr
     assert "0 silenced" in run.stdout + run.stderr
 

@@ -31,9 +31,9 @@ from rest_framework.test import APIClient
 
 from llm.models import Credential
 from tests.far_side import FarSide, http
+from tests.image import Image
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from tests.processes import database_url, redis_url
 from topup.gateways.alipay import AlipayConfig
 from topup.gateways.wechat import WeChatConfig
 from topup.models import AlipaySettings, GatewayCall, Order, WeChatSettings
@@ -612,6 +612,17 @@ REFUSED = {
     "no database": {"DATABASE_URL": None},
     "another database": {"DATABASE_URL": "sqlite:////tmp/x"},
     "no Redis": {"REDIS_URL": None},
+    "a limit of payments that is none": {"PAY_RATE_LIMIT": "often"},
+    "a limit of questions without a time": {"CHAT_RATE_LIMIT": "60"},
+    "a limit of uploads in an unknown time": {"FILE_RATE_LIMIT": "60 per fortnight"},
+    "a limit that lets nothing through": {"FILE_RATE_LIMIT": "0 per minute"},
+    "two limits, of which one would count": {"CHAT_RATE_LIMIT": "60 per minute; 100 per hour"},
+    "no threads for pages": {"WEB_THREADS": "0"},
+    "threads for callbacks that are no number": {"NOTICE_THREADS": "many"},
+    "less than no threads for files": {"FILE_THREADS": "-1"},
+    "proxies that are no number": {"TRUSTED_PROXIES": "one"},
+    "no time for headers": {"HEADER_SECONDS": "nan"},
+    "calls that are no number": {"LLM_KEY_CONCURRENCY": "1e3"},
 }
 
 
@@ -640,10 +651,10 @@ def test_J9_production_does_not_start_with_a_setting_missing_or_wrong() -> None:
         # It says what is wrong without showing what may be secret.
         assert next(iter(changes)) in refusal, name
         assert "nobody@" not in refusal, name
-
-
-def test_J9_production_does_not_start_with_nonsense_for_a_number() -> None:
-    assert production("-c", "import voicehelper.settings", TRUSTED_PROXIES="one").returncode != 0
+        # And how to mend it, where nonsense was written.
+        written = next(iter(changes.values()))
+        assert not written or "LIMIT" not in refusal or 'Write it like "' in refusal, name
+        assert not written or "THREADS" not in refusal or "use a whole number of 1 or more" in refusal, name
 
 
 def test_J9_debug_cannot_be_switched_on_from_outside() -> None:
@@ -681,16 +692,11 @@ def test_J9_a_key_that_encrypts_nothing_is_refused(keys: list[str], settings: An
     assert [found.id for found in own_checks.check_encryption_keys(None)] == ["voicehelper.E002"]
 
 
-def test_J9_debug_every_host_and_a_limit_that_is_none_are_refused(settings: Any) -> None:
+def test_J9_debug_every_host_and_a_token_to_guess_are_refused(settings: Any) -> None:
     settings.PRODUCTION, settings.DEBUG, settings.ALLOWED_HOSTS, settings.METRICS_TOKEN = True, True, ["*"], "1234"
-    found = {found.id for found in own_checks.check_production(None)}
-    assert found == {"voicehelper.E003", "voicehelper.E004", "voicehelper.E007"}
-    settings.PAY_RATE_LIMIT = "often"
-    assert [found.id for found in own_checks.check_rate_limits(None)] == ["voicehelper.E005"]
-    assert all(
-        found.level >= checks.ERROR
-        for found in [*own_checks.check_production(None), *own_checks.check_rate_limits(None)]
-    )
+    found = own_checks.check_production(None)
+    assert {each.id for each in found} == {"voicehelper.E003", "voicehelper.E004", "voicehelper.E007"}
+    assert all(each.level >= checks.ERROR for each in found)
 
 
 def test_J9_the_deployment_check_stops_a_deployment() -> None:
@@ -702,14 +708,14 @@ def test_J9_the_deployment_check_stops_a_deployment() -> None:
 
 
 @pytest.mark.django_db
-def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse() -> None:
+def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse(image: Image) -> None:
     """Not only the command: uvicorn imports this module and nothing else, and does so on its event loop."""
-    database = {"DATABASE_URL": database_url(), "REDIS_URL": redis_url()}
-    start = ("-c", "import asyncio\nasync def main(): import voicehelper.asgi\nasyncio.run(main())")
-    refused = production(*start, SECRET_KEY="change-me" * 8, **database)
+    start = "python -c 'import asyncio\nasync def main(): import voicehelper.asgi\nasyncio.run(main())'"
+    refused = image.run(start, image.deployed(SECRET_KEY="change-me" * 8))
     assert refused.returncode != 0
     assert "voicehelper.E001" in refused.stderr
-    assert production(*start, **database).returncode == 0
+    started = image.run(start, image.deployed())
+    assert started.returncode == 0, started.stderr
 
 
 @pytest.mark.django_db

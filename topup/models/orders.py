@@ -89,8 +89,8 @@ class Order(models.Model):
     expires_at = models.DateTimeField(_("expires"), editable=False)
     pay_url = models.CharField(_("QR content"), max_length=4096, blank=True, editable=False)
     # Of a payment inside WeChat: what the app is handed, and whose WeChat it is.
-    prepay_id = models.CharField(max_length=64, blank=True, editable=False)
-    openid = models.CharField(max_length=128, blank=True, editable=False)
+    prepay_id = models.CharField(max_length=64, blank=True, editable=False, default="", db_default="")
+    openid = models.CharField(max_length=128, blank=True, editable=False, default="", db_default="")
     # An address for a browser is soon stale: then this is when the latest was made.
     offered_at = models.DateTimeField(_("shown"), null=True, editable=False)
     paid_at = models.DateTimeField(_("paid"), null=True, editable=False, help_text=_("By the provider's clock."))

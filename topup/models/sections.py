@@ -53,7 +53,7 @@ class RechargeSettings(Section):
     display_type = models.CharField(_("display type"), max_length=8, choices=Display, default=Display.CURRENCY)
     amount_options = models.JSONField(_("amount options"), default=default_amount_options, blank=True)
     amount_discounts = models.JSONField(_("amount discounts"), default=default_amount_discounts, blank=True)
-    amount_bonuses = models.JSONField(_("amount bonuses"), default=dict, blank=True)
+    amount_bonuses = models.JSONField(_("amount bonuses"), default=dict, db_default={}, blank=True)
     group_ratios = models.JSONField(_("group ratios"), default=default_group_ratios, blank=True)
     order_life_minutes = models.PositiveSmallIntegerField(
         _("order life (minutes)"), default=30, validators=[MinValueValidator(5), MaxValueValidator(120)]
@@ -71,6 +71,7 @@ class RechargeSettings(Section):
         max_digits=12,
         decimal_places=2,
         default=Decimal("1000"),
+        db_default=Decimal("1000"),
         validators=[MinValueValidator(Decimal(0))],
     )
 
@@ -158,7 +159,7 @@ class WeChatSettings(GatewaySettings):
     client_cert = EncryptedField(_("client certificate"), help_text=_("For refunds only: apiclient_cert.pem."))
     client_key = EncryptedField(_("client certificate's key"), help_text=_("For refunds only: apiclient_key.pem."))
     # Asks WeChat who pays, in its own browser; no call to WeChat Pay wants it.
-    app_secret = EncryptedField(_("app secret"))
+    app_secret = EncryptedField(_("app secret"), db_default="")
 
     class Meta(GatewaySettings.Meta):
         verbose_name = verbose_name_plural = _("WeChat Pay settings")

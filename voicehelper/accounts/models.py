@@ -121,8 +121,8 @@ class MiniProgramSettings(Section):
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)
     app_secret = EncryptedField(_("app secret"))
-    share_title = models.CharField(_("title of a shared card"), max_length=64, blank=True)
-    share_image = models.URLField(_("picture of a shared card"), max_length=500, blank=True)
+    share_title = models.CharField(_("title of a shared card"), max_length=64, blank=True, default="", db_default="")
+    share_image = models.URLField(_("picture of a shared card"), max_length=500, blank=True, default="", db_default="")
 
     class Meta(Section.Meta):
         verbose_name = verbose_name_plural = _("mini program settings")

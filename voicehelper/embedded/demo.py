@@ -63,7 +63,8 @@ def _environment(data: Path, port: int, addresses: Mapping[str, str]) -> dict[st
 def _start_applications(data: Path, env: Mapping[str, str], listener: socket.socket) -> Iterator[Process]:
     """Web first. All three at once: most of their start is importing Django."""
     descriptor = listener.fileno()
-    uvicorn = ["uvicorn", "voicehelper.asgi:application", "--fd", str(descriptor), "--workers", "2"]
+    uvicorn = ["uvicorn", "voicehelper.asgi:application", "--http", "voicehelper.protocol:Bounded"]
+    uvicorn += ["--fd", str(descriptor), "--workers", "2"]
     uvicorn += ["--lifespan", "on", "--no-access-log", "--timeout-graceful-shutdown", "5", "--log-level", "warning"]
     # No proxy stands in front, and whose address counts is ours to say (net/addresses.py).
     uvicorn += ["--no-proxy-headers"]

@@ -35,10 +35,16 @@ class Merchant(models.Model):
     app_public_key = models.TextField(blank=True)
     alipay_private_key = models.TextField(blank=True)
     alipay_public_key = models.TextField(blank=True)
-    client_certificate = models.TextField(blank=True, help_text="WeChat Pay's, PEM: refunds over TLS want it.")
-    client_key = models.TextField(blank=True)
-    app_secret = models.CharField(max_length=32, blank=True, help_text="Of WeChat Pay's app: its pages ask who pays.")
-    other_app_ids = models.JSONField(default=list, help_text="Mini programs and the like, bound to the same merchant.")
+    client_certificate = models.TextField(
+        blank=True, default="", db_default="", help_text="WeChat Pay's, PEM: refunds over TLS want it."
+    )
+    client_key = models.TextField(blank=True, default="", db_default="")
+    app_secret = models.CharField(
+        max_length=32, blank=True, default="", db_default="", help_text="Of WeChat Pay's app: its pages ask who pays."
+    )
+    other_app_ids = models.JSONField(
+        default=list, db_default=[], help_text="Mini programs and the like, bound to the same merchant."
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
