@@ -29,7 +29,7 @@ run: $(INSTALLED) ## the whole product with demo data, on http://127.0.0.1:8000 
 	@exec $(EMBEDDED) run
 
 test: $(INSTALLED) browser ## all tests; some of them: T=tests/topup, K=refund
-	@exec $(EMBEDDED) exec -- $(BIN)/python -m pytest -n 3 --dist loadgroup $(if $(VOICEHELPER_SOAK),--timeout 1800) $(T) $(if $(K),-k '$(K)')
+	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m pytest -n 3 --dist loadgroup $(if $(VOICEHELPER_SOAK),--timeout 1800) $(T) $(if $(K),-k '$(K)')
 
 soak: export VOICEHELPER_SOAK = 1
 soak: test ## the same tests with their full counts (long)

@@ -15,6 +15,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from tests import emptying
+from tests.databases import database_of
 from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401  # hooks
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from voicehelper import ratelimit
@@ -56,6 +57,14 @@ def pytest_collection_finish() -> None:
 def full(soak: int, quick: int) -> int:
     """A count: the full one in `make soak`, a smaller one in `make test`."""
     return soak if SOAK else quick
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: Any, worker_id: str, testrun_uid: str
+) -> Iterator[None]:
+    with django_db_blocker.unblock(), database_of(worker_id, testrun_uid[:8]), django_db_blocker.block():
+        yield
 
 
 @pytest.fixture(autouse=True)
