@@ -1,6 +1,5 @@
 """One database for each worker, all copied from one that was migrated once: that takes seconds, a copy does not."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

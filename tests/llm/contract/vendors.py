@@ -5,8 +5,8 @@ from typing import Any
 
 
 class _Later:
-    """A module that is imported when something public of it is asked for: pytest looks for private names in all it
-    finds in a file of tests. So name its errors inside a test, or in quotes; a parametrization is read by each worker."""
+    """A module that is imported when something public of it is asked for; for private names pytest asks every object of
+    a file. Each worker reads a test's parameters: errors are named in quotes there."""
 
     def __init__(self, name: str) -> None:
         self._name = name
