@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 UV_VERSION := 0.13.9
 EMBEDDED := $(BIN)/python -m voicehelper.embedded --with-parent
+WORKERS := 3
 UV_COMPILE := $(BIN)/uv pip compile -q pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-annotate
 
 # What `manage.py check --deploy` needs to see production; nothing is connected to and nothing is kept.
@@ -20,7 +21,7 @@ DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=Fals
 # Some containers set this. Without compiled modules every start of Django takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test soak lint bench audit-deps lock messages browser
+.PHONY: help run test test-all test-rare soak lint bench audit-deps lock messages browser
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -28,11 +29,20 @@ help: ## this list
 run: $(INSTALLED) ## the whole product with demo data, on http://127.0.0.1:8000 (PORT=…, VOICEHELPER_DATA=…)
 	@exec $(EMBEDDED) run
 
-test: $(INSTALLED) browser ## all tests; some of them: T=tests/topup, K=refund
-	@exec $(EMBEDDED) exec -- $(BIN)/python -m pytest -n 3 --dist loadgroup $(if $(VOICEHELPER_SOAK),--timeout 1800) $(T) $(if $(K),-k '$(K)')
+PYTEST = $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup \
+	$(if $(VOICEHELPER_SOAK),--timeout 1800) $(T) $(if $(K),-k '$(K)')
+
+test: $(INSTALLED) browser ## the tests; some of them: T=tests/topup, K=refund
+	@exec $(PYTEST) $(if $(T)$(K),,-m 'not rare')
+
+test-all: $(INSTALLED) browser ## and those that are slow and seldom tell more
+	@exec $(PYTEST)
+
+test-rare: $(INSTALLED) browser ## what `make test` leaves to `make test-all`
+	@exec $(PYTEST) -m rare
 
 soak: export VOICEHELPER_SOAK = 1
-soak: test ## the same tests with their full counts (long)
+soak: test-all ## the same tests with their full counts (long)
 
 lint: $(INSTALLED) ## style, types, migrations, static files, deployment settings, security, import rules
 	@$(BIN)/ruff check .

@@ -12,10 +12,18 @@ import pytest
 import redis
 from django.conf import settings
 from django.test import Client
+from hypothesis.internal.conjecture import engine as hypothesis_engine
 from rest_framework.test import APIClient
 
 from tests import emptying
-from tests.faults.report import pytest_runtest_logreport, pytest_terminal_summary  # noqa: F401  # hooks
+from tests.databases import database_of
+from tests.faults.report import (  # noqa: F401  # hooks
+    pytest_deselected,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from tests.image import Image
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from voicehelper import ratelimit
@@ -33,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # The same examples each time; `make soak` looks for new ones.
     hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None)
     hypothesis.settings.load_profile("quick")
+    if not SOAK:
+        # A property that fails says so, with an example made as small as there is time for, before its test times out.
+        hypothesis_engine.MAX_SHRINKING_SECONDS = 20
 
 
 # Fixtures with servers that many tests share. One worker runs them all: else each would start servers of its own.
@@ -59,13 +70,26 @@ def full(soak: int, quick: int) -> int:
     return soak if SOAK else quick
 
 
-@pytest.fixture(autouse=True)
-def _fresh_rate_limits(settings: Any, worker_id: str) -> None:
-    """Each worker counts in a Redis database of its own, emptied before each test."""
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: Any, worker_id: str, testrun_uid: str
+) -> Iterator[None]:
+    with django_db_blocker.unblock(), database_of(worker_id, testrun_uid[:8]), django_db_blocker.block():
+        yield
+
+
+@pytest.fixture(scope="session")
+def _counters(worker_id: str) -> Iterator[redis.Redis]:
+    """Each worker counts in a Redis database of its own."""
     number = int(worker_id.removeprefix("gw")) + 1 if worker_id.startswith("gw") else 0
     settings.RATELIMIT_STORAGE = f"{settings.REDIS_URL.rsplit('/', 1)[0]}/{number}"
     with redis.Redis.from_url(settings.RATELIMIT_STORAGE) as client:
-        client.flushdb()
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _fresh_rate_limits(_counters: redis.Redis) -> None:
+    _counters.flushdb()
     ratelimit._resting_until = 0.0
     ratelimit._local.cache_clear()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -152,6 +153,18 @@ def test_the_audit_insists_on_durable_commits(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")
     assert "durable commits: setting synchronous_commit: is off" in audit_output()[1]
+
+
+def test_the_audit_of_a_production_insists_on_a_database_that_survives_a_power_cut(db: None, settings: Any) -> None:
+    """That of `make test` does not, and the audit of a production would say so."""
+    settings.MODE = "production"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')")
+        found = dict(cursor.fetchall())
+    output = audit_output()[1]
+    assert {name for name in found if f"durable commits: setting {name}: is off" in output} == {
+        name for name, value in found.items() if value == "off"
+    }
 
 
 def test_the_audit_names_a_wallet_that_was_changed_behind_its_back(buyer: User) -> None:

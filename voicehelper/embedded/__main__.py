@@ -1,4 +1,4 @@
-"""python -m voicehelper.embedded run | exec -- COMMAND…"""
+"""python -m voicehelper.embedded run | exec [--no-fsync] -- COMMAND…"""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ def main() -> int:
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("run", help="start the demo and keep it running until Ctrl-C")
     command = actions.add_parser("exec", help="run a command with throw-away services").add_argument
+    command("--no-fsync", action="store_true", help="PostgreSQL need not survive a power cut, and is faster for it")
     command("command", nargs="+")
     options = parser.parse_args()
     signals.raise_when_stopped()
@@ -21,7 +22,7 @@ def main() -> int:
         keeper.end_with_parent()
     try:
         if options.action == "exec":
-            return execute.execute(options.command)
+            return execute.execute(options.command, durable=not options.no_fsync)
         demo.run()
     except signals.Stopped as stop:
         return stop.exit_code if options.action == "exec" else 0

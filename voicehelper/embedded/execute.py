@@ -13,13 +13,13 @@ from voicehelper.embedded.services import services
 from voicehelper.embedded.translations import compile_translations
 
 
-def execute(command: Sequence[str]) -> int:
+def execute(command: Sequence[str], *, durable: bool = True) -> int:
     """The command's exit code. Servers and folder are gone when this returns, and soon after if we are killed."""
     with ExitStack() as stack:
         data = Path(tempfile.mkdtemp(prefix="voicehelper-"))
         stack.callback(shutil.rmtree, data, ignore_errors=True)
         folder.prepare(data)
-        addresses, _ = stack.enter_context(services(data))
+        addresses, _ = stack.enter_context(services(data, durable=durable))
         compile_translations(folder.ROOT / "locale")
         variables = {**environment.test_values(), **addresses, "VOICEHELPER_DATA": str(data)}
         signals.leave_ctrl_c_to_the_command()

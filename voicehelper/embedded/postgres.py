@@ -26,13 +26,15 @@ _CHILDREN_GO_WITHIN_S = 10.0
 
 
 class Postgres:
-    """`start` initialises the data folder if it is new. Every commit is durable: fsync and full-page writes are on."""
+    """`start` initialises the data folder if it is new. Every commit is durable: fsync and full-page writes are on,
+    unless the data will not be wanted after a power cut anyway."""
 
-    def __init__(self, folder: Path, user: ServerUser | None = None) -> None:
+    def __init__(self, folder: Path, user: ServerUser | None = None, *, durable: bool = True) -> None:
         self.data = folder / "postgres"
         self.sockets = socket_folder(folder)
         self._folder = folder
         self._user = user or server_user()
+        self._durable = durable
         self._process: Process | None = None
 
     @property
@@ -54,6 +56,9 @@ class Postgres:
             "unix_socket_permissions": "0700",
             "max_connections": 200,
         }
+        if not self._durable:
+            # A killed server still loses nothing: what it wrote is the kernel's by then.
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = Process(
             "postgres",
@@ -79,7 +84,7 @@ class Postgres:
         new.mkdir(mode=0o700)
         self._user.take(new)
         options = ["-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
-        self._run("initdb", "-D", new, *options)
+        self._run("initdb", "-D", new, *options, *([] if self._durable else ["--no-sync"]))
         # Single-user mode reports errors, but exits 0 all the same.
         report = self._run("postgres", "--single", "-D", new, "postgres", stdin=f"CREATE DATABASE {DATABASE};\n")
         if "ERROR" in report or "FATAL" in report:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from voicehelper.embedded.postgres import Postgres
@@ -11,9 +12,9 @@ from voicehelper.embedded.valkey import Valkey
 
 
 @contextmanager
-def services(folder: Path) -> Iterator[tuple[dict[str, str], list[Process]]]:
+def services(folder: Path, *, durable: bool = True) -> Iterator[tuple[dict[str, str], list[Process]]]:
     """DATABASE_URL and REDIS_URL as variables, and the processes we started for them; stops those at the end."""
-    kinds = {"DATABASE_URL": Postgres, "REDIS_URL": Valkey}
+    kinds = {"DATABASE_URL": partial(Postgres, durable=durable), "REDIS_URL": Valkey}
     addresses: dict[str, str] = {}
     processes: list[Process] = []
     with ExitStack() as stack:

@@ -34,6 +34,8 @@ Check = Callable[[int], Iterable[Finding]]
 # The incremental audit reads again what the previous runs may have missed: a transaction that began before such a run
 # and committed after it has lower ids than entries that run had already seen.
 _OVERLAP_ENTRIES = 10_000
+# PostgreSQL's settings that keep an acknowledged payment; the first may differ from session to session.
+_DURABLE = ("synchronous_commit", "fsync", "full_page_writes")
 
 
 def run(*, full: bool) -> AuditRun:
@@ -142,8 +144,8 @@ def no_hold_outlives_its_time(after: int) -> Iterable[Finding]:
 
 
 def commits_are_durable(after: int) -> Iterable[Finding]:
-    """An acknowledged callback must survive a power cut of the database."""
-    for name in ("synchronous_commit", "fsync", "full_page_writes"):
+    """An acknowledged callback must survive a power cut of the database; a test's need not."""
+    for name in _DURABLE[:1] if settings.MODE == "test" else _DURABLE:
         ((value,),) = rows("SELECT current_setting(%s)", name)
         if value == "off" or (name == "synchronous_commit" and value == "local" and not _single_server()):
             yield Finding("durable commits", f"setting {name}", f"is {value}: an acknowledged payment could be lost")

@@ -165,33 +165,33 @@ def test_an_empty_wallet_is_a_billing_error(deployment: Deployment, other_user: 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"model": "claude-9"}, anthropic.NotFoundError),
-        ({"max_tokens": 0}, anthropic.BadRequestError),
-        ({"max_tokens": 9000}, anthropic.BadRequestError),
-        ({"messages": []}, anthropic.BadRequestError),
-        ({"messages": [{"role": "system", "content": "x"}]}, anthropic.BadRequestError),
-        ({"tools": [{"name": "x"}]}, anthropic.BadRequestError),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, anthropic.BadRequestError),
+        ({"model": "claude-9"}, "NotFoundError"),
+        ({"max_tokens": 0}, "BadRequestError"),
+        ({"max_tokens": 9000}, "BadRequestError"),
+        ({"messages": []}, "BadRequestError"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "BadRequestError"),
+        ({"tools": [{"name": "x"}]}, "BadRequestError"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "BadRequestError"),
     ],
 )
-def test_a_wrong_request_is_refused(deployment: Deployment, change: Any, expected: type[Exception]) -> None:
-    with pytest.raises(expected):
+def test_a_wrong_request_is_refused(deployment: Deployment, change: Any, expected: str) -> None:
+    with pytest.raises(getattr(anthropic, expected)):
         ask(deployment.anthropic(), **change)
 
 
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ("429 60", anthropic.RateLimitError),
-        ("500", anthropic.InternalServerError),
-        ("503", anthropic.InternalServerError),
-        ("overdue", anthropic.InternalServerError),
-        ("risk", anthropic.BadRequestError),
-        ("cut", anthropic.InternalServerError),
+        ("429 60", "RateLimitError"),
+        ("500", "InternalServerError"),
+        ("503", "InternalServerError"),
+        ("overdue", "InternalServerError"),
+        ("risk", "BadRequestError"),
+        ("cut", "InternalServerError"),
     ],
 )
-def test_what_the_provider_refuses_is_raised(deployment: Deployment, fault: str, expected: type[Exception]) -> None:
-    with pytest.raises(expected):
+def test_what_the_provider_refuses_is_raised(deployment: Deployment, fault: str, expected: str) -> None:
+    with pytest.raises(getattr(anthropic, expected)):
         ask(deployment.anthropic(), f"[[fault: {fault}]]")
     assert deployment.usage().quota == 0
 

@@ -1,22 +1,21 @@
 """The vendors' own clients, loaded when first used: that takes seconds, and one worker of the test run needs them."""
 
-import importlib.util
-import sys
-from types import ModuleType
+import importlib
+from typing import Any
 
 
-def _later(name: str) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.find_spec(name)
-    assert spec
-    assert spec.loader
-    spec.loader = importlib.util.LazyLoader(spec.loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+class _Later:
+    """A module that is imported when something public of it is asked for; for private names pytest asks every object of
+    a file. Each worker reads a test's parameters: errors are named in quotes there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self._name), name)
 
 
-anthropic = _later("anthropic")
-openai = _later("openai")
+anthropic: Any = _Later("anthropic")
+openai: Any = _Later("openai")
