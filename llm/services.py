@@ -11,31 +11,31 @@ from typing import Any, NamedTuple
 
 from voicehelper.accounts.models import User
 
-from . import loops
-from .audio import Recording, measure
-from .billing import tariff_of
-from .catalogue import ModelSpec, Tariff
 from .credentials import ensure_environment_credentials
-from .engine import engine
-from .errors import CallFailed, CallRefused, LedgerAway
 from .models import Credential
-from .operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation, Question, max_tokens_of
 from .providers import open_provider
-from .providers.base import Account, Audio, Chunk, Reply, Speech, Transcript
-from .relay import Call, Caller, Completed
-from .router import Priority, Wish
+from .providers.base import Account, Audio, Chunk, Completion, Speech, Transcript
+from .relay import loops
+from .relay.audio import Recording, measure
+from .relay.billing import tariff_of
+from .relay.call import Call, Caller, Completed
+from .relay.catalogue import ModelSpec, Tariff
+from .relay.engine import engine
+from .relay.errors import CallFailed, CallRefused, LedgerAway
+from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation, Question, max_tokens_of
+from .relay.router import Priority, RoutingRequest
 
 __all__ = [
+    "AnswerStream",
     "Audio",
     "CallFailed",
     "CallRefused",
     "Chunk",
     "Completed",
     "LedgerAway",
-    "Offer",
+    "ModelOffer",
     "Priority",
     "Speech",
-    "Stream",
     "chat",
     "chat_now",
     "embed",
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-class Offer(NamedTuple):
+class ModelOffer(NamedTuple):
     """A model, and its prices in quota for one user."""
 
     model: ModelSpec
@@ -71,7 +71,7 @@ def _call(
     recording: Recording | None = None,
     streamed: bool = False,
 ) -> Call:
-    wish = Wish(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
+    wish = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
     return Call(engine(), caller, operation, question, wish, streamed=streamed)
@@ -84,14 +84,14 @@ async def chat(
     models: tuple[str, ...] = (),
     priority: Priority = Priority.BALANCED,
     provider: str = "",
-) -> Completed[Reply]:
+) -> Completed[Completion]:
     """One answer. `body` is OpenAI's chat request; `models` are asked in order, without any the best by `priority`."""
     return await _call(user, CHAT, body, models=models, priority=priority, provider=provider).complete()
 
 
 async def embed(
     user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
-) -> Completed[Reply]:
+) -> Completed[Completion]:
     """Vectors. `body` is OpenAI's request."""
     return await _call(user, EMBED, body, models=models, priority=priority).complete()
 
@@ -115,7 +115,7 @@ async def transcribe(
     return await _call(user, TRANSCRIBE, fields or {}, models=models, priority=priority, recording=recording).complete()
 
 
-class Stream:
+class AnswerStream:
     """An answer as it comes: iterate, then look at `completed`. Leaving it early, or `hang_up`, ends it: what the model
     has written is charged, in the background."""
 
@@ -182,10 +182,10 @@ async def stream(
     models: tuple[str, ...] = (),
     priority: Priority = Priority.BALANCED,
     provider: str = "",
-) -> Stream:
+) -> AnswerStream:
     """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py."""
     call = _call(user, CHAT, body, models=models, priority=priority, provider=provider, streamed=True)
-    opened = Stream(call)
+    opened = AnswerStream(call)
     await opened.begin()
     return opened
 
@@ -196,17 +196,17 @@ async def models_for(capability: str) -> list[ModelSpec]:
     return [model for model in catalogue.models.values() if capability in model.capabilities]
 
 
-async def offers_for(user: User, capability: str) -> list[Offer]:
+async def offers_for(user: User, capability: str) -> list[ModelOffer]:
     """The same with what they cost this user."""
     catalogue = await engine().catalogue()
     models = [model for model in catalogue.models.values() if capability in model.capabilities]
-    return [Offer(model, tariff_of(catalogue, model, user.group)) for model in models]
+    return [ModelOffer(model, tariff_of(catalogue, model, user.group)) for model in models]
 
 
 # --- Without an event loop -------------------------------------------------------------------------------------------
 def chat_now(
     user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
-) -> Completed[Reply]:
+) -> Completed[Completion]:
     """`chat`, for synchronous callers. Not inside a database transaction: it calls a provider."""
     return loops.run(chat(user, body, models=models, priority=priority))
 
@@ -223,20 +223,20 @@ def models_now(capability: str) -> list[ModelSpec]:
     return loops.run(models_for(capability))
 
 
-def offers_now(user: User, capability: str) -> list[Offer]:
+def offers_now(user: User, capability: str) -> list[ModelOffer]:
     """`offers_for`, for synchronous callers."""
     return loops.run(offers_for(user, capability))
 
 
 def stream_now(
     user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
-) -> tuple[Stream, Iterator[Chunk]]:
+) -> tuple[AnswerStream, Iterator[Chunk]]:
     """`stream`, for synchronous callers: the stream, and its chunks."""
     opened = loops.run(stream(user, body, models=models, priority=priority))
     return opened, _chunks(opened)
 
 
-def _chunks(opened: Stream) -> Iterator[Chunk]:
+def _chunks(opened: AnswerStream) -> Iterator[Chunk]:
     chunks = aiter(opened)
     try:
         while (chunk := loops.run(_next(chunks))) is not None:

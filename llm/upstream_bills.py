@@ -16,8 +16,8 @@ from django.db.models import Sum
 
 from notifications.services import raise_alert
 
-from .billing import Amount
 from .models import Model, Usage
+from .relay.billing import Amount
 
 TOLERANCE = Fraction(1, 100)
 COLUMNS = ("model", "input_tokens", "output_tokens")
@@ -29,7 +29,7 @@ class UnusableBill(Exception):
 
 
 @dataclass(frozen=True)
-class Line:
+class UpstreamLine:
     """One model of a comparison, by the provider's own name: tokens on the bill, and those we captured."""
 
     model: str
@@ -107,7 +107,7 @@ def captured(provider: str, day: date, zone: ZoneInfo) -> dict[str, Amount]:
     return sums
 
 
-def compare(provider: str, day: date, zone: ZoneInfo, bill: Mapping[str, Amount]) -> list[Line]:
+def compare(provider: str, day: date, zone: ZoneInfo, bill: Mapping[str, Amount]) -> list[UpstreamLine]:
     """Each model that the bill or our usage knows, in order; an alert when any of them differs."""
     ours, nothing = captured(provider, day, zone), Amount(0, 0)
     skipped = set(
@@ -116,7 +116,7 @@ def compare(provider: str, day: date, zone: ZoneInfo, bill: Mapping[str, Amount]
         .values_list("provider_model_id", flat=True)
     ) - set(ours)
     lines = [
-        Line(model, bill.get(model, nothing), ours.get(model, nothing))
+        UpstreamLine(model, bill.get(model, nothing), ours.get(model, nothing))
         for model in sorted({*bill, *ours})
         if model not in skipped
     ]

@@ -7,8 +7,8 @@ from .api import chat, keys, usage, voice
 app_name = "llm"
 
 urlpatterns = [
-    path("api/chat/message", chat.Message.as_view(), name="api_message"),
-    path("api/chat/stream", chat.Stream.as_view(), name="api_stream"),
+    path("api/chat/message", chat.MessageView.as_view(), name="api_message"),
+    path("api/chat/stream", chat.StreamView.as_view(), name="api_stream"),
     path("api/chat/sessions", chat.Sessions.as_view(), name="api_sessions"),
     path("api/chat/sessions/<str:session_id>", chat.OneSession.as_view(), name="api_session"),
     path("api/chat/sessions/<str:session_id>/messages", chat.Messages.as_view(), name="api_messages"),

@@ -45,7 +45,7 @@ SWEEP_S = 15.0
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Dispatch:
     """One message about to leave, and the deliveries it settles; the first of them stands for a digest."""
 
     channel: Channel
@@ -89,7 +89,7 @@ def _send_all(pk: int, until: float) -> int:
     return sent
 
 
-def _claim(pk: int) -> Parcel | None:
+def _claim(pk: int) -> Dispatch | None:
     """Take the channel and the next message for it. None: it is busy, rests, is at its limit, or has nothing due."""
     with transaction.atomic():
         channel = _free().select_for_update(skip_locked=True).filter(pk=pk).first()
@@ -104,7 +104,7 @@ def _claim(pk: int) -> Parcel | None:
         _note(channel, room, now)
         happened = Alert.objects.filter(pk=OuterRef("alert_id")).values("count")
         Delivery.objects.filter(pk__in=chosen).update(tries=F("tries") + 1, count=Subquery(happened))
-    return Parcel(channel, chosen, message)
+    return Dispatch(channel, chosen, message)
 
 
 def _free() -> QuerySet[Channel]:
@@ -154,7 +154,7 @@ def _note(channel: Channel, room: Room, now: datetime) -> None:
     Channel.objects.filter(pk=channel.pk).update(recent=[*room.recent, now], busy_until=now + CLAIM)
 
 
-def _send(parcel: Parcel) -> bool:
+def _send(parcel: Dispatch) -> bool:
     try:
         sent = open_transport(parcel.channel).send(parcel.message)
     except TransportError as error:
@@ -168,7 +168,7 @@ def _send(parcel: Parcel) -> bool:
     return True
 
 
-def _settle_success(parcel: Parcel, sent: Sent) -> None:
+def _settle_success(parcel: Dispatch, sent: Sent) -> None:
     first, *others = parcel.deliveries
     facts = {"next_try_at": None, "sent_at": Now(), "outcome": sent.detail[:300]}
     with transaction.atomic():
@@ -188,7 +188,7 @@ def _works(channel: Channel) -> int:
     return send_failed_again(channel)
 
 
-def _settle_failure(parcel: Parcel, error: TransportError) -> None:
+def _settle_failure(parcel: Dispatch, error: TransportError) -> None:
     """Permanent: these deliveries have failed, until the channel works again. Else they are due once it has rested."""
     channel = parcel.channel
     rest_s = max(error.retry_after_s, REST_S[min(channel.failures, len(REST_S) - 1)])

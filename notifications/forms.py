@@ -27,7 +27,7 @@ _MOBILE = RegexValidator(r"^1[3-9][0-9]{9}$", _("Write mobile numbers with 11 di
 _PHONE = RegexValidator(r"^(\+86)?1[3-9][0-9]{9}$", _("Write phone numbers like 13800138000 or +8613800138000."))
 
 
-class Text(forms.CharField):
+class TextBox(forms.CharField):
     """A line of text."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -162,7 +162,7 @@ class EmailForm(ChannelForm):
     options = ("host", "port", "security", "username", "sender", "sender_name", "recipients")
     destination = ("host", "port", "security")
     labels = {"secret": _("Password")}
-    host = Text(label=_("SMTP host"))
+    host = TextBox(label=_("SMTP host"))
     port = forms.IntegerField(
         label=_("Port"), min_value=1, max_value=65535, initial=587, widget=UnfoldAdminIntegerFieldWidget
     )
@@ -171,9 +171,9 @@ class EmailForm(ChannelForm):
         choices=[(STARTTLS, _("STARTTLS (port 587)")), (TLS, _("TLS (port 465)")), (PLAIN, _("None"))],
         widget=UnfoldAdminSelectWidget,
     )
-    username = Text(label=_("User"), required=False)
-    sender = Text(label=_("Sender’s address"), validators=[EmailValidator()])
-    sender_name = Text(label=_("Sender’s name"), required=False, initial="VoiceHelper")
+    username = TextBox(label=_("User"), required=False)
+    sender = TextBox(label=_("Sender’s address"), validators=[EmailValidator()])
+    sender_name = TextBox(label=_("Sender’s name"), required=False, initial="VoiceHelper")
     recipients = Several(label=_("Recipients"), each=EmailValidator(), help_text=_("One address a line."))
     cards = (
         (None, ("name", "enabled")),
@@ -193,9 +193,9 @@ class SMSForm(ChannelForm):
     """What both SMS vendors ask for. `characters` is what every account may put into a variable."""
 
     characters = 0
-    key_id = Text()
-    sign_name = Text(label=_("Sign name"), help_text=_("As approved, without the brackets 【】."))
-    template = Text(label=_("Template"))
+    key_id = TextBox()
+    sign_name = TextBox(label=_("Sign name"), help_text=_("As approved, without the brackets 【】."))
+    template = TextBox(label=_("Template"))
     phones = Several(label=_("Phones"), each=_PHONE, most=20, help_text=_("One number a line; each text costs."))
     most = forms.IntegerField(
         label=_("Characters in a variable"), min_value=4, max_value=200, widget=UnfoldAdminIntegerFieldWidget
@@ -203,7 +203,7 @@ class SMSForm(ChannelForm):
     cards: Sequence[tuple[Any, Sequence[str]]] = (
         (None, ("name", "enabled")),
         (_("Account"), ("key_id", "secret")),
-        (_("Text"), ("sign_name", "template", "patterns", "most")),
+        (_("TextBox"), ("sign_name", "template", "patterns", "most")),
         (_("Recipients"), ("phones",)),
     )
 
@@ -236,8 +236,8 @@ class TencentForm(SMSForm):
     labels = {"key_id": "SecretId", "secret": "SecretKey"}
     characters = 12
     options = ("key_id", "sdk_app_id", "region", "sign_name", "template", "patterns", "most", "phones")
-    sdk_app_id = Text(label="SDK AppID")
-    region = Text(label=_("Region"), initial="ap-guangzhou")
+    sdk_app_id = TextBox(label="SDK AppID")
+    region = TextBox(label=_("Region"), initial="ap-guangzhou")
     patterns = Patterns(
         named=False,
         label=_("Template variables"),

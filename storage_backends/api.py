@@ -22,10 +22,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from voicehelper import ratelimit
 from voicehelper.accounts.models import User
+from voicehelper.api import ratelimit
+from voicehelper.api.paging import whole
 from voicehelper.clock import beijing_iso
-from voicehelper.paging import whole
 
 from . import services
 from .contents import readable

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from sandbox.models import Merchant, Trade
+from sandbox.models import Refund as ProviderRefund
 from tests.merchants import ALIPAY, WECHAT
 from tests.orders import pending_order
 from topup import services
@@ -15,8 +17,6 @@ from topup.models import Order, Refund
 from topup.services.refund_settling import fail_refund
 from voicehelper.accounts.models import User
 from voicehelper.clock import BEIJING
-from voicehelper.sandbox.models import Merchant, Trade
-from voicehelper.sandbox.models import Refund as ProviderRefund
 
 YESTERDAY = datetime.now(BEIJING).date() - timedelta(days=1)
 

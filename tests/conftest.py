@@ -26,8 +26,8 @@ from tests.faults.report import (  # noqa: F401  # hooks
 )
 from tests.image import Image
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
-from voicehelper import ratelimit
 from voicehelper.accounts.models import User
+from voicehelper.api import ratelimit
 
 SOAK = os.environ.get("VOICEHELPER_SOAK") == "1"
 
@@ -97,7 +97,7 @@ def _fresh_rate_limits(_counters: redis.Redis) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _few_keys() -> Iterator[None]:
     """The sandbox's merchants share four pairs of keys: making one takes longer than most tests."""
-    from voicehelper.sandbox.management.commands import open_sandbox_accounts as command
+    from sandbox.management.commands import open_sandbox_accounts as command
 
     make, numbers = lru_cache(lambda _number: key_pair()), itertools.cycle(range(4))
     key_pair = command.key_pair

@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What a payment, or a call of a model, passes through between the socket and the disk.
 WATCHED = (
     "llm/api/v1.py",
-    "llm/attempts.py",
-    "llm/relay.py",
+    "llm/relay/attempts.py",
+    "llm/relay/call.py",
     "notifications/delivery.py",
     "notifications/routing.py",
     "notifications/services.py",
@@ -40,10 +40,10 @@ WATCHED = (
     "topup/api/notices.py",
     "topup/api/users.py",
     "topup/gateways/base.py",
-    "topup/inbox.py",
+    "topup/services/receiving.py",
     "topup/models/orders.py",
     "topup/models/refunds.py",
-    "topup/reconciliation/*.py",
+    "topup/services/reconciliation/*.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
     "topup/services/following.py",
@@ -75,7 +75,7 @@ class Forge:
 
     def serve(self, listener: socket.socket, *, kill_at: int | str = 0) -> int:
         """Start a server; its process id. It kills itself before the `kill_at`-th watched line it runs, or before the
-        first line in a function named like "topup/inbox.py:receive_notice"; 0: never."""
+        first line in a function named like "topup/services/receiving.py:receive_notice"; 0: never."""
         pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
         return pid
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from topup.models import Order
-from topup.options import write_options
+from topup.services.options import write_options
 
 
 @dataclass(frozen=True)

@@ -190,8 +190,8 @@ def request(
 
 def open_sandbox_accounts() -> None:
     """A merchant at both stand-ins and a mini program, and all three set up with what they were given."""
-    from topup.options import write_options
-    from voicehelper.sandbox.management.commands import open_sandbox_accounts as command
+    from sandbox.management.commands import open_sandbox_accounts as command
+    from topup.services.options import write_options
 
     wechat, alipay, app = command.wechat_account(), command.alipay_account(), command.mini_program()
     write_options(

@@ -12,14 +12,14 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 
+from sandbox import buyer
+from sandbox.management.commands import open_sandbox_accounts
+from sandbox.models import Merchant, Trade
+from sandbox.models import Refund as ProviderRefund
 from topup import services
 from topup.models import Order
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
-from voicehelper.sandbox import buyer
-from voicehelper.sandbox.management.commands import open_sandbox_accounts
-from voicehelper.sandbox.models import Merchant, Trade
-from voicehelper.sandbox.models import Refund as ProviderRefund
 
 
 class _Server(ThreadingMixIn, WSGIServer):

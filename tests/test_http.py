@@ -16,7 +16,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.far_side import FarSide, Seen, http
-from voicehelper.http import PUBLIC, TRUSTED, AddressRefused, Answer, Limits, NoAnswer, check_url, public_addresses
+from voicehelper.net.http import (
+    PUBLIC,
+    TRUSTED,
+    AddressRefused,
+    HTTPAnswer,
+    Limits,
+    NoAnswer,
+    check_url,
+    public_addresses,
+)
 
 SMALL = Limits(max_bytes=1000)
 QUICK = Limits(connect_s=0.3, read_s=0.3, total_s=0.6)
@@ -370,4 +379,4 @@ def test_the_address_connected_to_is_the_one_that_was_checked(monkeypatch: pytes
 
 def test_a_trusted_address_may_be_loopback() -> None:
     with FarSide() as far_side:
-        assert isinstance(TRUSTED.send("GET", far_side.url), Answer)
+        assert isinstance(TRUSTED.send("GET", far_side.url), HTTPAnswer)

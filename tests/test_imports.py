@@ -13,7 +13,7 @@ PACKAGES = ("voicehelper", "topup", "notifications", "llm", "storage_backends")
 MAY_IMPORT = {
     "voicehelper.accounts": {"voicehelper.wallet", "notifications", "voicehelper"},
     "voicehelper.wallet": {"voicehelper.accounts", "notifications", "voicehelper"},
-    "voicehelper.sandbox": set(),
+    "sandbox": set(),
     "voicehelper.embedded": set(),
     "notifications": {"voicehelper.accounts", "voicehelper"},
     "topup": {"voicehelper.accounts", "voicehelper.wallet", "notifications", "voicehelper"},
@@ -23,7 +23,7 @@ MAY_IMPORT = {
 # Of some, only one room.
 ONLY = {("llm", "storage_backends"): "storage_backends.services"}
 # The two places that open outgoing connections.
-OPENS_CONNECTIONS = ("voicehelper.http", "voicehelper.http_async")
+OPENS_CONNECTIONS = ("voicehelper.net.http", "voicehelper.net.http_async")
 # boto3 would open connections of its own: only here, where its pools are given sockets of http.py's.
 USES_BOTO = "storage_backends.backends."
 # Inside an app: edges → services → models and gateways or providers.
@@ -40,9 +40,9 @@ ROOMS = {
     "storage_backends.models": set(),
     "llm.providers": set(),
     "llm.models": set(),
-    "llm.router": {"llm.catalogue"},
-    "llm.catalogue": {"llm.providers.base"},
-    "llm.billing": {"llm.catalogue"},
+    "llm.relay.router": {"llm.relay.catalogue"},
+    "llm.relay.catalogue": {"llm.providers.base"},
+    "llm.relay.billing": {"llm.relay.catalogue"},
     "voicehelper.accounts.wechat_login": set(),
 }
 
@@ -78,7 +78,7 @@ def test_imports_go_one_way(name: str, path: Path) -> None:
     own = part_of(name)
     for imported in imports(name, path):
         part = part_of(imported)
-        assert part != "voicehelper.sandbox" or own == "voicehelper.sandbox", f"{name} imports the sandbox"
+        assert part != "sandbox" or own == "sandbox", f"{name} imports the sandbox"
         if own in MAY_IMPORT and part and part != own:
             assert part in MAY_IMPORT[own], f"{name} imports {imported}"
             assert imported.startswith(ONLY.get((own, part), "")), f"{name} imports {imported}"
@@ -103,7 +103,7 @@ def test_gateways_and_transports_know_no_django_but_translations() -> None:
 def test_nothing_but_http_opens_a_connection() -> None:
     """`requests`, `urllib` and sockets are used in http.py and http_async.py only (and by the stand-ins)."""
     for name, path in modules():
-        if name in OPENS_CONNECTIONS or part_of(name) in ("voicehelper.sandbox", "voicehelper.embedded"):
+        if name in OPENS_CONNECTIONS or part_of(name) in ("sandbox", "voicehelper.embedded"):
             continue
         for module in imports(name, path):
             assert module.split(".")[0] not in {"requests", "urllib3", "aiohttp", "socket", "httpx"}, name

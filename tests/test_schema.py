@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from llm import loops
+from llm.relay import loops
 from tests.conftest import full
 from tests.llm.conftest import World, world  # noqa: F401  # a fixture
 from tests.processes import Server

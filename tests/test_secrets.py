@@ -11,8 +11,8 @@ from django.db import connection
 
 from tests.merchants import WECHAT, WeChatMerchant
 from topup.models import WeChatSettings
-from topup.options import OptionsRefused, read_options, write_options
 from topup.services import GatewayOff, open_gateway
+from topup.services.options import OptionsRefused, read_options, write_options
 from voicehelper.secrets import Secret, SecretUnreadable
 
 

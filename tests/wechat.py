@@ -7,10 +7,10 @@ from typing import Any
 import requests
 from rest_framework.test import APIClient
 
-from topup.options import write_options
+from sandbox.management.commands.open_sandbox_accounts import mini_program
+from sandbox.models import WeChatApp
+from topup.services.options import write_options
 from voicehelper.accounts.models import MiniProgramSettings
-from voicehelper.sandbox.management.commands.open_sandbox_accounts import mini_program
-from voicehelper.sandbox.models import WeChatApp
 
 
 @dataclass

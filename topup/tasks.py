@@ -6,8 +6,9 @@ from datetime import date, timedelta
 from celery import shared_task
 from django.db.models.functions import Now
 
-from . import inbox, reconciliation, services
+from . import services
 from .models import Notice
+from .services import receiving, reconciliation
 
 KEEP_UNVERIFIED = timedelta(days=30)
 
@@ -21,7 +22,7 @@ def close_expired_orders() -> int:
 @shared_task
 def settle_unknown_refunds() -> int:
     """Send refunds that nobody sent, and ask about those whose outcome is not known."""
-    return services.settle_unknown_refunds() + inbox.follow_refund_hints()
+    return services.settle_unknown_refunds() + receiving.follow_refund_hints()
 
 
 # A million rows, and what has to be asked about, may take longer than a sweep.
@@ -34,7 +35,7 @@ def reconcile() -> int:
 @shared_task(time_limit=7200)
 def reconcile_day(gateway: str, day: str, actor: str) -> None:
     """What an operator asked for; its page says what came of it."""
-    with suppress(reconciliation.NoBill, reconciliation.UnderWay):
+    with suppress(reconciliation.NoBill, reconciliation.ReconciliationUnderWay):
         reconciliation.reconcile(gateway, date.fromisoformat(day), actor=actor)
 
 

@@ -2,15 +2,15 @@
 
 from django.urls import path, re_path
 
-from . import inside_wechat, pages
 from .api import notices, options, users
+from .pages import inside_wechat, recharge
 
 app_name = "topup"
 
 urlpatterns = [
-    path("api/user/wechat/pay", users.Pay.as_view(gateway="wechat"), name="pay_wechat"),
-    path("api/user/alipay/pay", users.Pay.as_view(gateway="alipay"), name="pay_alipay"),
-    path("api/user/amount", users.Amount.as_view(), name="amount"),
+    path("api/user/wechat/pay", users.PayView.as_view(gateway="wechat"), name="pay_wechat"),
+    path("api/user/alipay/pay", users.PayView.as_view(gateway="alipay"), name="pay_alipay"),
+    path("api/user/amount", users.AmountView.as_view(), name="amount"),
     path("api/user/topup", users.Redeem.as_view(), name="redeem_code"),
     path("api/user/topup/info", users.Info.as_view(), name="info"),
     path("api/user/topup/orders", users.Orders.as_view(), name="orders"),
@@ -24,11 +24,11 @@ urlpatterns = [
     re_path(r"^/*api/+(?P<gateway>wechat|alipay)/+(?:notify|webhook)/*$", notices.notify),
     re_path(r"^/*api/+(?P<gateway>wechat)/+refund-notify/*$", notices.refund_notify),
     path("api/option", options.Options.as_view(), name="options"),
-    path("recharge", pages.recharge, name="recharge"),
+    path("recharge", recharge.recharge, name="recharge"),
     path("recharge/payer", inside_wechat.answer, name="payer"),
-    path("recharge/redeem", pages.redeem, name="redeem"),
-    path("recharge/orders", pages.history, name="history"),
-    path("recharge/orders/<str:order_no>", pages.payment, name="payment"),
-    path("recharge/orders/<str:order_no>/card", pages.card, name="card"),
-    path("recharge/orders/<str:order_no>/open", pages.open_payment, name="open"),
+    path("recharge/redeem", recharge.redeem, name="redeem"),
+    path("recharge/orders", recharge.history, name="history"),
+    path("recharge/orders/<str:order_no>", recharge.payment, name="payment"),
+    path("recharge/orders/<str:order_no>/card", recharge.card, name="card"),
+    path("recharge/orders/<str:order_no>/open", recharge.open_payment, name="open"),
 ]

@@ -303,11 +303,11 @@ refuse_to_start_wrongly()
 _django = BodyGuard()
 
 # Models can be imported only once Django is set up.
-from llm import engine, loops  # noqa: E402
 from llm.api import v1  # noqa: E402
+from llm.relay import engine, loops  # noqa: E402
 from notifications import jobs  # noqa: E402
 
-_model_providers = import_string("voicehelper.sandbox.upstream.application") if settings.SANDBOX else None
+_model_providers = import_string("sandbox.upstream.application") if settings.SANDBOX else None
 
 
 async def application(scope: Any, receive: Receive, send: Send) -> None:

@@ -138,7 +138,7 @@ INSTALLED_APPS = [
     "llm",
 ]
 if SANDBOX:
-    INSTALLED_APPS.append("voicehelper.sandbox")
+    INSTALLED_APPS.append("sandbox")
 
 MIDDLEWARE = [
     "voicehelper.middleware.RequestId",
@@ -156,7 +156,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 if SANDBOX:
-    MIDDLEWARE.insert(0, "voicehelper.sandbox.browser.PlayedBrowser")
+    MIDDLEWARE.insert(0, "sandbox.browser.PlayedBrowser")
 ROOT_URLCONF = "voicehelper.urls"
 ASGI_APPLICATION = "voicehelper.asgi.application"
 WSGI_APPLICATION = "voicehelper.wsgi.application"
@@ -272,7 +272,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 if SANDBOX:
     CELERY_BEAT_SCHEDULE["sandbox_deliver"] = {
-        "task": "voicehelper.sandbox.tasks.deliver",
+        "task": "sandbox.tasks.deliver",
         "schedule": 5,
         "options": {"expires": 5},
     }
@@ -286,9 +286,9 @@ METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 # --- Large models ----------------------------------------------------------------------------------------------------
 # Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
-PRICING_SOURCE = "topup.offers.llm_pricing"
+PRICING_SOURCE = "topup.services.offers.llm_pricing"
 # Where it learns what quota is worth in yuan, for people to read.
-WORTH_SOURCE = "topup.offers.yuan_per_quota"
+WORTH_SOURCE = "topup.services.offers.yuan_per_quota"
 # Until the first output of a call, with all its tries; and until the end of a stream.
 LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 180.0, least=0.0)
 LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 1800.0, least=0.0)
@@ -374,8 +374,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["voicehelper.parsing.StrictJSON"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "voicehelper.parsing.AnswerAnyway",
+    "DEFAULT_PARSER_CLASSES": ["voicehelper.api.parsing.StrictJSON"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "voicehelper.api.parsing.AnswerAnyway",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

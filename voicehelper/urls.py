@@ -8,14 +8,14 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from . import health, metrics
 
-handler404 = "voicehelper.nowhere.not_found"
+handler404 = "voicehelper.api.nowhere.not_found"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
     path("", include("voicehelper.accounts.urls")),
     path("", include("topup.urls")),
     path("", include("storage_backends.urls")),
-    path("", include("llm.page_urls")),
+    path("", include("llm.pages.urls")),
     path("", include("llm.urls")),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
@@ -26,4 +26,4 @@ urlpatterns = [
     path("metrics", metrics.metrics, name="metrics"),
 ]
 if settings.SANDBOX:
-    urlpatterns.append(path("sandbox/", include("voicehelper.sandbox.urls")))
+    urlpatterns.append(path("sandbox/", include("sandbox.urls")))

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import url_name
 from voicehelper.admin.forms import PASSWORD, CardAdmin, CardForm, Status
-from voicehelper.http import AddressRefused, check_written
+from voicehelper.net.http import AddressRefused, check_written
 
 from ..models import Credential, Model
 from ..providers import PROVIDERS

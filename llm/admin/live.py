@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from voicehelper import clock
 from voicehelper.clock import BEIJING
 
-from ..catalogue import Catalogue
 from ..models import Credential
-from ..router import Seen
-from ..snapshot import read_now
-from ..statistics import BUCKET_S, BUCKETS, Statistics
+from ..relay.catalogue import Catalogue
+from ..relay.router import ModelHealth
+from ..relay.snapshot import read_now
+from ..relay.statistics import BUCKET_S, BUCKETS, Statistics
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -30,7 +30,7 @@ class Live:
     """What can be asked for now, and what became of the last five minutes' calls."""
 
     catalogue: Catalogue
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, ModelHealth]
     statistics: Statistics
 
     @classmethod

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from django.utils.translation import gettext as _
 
-from ..billing import Amount, charge, tariff
-from ..catalogue import ModelSpec, Pricing
-from ..display import yuan_per_quota
 from ..models import Model
-from ..snapshot import pricing
+from ..pages.display import yuan_per_quota
+from ..relay.billing import Amount, charge, tariff
+from ..relay.catalogue import ModelSpec, Pricing
+from ..relay.snapshot import pricing
 
 GROUP = "default"
 # One measure in, and one out; None where a model has no such price.

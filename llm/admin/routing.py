@@ -7,9 +7,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
-from ..catalogue import ModelSpec
 from ..models import provider_choices
-from ..router import ENOUGH, Priority, Seen, Wish, balanced, goes_last, latency_ms, route
+from ..relay.catalogue import ModelSpec
+from ..relay.router import ENOUGH, ModelHealth, Priority, RoutingRequest, balanced, goes_last, latency_ms, route
 from . import words
 from .live import Live, calls_text
 
@@ -35,14 +35,14 @@ class WishForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
     )
 
-    def wish(self) -> Wish:
+    def wish(self) -> RoutingRequest:
         typed = self.cleaned_data
         needs = frozenset({typed["capability"]})
-        return Wish(needs, typed["max_tokens"], Priority(typed["priority"]), provider=typed["provider"])
+        return RoutingRequest(needs, typed["max_tokens"], Priority(typed["priority"]), provider=typed["provider"])
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RankedModel:
     """A model in its place. `score` is what the priority looks at; `latency_note` says where the latency is from."""
 
     place: int
@@ -57,16 +57,16 @@ class Candidate:
     last_because: str
 
 
-def candidates(live: Live, wish: Wish) -> list[Candidate]:
+def candidates(live: Live, wish: RoutingRequest) -> list[RankedModel]:
     """The router's answer, the first asked first."""
     chosen = route(live.catalogue.models, live.seen, wish)
     return [_candidate(place, model, live.seen[model.name], wish) for place, model in enumerate(chosen, 1)]
 
 
-def _candidate(place: int, model: ModelSpec, seen: Seen, wish: Wish) -> Candidate:
+def _candidate(place: int, model: ModelSpec, seen: ModelHealth, wish: RoutingRequest) -> RankedModel:
     latency = latency_ms(model, seen)
     measured = seen.calls - seen.failures >= ENOUGH
-    return Candidate(
+    return RankedModel(
         place=place,
         name=model.name,
         provider=words.provider(model.provider),
@@ -90,7 +90,7 @@ def _score(model: ModelSpec, latency: float, priority: Priority) -> str:
     }[priority]
 
 
-def _why_last(seen: Seen) -> str:
+def _why_last(seen: ModelHealth) -> str:
     if not goes_last(seen):
         return ""
     if seen.resting:

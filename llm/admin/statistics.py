@@ -42,7 +42,7 @@ class Span:
 
 
 @dataclass
-class Sums:
+class UsageSums:
     """What some calls came to. `steps` counts answered calls by the logarithm of their latency."""
 
     calls: int = 0
@@ -73,7 +73,7 @@ class Sums:
         return (2000 * self.failures + self.calls) // (2 * self.calls) if self.calls else None
 
 
-Table = Mapping[tuple[datetime, str], Sums]
+Table = Mapping[tuple[datetime, str], UsageSums]
 
 
 def span_of(name: str) -> Span:
@@ -104,15 +104,15 @@ def sums(span: Span, by: str) -> Table:
         )
         .order_by()
     )
-    table: dict[tuple[datetime, str], Sums] = {}
+    table: dict[tuple[datetime, str], UsageSums] = {}
     for slot, name, step, calls, failures, tokens, quota, answered in rows:
-        cell = table.setdefault((slot, name), Sums())
+        cell = table.setdefault((slot, name), UsageSums())
         cell.add(calls, failures, int(tokens), int(quota), int(step), answered)
     return table
 
 
-def together(cells: Iterable[Sums]) -> Sums:
-    found = Sums()
+def together(cells: Iterable[UsageSums]) -> UsageSums:
+    found = UsageSums()
     for cell in cells:
         found.add(cell.calls, cell.failures, cell.tokens, cell.quota, 0, 0)
         for step, answered in cell.steps.items():
@@ -121,7 +121,7 @@ def together(cells: Iterable[Sums]) -> Sums:
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """A model or provider in the table."""
 
     name: str
@@ -150,7 +150,7 @@ def page_context(typed: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _total(table: Table, name: str) -> Sums:
+def _total(table: Table, name: str) -> UsageSums:
     return together(cell for (_slot, other), cell in table.items() if other == name)
 
 
@@ -158,8 +158,8 @@ def _name(name: str, by: str) -> str:
     return (words.provider(name) if by == "provider" else name) or _("none reached")
 
 
-def _row(name: str, found: Sums) -> Row:
-    return Row(
+def _row(name: str, found: UsageSums) -> ModelRow:
+    return ModelRow(
         name,
         grouped(found.calls),
         grouped(found.tokens),
@@ -215,7 +215,7 @@ def _stack(span: Span, table: Table, names: Sequence[str], what: str) -> list[Se
     return found
 
 
-_NONE = Sums()
+_NONE = UsageSums()
 
 
 def _short(number: int) -> str:

@@ -13,7 +13,7 @@ from voicehelper.admin.panels import Card, Panel
 from voicehelper.clock import BEIJING
 
 from ..models import Credential, Usage
-from ..statistics import Statistics
+from ..relay.statistics import Statistics
 from .prices import PriceList
 
 

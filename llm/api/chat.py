@@ -10,11 +10,12 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from voicehelper import ratelimit
-from voicehelper.paging import PAGING, page_of
+from voicehelper.api import ratelimit
+from voicehelper.api.paging import PAGING, page_of
 
-from .. import answers, conversations, services
-from ..conversations import Answer, Turn
+from .. import services
+from ..chat import answers, conversations
+from ..chat.conversations import Answer, Turn
 from . import events, shapes
 from .dialect import UserView
 
@@ -27,7 +28,7 @@ class Asking(UserView):
     """What both ways to ask have in common."""
 
     def ask(self, request: Request) -> Turn | Answer:
-        form = self.form(shapes.Question, request)
+        form = self.form(shapes.QuestionShape, request)
         key = request.headers.get("Idempotency-Key", "")
         if len(key) > 128 or not key.isprintable():
             raise exceptions.ValidationError({"Idempotency-Key": [_("at most 128 printable characters")]})
@@ -37,10 +38,10 @@ class Asking(UserView):
         return conversations.ask(self.user, form["content"], session_id=form["sessionId"], model=form["model"], key=key)
 
 
-class Message(Asking):
+class MessageView(Asking):
     """Ask, and get the whole answer."""
 
-    @extend_schema(request=shapes.Question, responses=shapes.or_refused(shapes.Answer), parameters=[_KEY])
+    @extend_schema(request=shapes.QuestionShape, responses=shapes.or_refused(shapes.AnswerShape), parameters=[_KEY])
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
@@ -50,18 +51,20 @@ class Message(Asking):
         return self.later(make)
 
 
-class Stream(Asking):
+class StreamView(Asking):
     """Ask, and get the answer as server-sent events: start, delta …, done (or error). What goes wrong before the first
     words is an ordinary error."""
 
     @extend_schema(
-        request=shapes.Question, responses=shapes.or_refused(shapes.Event, "text/event-stream"), parameters=[_KEY]
+        request=shapes.QuestionShape,
+        responses=shapes.or_refused(shapes.StreamEvent, "text/event-stream"),
+        parameters=[_KEY],
     )
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
         async def make() -> StreamingHttpResponse:
-            told = events.again(asked) if isinstance(asked, Answer) else events.Events(await answers.tell(asked))
+            told = events.again(asked) if isinstance(asked, Answer) else events.AnswerEvents(await answers.tell(asked))
             return StreamingHttpResponse(told, headers=events.HEADERS)
 
         return self.later(make)
@@ -111,7 +114,7 @@ class OneMessage(UserView):
 class Models(UserView):
     """The models one can chat with, and what they cost this user."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.Listed))
+    @extend_schema(responses=shapes.or_refused(shapes.ListShape))
     def get(self, request: Request) -> Response:
         data = [shapes.offer_json(offer) for offer in services.offers_now(self.user, "chat")]
         return Response({"success": True, "data": data})

@@ -23,10 +23,10 @@ from voicehelper.accounts.models import User
 from voicehelper.accounts.services import TooManyKeys
 from voicehelper.later import Later
 
-from ..audio import NotARecording, TooLong
-from ..conversations import KeyConflict, NotFound, UnderWay, UnknownPriority
-from ..errors import LedgerAway
-from ..voice import NothingToSay
+from ..chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
+from ..chat.voice import NothingToSay
+from ..relay.audio import NotARecording, TooLong
+from ..relay.errors import LedgerAway
 from .errors import ApiError, answer_to
 
 _INVALID = _("Invalid parameters")
@@ -49,7 +49,7 @@ _FOREIGN: list[tuple[type[Exception], int, str, Promise]] = [
     (FileNotFound, 404, "not_found", _("There is no such file")),
     (StoreDown, 503, "store_down", _("Files cannot be reached at the moment, please try again later")),
     (KeyConflict, 409, "idempotency_conflict", _("This idempotency key was used for a different question")),
-    (UnderWay, 409, "under_way", _("This question is being answered")),
+    (AnswerUnderWay, 409, "under_way", _("This question is being answered")),
     (TooManyKeys, 409, "too_many_keys", _("You have as many keys as one may have: delete one first")),
     (exceptions.Throttled, 429, "rate_limited", _("Too many requests, please try again later")),
     (exceptions.NotAuthenticated, 401, "not_signed_in", _("Please sign in first")),

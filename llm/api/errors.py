@@ -11,8 +11,8 @@ import psycopg
 
 from voicehelper.wallet.services import InsufficientQuota
 
-from ..errors import CallFailed, CallRefused, LedgerAway
 from ..providers.base import StreamBroke
+from ..relay.errors import CallFailed, CallRefused, LedgerAway
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from django.utils import translation
 
-from ..answers import Telling
-from ..conversations import Answer
+from ..chat.answers import Telling
+from ..chat.conversations import Answer
 from ..providers.base import StreamBroke
 from . import shapes
 from .dialect import refusal_of
@@ -23,7 +23,7 @@ HEADERS = {
 HEARTBEAT_S = 15.0
 
 
-class Events:
+class AnswerEvents:
     """Django iterates over it, and closes it however that went."""
 
     def __init__(self, telling: Telling) -> None:

@@ -8,9 +8,9 @@ from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import QueryDict
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
-from ..audio import Recording, measured
-from ..errors import CallRefused
 from ..providers.base import Audio
+from ..relay.audio import Recording, measured
+from ..relay.errors import CallRefused
 
 # Parsing a larger form takes long enough to be done beside the event loop.
 _QUICK = 256 * 1024

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from voicehelper.accounts import services
 
-from ..conversations import NotFound
+from ..chat.conversations import NotFound
 from . import shapes
 from .dialect import UserView
 
@@ -17,7 +17,7 @@ from .dialect import UserView
 class Keys(UserView):
     """List, make, delete. A key's text is shown once, when it is made."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.Listed))
+    @extend_schema(responses=shapes.or_refused(shapes.ListShape))
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": [shapes.key_json(key) for key in services.api_keys_of(self.user)]})
 

@@ -11,16 +11,16 @@ from rest_framework import serializers
 from voicehelper import clock
 from voicehelper.accounts.models import ApiKey
 
-from .. import conversations
-from ..billing import Amount, charge
+from ..chat import conversations
 from ..models import ChatMessage, ChatSession, Usage
-from ..services import Offer
+from ..relay.billing import Amount, charge
+from ..services import ModelOffer
 
 LONGEST_QUESTION = 32_000
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class Text(serializers.CharField):
+class PlainText(serializers.CharField):
     """A JSON string; a number is none."""
 
     def to_internal_value(self, data: Any) -> str:
@@ -30,14 +30,14 @@ class Text(serializers.CharField):
 
 
 # --- In --------------------------------------------------------------------------------------------------------------
-class Question(serializers.Serializer[Any]):
+class QuestionShape(serializers.Serializer[Any]):
     """`sessionId`: without it, or with one not seen before, a session is made. `model`: a name, "auto", "auto:cost",
     "auto:speed" or "auto:quality"; without it the session's last choice."""
 
-    sessionId = Text(max_length=64, default="", allow_blank=True, allow_null=True)  # noqa: N815  # the mission's names
-    content = Text(max_length=LONGEST_QUESTION, trim_whitespace=False)
-    contentType = Text(max_length=32, default="text")  # noqa: N815
-    model = Text(max_length=64, default="", allow_blank=True, allow_null=True)
+    sessionId = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)  # noqa: N815  # the mission's names
+    content = PlainText(max_length=LONGEST_QUESTION, trim_whitespace=False)
+    contentType = PlainText(max_length=32, default="text")  # noqa: N815
+    model = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)
 
     def validate_sessionId(self, value: str | None) -> str:  # noqa: N802
         if value and not _SESSION_ID.fullmatch(value):
@@ -59,11 +59,11 @@ class Question(serializers.Serializer[Any]):
 
 
 class Title(serializers.Serializer[Any]):
-    title = Text(max_length=conversations.TITLE_LENGTH)
+    title = PlainText(max_length=conversations.TITLE_LENGTH)
 
 
 class KeyName(serializers.Serializer[Any]):
-    name = Text(max_length=64)
+    name = PlainText(max_length=64)
 
 
 class KeyId(serializers.Serializer[Any]):
@@ -71,22 +71,22 @@ class KeyId(serializers.Serializer[Any]):
 
 
 # --- Out -------------------------------------------------------------------------------------------------------------
-class Tokens(serializers.Serializer[Any]):
+class TokensShape(serializers.Serializer[Any]):
     prompt_tokens = serializers.IntegerField()
     completion_tokens = serializers.IntegerField()
     total_tokens = serializers.IntegerField()
 
 
-class Answer(serializers.Serializer[Any]):
+class AnswerShape(serializers.Serializer[Any]):
     sessionId = serializers.CharField()  # noqa: N815
     messageId = serializers.CharField()  # noqa: N815
     content = serializers.CharField()
     model = serializers.CharField()
-    usage = Tokens()
+    usage = TokensShape()
     quota = serializers.IntegerField()
 
 
-class Event(serializers.Serializer[Any]):
+class StreamEvent(serializers.Serializer[Any]):
     """A server-sent event. Its data is JSON: start {sessionId, messageId, model}, delta {content}, done (the whole
     answer, with balance, usageSource and latencyMs), error {message, code}."""
 
@@ -98,7 +98,7 @@ class Done(serializers.Serializer[Any]):
     success = serializers.BooleanField()
 
 
-class Refused(Done):
+class RefusalShape(Done):
     message = serializers.CharField()
     code = serializers.CharField()
 
@@ -107,7 +107,7 @@ class One(Done):
     data = serializers.DictField()  # type: ignore[assignment]  # the dialect names it so
 
 
-class Listed(Done):
+class ListShape(Done):
     data = serializers.ListField(child=serializers.DictField())  # type: ignore[assignment]
 
 
@@ -124,7 +124,7 @@ class Page(Done):
 
 def or_refused(answer: Any, media_type: str = "application/json") -> dict[Any, Any]:
     """For the schema: what a route answers."""
-    return {(200, media_type): answer, "default": Refused}
+    return {(200, media_type): answer, "default": RefusalShape}
 
 
 def answer_json(answer: conversations.Answer) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def message_json(message: ChatMessage) -> dict[str, Any]:
     }
 
 
-def offer_json(offer: Offer) -> dict[str, Any]:
+def offer_json(offer: ModelOffer) -> dict[str, Any]:
     """Prices are units per measure, as text; quota per 1,000 tokens in and out is what this user pays."""
     model = offer.model
     return {

@@ -7,7 +7,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from voicehelper.paging import PAGING, page_of, whole
+from voicehelper.api.paging import PAGING, page_of, whole
 
 from .. import usage
 from . import shapes

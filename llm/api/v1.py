@@ -13,12 +13,13 @@ from django.conf import settings
 
 from voicehelper.accounts.keys import Owner
 
-from ..catalogue import ModelSpec
-from ..engine import Engine, engine
-from ..operations import CHAT, EMBED, IMAGES, SPEAK, TRANSCRIBE, Operation, Question
+from ..dialects import chat_completions, messages
 from ..providers.base import Chunk
-from ..relay import Call, Caller
-from . import forms, limits, messages, requests
+from ..relay.call import Call, Caller
+from ..relay.catalogue import ModelSpec
+from ..relay.engine import Engine, engine
+from ..relay.operations import CHAT, EMBED, IMAGES, SPEAK, TRANSCRIBE, Operation, Question
+from . import forms, limits
 from .errors import ApiError, answer_to, too_large, too_slow, wrong_key
 
 Message = MutableMapping[str, Any]
@@ -42,7 +43,7 @@ class ClientLeft(OSError):
     """Nobody is there to answer."""
 
 
-class Exchange:
+class V1Request:
     """One request and its answer."""
 
     def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -145,7 +146,7 @@ class Exchange:
 
 async def application(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
     """Answer one request to /v1."""
-    exchange = Exchange(scope, receive, send)
+    exchange = V1Request(scope, receive, send)
     try:
         await _answer(exchange)
     except ClientLeft:
@@ -160,7 +161,7 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
             await exchange.end_events(b"data: %b\n\n" % orjson.dumps(answer.openai()))
 
 
-async def _answer(exchange: Exchange) -> None:
+async def _answer(exchange: V1Request) -> None:
     relay = engine()
     owner = await relay.keys.owner(_key(exchange.headers))
     if owner is None:
@@ -188,9 +189,9 @@ def _key(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 # --- Chat ------------------------------------------------------------------------------------------------------------
-async def _chat(exchange: Exchange, relay: Engine) -> None:
-    body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
-    requests.check_chat(body)
+async def _chat(exchange: V1Request, relay: Engine) -> None:
+    body = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    chat_completions.check_chat(body)
     call = _call(exchange, relay, CHAT, body, streamed=body.get("stream") is True)
     if call.bill.streamed:
         await _stream(exchange, call, include_usage=body.get("stream_options", {}).get("include_usage") is True)
@@ -201,7 +202,7 @@ async def _chat(exchange: Exchange, relay: Engine) -> None:
     await exchange.answer(orjson.dumps(answer))
 
 
-async def _stream(exchange: Exchange, call: Call, *, include_usage: bool) -> None:
+async def _stream(exchange: V1Request, call: Call, *, include_usage: bool) -> None:
     async def emit(chunk: Chunk, model: ModelSpec) -> None:
         if not exchange.begun:
             await exchange.begin_events()
@@ -226,7 +227,7 @@ def named(data: bytes, model: ModelSpec) -> bytes:
 class Watch:
     """Tells a call when its client hangs up."""
 
-    def __init__(self, exchange: Exchange, call: Call) -> None:
+    def __init__(self, exchange: V1Request, call: Call) -> None:
         self._exchange = exchange
         self._call = call
 
@@ -244,16 +245,16 @@ class Watch:
 
 
 # --- The others ------------------------------------------------------------------------------------------------------
-async def _messages(exchange: Exchange, relay: Engine) -> None:
-    given = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+async def _messages(exchange: V1Request, relay: Engine) -> None:
+    given = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
     body = messages.to_chat(given)
-    requests.check_chat(body)
+    chat_completions.check_chat(body)
     call = _call(exchange, relay, CHAT, body, streamed=given.get("stream") is True)
     if not call.bill.streamed:
         completed = await call.complete()
         await exchange.answer(orjson.dumps(messages.from_chat(completed)))
         return
-    translator = messages.Translator(call.request_id)
+    translator = messages.MessagesTranslator(call.request_id)
 
     async def emit(chunk: Chunk, model: ModelSpec) -> None:
         if not exchange.begun:
@@ -267,37 +268,37 @@ async def _messages(exchange: Exchange, relay: Engine) -> None:
     await exchange.end_events(translator.end(completed))
 
 
-async def _count_tokens(exchange: Exchange, relay: Engine) -> None:
+async def _count_tokens(exchange: V1Request, relay: Engine) -> None:
     """An estimate: nobody is asked, nothing is charged."""
-    given = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    given = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
     body = messages.to_chat({"max_tokens": 1, **given})
-    requests.check_chat(body)
-    name = requests.text(body, "model", longest=128)
+    chat_completions.check_chat(body)
+    name = chat_completions.text(body, "model", longest=128)
     exchange.request_id = f"req_{secrets.token_hex(12)}"
     count = relay.calibration.tokens(name, CHAT.weigh(body))
     await exchange.answer(orjson.dumps({"input_tokens": count}))
 
 
-async def _embeddings(exchange: Exchange, relay: Engine) -> None:
+async def _embeddings(exchange: V1Request, relay: Engine) -> None:
     body = await _unstreamed(exchange)
-    requests.check_input(body)
+    chat_completions.check_input(body)
     await _whole(exchange, _call(exchange, relay, EMBED, body))
 
 
-async def _images(exchange: Exchange, relay: Engine) -> None:
+async def _images(exchange: V1Request, relay: Engine) -> None:
     body = await _unstreamed(exchange)
-    requests.text(body, "prompt", longest=32_000)
-    requests.count(body, "n", 10)
+    chat_completions.text(body, "prompt", longest=32_000)
+    chat_completions.count(body, "n", 10)
     await _whole(exchange, _call(exchange, relay, IMAGES, body))
 
 
-async def _unstreamed(exchange: Exchange) -> dict[str, Any]:
+async def _unstreamed(exchange: V1Request) -> dict[str, Any]:
     """The body of what is answered in one piece, whatever a client asks for."""
-    body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
     return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
-async def _whole(exchange: Exchange, call: Call) -> None:
+async def _whole(exchange: V1Request, call: Call) -> None:
     completed = await call.complete()
     answer = completed.result.body
     if "model" in answer:
@@ -305,14 +306,14 @@ async def _whole(exchange: Exchange, call: Call) -> None:
     await exchange.answer(orjson.dumps(answer))
 
 
-async def _speech(exchange: Exchange, relay: Engine) -> None:
-    body = requests.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
-    requests.text(body, "input", longest=settings.LLM_SPEECH_CHARACTERS)
+async def _speech(exchange: V1Request, relay: Engine) -> None:
+    body = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    chat_completions.text(body, "input", longest=settings.LLM_SPEECH_CHARACTERS)
     completed = await _call(exchange, relay, SPEAK, body).complete()
     await exchange.answer(completed.result.content, completed.result.content_type.encode("latin-1", "replace"))
 
 
-async def _transcriptions(exchange: Exchange, relay: Engine) -> None:
+async def _transcriptions(exchange: V1Request, relay: Engine) -> None:
     content = await exchange.read(AUDIO_BYTES, AUDIO_SECONDS)
     fields, recording = await forms.read(content, exchange.headers.get(b"content-type", b""))
     call = _call(exchange, relay, TRANSCRIBE, fields)
@@ -322,16 +323,16 @@ async def _transcriptions(exchange: Exchange, relay: Engine) -> None:
 
 
 def _call(
-    exchange: Exchange, relay: Engine, operation: Operation, body: dict[str, Any], *, streamed: bool = False
+    exchange: V1Request, relay: Engine, operation: Operation, body: dict[str, Any], *, streamed: bool = False
 ) -> Call:
-    wish = requests.wish_of(body, operation.capability)
+    wish = chat_completions.wish_of(body, operation.capability)
     question = Question(body, operation.weigh(body))
     call = Call(relay, exchange.caller, operation, question, wish, streamed=streamed)
     exchange.request_id = call.request_id
     return call
 
 
-async def _models(exchange: Exchange, relay: Engine) -> None:
+async def _models(exchange: V1Request, relay: Engine) -> None:
     """The models that can be asked for, in a shape that both vendors' clients read."""
     if exchange.method != "GET":
         raise ApiError(405, f"{exchange.path} takes GET.", "method_not_allowed")
@@ -360,7 +361,7 @@ def _shown(model: ModelSpec) -> dict[str, Any]:
     }
 
 
-_ROUTES: dict[str, Callable[[Exchange, Engine], Awaitable[None]]] = {
+_ROUTES: dict[str, Callable[[V1Request, Engine], Awaitable[None]]] = {
     "/v1/chat/completions": _chat,
     "/v1/messages": _messages,
     "/v1/messages/count_tokens": _count_tokens,

@@ -11,20 +11,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from storage_backends import services as files
-from voicehelper import ratelimit
+from voicehelper.api import ratelimit
 
-from .. import loops, voice
+from ..chat import voice
 from ..models import Spoken
+from ..relay import loops
 from . import shapes
 from .dialect import UserView
 
 _VOICE = r"^[A-Za-z0-9_-]{1,64}\Z"
 
 
-class Recording(serializers.Serializer[Any]):
+class RecordingShape(serializers.Serializer[Any]):
     """`audioPath` is the path of an upload. `language` like zh or en; without it the model finds out."""
 
-    audioPath = shapes.Text(max_length=200)  # noqa: N815  # the mission's names
+    audioPath = shapes.PlainText(max_length=200)  # noqa: N815  # the mission's names
     language = serializers.RegexField(r"^[a-z]{2,3}\Z", required=False, default="")
 
 
@@ -35,11 +36,11 @@ class HeardAnswer(serializers.Serializer[Any]):
     quota = serializers.IntegerField()
 
 
-class Speech(serializers.Serializer[Any]):
+class SpeechShape(serializers.Serializer[Any]):
     """Either an answer's `messageId`, or a `text`."""
 
-    messageId = shapes.Text(max_length=40, default="")  # noqa: N815
-    text = shapes.Text(max_length=shapes.LONGEST_QUESTION, default="")
+    messageId = shapes.PlainText(max_length=40, default="")  # noqa: N815
+    text = shapes.PlainText(max_length=shapes.LONGEST_QUESTION, default="")
     voice = serializers.RegexField(_VOICE, required=False, default=voice.VOICE)
 
     def validate(self, form: dict[str, Any]) -> dict[str, Any]:
@@ -67,9 +68,9 @@ class VoiceView(UserView):
 class Transcribe(VoiceView):
     """The text of an uploaded recording of up to a minute: mp3 (16 kHz, mono), wav, m4a, ogg, webm, flac."""
 
-    @extend_schema(request=Recording, responses=shapes.or_refused(HeardAnswer))
+    @extend_schema(request=RecordingShape, responses=shapes.or_refused(HeardAnswer))
     def post(self, request: Request) -> HttpResponseBase:
-        form = self.form(Recording, request)
+        form = self.form(RecordingShape, request)
         self.brake()
         user, recording = self.user, voice.recording_of(self.user, form["audioPath"])
 
@@ -85,9 +86,9 @@ class Speak(VoiceView):
     """An answer, or a text, as sound. It is paid once; asked for again, it is the same file. When it cannot be kept,
     the answer is the sound itself."""
 
-    @extend_schema(request=Speech, responses=shapes.or_refused(SpokenAnswer))
+    @extend_schema(request=SpeechShape, responses=shapes.or_refused(SpokenAnswer))
     def post(self, request: Request) -> HttpResponseBase:
-        form = self.form(Speech, request)
+        form = self.form(SpeechShape, request)
         self.brake()
         spoken, text = voice.claim(self.user, message_id=form["messageId"], text=form["text"], voice=form["voice"])
         if spoken.path:

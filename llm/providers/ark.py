@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from . import contents, functions
-from .base import Audio, Reply, Speech, Transcript, Unsupported
+from .base import Audio, Completion, Speech, Transcript, Unsupported
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, misshapen
 from .openai import Edit, OpenAI
 from .usage import embedding_tokens
@@ -48,7 +48,7 @@ class Ark(OpenAI):
         "InternalServiceError": TRY_AGAIN,
     }
 
-    async def embed(self, body: Mapping[str, Any]) -> Reply:
+    async def embed(self, body: Mapping[str, Any]) -> Completion:
         """Text like OpenAI's; a list of parts (text, image_url, video_url) is one multimodal embedding."""
         parts = body.get("input")
         if not (isinstance(parts, list) and parts and isinstance(parts[0], dict)):
@@ -59,7 +59,7 @@ class Ark(OpenAI):
             said["data"] = [{"object": "embedding", "index": 0, **said["data"]}]
         if not contents.vectors(said):
             raise self._wire.unusable("The provider's answer holds no embedding.")
-        return Reply(said, embedding_tokens(said.get("usage")))
+        return Completion(said, embedding_tokens(said.get("usage")))
 
     async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
         raise Unsupported(self.name, "speech to text")

@@ -17,13 +17,13 @@ from django_stubs_ext import StrOrPromise
 ADDRESS_REFUSED = "address_refused"
 
 
-class Advice(StrEnum):
-    """What to do after an error. HERE: the same provider may answer the same request in a moment. ELSEWHERE: this
-    account or model cannot, another may. NEVER: the request itself is at fault, or its content was refused."""
+class Recovery(StrEnum):
+    """What to do after an error. RETRY: the same provider may answer the same request in a moment. FAILOVER: this
+    account or model cannot, another may. FAIL: the request itself is at fault, or its content was refused."""
 
-    HERE = "here"
-    ELSEWHERE = "elsewhere"
-    NEVER = "never"
+    RETRY = "retry"
+    FAILOVER = "failover"
+    FAIL = "fail"
 
 
 class ProviderError(Exception):
@@ -38,7 +38,7 @@ class ProviderError(Exception):
         self,
         text: str,
         *,
-        advice: Advice,
+        recovery: Recovery,
         status: int = 0,
         code: str = "",
         retry_after_s: float | None = None,
@@ -46,7 +46,7 @@ class ProviderError(Exception):
     ) -> None:
         super().__init__(text)
         self.text = text
-        self.advice = advice
+        self.recovery = recovery
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
@@ -56,7 +56,7 @@ class ProviderError(Exception):
     @property
     def account_at_fault(self) -> bool:
         """Whether the account cannot work, whatever the model."""
-        return self.cool_down and self.advice is Advice.ELSEWHERE
+        return self.cool_down and self.recovery is Recovery.FAILOVER
 
     @property
     def told(self) -> str:
@@ -69,12 +69,12 @@ class Unsupported(ProviderError):
     """The provider has no such operation; `code` is its name."""
 
     def __init__(self, provider: str, operation: str) -> None:
-        super().__init__(f"{provider} has no {operation}.", advice=Advice.ELSEWHERE, code=operation)
+        super().__init__(f"{provider} has no {operation}.", recovery=Recovery.FAILOVER, code=operation)
 
 
 class StreamBroke(ProviderError):
     """A stream that ended without its end, or said it failed, after output had begun: nothing can be retried, and
-    `advice` only tells what kind of failure it was."""
+    `recovery` only tells what kind of failure it was."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Completion:
     """A complete answer in OpenAI's shape. `usage` is None when the provider reported none; 0 is a report."""
 
     body: dict[str, Any]
@@ -172,7 +172,7 @@ class Provider(ABC):
         return ()
 
     @abstractmethod
-    async def chat(self, body: Mapping[str, Any]) -> Reply:
+    async def chat(self, body: Mapping[str, Any]) -> Completion:
         """POST of OpenAI's /chat/completions, not streamed."""
 
     @abstractmethod
@@ -180,11 +180,11 @@ class Provider(ABC):
         """The same, streamed. Errors before the first output are ProviderError, later ones StreamBroke. Closing the
         iterator (aclose) hangs up. Usage is always asked for; broken lines are skipped and counted."""
 
-    async def embed(self, body: Mapping[str, Any]) -> Reply:
+    async def embed(self, body: Mapping[str, Any]) -> Completion:
         """POST of /embeddings."""
         raise Unsupported(self.name, "embeddings")
 
-    async def images(self, body: Mapping[str, Any]) -> Reply:
+    async def images(self, body: Mapping[str, Any]) -> Completion:
         """POST of /images/generations."""
         raise Unsupported(self.name, "images")
 

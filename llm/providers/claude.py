@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 from . import claude_answer, claude_request, functions
-from .base import Account, Chunk, Provider, ProviderError, Reply
+from .base import Account, Chunk, Completion, Provider, ProviderError
 from .errors import (
     OTHER_ACCOUNT,
     OTHER_MODEL,
@@ -20,7 +20,7 @@ from .errors import (
     explained,
     misshapen,
 )
-from .wire import Wire
+from .wire import ProviderWire
 
 API_VERSION = "2026-10-21"
 
@@ -51,7 +51,7 @@ class Claude(Provider):
         super().__init__(account)
         self._version = account.api_version or API_VERSION
         headers = {"x-api-key": account.api_key.strip(), "anthropic-version": self._version}
-        self._wire = Wire(account, self.default_base_url, headers, self.codes)
+        self._wire = ProviderWire(account, self.default_base_url, headers, self.codes)
 
     @property
     def broken_lines(self) -> int:
@@ -60,7 +60,7 @@ class Claude(Provider):
     def left_out(self, body: Mapping[str, Any]) -> tuple[str, ...]:
         return claude_request.left_out(body, self._version)
 
-    async def chat(self, body: Mapping[str, Any]) -> Reply:
+    async def chat(self, body: Mapping[str, Any]) -> Completion:
         message = await self._wire.post_json("/v1/messages", self._request(body, stream=False))
         if not isinstance(message.get("content"), list):
             raise self._wire.unusable("The provider's answer is no message.")
@@ -68,7 +68,7 @@ class Claude(Provider):
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
         request = self._request(body, stream=True)
-        translator = claude_answer.Translator(legacy=functions.is_legacy(body))
+        translator = claude_answer.ClaudeTranslator(legacy=functions.is_legacy(body))
         events = await self._wire.stream("/v1/messages", request)
         try:
             while not translator.ended and (batch := await events.read()):

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from . import functions
-from .base import Chunk, Reply, Tokens
+from .base import Chunk, Completion, Tokens
 from .usage import claude_tokens, count
 
 _FINISH = {
@@ -27,7 +27,7 @@ _FINISH = {
 _JSON = dict[str, Any]
 
 
-def reply(message: _JSON, *, legacy: bool) -> Reply:
+def reply(message: _JSON, *, legacy: bool) -> Completion:
     """A complete message as a chat completion."""
     blocks = [block for block in message.get("content") or () if isinstance(block, dict)]
     text = "".join(str(block.get("text") or "") for block in blocks if block.get("type") == "text")
@@ -50,10 +50,10 @@ def reply(message: _JSON, *, legacy: bool) -> Reply:
         body["usage"] = _usage(tokens, message["usage"])
     if legacy:
         functions.answer_in_functions(body)
-    return Reply(body, tokens)
+    return Completion(body, tokens)
 
 
-class Translator:
+class ClaudeTranslator:
     """Turns the events of one stream into chunks. `finished` once it is said why the message stops, `ended` once it has
     stopped."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from . import functions
-from .base import Advice, ProviderError, Unsupported
+from .base import ProviderError, Recovery, Unsupported
 
 MAX_TOKENS = 4096
 # The version that still takes sampling parameters.
@@ -43,7 +43,7 @@ def request(body: Mapping[str, Any], version: str, *, stream: bool) -> dict[str,
     body = functions.to_tools(body)
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise ProviderError("`messages` must be a list of messages.", advice=Advice.NEVER, code="messages")
+        raise ProviderError("`messages` must be a list of messages.", recovery=Recovery.FAIL, code="messages")
     out: dict[str, Any] = {
         "model": body.get("model"),
         "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens") or MAX_TOKENS,
@@ -96,7 +96,7 @@ def _turns(messages: list[_Block]) -> list[_Block]:
         elif role == "user":
             blocks = _blocks(message.get("content"))
         else:
-            raise ProviderError(f"There is no role {role!r}.", advice=Advice.NEVER, code="messages")
+            raise ProviderError(f"There is no role {role!r}.", recovery=Recovery.FAIL, code="messages")
         if turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
@@ -133,7 +133,7 @@ def _source(image: Any) -> _Block:
     head, comma, data = url.removeprefix("data:").partition(",")
     media_type, _semicolon, encoding = head.partition(";")
     if not comma or not encoding.endswith("base64"):
-        raise ProviderError("An image in a data: URL must be base64.", advice=Advice.NEVER, code="image_url")
+        raise ProviderError("An image in a data: URL must be base64.", recovery=Recovery.FAIL, code="image_url")
     return {"type": "base64", "media_type": media_type or "image/png", "data": data}
 
 

@@ -11,7 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
-from .base import Advice, ProviderError
+from .base import ProviderError, Recovery
 
 _MAX_TEXT, _MAX_CODE = 500, 64
 # Nobody means more than a day; what says so is no answer to "when".
@@ -19,9 +19,9 @@ _MAX_RETRY_S = 86_400.0
 
 
 class Verdict(NamedTuple):
-    """What to do, and whether the model should rest there; with ELSEWHERE, the whole account."""
+    """What to do, and whether the model should rest there; with FAILOVER, the whole account."""
 
-    advice: Advice
+    recovery: Recovery
     cool_down: bool = False
 
 
@@ -32,11 +32,11 @@ SHAPE_ERRORS = (AttributeError, TypeError, KeyError, IndexError, ValueError)
 # looked up whole, then by what stands before the dot.
 Codes = Mapping[str, Verdict]
 
-TRY_AGAIN = Verdict(Advice.HERE)
-RATE_LIMIT = Verdict(Advice.HERE, cool_down=True)
-OTHER_MODEL = Verdict(Advice.ELSEWHERE)
-OTHER_ACCOUNT = Verdict(Advice.ELSEWHERE, cool_down=True)
-REFUSED = Verdict(Advice.NEVER)
+TRY_AGAIN = Verdict(Recovery.RETRY)
+RATE_LIMIT = Verdict(Recovery.RETRY, cool_down=True)
+OTHER_MODEL = Verdict(Recovery.FAILOVER)
+OTHER_ACCOUNT = Verdict(Recovery.FAILOVER, cool_down=True)
+REFUSED = Verdict(Recovery.FAIL)
 
 _BY_STATUS = {
     401: OTHER_ACCOUNT,
@@ -78,7 +78,7 @@ def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float
     text = str(named.get("message") or "") or (names[0] if names else f"The provider answered with status {status}.")
     return ProviderError(
         text,
-        advice=verdict.advice,
+        recovery=verdict.recovery,
         status=status,
         code=names[0] if names else "",
         retry_after_s=retry_after_s,
@@ -114,7 +114,7 @@ def _verdict(status: int, names: list[str], codes: Codes) -> Verdict:
 def misshapen() -> ProviderError:
     """The error when a request cannot even be read; OpenAI would answer 400."""
     return ProviderError(
-        "The request has not the shape of a chat request.", advice=Advice.NEVER, code="invalid_request"
+        "The request has not the shape of a chat request.", recovery=Recovery.FAIL, code="invalid_request"
     )
 
 

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import orjson
 
-from voicehelper.http_async import file_form
+from voicehelper.net.http_async import file_form
 
 from . import contents
-from .base import Account, Advice, Audio, Chunk, Provider, ProviderError, Reply, Speech, Transcript
+from .base import Account, Audio, Chunk, Completion, Provider, ProviderError, Recovery, Speech, Transcript
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, explained
 from .usage import embedding_tokens, openai_tokens
-from .wire import MEDIA_BYTES, Wire
+from .wire import MEDIA_BYTES, ProviderWire
 
 # Changes an answer, or a chunk of one, in place, and says whether it did.
 Edit = Callable[[dict[str, Any]], bool]
@@ -48,13 +48,13 @@ class OpenAI(Provider):
         headers = {"Authorization": f"Bearer {account.api_key.strip()}"}
         if account.organization:
             headers["OpenAI-Organization"] = account.organization
-        self._wire = Wire(account, self.default_base_url, headers, self.codes)
+        self._wire = ProviderWire(account, self.default_base_url, headers, self.codes)
 
     @property
     def broken_lines(self) -> int:
         return self._wire.broken_lines
 
-    async def chat(self, body: Mapping[str, Any]) -> Reply:
+    async def chat(self, body: Mapping[str, Any]) -> Completion:
         said = await self._wire.post_json("/chat/completions", self._request(body, stream=False))
         if not _is_completion(said):
             raise self._wire.unusable("The provider's answer is no chat completion.")
@@ -63,7 +63,7 @@ class OpenAI(Provider):
                 edit(said)
             except SHAPE_ERRORS:
                 raise self._wire.unusable("The provider's answer is no chat completion.") from None
-        return Reply(said, openai_tokens(said.get("usage")))
+        return Completion(said, openai_tokens(said.get("usage")))
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
         edit = self._edit(body, stream=True)
@@ -90,24 +90,24 @@ class OpenAI(Provider):
         finally:
             events.close()
 
-    async def embed(self, body: Mapping[str, Any]) -> Reply:
+    async def embed(self, body: Mapping[str, Any]) -> Completion:
         said = await self._wire.post_json("/embeddings", body, MEDIA_BYTES)
         if contents.vectors(said) < contents.inputs(body):
             raise self._wire.unusable("The provider's answer lacks embeddings that were asked for.")
-        return Reply(said, embedding_tokens(said.get("usage")))
+        return Completion(said, embedding_tokens(said.get("usage")))
 
-    async def images(self, body: Mapping[str, Any]) -> Reply:
+    async def images(self, body: Mapping[str, Any]) -> Completion:
         said = await self._wire.post_json("/images/generations", _without(body, "stream"), MEDIA_BYTES)
         if not contents.pictures(said):
             raise self._wire.unusable("The provider's answer holds no picture.")
-        return Reply(said, openai_tokens(said.get("usage")))
+        return Completion(said, openai_tokens(said.get("usage")))
 
     async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
         parts = _without(fields, "stream")
         try:
             form = file_form(parts, "file", audio.content, audio.filename, audio.content_type)
         except ValueError:
-            raise ProviderError("A name in the form holds a line break.", advice=Advice.NEVER, code="file") from None
+            raise ProviderError("A name in the form holds a line break.", recovery=Recovery.FAIL, code="file") from None
         answer = await self._wire.post("/audio/transcriptions", form)
         content_type = answer.headers.get("content-type", "application/json")
         if not contents.is_transcript(answer.body, fields.get("response_format") or "json"):

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from voicehelper.http import AddressRefused, Answer, NoAnswer
-from voicehelper.http_async import AsyncHTTP, Body, Stream
+from voicehelper.net.http import AddressRefused, HTTPAnswer, NoAnswer
+from voicehelper.net.http_async import AsyncHTTP, Body, HTTPStream
 
 from . import errors, sse
-from .base import ADDRESS_REFUSED, Account, Advice, ProviderError, StreamBroke
+from .base import ADDRESS_REFUSED, Account, ProviderError, Recovery, StreamBroke
 
 # The largest answers read whole, in bytes: JSON, and what holds pictures or sound.
 JSON_BYTES = 16 * 1024 * 1024
@@ -23,7 +23,7 @@ _ERROR_BYTES = 64 * 1024
 Event = tuple[bytes, dict[str, Any]]
 
 
-class Wire:
+class ProviderWire:
     """Connections of one account. `headers` carry its key; they go to its base URL and nowhere else."""
 
     def __init__(self, account: Account, base_url: str, headers: Mapping[str, str], codes: errors.Codes) -> None:
@@ -46,7 +46,7 @@ class Wire:
         """GET and read a JSON object."""
         return self._object(await self._send("GET", path, None, self._headers, JSON_BYTES))
 
-    async def post(self, path: str, body: Body | Mapping[str, Any], max_bytes: int = MEDIA_BYTES) -> Answer:
+    async def post(self, path: str, body: Body | Mapping[str, Any], max_bytes: int = MEDIA_BYTES) -> HTTPAnswer:
         """POST JSON or a form, and read whatever comes."""
         if isinstance(body, Mapping):
             return await self._send("POST", path, _dumped(body), self._json_headers, max_bytes)
@@ -73,7 +73,7 @@ class Wire:
             content = b""
         finally:
             stream.close()
-        answer = Answer(stream.status, stream.headers, content, 0)
+        answer = HTTPAnswer(stream.status, stream.headers, content, 0)
         self._object(answer)
         raise self.unusable("The provider answered with JSON where a stream of events was asked for.")
 
@@ -85,7 +85,7 @@ class Wire:
         """The error that JSON in a 200 answer tells of."""
         return self._without_key(errors.error_in(event, self._codes))
 
-    def told(self, answer: Answer) -> ProviderError | None:
+    def told(self, answer: HTTPAnswer) -> ProviderError | None:
         """The error that a 200 answer tells of, whatever it calls itself; None when it tells of none."""
         try:
             said = orjson.loads(answer.body)
@@ -95,16 +95,18 @@ class Wire:
 
     def unanswered(self, error: Exception) -> ProviderError:
         """The error when no complete answer came."""
-        advice, code = (Advice.ELSEWHERE, ADDRESS_REFUSED) if isinstance(error, AddressRefused) else (Advice.HERE, "")
-        return self._without_key(ProviderError(str(error), advice=advice, code=code))
+        recovery, code = (
+            (Recovery.FAILOVER, ADDRESS_REFUSED) if isinstance(error, AddressRefused) else (Recovery.RETRY, "")
+        )
+        return self._without_key(ProviderError(str(error), recovery=recovery, code=code))
 
     def unusable(self, text: str) -> ProviderError:
         """The error when a 200 answer is not what the protocol promises."""
-        return ProviderError(text, advice=Advice.ELSEWHERE, status=200)
+        return ProviderError(text, recovery=Recovery.FAILOVER, status=200)
 
     async def _send(
         self, method: str, path: str, body: Body | None, headers: Mapping[str, str], max_bytes: int
-    ) -> Answer:
+    ) -> HTTPAnswer:
         url = f"{self.base_url}{path}"
         try:
             answer = await self._http.send(
@@ -116,7 +118,7 @@ class Wire:
             raise self._without_key(errors.refusal(answer.status, answer.headers, answer.body, self._codes))
         return answer
 
-    def _object(self, answer: Answer) -> dict[str, Any]:
+    def _object(self, answer: HTTPAnswer) -> dict[str, Any]:
         """The JSON object of an answer; an error object is raised as what it says."""
         if not 200 <= answer.status < 300:
             raise self._without_key(errors.refusal(answer.status, answer.headers, answer.body, self._codes))
@@ -138,7 +140,7 @@ class EventStream:
     """The JSON events of one streamed answer. The reader sets `begun` once it has passed output on, and `finished` once
     the answer is whole: then it does not matter how the body ends."""
 
-    def __init__(self, wire: Wire, stream: Stream) -> None:
+    def __init__(self, wire: ProviderWire, stream: HTTPStream) -> None:
         self.begun = False
         self.finished = False
         self.ended = False
@@ -185,7 +187,7 @@ class EventStream:
             return error
         return StreamBroke(
             error.text,
-            advice=error.advice,
+            recovery=error.recovery,
             status=error.status,
             code=error.code,
             retry_after_s=error.retry_after_s,
@@ -198,7 +200,7 @@ class EventStream:
 
     def broke(self) -> ProviderError:
         """The error when the body ended before the stream did."""
-        return self.failure(ProviderError("The stream ended before its end.", advice=Advice.HERE, status=200))
+        return self.failure(ProviderError("The stream ended before its end.", recovery=Recovery.RETRY, status=200))
 
     def skip(self) -> None:
         """Count an event that makes no sense."""
@@ -234,4 +236,4 @@ def _dumped(body: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(body if isinstance(body, dict) else dict(body))
     except (TypeError, orjson.JSONEncodeError):
-        raise ProviderError("The request cannot be written as JSON.", advice=Advice.NEVER) from None
+        raise ProviderError("The request cannot be written as JSON.", recovery=Recovery.FAIL) from None

@@ -22,7 +22,7 @@ TONES = {"critical": "danger", "warning": "warning", "info": "info"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class RuleCell:
     """One select: its name in the form, what it says now, and to whom it belongs, for a screen reader."""
 
     name: str
@@ -105,7 +105,7 @@ def _rows(channels: list[Channel]) -> list[dict[str, Any]]:
     for row in rows:
         default = DEFAULT if row["event"] == Rule.EVERY else ""
         row["cells"] = [  # type: ignore[assignment]
-            Cell(
+            RuleCell(
                 _name(channel, row["event"]),
                 str(rules.get((channel.pk, row["event"]), default)),
                 f"{row['label']} → {channel.name}",

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.http import PUBLIC, TRUSTED, Answer, HTTPError, NoAnswer
+from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, HTTPError, NoAnswer
 
 SYSTEM = "VoiceHelper智能语音助手"
 ICONS = {"critical": "🚨", "warning": "⚠️", "info": "ℹ️"}
@@ -89,12 +89,12 @@ class Transport:
         raise NotImplementedError
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, trusted: bool) -> Answer:
+def post(url: str, body: bytes, headers: Mapping[str, str], *, trusted: bool) -> HTTPAnswer:
     """POST through the one place that opens connections. Raises TransportError; never says the URL."""
     try:
         return (TRUSTED if trusted else PUBLIC).send("POST", url, body=body, headers=headers)
     except NoAnswer as error:
-        # voicehelper.http says it in one of a few sentences, all of them in the catalogue.
+        # voicehelper.net.http says it in one of a few sentences, all of them in the catalogue.
         text = _(error.reason)
         hint = _("It may have arrived, and is sent again.") if error.sent else _("Is the address reachable from here?")
         raise TransportError(text, permanent=False, unknown=error.sent, hint=hint) from None
@@ -102,7 +102,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, trusted: bool) ->
         raise TransportError(str(error), permanent=True) from None
 
 
-def read_json(answer: Answer) -> dict[str, Any]:
+def read_json(answer: HTTPAnswer) -> dict[str, Any]:
     """The answer's JSON object. Raises TransportError: what is not JSON comes from something in between."""
     try:
         said = json.loads(answer.body)

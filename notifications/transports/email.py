@@ -15,7 +15,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper import http
+from voicehelper.net import http
 
 from .base import SYSTEM, Message, Sent, Transport, TransportError
 

@@ -1,4 +1,4 @@
-"""Lets boto3 connect only through voicehelper/http.py, so that an operator's endpoint leads into no private network.
+"""Lets boto3 connect only through voicehelper/net/http.py, so that an operator's endpoint leads into no private net.
 
 boto3 resolves names and opens sockets by itself. Its pools are given connections whose sockets come from
 `http.connect`, which resolves once, checks every address and connects to one it checked (DNS rebinding).
@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.awsrequest import AWSHTTPConnection, AWSHTTPConnectionPool, AWSHTTPSConnection, AWSHTTPSConnectionPool
 
-from voicehelper import http
+from voicehelper.net import http
 
 
 def connect_through_http(client: Any, *, trusted: bool) -> None:

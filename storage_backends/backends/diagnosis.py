@@ -13,7 +13,7 @@ from botocore.exceptions import (
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.http import AddressRefused, NoAnswer
+from voicehelper.net.http import AddressRefused, NoAnswer
 
 from .base import NoSuchObject, StoreError
 

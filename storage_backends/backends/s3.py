@@ -20,7 +20,7 @@ from botocore.session import Session as BotocoreSession
 from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
-from voicehelper.http import CONNECT_S
+from voicehelper.net.http import CONNECT_S
 from voicehelper.secrets import Secret
 
 from .base import Body, Label, Listed, Store

@@ -7,12 +7,12 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from sandbox.models import WeChatApp
 from tests.wechat import WeChat, set_up_mini_program, signed_in
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts import sharing
 from voicehelper.accounts.models import MiniProgramSettings, User, WeChatIdentity
 from voicehelper.admin.base import change_url
-from voicehelper.sandbox.models import WeChatApp
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

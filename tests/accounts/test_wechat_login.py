@@ -12,16 +12,16 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from notifications.models import Alert
+from sandbox.models import LoginCode, WeChatApp
 from tests.far_side import FarSide, http
 from tests.faults.conftest import at_once
 from tests.wechat import WeChat, set_up_mini_program, sign_in, signed_in
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts import mini_program, wechat_login
 from voicehelper.accounts.models import AccessToken, User, WeChatIdentity
 from voicehelper.accounts.wechat_login import WeChatPerson
-from voicehelper.http import Limits
-from voicehelper.sandbox.models import LoginCode, WeChatApp
+from voicehelper.net.http import Limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

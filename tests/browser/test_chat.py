@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from selenium.webdriver import Keys
 
-from llm import display, loops
 from llm.models import ChatMessage, ChatSession, Credential, Model, Usage
+from llm.pages import display
+from llm.relay import loops
 from llm.seeds import plant
 from tests.browser.person import Person
 from tests.llm.upstream import Upstream, fails, stream

@@ -9,7 +9,7 @@ from selenium.webdriver import Keys
 
 from tests.browser.person import Person
 from topup.models import Order
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of

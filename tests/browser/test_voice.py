@@ -18,7 +18,7 @@ from voicehelper.wallet.services import wallet_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SPEAK, DONE_SPEAKING, PLAY = "[data-speak]", "[data-finish]", f"{LAST} [data-play]"
-CHIME = Path(__file__).parents[2] / "voicehelper/sandbox/upstream/chime.mp3"
+CHIME = Path(__file__).parents[2] / "sandbox/upstream/chime.mp3"
 
 
 async def sounds(asked: Asked) -> web.Response:

@@ -10,12 +10,12 @@ from pathlib import Path
 import environ
 import pytest
 
+from sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
 from tests.embedded.conftest import processes_of, wait_for
 from voicehelper.embedded import environment
 from voicehelper.embedded.folder import ROOT, Lock
 from voicehelper.embedded.process import EmbeddedError
 from voicehelper.embedded.translations import compile_translations
-from voicehelper.sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
 
 EMBEDDED = [sys.executable, "-m", "voicehelper.embedded"]
 # Neither server is needed to see what happens to the command.

@@ -12,6 +12,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
+from sandbox.models import Delivery
 from tests.conftest import full
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
@@ -20,7 +21,6 @@ from topup import services
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
-from voicehelper.sandbox.models import Delivery
 from voicehelper.wallet.models import Entry, Wallet
 
 pytestmark = pytest.mark.django_db(transaction=True)

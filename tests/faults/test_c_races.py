@@ -18,7 +18,7 @@ from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
 from topup import services
 from topup.models import Notice, Order
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
 
@@ -409,7 +409,7 @@ def test_C14_of_two_operators_who_resolve_an_alert_at_once_one_wins(db: None) ->
 
 
 def test_C14_two_operators_who_save_settings_at_once_lose_neither_change(wechat: WeChatMerchant) -> None:
-    from topup.options import read_options
+    from topup.services.options import read_options
 
     for number in range(5):
         at_once(
@@ -424,7 +424,7 @@ def test_C14_two_operators_who_save_settings_at_once_lose_neither_change(wechat:
 
 
 def test_C14_two_replays_of_a_notice_at_once_credit_once(desk: CallbackDesk, order: Order, books_agree: Any) -> None:
-    from topup.inbox import replay_notice
+    from topup.services.receiving import replay_notice
 
     body = desk.merchant.notice(order)
     notice = Notice.objects.create(gateway=gateway_of(desk.merchant), body=body.decode(), source="127.0.0.1")

@@ -7,14 +7,14 @@ import pytest
 from django.db.models import F
 from django.db.models.functions import Now
 
+from sandbox.buyer import scan
+from sandbox.models import Trade, TradeState
 from tests.conftest import SOAK
 from tests.crashpoints import End
 from tests.processes import open_sandbox_accounts
 from topup import services
 from topup.models import Order
 from voicehelper.accounts.models import User
-from voicehelper.sandbox.buyer import scan
-from voicehelper.sandbox.models import Trade, TradeState
 
 from .workers import Workers, credited_once, lines, pay_by_phone, sweep_now
 

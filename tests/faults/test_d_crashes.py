@@ -15,6 +15,8 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
+from sandbox.models import Delivery, Trade
+from sandbox.models import Refund as ProviderRefund
 from tests.conftest import full
 from tests.crashpoints import ROOT, End
 from tests.merchants import WECHAT
@@ -26,8 +28,6 @@ from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.embedded import folder
 from voicehelper.embedded.postgres import DATABASE, SUPERUSER, Postgres, binaries
-from voicehelper.sandbox.models import Delivery, Trade
-from voicehelper.sandbox.models import Refund as ProviderRefund
 from voicehelper.wallet.models import Entry
 
 from .workers import Workers, credited_once, lines, pay_by_phone, sweep_now
@@ -37,11 +37,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # --- The notice ------------------------------------------------------------------------------------------------------
 NOTICE_POINTS = {
-    "after_it_was_received": "topup/inbox.py:receive_notice",
-    "D3_after_it_was_verified_and_stored": "topup/inbox.py:_confirmed",
+    "after_it_was_received": "topup/services/receiving.py:receive_notice",
+    "D3_after_it_was_verified_and_stored": "topup/services/receiving.py:_confirmed",
     "D3_before_the_transaction": "topup/services/settling.py:_credit_order",
     "inside_the_transaction": "voicehelper/wallet/services.py:_write",
-    "D5_after_the_commit": "topup/inbox.py:_finish",
+    "D5_after_the_commit": "topup/services/receiving.py:_finish",
     "D5_before_the_answer_is_sent": "voicehelper/asgi.py:_headers",
 }
 

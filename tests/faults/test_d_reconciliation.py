@@ -17,14 +17,14 @@ from .workers import Workers, lines
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POINTS = {
-    "before_the_bill_is_asked_for": "topup/reconciliation/running.py:_fetch",
-    "while_the_bill_is_read": "topup/reconciliation/staging.py:_staged",
-    "before_the_comparison": "topup/reconciliation/comparing.py:compare",
-    "before_a_repair": "topup/reconciliation/repairing.py:put_right",
+    "before_the_bill_is_asked_for": "topup/services/reconciliation/running.py:_fetch",
+    "while_the_bill_is_read": "topup/services/reconciliation/staging.py:_staged",
+    "before_the_comparison": "topup/services/reconciliation/comparing.py:compare",
+    "before_a_repair": "topup/services/reconciliation/repairing.py:put_right",
     "inside_the_transaction_that_credits": "voicehelper/wallet/services.py:_write",
     "after_a_repair_before_it_is_noted": "topup/services/refund_settling.py:settle_refund",
-    "before_the_totals": "topup/reconciliation/comparing.py:totals",
-    "before_the_alert": "topup/reconciliation/alerts.py:tell",
+    "before_the_totals": "topup/services/reconciliation/comparing.py:totals",
+    "before_the_alert": "topup/services/reconciliation/alerts.py:tell",
 }
 
 

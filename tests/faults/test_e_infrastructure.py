@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from sandbox.models import Delivery
 from tests.conftest import SOAK
 from tests.merchants import WECHAT
 from tests.orders import pending_order
@@ -26,7 +27,6 @@ from topup import services
 from topup.models import Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
-from voicehelper.sandbox.models import Delivery
 from voicehelper.wallet.models import Entry
 
 from .proxy import Proxy

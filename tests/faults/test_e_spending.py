@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from llm import engine
 from llm.models import Usage
+from llm.relay import engine
 from tests.llm.conftest import ASK, STREAM, World
 from tests.llm.upstream import chat, stream
 from tests.processes import database_address

@@ -20,7 +20,7 @@ from tests.orders import pending_order
 from topup import services
 from topup.models import Order, RechargeSettings
 from topup.money import fen, yuan
-from topup.options import OptionsRefused, write_options
+from topup.services.options import OptionsRefused, write_options
 from voicehelper import clock
 from voicehelper.accounts.models import AccessToken, User
 from voicehelper.wallet.models import Entry, Hold

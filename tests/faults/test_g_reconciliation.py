@@ -14,6 +14,8 @@ from django.db.utils import ConnectionHandler
 from django.test import Client
 
 from notifications.models import Alert
+from sandbox.faults import write_script
+from sandbox.models import Merchant
 from tests.bills import (
     INJECTIONS,
     NOON,
@@ -31,14 +33,12 @@ from tests.faults.conftest import at_once
 from tests.refunds import open_accounts, sandbox_server
 from topup import tasks
 from topup.models import Difference, Order, Reconciliation, Refund
-from topup.options import write_options
-from topup.reconciliation import NoBill, running
+from topup.services.options import write_options
+from topup.services.reconciliation import NoBill, running
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url
-from voicehelper.http import HTTP
-from voicehelper.sandbox.faults import write_script
-from voicehelper.sandbox.models import Merchant
+from voicehelper.net.http import HTTP
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
@@ -57,7 +57,7 @@ def gateway(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def books(settings: Any, gateway: str, buyer: User, staff: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     with sandbox_server() as address:
         open_accounts(address, settings)
         yield Books(gateway, buyer, staff)

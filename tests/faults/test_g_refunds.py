@@ -14,21 +14,21 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from notifications.models import Alert
+from sandbox import refund_notices, refunds
+from sandbox.faults import write_script
+from sandbox.management.commands.open_sandbox_accounts import wechat_account
+from sandbox.models import Delivery, Merchant
+from sandbox.models import Refund as ProviderRefund
 from tests.certificates import issue, server_context
 from tests.faults.conftest import at_once
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server, trade_of
-from topup import inbox, services
+from topup import services
 from topup.gateways.base import Gateway, Refused
 from topup.models import Notice, Order, RechargeSettings, Refund
-from topup.options import write_options
-from topup.services import RefundRefused
+from topup.services import RefundRefused, receiving
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
-from voicehelper.http import HTTP, Limits
-from voicehelper.sandbox import refund_notices, refunds
-from voicehelper.sandbox.faults import write_script
-from voicehelper.sandbox.management.commands.open_sandbox_accounts import wechat_account
-from voicehelper.sandbox.models import Delivery, Merchant
-from voicehelper.sandbox.models import Refund as ProviderRefund
+from voicehelper.net.http import HTTP, Limits
 from voicehelper.wallet import audit
 from voicehelper.wallet.models import Entry, Hold
 from voicehelper.wallet.services import InsufficientQuota, debit, wallet_of
@@ -52,7 +52,7 @@ def provider(settings: Any, db: None) -> Iterator[str]:
 @pytest.fixture
 def order(provider: str, gateway: str, buyer: User, monkeypatch: pytest.MonkeyPatch) -> Order:
     """Ten units, 73.00 yuan, paid and credited. The sandbox's notices stay where they are written."""
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     return paid_order(buyer, gateway)
 
 
@@ -231,7 +231,7 @@ def test_G4_a_refund_under_way_is_not_a_refund(
 def test_G4_a_refund_the_provider_closes_returns_the_quota_once(
     provider: str, buyer: User, staff: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     order = paid_order(buyer, "wechat")
     write_script({"gateway": "wechat", "fault": "refund_slow", "queries": 1, "then": "REFUNDCLOSE"})
     made = services.submit_refund(ask(order, 7300, staff))
@@ -249,7 +249,7 @@ def test_G4_a_refund_the_provider_closes_returns_the_quota_once(
 def test_G4_money_that_cannot_reach_the_buyer_keeps_the_quota_held_and_calls_somebody(
     provider: str, buyer: User, staff: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     order = paid_order(buyer, "wechat")
     write_script({"gateway": "wechat", "fault": "refund_slow", "queries": 1, "then": "CHANGE"})
     made = settle(services.submit_refund(ask(order, 7300, staff)))
@@ -331,14 +331,14 @@ def test_G5_a_refund_made_in_the_console_is_found_by_its_notice(
 def test_G5_a_notice_that_could_not_be_confirmed_is_followed_until_it_is(
     provider: str, buyer: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     order = paid_order(buyer, "alipay")
     refunds.refund_in_console(trade_of(order), 3000)
     write_script({"gateway": "alipay", "operation": "refund_query", "fault": "http_500", "times": 2})
     assert deliver("alipay") == b"success"
     notice = Notice.objects.latest("pk")
-    assert (notice.verdict, inbox.follow_refund_hints(), state_of(order)) == ("unconfirmed", 0, "paid")
-    assert (inbox.follow_refund_hints(), inbox.follow_refund_hints()) == (1, 0)
+    assert (notice.verdict, receiving.follow_refund_hints(), state_of(order)) == ("unconfirmed", 0, "paid")
+    assert (receiving.follow_refund_hints(), receiving.follow_refund_hints()) == (1, 0)
     notice.refresh_from_db()
     assert (notice.verdict, state_of(order)) == ("refund", "partly_refunded")
     books_agree()
@@ -347,7 +347,7 @@ def test_G5_a_notice_that_could_not_be_confirmed_is_followed_until_it_is(
 def test_G5_a_refund_made_in_the_console_is_found_by_asking(
     provider: str, buyer: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     order = paid_order(buyer, "wechat")
     refunds.refund_in_console(trade_of(order))
     services.ask_provider(order, source="admin")
@@ -478,7 +478,7 @@ def test_A13_a_refund_notice_that_lies_only_makes_us_ask(
     provider: str, buyer: User, staff: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who has the key, or rearranges blocks, says SUCCESS; the provider says PROCESSING."""
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     order = paid_order(buyer, "wechat")
     write_script({"gateway": "wechat", "fault": "refund_slow", "queries": 5})
     made = services.submit_refund(ask(order, 7300, staff))
@@ -505,7 +505,7 @@ def test_A13_a_refund_notice_that_lies_only_makes_us_ask(
 def test_A13_a_forged_refund_notice_is_refused_and_asks_nobody(
     provider: str, buyer: User, spoil: Callable[[str], str], verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     order = paid_order(buyer, "wechat")
     refunds.refund_in_console(trade_of(order), 1000)
     body = spoil(Delivery.objects.latest("pk").body)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from llm.engine import close_engine
 from llm.models import Credential, Usage
+from llm.relay.engine import close_engine
 from tests.conftest import full
 from tests.llm.client import ApiClient
 from tests.llm.conftest import World, model

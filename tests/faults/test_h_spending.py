@@ -17,8 +17,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
 from django.db import connection
 
-from llm.engine import engine
 from llm.models import Credential, Model, Usage
+from llm.relay.engine import engine
 from llm.seeds import plant
 from tests.llm.conftest import ASK, STREAM, World
 from tests.llm.upstream import Asked, Script, Upstream, chat, fails, in_a_thread, says, send_chunk, tokens

@@ -11,10 +11,11 @@ from django.test import Client
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from llm import loops, services
-from llm.engine import close_engine
+from llm import services
 from llm.models import Credential, Usage
 from llm.providers.base import ProviderError
+from llm.relay import loops
+from llm.relay.engine import close_engine
 from tests.conftest import full
 from tests.far_side import FarSide, http
 from tests.llm.client import Answer, ApiClient

@@ -37,7 +37,7 @@ from tests.orders import pending_order
 from topup.gateways.alipay import AlipayConfig
 from topup.gateways.wechat import WeChatConfig
 from topup.models import AlipaySettings, GatewayCall, Order, WeChatSettings
-from topup.options import read_options, write_options
+from topup.services.options import read_options, write_options
 from voicehelper import checks as own_checks
 from voicehelper import clock
 from voicehelper.accounts.models import MiniProgramSettings, User

@@ -22,6 +22,7 @@ from notifications.delivery import CLAIM, WINDOW, deliver
 from notifications.models import Alert, Channel, Delivery, JobRun
 from notifications.services import raise_alert
 from notifications.tasks import deliver_alerts
+from sandbox.models import Arrival
 from tests.conftest import full
 from tests.far_side import FarSide, http
 from tests.merchants import WeChatMerchant
@@ -30,7 +31,6 @@ from tests.notifications.conftest import Mailbox, mailbox, messengers  # noqa: F
 from tests.orders import pending_order
 from tests.processes import environment
 from voicehelper.accounts.models import User
-from voicehelper.sandbox.models import Arrival
 
 from .conftest import at_once, credited_once
 

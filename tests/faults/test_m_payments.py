@@ -12,18 +12,18 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from notifications.models import Alert
+from sandbox import buyer as sandbox_buyer
+from sandbox import refunds
+from sandbox.faults import write_script
+from sandbox.models import Delivery
 from tests.conftest import SOAK
 from tests.orders import pending_order
 from tests.refunds import open_accounts, sandbox_server, trade_of
 from topup import services
 from topup.models import Notice, Order, Refund
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.sandbox import buyer as sandbox_buyer
-from voicehelper.sandbox import refunds
-from voicehelper.sandbox.faults import write_script
-from voicehelper.sandbox.models import Delivery
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
@@ -224,7 +224,7 @@ def gateway(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def shop(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Both platforms' stand-ins. Their notices stay where they are written, until a test delivers them."""
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     with sandbox_server() as address:
         open_accounts(address, settings)
         yield address

@@ -17,9 +17,9 @@ from tests.merchants import WeChatMerchant
 from tests.wechat import WeChat, set_up_mini_program
 from topup import services
 from topup.models import CodeBatch
-from voicehelper import ratelimit
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
+from voicehelper.api import ratelimit
 
 from .conftest import at_once, balance
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from llm import loops
-from llm.engine import close_engine
 from llm.models import Credential, Model, Usage
+from llm.relay import loops
+from llm.relay.engine import close_engine
 from llm.seeds import plant
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key

@@ -9,9 +9,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import translation
 
-from llm import loops
 from llm.models import Credential, Model
-from llm.statistics import Statistics
+from llm.relay import loops
+from llm.relay.statistics import Statistics
 from voicehelper.accounts.models import User
 
 from .conftest import World
@@ -248,10 +248,10 @@ def test_I11_the_test_never_sends_a_stored_key_to_what_is_typed(browser: Client)
 def test_I11_a_name_that_leads_inside_is_refused_when_it_is_called(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import voicehelper.http
+    import voicehelper.net.http
 
     inside = [(2, ("10.0.0.7", 443))]
-    monkeypatch.setattr(voicehelper.http, "addresses", lambda host, port: inside)
+    monkeypatch.setattr(voicehelper.net.http, "addresses", lambda host, port: inside)
     Model.objects.create(name="m", provider="ark", provider_model_id="m", capabilities=["chat"])
     card = card_of(browser, None, base_url="https://rebind.example.com/api/v3", api_key=KEY)
     assert "The address is refused: nothing was sent." in card

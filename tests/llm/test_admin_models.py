@@ -8,18 +8,18 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import translation
 
-from llm import billing
 from llm.admin import routing
 from llm.admin.fallbacks import in_order
 from llm.admin.live import Live
 from llm.admin.prices import PriceList, shown, spec_of
-from llm.catalogue import Catalogue
 from llm.models import Credential, Model
-from llm.router import Priority, Seen, Wish
+from llm.relay import billing
+from llm.relay.catalogue import Catalogue
+from llm.relay.router import ModelHealth, Priority, RoutingRequest
+from llm.relay.snapshot import read_now
+from llm.relay.statistics import Statistics
 from llm.seeds import plant
-from llm.snapshot import read_now
-from llm.statistics import Statistics
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db
@@ -175,10 +175,10 @@ def test_the_router_says_why_a_model_goes_last() -> None:
     plant(Model)
     pricing = PriceList.now().pricing
     specs = {name: spec_of(Model.objects.get(name=name)) for name in ("doubao-pro", "doubao-lite")}
-    seen = {"doubao-lite": Seen(resting=True), "doubao-pro": Seen(30, 2, 80.0)}
+    seen = {"doubao-lite": ModelHealth(resting=True), "doubao-pro": ModelHealth(30, 2, 80.0)}
     live = Live(Catalogue(specs, {}, pricing), seen, Statistics())
     with translation.override("en"):
-        first, second = routing.candidates(live, Wish(frozenset({"chat"}), priority=Priority.COST))
+        first, second = routing.candidates(live, RoutingRequest(frozenset({"chat"}), priority=Priority.COST))
     assert (first.name, first.latency, first.latency_note) == ("doubao-pro", "80 ms", "measured")
     assert (second.name, second.last_because) == ("doubao-lite", "all its accounts rest")
 

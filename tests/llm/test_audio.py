@@ -10,9 +10,9 @@ from pathlib import Path
 import av
 import pytest
 
-from llm import audio
-from llm.audio import NotARecording, TooLong, measure, measured
 from llm.providers.base import Audio
+from llm.relay import audio
+from llm.relay.audio import NotARecording, TooLong, measure, measured
 
 from .sounds import KINDS, sound, three_seconds_by_its_header
 from .test_billing import mp3, wav

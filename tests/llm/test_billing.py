@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.billing import Amount, charge, storable, tariff
-from llm.catalogue import ModelSpec, Pricing
-from llm.estimates import Calibration, weigh, weigh_prompt
-from llm.operations import Meter, Question
 from llm.providers.base import Tokens
+from llm.relay.billing import Amount, charge, storable, tariff
+from llm.relay.catalogue import ModelSpec, Pricing
+from llm.relay.estimates import Calibration, weigh, weigh_prompt
+from llm.relay.operations import Meter, Question
 
 from .test_router import spec
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from llm import loops
 from llm.models import ChatMessage, Usage
+from llm.relay import loops
 from tests.processes import Server
 from voicehelper.accounts.services import issue_token
 

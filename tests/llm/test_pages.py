@@ -12,8 +12,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from llm import chart, display, loops
 from llm.models import ChatMessage, ChatSession, Usage
+from llm.pages import chart, display
+from llm.relay import loops
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import KEYS_PER_USER, create_api_key, revoke_api_key
 from voicehelper.later import Later

@@ -11,9 +11,9 @@ from aiohttp import web
 from asgiref.sync import sync_to_async
 from django.db import connection
 
-from llm import engine
 from llm.models import Credential, Model, Usage
-from llm.statistics import Statistics
+from llm.relay import engine
+from llm.relay.statistics import Statistics
 from notifications.models import Alert
 from voicehelper.wallet import services as wallets
 from voicehelper.wallet.models import Entry, Hold

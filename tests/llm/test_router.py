@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.catalogue import ModelSpec
-from llm.router import ENOUGH, Priority, Seen, Wish, route
+from llm.relay.catalogue import ModelSpec
+from llm.relay.router import ENOUGH, ModelHealth, Priority, RoutingRequest, route
 
 
 def spec(name: str, cost: float = 0.1, latency: float = 300, quality: float = 0.9, **more: object) -> ModelSpec:
@@ -37,7 +37,7 @@ ALL = {model.name: model for model in (PRO, LITE, EMBEDDING, DEAR)}
 CHAT = frozenset({"chat"})
 
 
-def names(wish: Wish, seen: dict[str, Seen] | None = None) -> list[str]:
+def names(wish: RoutingRequest, seen: dict[str, ModelHealth] | None = None) -> list[str]:
     return [model.name for model in route(ALL, seen or {}, wish)]
 
 
@@ -52,52 +52,55 @@ def names(wish: Wish, seen: dict[str, Seen] | None = None) -> list[str]:
     ],
 )
 def test_the_order_follows_the_priority(priority: Priority, expected: list[str]) -> None:
-    assert names(Wish(CHAT, priority=priority)) == expected
+    assert names(RoutingRequest(CHAT, priority=priority)) == expected
 
 
 def test_what_a_model_cannot_do_it_is_not_asked_for() -> None:
-    assert names(Wish(frozenset({"embedding"}))) == ["doubao-embedding"]
-    assert names(Wish(frozenset({"chat", "function_call"}))) == ["doubao-pro"]
-    assert names(Wish(frozenset({"image"}))) == []
+    assert names(RoutingRequest(frozenset({"embedding"}))) == ["doubao-embedding"]
+    assert names(RoutingRequest(frozenset({"chat", "function_call"}))) == ["doubao-pro"]
+    assert names(RoutingRequest(frozenset({"image"}))) == []
 
 
 def test_an_answer_must_fit() -> None:
-    assert names(Wish(CHAT, 2048, Priority.COST)) == ["doubao-lite", "doubao-pro", "dear"]
-    assert names(Wish(CHAT, 2049, Priority.COST)) == ["doubao-pro", "dear"]
-    assert names(Wish(CHAT, 4097)) == []
+    assert names(RoutingRequest(CHAT, 2048, Priority.COST)) == ["doubao-lite", "doubao-pro", "dear"]
+    assert names(RoutingRequest(CHAT, 2049, Priority.COST)) == ["doubao-pro", "dear"]
+    assert names(RoutingRequest(CHAT, 4097)) == []
 
 
 def test_a_name_is_not_replaced() -> None:
-    assert names(Wish(CHAT, names=("doubao-pro",))) == ["doubao-pro"]
-    assert names(Wish(CHAT, names=("unknown",))) == []
-    assert names(Wish(CHAT, names=("doubao-embedding",))) == []
+    assert names(RoutingRequest(CHAT, names=("doubao-pro",))) == ["doubao-pro"]
+    assert names(RoutingRequest(CHAT, names=("unknown",))) == []
+    assert names(RoutingRequest(CHAT, names=("doubao-embedding",))) == []
 
 
 def test_fallbacks_come_in_order_the_operators_last() -> None:
-    assert names(Wish(CHAT, names=("dear", "doubao-pro", "dear"))) == ["dear", "doubao-pro"]
+    assert names(RoutingRequest(CHAT, names=("dear", "doubao-pro", "dear"))) == ["dear", "doubao-pro"]
     models = ALL | {"dear": replace(DEAR, fallbacks=("doubao-lite", "unknown"))}
-    wish = Wish(CHAT, names=("dear", "doubao-pro"))
+    wish = RoutingRequest(CHAT, names=("dear", "doubao-pro"))
     assert [model.name for model in route(models, {}, wish)] == ["dear", "doubao-pro", "doubao-lite"]
 
 
 def test_a_provider_can_be_asked_for() -> None:
     models = ALL | {"gpt": spec("gpt", 0.0, 0, 1.0, provider="openai")}
-    assert [model.name for model in route(models, {}, Wish(CHAT, provider="openai"))] == ["gpt"]
+    assert [model.name for model in route(models, {}, RoutingRequest(CHAT, provider="openai"))] == ["gpt"]
 
 
 def test_what_was_measured_replaces_the_typical_latency() -> None:
-    wish = Wish(CHAT, priority=Priority.SPEED)
-    assert names(wish, {"doubao-lite": Seen(ENOUGH - 1, 0, 900.0)})[0] == "doubao-lite"
-    assert names(wish, {"doubao-lite": Seen(ENOUGH, 0, 900.0)})[0] == "doubao-pro"
-    assert names(wish, {"dear": Seen(ENOUGH, 0, 10.0)})[0] == "dear"
+    wish = RoutingRequest(CHAT, priority=Priority.SPEED)
+    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH - 1, 0, 900.0)})[0] == "doubao-lite"
+    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH, 0, 900.0)})[0] == "doubao-pro"
+    assert names(wish, {"dear": ModelHealth(ENOUGH, 0, 10.0)})[0] == "dear"
 
 
 def test_what_rests_or_mostly_fails_goes_last() -> None:
-    wish = Wish(CHAT, priority=Priority.COST)
-    assert names(wish, {"doubao-lite": Seen(resting=True)}) == ["doubao-pro", "dear", "doubao-lite"]
-    assert names(wish, {"doubao-lite": Seen(ENOUGH, ENOUGH // 2 + 1)})[-1] == "doubao-lite"
-    assert names(wish, {"doubao-lite": Seen(ENOUGH, ENOUGH // 2, 1.0)})[0] == "doubao-lite"
-    assert names(Wish(CHAT, names=("dear", "doubao-pro")), {"dear": Seen(resting=True)}) == ["doubao-pro", "dear"]
+    wish = RoutingRequest(CHAT, priority=Priority.COST)
+    assert names(wish, {"doubao-lite": ModelHealth(resting=True)}) == ["doubao-pro", "dear", "doubao-lite"]
+    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH, ENOUGH // 2 + 1)})[-1] == "doubao-lite"
+    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH, ENOUGH // 2, 1.0)})[0] == "doubao-lite"
+    assert names(RoutingRequest(CHAT, names=("dear", "doubao-pro")), {"dear": ModelHealth(resting=True)}) == [
+        "doubao-pro",
+        "dear",
+    ]
 
 
 score = st.floats(0, 1, allow_nan=False)
@@ -115,7 +118,7 @@ def test_the_order_is_that_of_the_formula(
         f"m{n}": spec(f"m{n}", cost, latency, quality, max_tokens=most)
         for n, (cost, latency, quality, most) in enumerate(rows)
     }
-    found = route(models, {}, Wish(CHAT, wanted, priority))
+    found = route(models, {}, RoutingRequest(CHAT, wanted, priority))
     assert {model.name for model in found} == {n for n, m in models.items() if wanted is None or m.max_tokens >= wanted}
 
     def worth(model: ModelSpec) -> float:

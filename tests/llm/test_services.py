@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from llm import loops, services
+from llm import services
 from llm.credentials import ensure_environment_credentials
 from llm.models import Credential, Model, Usage
 from llm.providers.base import Audio
+from llm.relay import loops
 from llm.seeds import ROWS, plant
 from voicehelper.wallet.services import InsufficientQuota
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from django.db import connections
 
-from llm import voice
+from llm.chat import voice
 from llm.models import ChatMessage, ChatSession, Credential, Spoken, Usage
 from storage_backends import services as files
 from storage_backends.models import Bucket

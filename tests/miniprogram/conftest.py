@@ -23,7 +23,7 @@ MODEL_ACCOUNTS = (
     ("ark", "5a0db0c5-0000-4000-8000-000000000001", "ark/api/v3"),
     ("openai", "sk-proj-voicehelper-sandbox-opens-nothing-real-0000000000000001", "openai/v1"),
 )
-RECORDING = settings.BASE_DIR / "voicehelper/sandbox/upstream/chime.mp3"
+RECORDING = settings.BASE_DIR / "sandbox/upstream/chime.mp3"
 
 
 class CallFailed(Exception):

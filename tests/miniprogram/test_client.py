@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from sandbox.models import Script
 from tests.far_side import FarSide, Seen, http
 from tests.miniprogram.conftest import RECORDING, Phone
 from tests.processes import Server
 from topup.models import Order
 from voicehelper import clock
 from voicehelper.accounts.models import AccessToken, Share, ShareVisit, User, WeChatIdentity
-from voicehelper.sandbox.models import Script
 from voicehelper.wallet.services import wallet_of
 
 pytestmark = [

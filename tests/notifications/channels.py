@@ -3,8 +3,8 @@
 from typing import Any
 
 from notifications.models import Channel
-from voicehelper.sandbox.management.commands.open_sandbox_messengers import open_account
-from voicehelper.sandbox.models import Arrival, Messenger
+from sandbox.management.commands.open_sandbox_messengers import open_account
+from sandbox.models import Arrival, Messenger
 from voicehelper.secrets import Secret
 
 PHONE = "+8613800138000"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from voicehelper.sandbox.smtp import Mail, MailServer
+from sandbox.smtp import Mail, MailServer
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from notifications.delivery import GATHER, WINDOW, deliver, send_test
 from notifications.messages import MOST_KINDS
 from notifications.models import Alert, Channel, Delivery, Rule
 from notifications.services import raise_alert, resolve, send_again, send_failed_again, tell_again
+from sandbox.models import Messenger
 from tests.notifications.channels import (
     aliyun_channel,
     arrived,
@@ -21,7 +22,6 @@ from tests.notifications.channels import (
     tencent_channel,
 )
 from tests.notifications.conftest import Mailbox
-from voicehelper.sandbox.models import Messenger
 from voicehelper.secrets import Secret
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("messengers")]

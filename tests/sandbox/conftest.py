@@ -17,7 +17,7 @@ from .clients import AlipayClient, MerchantServer, WeChatClient
 @pytest.fixture(scope="session")
 def _keys() -> dict[str, str]:
     """Two RSA pairs for the whole run: making them is slow."""
-    from voicehelper.sandbox.management.commands.open_sandbox_accounts import key_pair
+    from sandbox.management.commands.open_sandbox_accounts import key_pair
 
     (app_private, app_public), (alipay_private, alipay_public) = key_pair(), key_pair()
     return {
@@ -30,7 +30,7 @@ def _keys() -> dict[str, str]:
 
 @pytest.fixture
 def accounts(db: None, _keys: dict[str, str]) -> dict[str, dict[str, str]]:
-    from voicehelper.sandbox.models import Merchant
+    from sandbox.models import Merchant
 
     facts = {"name": "VoiceHelper", "app_id": "9021000123456789", "merchant_id": "2088000123456789"}
     Merchant.objects.create(gateway="alipay", **facts, **_keys)

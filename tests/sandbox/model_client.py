@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicehelper.sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
+from sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
 
 CHAT_MODELS = {"ark": "ep-20241201140014-vbzjz", "openai": "gpt-4", "anthropic": "claude-3-sonnet-20240229"}
 

@@ -9,7 +9,7 @@ import time_machine
 from cryptography.hazmat.primitives import hashes
 from django.utils import timezone
 
-from voicehelper.sandbox.models import Merchant, Trade
+from sandbox.models import Merchant, Trade
 
 from .clients import NOTIFY_URL, AlipayClient, beijing, new_number
 

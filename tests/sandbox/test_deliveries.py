@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from voicehelper.sandbox import alipay as alipay_protocol
-from voicehelper.sandbox import deliveries
-from voicehelper.sandbox import wechat as wechat_protocol
-from voicehelper.sandbox.models import Delivery
-from voicehelper.sandbox.tasks import deliver
+from sandbox import alipay as alipay_protocol
+from sandbox import deliveries
+from sandbox import wechat as wechat_protocol
+from sandbox.models import Delivery
+from sandbox.tasks import deliver
 
 from .clients import WECHAT_OK, AlipayClient, MerchantServer, WeChatClient
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 import pytest
 from cryptography.exceptions import InvalidSignature
 
-from voicehelper.sandbox.faults import FAULTS, SIGN_IN
-from voicehelper.sandbox.models import Delivery, Script, Trade
+from sandbox.faults import FAULTS, SIGN_IN
+from sandbox.models import Delivery, Script, Trade
 
 from .clients import AlipayClient, MerchantServer, WeChatClient, wechat_sign, xml_fields
 

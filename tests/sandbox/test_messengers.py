@@ -14,8 +14,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from voicehelper.sandbox.management.commands.open_sandbox_messengers import open_account
-from voicehelper.sandbox.models import Arrival, Messenger
+from sandbox.management.commands.open_sandbox_messengers import open_account
+from sandbox.models import Arrival, Messenger
 
 pytestmark = pytest.mark.django_db
 

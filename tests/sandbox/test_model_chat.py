@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from voicehelper.sandbox.upstream import tokens
-from voicehelper.sandbox.upstream.catalogue import CUSTOMERS
+from sandbox.upstream import tokens
+from sandbox.upstream.catalogue import CUSTOMERS
 
 from .model_client import Customer
 

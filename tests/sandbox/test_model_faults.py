@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from voicehelper.sandbox.models import UpstreamScript
-from voicehelper.sandbox.upstream.catalogue import CUSTOMERS
-from voicehelper.sandbox.upstream.faults import FAULTS, marked, without_marks
+from sandbox.models import UpstreamScript
+from sandbox.upstream.catalogue import CUSTOMERS
+from sandbox.upstream.faults import FAULTS, marked, without_marks
 
 from .model_client import CHAT_MODELS, Answer, Customer
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from voicehelper.sandbox.models import Delivery, Merchant, Script, Trade
+from sandbox.models import Delivery, Merchant, Script, Trade
 
 from .clients import AlipayClient, WeChatClient
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from sandbox import refunds
+from sandbox.faults import write_script
+from sandbox.models import Trade
 from tests.refunds import open_accounts, paid_order, sandbox_server, trade_of
 from topup import services
 from topup.gateways.base import Gateway, NewOrder
@@ -17,16 +20,13 @@ from topup.models import Order
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.clock import BEIJING
-from voicehelper.sandbox import refunds
-from voicehelper.sandbox.faults import write_script
-from voicehelper.sandbox.models import Trade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def provider(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     with sandbox_server() as address:
         open_accounts(address, settings)
         yield address

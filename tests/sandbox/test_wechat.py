@@ -6,8 +6,8 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from voicehelper.sandbox import wechat as protocol
-from voicehelper.sandbox.models import Merchant, Trade
+from sandbox import wechat as protocol
+from sandbox.models import Merchant, Trade
 
 from .clients import WeChatClient, beijing, new_number, wechat_sign, xml_fields
 

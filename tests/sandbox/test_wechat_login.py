@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from voicehelper.sandbox.management.commands.open_sandbox_accounts import mini_program
-from voicehelper.sandbox.models import LoginCode, WeChatApp
+from sandbox.management.commands.open_sandbox_accounts import mini_program
+from sandbox.models import LoginCode, WeChatApp
 
 pytestmark = pytest.mark.django_db
 

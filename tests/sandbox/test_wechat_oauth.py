@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from django.test import Client
 
+from sandbox.management.commands.open_sandbox_accounts import wechat_account
+from sandbox.models import Merchant, WebCode
 from tests.topup.user_agents import IPHONE_SAFARI, WECHAT_IOS
 from voicehelper import clock
-from voicehelper.sandbox.management.commands.open_sandbox_accounts import wechat_account
-from voicehelper.sandbox.models import Merchant, WebCode
 
 pytestmark = pytest.mark.django_db
 

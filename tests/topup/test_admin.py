@@ -11,7 +11,7 @@ from django.test import Client
 from tests.merchants import WECHAT, AlipayMerchant, WeChatMerchant
 from topup.admin.preview import for_options, for_ratios
 from topup.models import AlipaySettings, Notice, RechargeSettings, WeChatSettings
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import MiniProgramSettings, User
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from llm.seeds import plant
 from notifications.models import Alert, Channel
 from tests.merchants import WECHAT, WeChatMerchant
 from topup.models import RechargeSettings, WeChatSettings
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from tests.faults.scripted import ScriptedProvider
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.models import GatewayCall, Notice, Order
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin import base

@@ -14,9 +14,9 @@ from django.test import Client
 from notifications.models import Alert
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.orders import pending_order
-from topup import reconciliation
 from topup.models import Difference, Order, Reconciliation
-from topup.reconciliation.alerts import tell
+from topup.services import reconciliation
+from topup.services.reconciliation.alerts import tell
 from voicehelper.accounts.models import User
 from voicehelper.admin import base
 from voicehelper.celery import app

@@ -9,15 +9,15 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from notifications.models import Alert
+from sandbox.faults import write_script
 from tests.certificates import issue
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server
 from topup import services
 from topup.models import Order, RechargeSettings, Refund, WeChatSettings
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.admin import base
-from voicehelper.sandbox.faults import write_script
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import debit, wallet_of
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def provider(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     with sandbox_server() as address:
         open_accounts(address, settings)
         yield address

@@ -15,8 +15,8 @@ from django.utils import timezone, translation
 
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from topup.admin.figures import Sums, figures, midnight
-from topup.admin.statistics import Row, page_context
+from topup.admin.figures import OrderSums, figures, midnight
+from topup.admin.statistics import StatisticsRow, page_context
 from topup.models import Order, Refund
 from voicehelper import clock
 from voicehelper.accounts.models import User
@@ -97,7 +97,7 @@ def test_the_figures_are_those_of_the_rows() -> None:
     assert figures(today(), 1).total.income_fen == 14600
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: StatisticsRow) -> list[str]:
     return [cell.text for cell in row.cells]
 
 
@@ -171,9 +171,9 @@ def test_only_who_may_see_orders_sees_their_sums(db: None) -> None:
 
 
 def test_a_percentile_is_the_least_that_so_many_did_not_exceed() -> None:
-    sums = Sums(payments=20, waits={5: 18, 7: 1, 90: 1})
+    sums = OrderSums(payments=20, waits={5: 18, 7: 1, 90: 1})
     assert (sums.wait_s(50), sums.wait_s(95), sums.wait_s(100)) == (5, 7, 90)
-    assert Sums().wait_s(95) is None
+    assert OrderSums().wait_s(95) is None
 
 
 def test_days_are_beijings(buyer: User, wechat: WeChatMerchant) -> None:

@@ -14,7 +14,7 @@ from tests.faults.scripted import ScriptedProvider, gateway_of
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.models import Notice, Order
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of

@@ -14,7 +14,7 @@ from topup import services
 from topup.gateways.base import Receipt
 from topup.gateways.refunds import RefundState, RefundStatus
 from topup.models import Order
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of
 

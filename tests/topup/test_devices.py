@@ -22,7 +22,7 @@ from tests.topup.user_agents import (
     WECHAT_WINDOWS,
     WECOM,
 )
-from topup.devices import Browser, Device, Step, device_of
+from topup.pages.devices import Browser, Device, Step, device_of
 from topup.services import QR_CODE, Way
 from voicehelper.accounts.models import User
 

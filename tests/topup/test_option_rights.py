@@ -17,7 +17,7 @@ from notifications.models import Alert, Channel
 from storage_backends.models import Bucket
 from tests.merchants import WECHAT, AlipayMerchant, WeChatMerchant
 from topup.models import AlipaySettings, RechargeSettings, WeChatSettings
-from topup.options import read_options, write_options
+from topup.services.options import read_options, write_options
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.admin.forms import CardAdmin
 

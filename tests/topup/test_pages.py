@@ -14,9 +14,9 @@ from django.test import Client
 
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from topup.display import discount_badge, qr_image
 from topup.models import Order
-from topup.options import write_options
+from topup.pages.display import discount_badge, qr_image
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
@@ -406,7 +406,7 @@ def test_pages_need_nothing_inline_and_nothing_from_elsewhere(
 
 
 def test_a_crash_is_told_in_plain_words(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("topup.display.account_of", lambda *_: 1 // 0)
+    monkeypatch.setattr("topup.pages.display.account_of", lambda *_: 1 // 0)
     page.raise_request_exception = False
     answer = page.get("/recharge")
     assert answer.status_code == 500

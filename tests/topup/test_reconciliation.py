@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from django.core.management import call_command
 
+from sandbox import alipay_refunds, wechat_refunds
 from tests.far_side import FarSide, Seen, http
 from tests.merchants import ALIPAY, WECHAT
 from tests.orders import pending_order
 from topup.models import Difference, Order, Reconciliation, Refund
 from voicehelper.accounts.models import User
-from voicehelper.sandbox import alipay_refunds, wechat_refunds
 
 pytestmark = pytest.mark.django_db
 

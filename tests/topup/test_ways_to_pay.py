@@ -9,6 +9,9 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from sandbox import buyer as phone
+from sandbox.management.commands.open_sandbox_accounts import wechat_account
+from sandbox.models import Trade, WebCode
 from tests.merchants import WECHAT
 from tests.orders import pending_order
 from tests.refunds import given_back, open_accounts, sandbox_server, trade_of
@@ -23,13 +26,10 @@ from tests.topup.user_agents import (
 )
 from topup import services
 from topup.models import GatewayCall, Notice, Order, WeChatSettings
-from topup.options import write_options
 from topup.services import following
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User, WeChatIdentity
-from voicehelper.sandbox import buyer as phone
-from voicehelper.sandbox.management.commands.open_sandbox_accounts import wechat_account
-from voicehelper.sandbox.models import Trade, WebCode
 from voicehelper.wallet.services import wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ NOT_SIGNED_IN = "请先通过微信登录，微信支付才能知道由谁付款
 @pytest.fixture(autouse=True)
 def shop(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Both gateways, the official account and a mini program at the stand-ins; no notice is sent by itself."""
-    monkeypatch.setattr("voicehelper.sandbox.deliveries.send_soon", lambda delivery: None)
+    monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     with sandbox_server() as address:
         settings.WECHAT_API_BASE_URL = f"{address}/sandbox/weixin"
@@ -148,7 +148,7 @@ def test_an_order_of_the_mini_program_is_asked_about_closed_and_refunded_in_its_
 
 
 def test_a_refund_notice_of_the_mini_program_is_understood(mini_program: APIClient, staff: User) -> None:
-    from voicehelper.sandbox.refund_notices import wechat_notice
+    from sandbox.refund_notices import wechat_notice
 
     order, data = placed(mini_program)
     paid_in_the_app(order, data["payment"], wechat_account()["mini_app_id"])

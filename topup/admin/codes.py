@@ -27,8 +27,8 @@ from voicehelper.admin.base import (
 from voicehelper.admin.export import Columns, csv_file
 
 from .. import services
-from ..display import worth
 from ..models import CodeBatch, RechargeSettings
+from ..pages.display import worth
 
 
 @admin.register(CodeBatch)

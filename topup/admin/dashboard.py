@@ -38,7 +38,7 @@ DAYS = 30
 
 
 @dataclass(frozen=True)
-class Problem:
+class OpenMatter:
     """Something to mend: how many, and the list that mends it."""
 
     title: str
@@ -105,40 +105,42 @@ def first_steps(request: HttpRequest) -> list[tuple[str, str]]:
     return [(str(page._meta.verbose_name), list_url(page)) for page in pages]
 
 
-def problems(request: HttpRequest) -> list[Problem]:
+def problems(request: HttpRequest) -> list[OpenMatter]:
     """What is open now; only lists this operator may open."""
     found = []
     if may(request, Alert, "view"):
         alerts = Alert.objects.filter(resolved_at=None).count()
-        found.append(Problem(_("Open alerts"), alerts, list_url(Alert, open="yes"), "danger"))
+        found.append(OpenMatter(_("Open alerts"), alerts, list_url(Alert, open="yes"), "danger"))
     if may(request, Order, "view"):
         review = Order.objects.exclude(review="").count()
-        found.append(Problem(_("Orders to review"), review, list_url(Order, mark="review"), "danger"))
+        found.append(OpenMatter(_("Orders to review"), review, list_url(Order, mark="review"), "danger"))
     if may(request, Difference, "view"):
         opened = Difference.objects.filter(state=Difference.State.OPEN).count()
-        found.append(Problem(_("Differences with a bill"), opened, list_url(Difference, state="open"), "danger"))
+        found.append(OpenMatter(_("Differences with a bill"), opened, list_url(Difference, state="open"), "danger"))
     if may(request, Reconciliation, "view"):
         no_bill = Reconciliation.objects.filter(state=Reconciliation.State.NO_BILL).count()
-        found.append(Problem(_("Days without a bill"), no_bill, list_url(Reconciliation, state="no_bill"), "warning"))
+        found.append(
+            OpenMatter(_("Days without a bill"), no_bill, list_url(Reconciliation, state="no_bill"), "warning")
+        )
         unproven = Order.objects.filter(credited_by="manual", transaction_id__startswith=MANUAL_MARK).count()
         url = list_url(Order, mark="unproven")
-        found.append(Problem(_("Orders completed by hand, no payment seen"), unproven, url, "warning"))
+        found.append(OpenMatter(_("Orders completed by hand, no payment seen"), unproven, url, "warning"))
     if may(request, Refund, "view"):
         unapproved = Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")
         refunds = Refund.objects.aggregate(
             review=Count("pk", filter=~Q(review="")), waiting=Count("pk", filter=unapproved)
         )
         url = list_url(Refund, mark="review")
-        found.append(Problem(_("Refunds to review"), refunds["review"], url, "danger"))
+        found.append(OpenMatter(_("Refunds to review"), refunds["review"], url, "danger"))
         url = list_url(Refund, mark="approval")
-        found.append(Problem(_("Refunds waiting for approval"), refunds["waiting"], url, "warning"))
+        found.append(OpenMatter(_("Refunds waiting for approval"), refunds["waiting"], url, "warning"))
     if may(request, Notice, "view"):
         waiting = unfinished().count()
-        found.append(Problem(_("Unfinished notices"), waiting, list_url(Notice, verdict="unfinished"), "warning"))
+        found.append(OpenMatter(_("Unfinished notices"), waiting, list_url(Notice, verdict="unfinished"), "warning"))
     if may(request, AuditRun, "view"):
         last = AuditRun.objects.filter(finished__isnull=False).order_by("-pk").first()
         found.append(
-            Problem(_("Findings of the last audit"), len(last.findings) if last else 0, list_url(AuditRun), "danger")
+            OpenMatter(_("Findings of the last audit"), len(last.findings) if last else 0, list_url(AuditRun), "danger")
         )
     return [problem for problem in found if problem.count]
 

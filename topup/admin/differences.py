@@ -16,8 +16,8 @@ from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, gr
 from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice
 
-from .. import reconciliation
 from ..models import Difference, Order, Refund
+from ..services import reconciliation
 from . import words
 
 Kind, State = Difference.Kind, Difference.State

@@ -20,7 +20,7 @@ Key = tuple[date, str, str]
 
 
 @dataclass
-class Sums:
+class OrderSums:
     """What some orders and refunds came to. Orders count on the day they were placed; payments, with what they brought
     and how long they took, on the day they were credited; refunds on the day they were confirmed."""
 
@@ -36,7 +36,7 @@ class Sums:
     # Payments by their time to credit: to the second in the first minute, coarser after it.
     waits: dict[int, int] = field(default_factory=dict)
 
-    def add(self, other: "Sums") -> None:
+    def add(self, other: "OrderSums") -> None:
         self.placed += other.placed
         self.still_open += other.still_open
         self.converted += other.converted
@@ -80,23 +80,23 @@ class Figures:
     """Some days, the sums by day, gateway and group, and how many orders placed in them are in which state."""
 
     days: list[date]
-    cells: Mapping[Key, Sums]
+    cells: Mapping[Key, OrderSums]
     states: Mapping[str, tuple[int, int]]
 
-    def by(self, part: int) -> dict[Any, Sums]:
+    def by(self, part: int) -> dict[Any, OrderSums]:
         """Sums by one part of the key: 0 day, 1 gateway, 2 group."""
-        found: dict[Any, Sums] = {}
+        found: dict[Any, OrderSums] = {}
         for key, cell in self.cells.items():
-            found.setdefault(key[part], Sums()).add(cell)
+            found.setdefault(key[part], OrderSums()).add(cell)
         return found
 
     @property
-    def total(self) -> Sums:
+    def total(self) -> OrderSums:
         return together(self.cells.values())
 
 
-def together(cells: Iterable[Sums]) -> Sums:
-    found = Sums()
+def together(cells: Iterable[OrderSums]) -> OrderSums:
+    found = OrderSums()
     for cell in cells:
         found.add(cell)
     return found
@@ -120,23 +120,23 @@ def figures(today: date, days: int, *, groups: bool = True) -> Figures:
     """The last `days` days, today the last of them. Without `groups` the keys name none: users are not read."""
     first = today - timedelta(days=days - 1)
     since = midnight(first)
-    cells: dict[Key, Sums] = {}
+    cells: dict[Key, OrderSums] = {}
     states: dict[str, tuple[int, int]] = {}
     for *key, state, count, fen in _placed(since, groups):
-        cell = cells.setdefault(_key(key), Sums())
+        cell = cells.setdefault(_key(key), OrderSums())
         cell.placed += count
         cell.still_open += count if state in Order.OPEN else 0
         cell.converted += count if state in Order.CREDITED else 0
         orders, money = states.get(state, (0, 0))
         states[state] = orders + count, money + fen
     for *key, wait, count, fen, waited in _credited(since, groups):
-        cell = cells.setdefault(_key(key), Sums())
-        paid = Sums(payments=count, income_fen=fen, waited_s=int(waited), waits={int(wait): count})
+        cell = cells.setdefault(_key(key), OrderSums())
+        paid = OrderSums(payments=count, income_fen=fen, waited_s=int(waited), waits={int(wait): count})
         cell.add(paid)
     for *key, count in _newcomers(since, groups):
-        cells.setdefault(_key(key), Sums()).newcomers += count
+        cells.setdefault(_key(key), OrderSums()).newcomers += count
     for *key, count, fen in _refunded(since, groups):
-        cells.setdefault(_key(key), Sums()).add(Sums(refunds=count, refunded_fen=fen))
+        cells.setdefault(_key(key), OrderSums()).add(OrderSums(refunds=count, refunded_fen=fen))
     return Figures([first + timedelta(days=number) for number in range(days)], cells, states)
 
 

@@ -15,9 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, operator, when
 from voicehelper.admin.filters import Choice, Days
 
-from .. import inbox, services
+from .. import services
 from ..gateways import xml
 from ..models import GatewayCall, Notice, Order
+from ..services import receiving
 from . import words
 from .orders import GatewayFilter
 
@@ -148,7 +149,7 @@ class NoticeAdmin(_Traffic):
 
     def do_replay(self, request: HttpRequest, notice: Notice, reason: str) -> Report:
         try:
-            again = inbox.replay_notice(notice, actor=operator(request))
+            again = receiving.replay_notice(notice, actor=operator(request))
         except services.TopupError:
             return Report(False, gettext("The gateway is not completely configured."))
         text = gettext("Replayed: %(verdict)s") % {"verdict": again.get_verdict_display()}

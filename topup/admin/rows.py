@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from ..options import decimal, exact_json
+from ..services.options import decimal, exact_json
 
 BLANK_ROWS = 3
 

@@ -14,10 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm, Status
 from voicehelper.clock import BEIJING
 
-from .. import options, services
+from .. import services
 from ..gateways.base import NotConfigured, Probe
 from ..models import AlipaySettings, Notice, RechargeSettings, WeChatSettings
 from ..models.sections import GatewaySettings
+from ..services import options
 from . import preview
 from .rows import Column, NumbersField, TableField
 

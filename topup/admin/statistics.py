@@ -24,14 +24,14 @@ from ..models import Order, Refund
 from ..money import yuan
 from . import words
 from .chart import ceiling, income
-from .figures import Figures, Sums, figures, only_real
+from .figures import Figures, OrderSums, figures, only_real
 
 SPANS = (1, 7, 30, 90)
 PARTS = {"day": 0, "gateway": 1, "group": 2}
 
 
 @dataclass(frozen=True)
-class Choice:
+class PeriodChoice:
     """One of the links that choose what is shown."""
 
     address: str
@@ -48,7 +48,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class StatisticsRow:
     """A line of a table; `head` says what it is about."""
 
     head: Cell
@@ -99,8 +99,8 @@ def page_context(found: Figures, days: int, by: str, links: "Links") -> dict[str
     total = found.total
     table = [_row(head, sums, by, links) for head, sums in _lines(found, by)]
     return {
-        "spans": [Choice(f"?days={span}&by={by}", _span(span), span == days) for span in SPANS],
-        "parts": [Choice(f"?days={days}&by={part}", name, part == by) for part, name in _part_names().items()],
+        "spans": [PeriodChoice(f"?days={span}&by={by}", _span(span), span == days) for span in SPANS],
+        "parts": [PeriodChoice(f"?days={days}&by={part}", name, part == by) for part, name in _part_names().items()],
         "empty": not (total.placed or total.payments or total.refunds),
         "cards": _cards(total, links),
         "charts": _charts(found) if days > 1 else [],
@@ -152,7 +152,7 @@ class Links:
 # --- Tables ----------------------------------------------------------------------------------------------------------
 # The heading, what stands there, and the list behind it.
 _NOTHING = ("0", "—", "¥0.00")
-Column = tuple[str, Callable[[Sums], str], Callable[..., str] | None]
+Column = tuple[str, Callable[[OrderSums], str], Callable[..., str] | None]
 
 
 def _columns() -> list[Column]:
@@ -177,7 +177,7 @@ def _paid_of_placed(links: Links, **query: str) -> str:
     return links.placed(state="credited", **query)
 
 
-def _row(head: Any, sums: Sums, by: str, links: Links) -> Row:
+def _row(head: Any, sums: OrderSums, by: str, links: Links) -> StatisticsRow:
     query: dict[str, str] = {}
     if by == "day":
         links = links.of(head)
@@ -186,22 +186,22 @@ def _row(head: Any, sums: Sums, by: str, links: Links) -> Row:
     shown = [(read(sums), url) for _title, read, url in _columns()]
     cells = [Cell(text, url(links, **query) if url and text not in _NOTHING else "") for text, url in shown]
     title = words.GATEWAY_NAMES.get(head, head) if by == "gateway" else head
-    return Row(Cell(str(title)), cells)
+    return StatisticsRow(Cell(str(title)), cells)
 
 
-def _lines(found: Figures, by: str) -> list[tuple[Any, Sums]]:
+def _lines(found: Figures, by: str) -> list[tuple[Any, OrderSums]]:
     """The newest day first, and each of them; gateways and groups by income."""
     sums = found.by(PARTS[by])
     if by == "day":
-        return [(day, sums.get(day, Sums())) for day in reversed(found.days)]
+        return [(day, sums.get(day, OrderSums())) for day in reversed(found.days)]
     return sorted(sums.items(), key=lambda pair: (-pair[1].income_fen, pair[0]))
 
 
-def _states(found: Figures, links: Links) -> list[Row]:
+def _states(found: Figures, links: Links) -> list[StatisticsRow]:
     """How many of the orders placed in these days are in which state, and what they are about."""
     labels: Mapping[str, Any] = dict(Order.State.choices)
     return [
-        Row(
+        StatisticsRow(
             Cell(str(labels[state]), links.placed(state=state)),
             [
                 Cell(grouped(count), links.placed(state=state)),
@@ -231,7 +231,7 @@ def _file_columns(by: str) -> Columns:
 
 
 # --- Cards and pictures ----------------------------------------------------------------------------------------------
-def _cards(total: Sums, links: Links) -> list[Card]:
+def _cards(total: OrderSums, links: Links) -> list[Card]:
     paid = {"paid": grouped(total.converted), "ended": grouped(total.ended)}
     average = _("%(money)s on average") % {"money": _money(total.average_fen)}
     refunded = {"rate": words.percent(total.refunded_fen, total.income_fen), "count": grouped(total.refunds)}
@@ -258,13 +258,13 @@ def _cards(total: Sums, links: Links) -> list[Card]:
     ]
 
 
-def _open(total: Sums) -> dict[str, str]:
+def _open(total: OrderSums) -> dict[str, str]:
     return {"count": grouped(total.still_open)}
 
 
 def _charts(found: Figures) -> list[tuple[str, Chart]]:
     days, by_day = found.days, found.by(0)
-    sums = [by_day.get(day, Sums()) for day in days]
+    sums = [by_day.get(day, OrderSums()) for day in days]
     nothing = _("Nothing in this time.")
 
     def about(title: str) -> Words:

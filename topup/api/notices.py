@@ -8,9 +8,8 @@ from django.views.decorators.http import require_POST
 
 from voicehelper.net.addresses import client_address
 
-from .. import inbox
 from ..gateways.base import Reply
-from ..services import GatewayOff
+from ..services import GatewayOff, receiving
 
 # No proxy of ours knows these content types as anything else; a browser's multipart form is not a notice.
 _TYPES = {
@@ -30,14 +29,14 @@ _TYPES = {
 @require_POST
 def refund_notify(request: HttpRequest, gateway: str) -> HttpResponse:
     """A notice about a refund, answered as a payment's is."""
-    return _answer(request, gateway, inbox.receive_refund_notice)
+    return _answer(request, gateway, receiving.receive_refund_notice)
 
 
 @csrf_exempt
 @require_POST
 def notify(request: HttpRequest, gateway: str) -> HttpResponse:
     """A payment notice. 404 while the gateway is not configured, 400 for a content type no provider sends."""
-    return _answer(request, gateway, inbox.receive_notice)
+    return _answer(request, gateway, receiving.receive_notice)
 
 
 def _answer(request: HttpRequest, gateway: str, receive: Callable[..., Reply]) -> HttpResponse:

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from voicehelper.accounts.models import User
 from voicehelper.accounts.own_password import PasswordRefused, check_own_password
 
-from ..options import Editor, OptionsForbidden, OptionsRefused, read_options, visible_sections, write_options
+from ..services.options import Editor, OptionsForbidden, OptionsRefused, read_options, visible_sections, write_options
 from .dialect import UserView
 
 log = logging.getLogger(__name__)

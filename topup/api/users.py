@@ -8,18 +8,20 @@ from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from voicehelper import clock, ratelimit
+from voicehelper import clock
 from voicehelper.accounts.authentication import BrowserSession
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.accounts.services import openid_of
+from voicehelper.api import ratelimit
+from voicehelper.api.paging import PAGING, page_of
 from voicehelper.net.addresses import client_address, network_of
-from voicehelper.paging import PAGING, page_of
 from voicehelper.wallet.services import wallet_of
 
-from .. import inside_wechat, services
+from .. import services
 from ..models import Order
 from ..money import yuan
-from ..offers import recharge_offer
+from ..pages import inside_wechat
+from ..services.offers import recharge_offer
 from .dialect import PaymentView, UserView
 
 # Wrong codes per user and per network.
@@ -78,7 +80,7 @@ def _parsed(request: Request) -> dict[str, Any]:
     return cast(dict[str, Any], form.validated_data)
 
 
-class Pay(PaymentView):
+class PayView(PaymentView):
     """Place an order and get `pay_url`: what to show as a QR code, or (MWEB, wap, page) where to send the browser. For
     JSAPI it is empty, and `payment` holds the five arguments of wx.requestPayment, signed for who is signed in.
 
@@ -132,7 +134,7 @@ def brake(user: User, client_ip: str) -> None:
         raise exceptions.Throttled(wait_s)
 
 
-class Amount(PaymentView):
+class AmountView(PaymentView):
     """What exactly will be charged."""
 
     @extend_schema(request=PayRequest, responses=AmountAnswer)

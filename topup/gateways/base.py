@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.certificates import CertificateRefused
-from voicehelper.http import HTTP, TRUSTED, AddressRefused, Answer, Limits, NoAnswer
+from voicehelper.net.certificates import CertificateRefused
+from voicehelper.net.http import HTTP, TRUSTED, AddressRefused, HTTPAnswer, Limits, NoAnswer
 
 from .configuration import Config, Problem
 from .exchanges import Exchange, Outgoing, Result, codec_of, forget
@@ -343,7 +343,9 @@ class Gateway(ABC):
         general = _NOT_REACHED if isinstance(error, Retryable) else _NOT_UNDERSTOOD
         return str(next(known, general))
 
-    def _exchange(self, operation: str, order_no: str, request: Outgoing, read: Callable[[Answer], Result]) -> Result:
+    def _exchange(
+        self, operation: str, order_no: str, request: Outgoing, read: Callable[[HTTPAnswer], Result]
+    ) -> Result:
         """Post, hand the answer to `read`, and record both sides whatever happens. Raises Retryable when the request
         cannot have been seen, Unknown for every status but 200, and what `read` raises."""
         started = time.monotonic_ns()
@@ -364,7 +366,7 @@ class Gateway(ABC):
             shown, said = self._loggable(request.shown), self._loggable(said)
             self.record(Exchange(operation, order_no, shown, said, outcome, _since(started)))
 
-    def _post(self, request: Outgoing) -> Answer:
+    def _post(self, request: Outgoing) -> HTTPAnswer:
         limits = request.limits or self.limits
         if self.until_ns:
             left_s = (self.until_ns - time.monotonic_ns()) / 1_000_000_000

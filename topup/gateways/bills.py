@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Self
 
-from voicehelper.http import Limits
+from voicehelper.net.http import Limits
 
 from .base import BEIJING, GatewayError
 
@@ -180,7 +180,7 @@ def beijing(text: str, column: str) -> datetime:
         raise BillDamaged(f"{column} says {text[:32]!r}, which is not a time.") from error
 
 
-class Sums:
+class BillSums:
     """Columns added up while the rows go by, to be compared with what the file says they add up to."""
 
     def __init__(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Protocol, TypeVar
 
-from voicehelper.certificates import ClientCertificate
-from voicehelper.http import Answer, Limits
+from voicehelper.net.certificates import ClientCertificate
+from voicehelper.net.http import HTTPAnswer, Limits
 
 Result = TypeVar("Result")
 # What Chinese providers write in. Another one that is declared is not tried.
@@ -46,7 +46,7 @@ class Exchanger(Protocol):
     """Posts a request and hands the answer to `read`: see Gateway._exchange."""
 
     def __call__(
-        self, operation: str, order_no: str, request: Outgoing, read: Callable[[Answer], Result], /
+        self, operation: str, order_no: str, request: Outgoing, read: Callable[[HTTPAnswer], Result], /
     ) -> Result: ...
 
 
@@ -54,7 +54,7 @@ def forget(_exchange: Exchange) -> None:
     """The default recorder: keeps nothing."""
 
 
-def codec_of(answer: Answer) -> str:
+def codec_of(answer: HTTPAnswer) -> str:
     """What its text is in: as declared, UTF-8 or GB18030, whichever makes exactly these bytes of it again."""
     declared = answer.charset.lower()
     for codec in ([declared] if declared in _CODECS else []) + ["utf-8", "gb18030"]:

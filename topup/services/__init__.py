@@ -76,7 +76,7 @@ from .refunding import (
     unspent_fen,
     why_no_refund,
 )
-from .settling import Settled, Settlement, settle_order
+from .settling import SettledOrder, Settlement, settle_order
 from .sweeping import follow_orders
 
 __all__ = [
@@ -104,7 +104,7 @@ __all__ = [
     "PriceChanged",
     "RefundRefused",
     "Service",
-    "Settled",
+    "SettledOrder",
     "Settlement",
     "TopupError",
     "UnknownGateway",

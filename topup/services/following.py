@@ -13,7 +13,7 @@ from ..models import Order, RechargeSettings
 from ..models.orders import GIVEN_BACK_SOME
 from .gateways import gateway_for
 from .given_back import settle_trade
-from .settling import Settled, Settlement, difference
+from .settling import SettledOrder, Settlement, difference
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def must_be_confirmed(order: Order, receipt: Receipt) -> bool:
     return ended or bool(order.review) or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
 
 
-def confirm_payment(order: Order, receipt: Receipt, gateway: Gateway, *, source: str) -> Settled | None:
+def confirm_payment(order: Order, receipt: Receipt, gateway: Gateway, *, source: str) -> SettledOrder | None:
     """Settle what a notice says once the provider, asked now, has said the same. None: no certain answer, or another
     one; the sweep goes on asking."""
     trade = _query(order, gateway)

@@ -6,8 +6,9 @@ from enum import StrEnum
 from time import monotonic_ns
 
 from notifications.services import raise_alert, resolve_passed
-from voicehelper import clock, ratelimit
-from voicehelper.http import Limits
+from voicehelper import clock
+from voicehelper.api import ratelimit
+from voicehelper.net.http import Limits
 from voicehelper.secrets import SecretUnreadable
 
 from ..gateways import GATEWAYS

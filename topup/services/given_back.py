@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from notifications.services import raise_alert
 from voicehelper import clock
-from voicehelper.http import Limits
+from voicehelper.net.http import Limits
 
 from ..gateways.base import Gateway, Receipt, Refused, Trade, TradeState, Unknown
 from ..gateways.refunds import RefundHint, RefundState, RefundStatus
@@ -22,7 +22,7 @@ from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan
 from .gateways import gateway_for
 from .refunding import ONLY_A_SUM, find_refunds, mirror_refund, refund_was_told, refundable_fen, refunds_there
-from .settling import Settled, Settlement, settle_order
+from .settling import SettledOrder, Settlement, settle_order
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def hear_of_refund(order: Order, hint: RefundHint, *, source: str, limits: Limit
 # --- Deciding --------------------------------------------------------------------------------------------------------
 def settle_trade(
     order: Order, trade: Trade, gateway: Gateway, *, source: str, receipt: Receipt | None = None
-) -> Settled | None:
+) -> SettledOrder | None:
     """Make of a provider's answer about an order what it is. `receipt` is a notice's, in case the answer holds none.
     None: it is not paid, or it is not certain how much went back; then it is asked again."""
     receipt = trade.receipt or receipt
@@ -101,7 +101,7 @@ def settle_trade(
     return settle_order(receipt, source=source) if receipt else None
 
 
-def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: str) -> Settled | None:
+def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: str) -> SettledOrder | None:
     """Money that went back since is looked for. Alipay closes what was refunded in full, and does not say by which
     refunds."""
     if trade.state == TradeState.PAID and trade.receipt:
@@ -115,11 +115,11 @@ def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: st
     return None
 
 
-def _settle_the_rest(order: Order, receipt: Receipt | None, gateway: Gateway, source: str) -> Settled | None:
+def _settle_the_rest(order: Order, receipt: Receipt | None, gateway: Gateway, source: str) -> SettledOrder | None:
     """Nothing, when all of it went back; else the whole order, and at once what went back is taken again."""
     found = () if order.given_back else _ask_how_much(order, gateway, source)
     if order.given_back:
-        return Settled(Settlement.GIVEN_BACK, GIVEN_BACK)
+        return SettledOrder(Settlement.GIVEN_BACK, GIVEN_BACK)
     if found is None or receipt is None:
         return None
     with transaction.atomic():

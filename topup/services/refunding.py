@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from notifications.services import raise_alert
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.http import Limits
+from voicehelper.net.http import Limits
 from voicehelper.wallet.services import InsufficientQuota, hold, hold_up_to, wallet_of
 
 from ..gateways.base import Gateway, NotConfigured, Refused, Unknown

@@ -34,7 +34,7 @@ class Settlement(StrEnum):
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettledOrder:
     """The outcome of `settle_order`, with the reason in plain words when nothing was credited."""
 
     outcome: Settlement
@@ -49,7 +49,7 @@ def settle_order(
     knowing: tuple[int, str] = (0, ""),
     actor: str = "",
     reason: str = "",
-) -> Settled:
+) -> SettledOrder:
     """Credit the order a receipt pays for, once. The only code that credits.
 
     Compares gateway, mode, app id, merchant, currency and amount with the order; what differs is flagged, alerted
@@ -62,7 +62,7 @@ def settle_order(
         if order is None or order.order_no != receipt.order_no:
             order = Order.objects.select_related("user").filter(order_no=receipt.order_no).first()
         if order is None:
-            return Settled(Settlement.UNKNOWN_ORDER, f"No order {receipt.order_no}.")
+            return SettledOrder(Settlement.UNKNOWN_ORDER, f"No order {receipt.order_no}.")
         if problem := difference(order, receipt):
             return _flag(order, receipt, problem)
         try:
@@ -80,14 +80,14 @@ def settle_order(
     raise RuntimeError(f"Order {receipt.order_no} changed {SWAP_TRIES} times while it was being settled.")
 
 
-def _why_not(order: Order, knowing: tuple[int, str]) -> Settled | None:
+def _why_not(order: Order, knowing: tuple[int, str]) -> SettledOrder | None:
     """What went back before is not credited; and what the caller does not know to have gone back is found out first."""
     if order.given_back:
-        return Settled(Settlement.GIVEN_BACK, GIVEN_BACK)
-    return Settled(Settlement.UNSURE, GIVEN_BACK_SOME) if order.refunds_known != knowing else None
+        return SettledOrder(Settlement.GIVEN_BACK, GIVEN_BACK)
+    return SettledOrder(Settlement.UNSURE, GIVEN_BACK_SOME) if order.refunds_known != knowing else None
 
 
-def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, reason: str) -> Settled | None:
+def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, reason: str) -> SettledOrder | None:
     """State, balance and entry together, or nothing. None: the order changed since it was read."""
     by_hand = receipt.transaction_id == order.manual_mark
     late = order.state in (Order.State.CLOSED, Order.State.FAILED) and not by_hand
@@ -110,14 +110,14 @@ def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, re
                 _report_late(order)
             if by_hand:
                 _report_manual(order, actor, reason)
-    return Settled(Settlement.CREDITED) if moved else None
+    return SettledOrder(Settlement.CREDITED) if moved else None
 
 
-def _known_already(order: Order, receipt: Receipt) -> Settled | None:
+def _known_already(order: Order, receipt: Receipt) -> SettledOrder | None:
     """For an order that is credited: the payment that did it, one more payment, or the payment of what was completed by
     hand, which takes the place of its mark. None: the order changed since it was read."""
     if receipt.transaction_id in (order.transaction_id, order.manual_mark):
-        return Settled(Settlement.DUPLICATE)
+        return SettledOrder(Settlement.DUPLICATE)
     if not order.without_proof:
         problem = f"Paid again with transaction {receipt.transaction_id}: one of the payments must be refunded."
         return _flag(order, receipt, problem)
@@ -126,7 +126,7 @@ def _known_already(order: Order, receipt: Receipt) -> Settled | None:
         if not unproven.update(transaction_id=receipt.transaction_id, paid_at=receipt.paid_at or Now()):
             return None
         _report_proven(order, receipt)
-    return Settled(Settlement.DUPLICATE, "Completed by hand before; this is its payment.")
+    return SettledOrder(Settlement.DUPLICATE, "Completed by hand before; this is its payment.")
 
 
 def _is_about(error: IntegrityError, constraint: str) -> bool:
@@ -148,7 +148,7 @@ def difference(order: Order, receipt: Receipt) -> str:
     )
 
 
-def _flag(order: Order, receipt: Receipt, problem: str) -> Settled:
+def _flag(order: Order, receipt: Receipt, problem: str) -> SettledOrder:
     """Mark the order for review and tell the operators. Its state stays, so an honest notice still credits it."""
     Order.objects.filter(pk=order.pk).update(review=problem[:200])
     raise_alert(
@@ -158,7 +158,7 @@ def _flag(order: Order, receipt: Receipt, problem: str) -> Settled:
         content=f"{receipt.gateway} transaction {receipt.transaction_id}: {problem}",
         key=f"mismatch:{order.order_no}",
     )
-    return Settled(Settlement.MISMATCH, problem)
+    return SettledOrder(Settlement.MISMATCH, problem)
 
 
 def _report_manual(order: Order, actor: str, reason: str) -> None:

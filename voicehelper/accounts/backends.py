@@ -6,7 +6,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from voicehelper import ratelimit
+from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
 PER_NAME = "10 per 10 minutes"

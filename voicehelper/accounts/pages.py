@@ -18,7 +18,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
-from voicehelper import ratelimit
+from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
 from .forms import NewPasswordForm, SignInForm, SignUpForm, too_many_tries

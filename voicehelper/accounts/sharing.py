@@ -20,7 +20,7 @@ VISITS = "60 per 10 minutes"
 
 
 @dataclass(frozen=True)
-class Card:
+class Invitation:
     """What `onShareAppMessage` returns: the card that friends see in their chat."""
 
     title: str
@@ -29,11 +29,11 @@ class Card:
     share_id: str
 
 
-def share(user: User) -> Card:
+def share(user: User) -> Invitation:
     """A new invitation by the user."""
     row = Share.objects.create(user=user, share_id=secrets.token_urlsafe(16))
     section = MiniProgramSettings.load()
-    return Card(
+    return Invitation(
         title=section.share_title or _("I am talking to an AI voice assistant. Try it too!"),
         path=f"{PAGE}?shareId={row.share_id}",
         image_url=section.share_image or settings.SERVER_ADDRESS + static("img/share.png"),

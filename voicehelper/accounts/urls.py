@@ -2,18 +2,19 @@
 
 from django.urls import path
 
-from . import api, mini_program_api, pages
+from . import pages
+from .api import mini_program, sign_in
 
 app_name = "accounts"
 
 urlpatterns = [
-    path("api/auth/login", api.Login.as_view(), name="api_login"),
-    path("api/auth/wx-login", mini_program_api.WeChatLogin.as_view(), name="api_wx_login"),
-    path("api/auth/wx-bind", mini_program_api.WeChatBind.as_view(), name="api_wx_bind"),
-    path("api/share", mini_program_api.Shares.as_view(), name="api_share"),
-    path("api/share/visit", mini_program_api.Visit.as_view(), name="api_share_visit"),
-    path("api/share/<str:share_id>", mini_program_api.OneShare.as_view(), name="api_one_share"),
-    path("api/user/self", api.Me.as_view(), name="api_self"),
+    path("api/auth/login", sign_in.Login.as_view(), name="api_login"),
+    path("api/auth/wx-login", mini_program.WeChatLogin.as_view(), name="api_wx_login"),
+    path("api/auth/wx-bind", mini_program.WeChatBind.as_view(), name="api_wx_bind"),
+    path("api/share", mini_program.Shares.as_view(), name="api_share"),
+    path("api/share/visit", mini_program.Visit.as_view(), name="api_share_visit"),
+    path("api/share/<str:share_id>", mini_program.OneShare.as_view(), name="api_one_share"),
+    path("api/user/self", sign_in.Me.as_view(), name="api_self"),
     path("accounts/sign-in", pages.SignIn.as_view(), name="sign_in"),
     path("accounts/sign-up", pages.SignUp.as_view(), name="sign_up"),
     path("accounts/sign-out", pages.SignOut.as_view(), name="sign_out"),

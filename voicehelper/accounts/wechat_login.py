@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.http import TRUSTED, Answer, Limits, NoAnswer
+from voicehelper.net.http import TRUSTED, HTTPAnswer, Limits, NoAnswer
 
 BASE_URL = "https://api.weixin.qq.com"
 LIMITS = Limits(connect_s=2.0, read_s=4.0, total_s=5.0, max_bytes=64 * 1024)
@@ -151,14 +151,14 @@ class MiniProgram:
         try:
             answer = TRUSTED.send(method, self.base_url + path, body=body, headers=headers, limits=LIMITS)
         except NoAnswer as error:
-            # voicehelper.http says it in one of a few sentences, all of them in the catalogue.
+            # voicehelper.net.http says it in one of a few sentences, all of them in the catalogue.
             reason = _(error.reason)
             hint = _("This need not be the keys: check this server's network, DNS and firewall, then try again.")
             raise WeChatAway(0, reason, hint, late=error.sent) from None
         return _json(answer)
 
 
-def _json(answer: Answer) -> dict[str, Any]:
+def _json(answer: HTTPAnswer) -> dict[str, Any]:
     try:
         said = json.loads(answer.body)
     except (ValueError, RecursionError):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from sandbox.upstream.pictures import landscape
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
-from voicehelper.sandbox.upstream.pictures import landscape
 
 from .conftest import GIFT, QUESTION, WEATHER, Deployment
 from .vendors import anthropic

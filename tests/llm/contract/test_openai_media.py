@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from llm.audio import measure
 from llm.providers.base import Audio
+from llm.relay.audio import measure
 from tests.processes import request
 
 from .conftest import Deployment

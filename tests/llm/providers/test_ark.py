@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from llm.providers.base import Advice, Audio, ProviderError, Tokens, Unsupported
+from llm.providers.base import Audio, ProviderError, Recovery, Tokens, Unsupported
 
 from .upstream import answer, asked, chunk, collected, completion, events, stream, talk, usage
 
@@ -150,28 +150,28 @@ def test_ark_neither_hears_nor_speaks() -> None:
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("status", "code", "advice", "cool_down"),
+    ("status", "code", "recovery", "cool_down"),
     [
-        ("400 Bad Request", "MissingParameter.model", Advice.NEVER, False),
-        ("400 Bad Request", "InvalidParameter", Advice.NEVER, False),
-        ("400 Bad Request", "InvalidEndpoint.ClosedEndpoint", Advice.ELSEWHERE, False),
-        ("400 Bad Request", "InputTextRiskDetection", Advice.NEVER, False),
-        ("400 Bad Request", "OutputTextRiskDetection", Advice.NEVER, False),
-        ("429 Too Many Requests", "SensitiveContentDetected.SevereViolation", Advice.NEVER, False),
-        ("401 Unauthorized", "AuthenticationError", Advice.ELSEWHERE, True),
-        ("403 Forbidden", "AccountOverdueError", Advice.ELSEWHERE, True),
-        ("403 Forbidden", "AccessDenied", Advice.ELSEWHERE, True),
-        ("404 Not Found", "InvalidEndpointOrModel.NotFound", Advice.ELSEWHERE, False),
-        ("404 Not Found", "ModelNotOpen", Advice.ELSEWHERE, False),
-        ("429 Too Many Requests", "RateLimitExceeded.EndpointTPMExceeded", Advice.HERE, True),
-        ("429 Too Many Requests", "SetLimitExceeded", Advice.ELSEWHERE, False),
-        ("429 Too Many Requests", "ServerOverloaded", Advice.HERE, False),
-        ("500 Internal Server Error", "InternalServiceError", Advice.HERE, False),
-        ("503 Service Unavailable", "Anything", Advice.HERE, False),
+        ("400 Bad Request", "MissingParameter.model", Recovery.FAIL, False),
+        ("400 Bad Request", "InvalidParameter", Recovery.FAIL, False),
+        ("400 Bad Request", "InvalidEndpoint.ClosedEndpoint", Recovery.FAILOVER, False),
+        ("400 Bad Request", "InputTextRiskDetection", Recovery.FAIL, False),
+        ("400 Bad Request", "OutputTextRiskDetection", Recovery.FAIL, False),
+        ("429 Too Many Requests", "SensitiveContentDetected.SevereViolation", Recovery.FAIL, False),
+        ("401 Unauthorized", "AuthenticationError", Recovery.FAILOVER, True),
+        ("403 Forbidden", "AccountOverdueError", Recovery.FAILOVER, True),
+        ("403 Forbidden", "AccessDenied", Recovery.FAILOVER, True),
+        ("404 Not Found", "InvalidEndpointOrModel.NotFound", Recovery.FAILOVER, False),
+        ("404 Not Found", "ModelNotOpen", Recovery.FAILOVER, False),
+        ("429 Too Many Requests", "RateLimitExceeded.EndpointTPMExceeded", Recovery.RETRY, True),
+        ("429 Too Many Requests", "SetLimitExceeded", Recovery.FAILOVER, False),
+        ("429 Too Many Requests", "ServerOverloaded", Recovery.RETRY, False),
+        ("500 Internal Server Error", "InternalServiceError", Recovery.RETRY, False),
+        ("503 Service Unavailable", "Anything", Recovery.RETRY, False),
     ],
 )
 @pytest.mark.parametrize("streamed", [True, False])
-def test_arks_codes_say_what_to_do(status: str, code: str, advice: Advice, cool_down: bool, streamed: bool) -> None:
+def test_arks_codes_say_what_to_do(status: str, code: str, recovery: Recovery, cool_down: bool, streamed: bool) -> None:
     error = {"error": {"code": code, "message": "Text. Request id: 1", "param": "", "type": "Kind"}}
 
     async def scenario(provider: Any, _upstream: Any) -> None:
@@ -182,5 +182,5 @@ def test_arks_codes_say_what_to_do(status: str, code: str, advice: Advice, cool_
 
     with pytest.raises(ProviderError) as caught:
         talk("ark", answer(error, status), scenario)
-    assert (caught.value.advice, caught.value.cool_down, caught.value.code) == (advice, cool_down, code)
+    assert (caught.value.recovery, caught.value.cool_down, caught.value.code) == (recovery, cool_down, code)
     assert (caught.value.status, caught.value.text) == (int(status[:3]), "Text. Request id: 1")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llm.providers.base import Advice, Audio, ProviderError, Tokens, Unsupported
+from llm.providers.base import Audio, ProviderError, Recovery, Tokens, Unsupported
 
 from .upstream import KEY, answer, asked, collected, talk
 
@@ -108,24 +108,24 @@ def test_images_become_sources() -> None:
 
 
 @pytest.mark.parametrize(
-    ("messages", "advice", "code"),
+    ("messages", "recovery", "code"),
     [
-        ([{"role": "user", "content": [{"type": "input_audio"}]}], Advice.ELSEWHERE, "input_audio content"),
-        ([{"role": "user", "content": [7]}], Advice.ELSEWHERE, "None content"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], Recovery.FAILOVER, "input_audio content"),
+        ([{"role": "user", "content": [7]}], Recovery.FAILOVER, "None content"),
         (
             [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png,raw"}]}],
-            Advice.NEVER,
+            Recovery.FAIL,
             "image_url",
         ),
-        ([{"role": "robot", "content": "a"}], Advice.NEVER, "messages"),
-        (["Hi"], Advice.NEVER, "messages"),
+        ([{"role": "robot", "content": "a"}], Recovery.FAIL, "messages"),
+        (["Hi"], Recovery.FAIL, "messages"),
     ],
 )
-def test_what_claude_cannot_read_is_refused_by_name(messages: list[Any], advice: Advice, code: str) -> None:
+def test_what_claude_cannot_read_is_refused_by_name(messages: list[Any], recovery: Recovery, code: str) -> None:
     for call in (sent, lambda body: collected("claude", [], body)):
         with pytest.raises(ProviderError) as caught:
             call(asked(messages))
-        assert (caught.value.advice, caught.value.code) == (advice, code)
+        assert (caught.value.recovery, caught.value.code) == (recovery, code)
 
 
 CALL = {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Xi\'an"}'}}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm.providers.base import Advice, Chunk, ProviderError, StreamBroke, Tokens
+from llm.providers.base import Chunk, ProviderError, Recovery, StreamBroke, Tokens
 
 from .test_claude import TOOLS, WEATHER, message
 from .upstream import Script, answer, asked, claude_events, collected, stream, talk
@@ -161,7 +161,7 @@ WORD = delta(0, "text_delta", text="a")
 
 def test_an_error_event_is_an_error_before_output_and_a_break_after_it() -> None:
     error, chunks = failed(stream(claude_events(START, OVERLOADED)))
-    assert (type(error), error.advice, error.text, len(chunks)) == (ProviderError, Advice.HERE, "Overloaded", 1)
+    assert (type(error), error.recovery, error.text, len(chunks)) == (ProviderError, Recovery.RETRY, "Overloaded", 1)
     error, chunks = failed(stream(claude_events(START, WORD, OVERLOADED)))
     assert (type(error), error.code, len(chunks)) == (StreamBroke, "overloaded_error", 2)
 
@@ -208,25 +208,27 @@ def test_events_without_shape_are_skipped_and_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "details", "advice", "cool_down"),
+    ("status", "kind", "details", "recovery", "cool_down"),
     [
-        (400, "invalid_request_error", None, Advice.NEVER, False),
-        (401, "authentication_error", None, Advice.ELSEWHERE, True),
-        (402, "billing_error", None, Advice.ELSEWHERE, True),
-        (403, "permission_error", None, Advice.ELSEWHERE, True),
-        (404, "not_found_error", None, Advice.ELSEWHERE, False),
-        (413, "request_too_large", None, Advice.NEVER, False),
-        (429, "rate_limit_error", None, Advice.HERE, True),
-        (429, "rate_limit_error", {"error_code": "enforced_spend_limit_reached"}, Advice.ELSEWHERE, True),
-        (500, "api_error", None, Advice.HERE, False),
-        (529, "overloaded_error", None, Advice.HERE, False),
+        (400, "invalid_request_error", None, Recovery.FAIL, False),
+        (401, "authentication_error", None, Recovery.FAILOVER, True),
+        (402, "billing_error", None, Recovery.FAILOVER, True),
+        (403, "permission_error", None, Recovery.FAILOVER, True),
+        (404, "not_found_error", None, Recovery.FAILOVER, False),
+        (413, "request_too_large", None, Recovery.FAIL, False),
+        (429, "rate_limit_error", None, Recovery.RETRY, True),
+        (429, "rate_limit_error", {"error_code": "enforced_spend_limit_reached"}, Recovery.FAILOVER, True),
+        (500, "api_error", None, Recovery.RETRY, False),
+        (529, "overloaded_error", None, Recovery.RETRY, False),
     ],
 )
-def test_anthropics_types_say_what_to_do(status: int, kind: str, details: Any, advice: Advice, cool_down: bool) -> None:
+def test_anthropics_types_say_what_to_do(
+    status: int, kind: str, details: Any, recovery: Recovery, cool_down: bool
+) -> None:
     error = {"type": kind, "message": "Text", **({"details": details} if details else {})}
     said = {"type": "error", "error": error, "request_id": "req_1"}
     raised, _ = failed(answer(said, f"{status} X"))
-    assert (raised.advice, raised.cool_down, raised.text, raised.status) == (advice, cool_down, "Text", status)
+    assert (raised.recovery, raised.cool_down, raised.text, raised.status) == (recovery, cool_down, "Text", status)
 
 
 def test_closing_a_stream_hangs_up_at_once() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llm.providers import open_provider
-from llm.providers.base import Account, Advice, ProviderError
+from llm.providers.base import Account, ProviderError, Recovery
 from llm.providers.errors import retry_after
 
 from .upstream import KEY, Script, account, answer, asked, collect, completion, talk
@@ -24,54 +24,56 @@ def refused(provider: str, script: Any, streamed: bool = False, **more: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "advice", "cool_down"),
+    ("status", "recovery", "cool_down"),
     [
-        (400, Advice.NEVER, False),
-        (401, Advice.ELSEWHERE, True),
-        (402, Advice.ELSEWHERE, True),
-        (403, Advice.ELSEWHERE, True),
-        (404, Advice.ELSEWHERE, False),
-        (408, Advice.HERE, False),
-        (409, Advice.HERE, False),
-        (413, Advice.NEVER, False),
-        (422, Advice.NEVER, False),
-        (429, Advice.HERE, True),
-        (500, Advice.HERE, False),
-        (502, Advice.HERE, False),
-        (504, Advice.HERE, False),
-        (529, Advice.HERE, False),
+        (400, Recovery.FAIL, False),
+        (401, Recovery.FAILOVER, True),
+        (402, Recovery.FAILOVER, True),
+        (403, Recovery.FAILOVER, True),
+        (404, Recovery.FAILOVER, False),
+        (408, Recovery.RETRY, False),
+        (409, Recovery.RETRY, False),
+        (413, Recovery.FAIL, False),
+        (422, Recovery.FAIL, False),
+        (429, Recovery.RETRY, True),
+        (500, Recovery.RETRY, False),
+        (502, Recovery.RETRY, False),
+        (504, Recovery.RETRY, False),
+        (529, Recovery.RETRY, False),
     ],
 )
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("provider", ["openai", "ark", "claude"])
-def test_a_status_says_what_to_do(provider: str, streamed: bool, status: int, advice: Advice, cool_down: bool) -> None:
+def test_a_status_says_what_to_do(
+    provider: str, streamed: bool, status: int, recovery: Recovery, cool_down: bool
+) -> None:
     script = answer(b"<h1>Sorry</h1>", f"{status} Sorry", "Retry-After: 3\r\n", "text/html")
     error = refused(provider, script, streamed)
-    assert (error.advice, error.cool_down, error.status) == (advice, cool_down, status)
+    assert (error.recovery, error.cool_down, error.status) == (recovery, cool_down, status)
     assert (error.text, error.retry_after_s) == ("<h1>Sorry</h1>", 3.0)
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "advice", "code"),
+    ("said", "status", "recovery", "code"),
     [
-        ({"error": {"message": "m", "code": "insufficient_quota"}}, 429, Advice.ELSEWHERE, "insufficient_quota"),
-        ({"error": {"message": "m", "code": "model_not_found"}}, 403, Advice.ELSEWHERE, "model_not_found"),
+        ({"error": {"message": "m", "code": "insufficient_quota"}}, 429, Recovery.FAILOVER, "insufficient_quota"),
+        ({"error": {"message": "m", "code": "model_not_found"}}, 403, Recovery.FAILOVER, "model_not_found"),
         (
             {"error": {"message": "m", "code": "content_policy_violation"}},
             400,
-            Advice.NEVER,
+            Recovery.FAIL,
             "content_policy_violation",
         ),
-        ({"error": {"message": "m", "type": "server_error"}}, 200, Advice.HERE, "server_error"),
-        ({"error": {"message": "m", "code": 429}}, 200, Advice.HERE, "429"),
-        ({"error": {"message": "m", "code": 400}}, 200, Advice.NEVER, "400"),
-        ({"error": "m"}, 400, Advice.NEVER, ""),
-        ({"message": "m"}, 500, Advice.HERE, ""),
+        ({"error": {"message": "m", "type": "server_error"}}, 200, Recovery.RETRY, "server_error"),
+        ({"error": {"message": "m", "code": 429}}, 200, Recovery.RETRY, "429"),
+        ({"error": {"message": "m", "code": 400}}, 200, Recovery.FAIL, "400"),
+        ({"error": "m"}, 400, Recovery.FAIL, ""),
+        ({"message": "m"}, 500, Recovery.RETRY, ""),
     ],
 )
-def test_a_code_says_more_than_a_status(said: Any, status: int, advice: Advice, code: str) -> None:
+def test_a_code_says_more_than_a_status(said: Any, status: int, recovery: Recovery, code: str) -> None:
     error = refused("openai", answer(said, f"{status} X"))
-    assert (error.text, error.advice, error.code) == ("m", advice, code)
+    assert (error.text, error.recovery, error.code) == ("m", recovery, code)
 
 
 @pytest.mark.parametrize(
@@ -102,22 +104,22 @@ def test_when_to_try_again_may_be_a_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "advice"),
+    ("script", "recovery"),
     [
-        ([10.0], Advice.HERE),
-        ([None], Advice.HERE),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", None], Advice.HERE),
-        ([b"SSH-2.0-OpenSSH\r\n", None], Advice.HERE),
-        (answer(b"<html>not an api</html>"), Advice.ELSEWHERE),
-        (answer([1]), Advice.ELSEWHERE),
-        (answer({"hello": "world"}), Advice.ELSEWHERE),
+        ([10.0], Recovery.RETRY),
+        ([None], Recovery.RETRY),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", None], Recovery.RETRY),
+        ([b"SSH-2.0-OpenSSH\r\n", None], Recovery.RETRY),
+        (answer(b"<html>not an api</html>"), Recovery.FAILOVER),
+        (answer([1]), Recovery.FAILOVER),
+        (answer({"hello": "world"}), Recovery.FAILOVER),
     ],
     ids=["silence", "hang up", "half", "no HTTP", "no JSON", "a list", "something else"],
 )
 @pytest.mark.parametrize("provider", ["openai", "claude"])
-def test_no_answer_and_no_sense_are_errors_in_words(provider: str, script: Script, advice: Advice) -> None:
+def test_no_answer_and_no_sense_are_errors_in_words(provider: str, script: Script, recovery: Recovery) -> None:
     error = refused(provider, script, timeout_s=0.3)
-    assert error.advice is advice
+    assert error.recovery is recovery
     assert error.text
 
 
@@ -125,7 +127,7 @@ def test_nobody_there_is_worth_another_try() -> None:
     with pytest.raises(ProviderError) as caught:
         talk("openai", answer({}), _unplugged)
     error = caught.value
-    assert (error.advice, error.status, error.text) == (Advice.HERE, 0, "The connection was refused.")
+    assert (error.recovery, error.status, error.text) == (Recovery.RETRY, 0, "The connection was refused.")
 
 
 async def _unplugged(provider: Any, upstream: Any) -> None:
@@ -142,7 +144,7 @@ def test_a_redirect_is_refused_and_the_key_stays_here(streamed: bool) -> None:
     async def scenario(speaker: Any, upstream: Any) -> int:
         with pytest.raises(ProviderError, match="redirect") as caught:
             await (collect(speaker, asked()) if streamed else speaker.chat(asked()))
-        assert caught.value.advice is Advice.ELSEWHERE
+        assert caught.value.recovery is Recovery.FAILOVER
         return len(upstream.seen)
 
     assert talk("openai", elsewhere, scenario)[0] == 1

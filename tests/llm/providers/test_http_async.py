@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-import voicehelper.http
+import voicehelper.net.http
 from llm.providers import open_provider
-from llm.providers.base import Account, Advice, ProviderError
-from voicehelper.http import AddressRefused, NoAnswer
-from voicehelper.http_async import AsyncHTTP
+from llm.providers.base import Account, ProviderError, Recovery
+from voicehelper.net.http import AddressRefused, NoAnswer
+from voicehelper.net.http_async import AsyncHTTP
 
 from .upstream import KEY, STREAM_HEAD, Script, Upstream, answer, asked, collect, events, piece
 
@@ -95,7 +95,7 @@ def test_I11_a_name_is_looked_up_once_and_called_where_it_was_checked(monkeypatc
     # On any other loop (uvloop) this would call a public address for real.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         assert type(runner.get_loop()).sock_connect is connect, "connections are not intercepted"
-        assert voicehelper.http.socket.getaddrinfo is socket.getaddrinfo, "names are not intercepted"
+        assert voicehelper.net.http.socket.getaddrinfo is socket.getaddrinfo, "names are not intercepted"
         with pytest.raises(NoAnswer):
             runner.run(send("http://rebound.example:9/", trusted=False))
     assert (looked_up, called) == (["rebound.example"], [("93.184.216.34", 9)])
@@ -103,7 +103,7 @@ def test_I11_a_name_is_looked_up_once_and_called_where_it_was_checked(monkeypatc
 
 def test_I11_a_resolver_that_is_lied_to_leads_no_connection_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The socket itself is refused, whatever the look-up said."""
-    monkeypatch.setattr("voicehelper.http_async._PublicResolver", aiohttp.ThreadedResolver)
+    monkeypatch.setattr("voicehelper.net.http_async._PublicResolver", aiohttp.ThreadedResolver)
 
     async def play() -> int:
         async with Upstream(lambda _seen: answer({})) as upstream:
@@ -122,7 +122,7 @@ def test_I11_an_operators_account_reaches_no_private_address(provider: str) -> N
             for call in (speaker.chat(asked()), collect(speaker, asked()), speaker.probe("m")):
                 with pytest.raises(ProviderError, match="not a public address") as caught:
                     await call
-                assert (caught.value.advice, caught.value.status) == (Advice.ELSEWHERE, 0)
+                assert (caught.value.recovery, caught.value.status) == (Recovery.FAILOVER, 0)
             await speaker.close()
             return upstream.connections
 
@@ -189,7 +189,7 @@ def test_connecting_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     async def connect(_loop: Any, _sock: Any, _address: Any) -> None:
         await asyncio.sleep(10)
 
-    monkeypatch.setattr("voicehelper.http_async.CONNECT_S", 0.2)
+    monkeypatch.setattr("voicehelper.net.http_async.CONNECT_S", 0.2)
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", connect)
     with pytest.raises(NoAnswer, match="Connecting took too long") as caught:
         asyncio.run(send("http://127.0.0.1:9/"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.providers import PROVIDERS, open_provider
-from llm.providers.base import Account, Advice, Audio, Chunk, ProviderError, Reply, StreamBroke, Tokens
+from llm.providers.base import Account, Audio, Chunk, Completion, ProviderError, Recovery, StreamBroke, Tokens
 
 from .upstream import (
     KEY,
@@ -34,7 +34,7 @@ STOP = chunk({}, "stop")
 LAST = {**chunk({}), "choices": [], "usage": usage(5, 7)}
 
 
-def chat(script: Script, body: dict[str, Any], **more: Any) -> tuple[Reply, Any]:
+def chat(script: Script, body: dict[str, Any], **more: Any) -> tuple[Completion, Any]:
     reply, upstream = talk("openai", script, lambda provider, _: provider.chat(body), **more)
     return reply, upstream.seen[0]
 
@@ -47,7 +47,7 @@ def test_a_chat_goes_out_as_the_caller_wrote_it() -> None:
     assert seen.json == {name: value for name, value in body.items() if not name.startswith("stream")}
     assert (seen.headers["authorization"], seen.headers["openai-organization"]) == (f"Bearer {KEY}", "org-1")
     assert seen.headers["content-type"] == "application/json"
-    assert reply == Reply(completion(usage=usage(3, 4)), Tokens(3, 4))
+    assert reply == Completion(completion(usage=usage(3, 4)), Tokens(3, 4))
 
 
 def test_a_stream_always_asks_for_usage() -> None:
@@ -76,14 +76,14 @@ def test_embeddings_go_out_unchanged_and_count_their_input() -> None:
     body = {"model": "m", "input": ["a"], "encoding_format": "base64"}
     reply, upstream = talk("openai", answer(said), lambda provider, _: provider.embed(body))
     assert (upstream.seen[0].line, upstream.seen[0].json) == ("POST /v1/embeddings HTTP/1.1", body)
-    assert reply == Reply(said, Tokens(8, 0))
+    assert reply == Completion(said, Tokens(8, 0))
 
 
 def test_images_are_asked_for_with_size_quality_and_number() -> None:
     body = {"model": "dall-e-3", "prompt": "a cat", "size": "1024x1024", "quality": "hd", "n": 1}
     reply, upstream = talk("openai", answer({"created": 1, "data": [{"url": "u"}]}), lambda p, _: p.images(body))
     assert (upstream.seen[0].line, upstream.seen[0].json) == ("POST /v1/images/generations HTTP/1.1", body)
-    assert reply == Reply({"created": 1, "data": [{"url": "u"}]}, None)
+    assert reply == Completion({"created": 1, "data": [{"url": "u"}]}, None)
 
 
 def test_a_recording_goes_out_as_a_form() -> None:
@@ -161,7 +161,7 @@ def test_M2_a_200_that_is_no_answer_is_an_error(
     with pytest.raises(ProviderError) as caught:
         talk("openai", answer(said, kind=kind), act)
     assert caught.value.status == 200
-    assert caught.value.advice in (Advice.HERE, Advice.ELSEWHERE)
+    assert caught.value.recovery in (Recovery.RETRY, Recovery.FAILOVER)
     if isinstance(said, dict) and "error" in said:
         assert "broke" in caught.value.text
 
@@ -184,7 +184,7 @@ def test_a_transcript_may_be_text_where_text_was_wanted(wanted: str) -> None:
 def test_a_name_with_line_breaks_makes_no_form() -> None:
     with pytest.raises(ProviderError) as caught:
         talk("openai", answer({}), lambda p, _: p.transcribe(Audio(b"", "a\r\nX: b"), {"model": "m"}))
-    assert caught.value.advice is Advice.NEVER
+    assert caught.value.recovery is Recovery.FAIL
 
 
 def test_speech_comes_back_as_sound() -> None:
@@ -315,7 +315,12 @@ ERROR = {"error": {"message": "The server had an error", "type": "server_error",
 
 def test_an_error_in_a_200_stream_is_an_error_before_output_and_a_break_after_it() -> None:
     error, chunks = failed(stream(events(ROLE, ERROR)))
-    assert (type(error), error.advice, error.status, error.code) == (ProviderError, Advice.HERE, 200, "server_error")
+    assert (type(error), error.recovery, error.status, error.code) == (
+        ProviderError,
+        Recovery.RETRY,
+        200,
+        "server_error",
+    )
     assert len(chunks) == 1
     error, chunks = failed(stream(events(HELLO, ERROR)))
     assert (type(error), error.text, len(chunks)) == (StreamBroke, "The server had an error", 1)
@@ -327,7 +332,7 @@ def test_half_a_stream_is_a_break_after_output_and_an_error_before_it(end: bool)
     error, chunks = failed(stream(*broken, end=end))
     assert (type(error), len(chunks)) == (StreamBroke, 1)
     error, chunks = failed(stream(events(ROLE, end=False), *broken[1:], end=end))
-    assert (type(error), error.advice, len(chunks)) == (ProviderError, Advice.HERE, 1)
+    assert (type(error), error.recovery, len(chunks)) == (ProviderError, Recovery.RETRY, 1)
 
 
 FINISHED = (HELLO, STOP)
@@ -362,10 +367,10 @@ def test_what_was_used_is_known_when_a_stream_breaks() -> None:
 
 def test_a_stream_answered_with_json_is_what_the_json_says() -> None:
     error, _ = failed(answer(ERROR))
-    assert (error.text, error.advice) == ("The server had an error", Advice.HERE)
+    assert (error.text, error.recovery) == ("The server had an error", Recovery.RETRY)
     error, _ = failed(answer(completion()))
     assert "stream of events" in error.text
-    assert error.advice is Advice.ELSEWHERE
+    assert error.recovery is Recovery.FAILOVER
 
 
 def test_an_event_without_end_is_refused() -> None:
@@ -375,7 +380,7 @@ def test_an_event_without_end_is_refused() -> None:
 
 def test_silence_ends_a_stream_at_the_time_limit() -> None:
     error, _ = failed([10.0], timeout_s=0.2)
-    assert (error.advice, error.status, "time limit" in error.text) == (Advice.HERE, 0, True)
+    assert (error.recovery, error.status, "time limit" in error.text) == (Recovery.RETRY, 0, True)
     error, chunks = failed(stream(events(HELLO, end=False), 10.0), timeout_s=0.2)
     assert (type(error), len(chunks), "time limit" in error.text) == (StreamBroke, 1, True)
 

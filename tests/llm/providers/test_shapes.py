@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llm.providers import claude_answer, functions, openai
 from llm.providers.ark import Ark
-from llm.providers.base import Account, Advice, Chunk, ProviderError
+from llm.providers.base import Account, Chunk, ProviderError, Recovery
 from llm.providers.claude import Claude
 from llm.providers.errors import SHAPE_ERRORS, error_in
 from llm.providers.usage import claude_tokens, embedding_tokens, openai_tokens
@@ -68,7 +68,7 @@ def test_a_chunk_of_any_shape_is_read_or_skipped(odd: Any) -> None:
     )
 )
 def test_an_event_of_any_shape_is_read_or_skipped(events: list[tuple[str, dict[str, Any]]]) -> None:
-    translator = claude_answer.Translator(legacy=True)
+    translator = claude_answer.ClaudeTranslator(legacy=True)
     for kind, more in [*events, ("message_stop", {})]:
         with contextlib.suppress(*SHAPE_ERRORS):
             assert all(isinstance(one, Chunk) for one in translator.read({"type": kind, **more}))
@@ -99,4 +99,4 @@ def test_functions_come_back_only_to_those_who_asked() -> None:
 def test_a_misshapen_request_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(ProviderError) as caught:
         Claude(Account("claude", "", "k"))._request(body, stream=False)
-    assert caught.value.advice is Advice.NEVER
+    assert caught.value.recovery is Recovery.FAIL

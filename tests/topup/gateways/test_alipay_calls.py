@@ -31,7 +31,7 @@ from tests.topup.gateways.alipay_side import (
 from topup.gateways.alipay import Alipay
 from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeState, Unknown, Unsigned, WronglySigned
 from topup.gateways.exchanges import Exchange
-from voicehelper.http import Limits
+from voicehelper.net.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------
 CODE = "https://qr.alipay.com/bax04455bp1jlvn7mx0h60ea"

@@ -17,7 +17,7 @@ from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeSta
 from topup.gateways.exchanges import Exchange
 from topup.gateways.wechat import WeChatPay
 from topup.gateways.wechat.orders import _short
-from voicehelper.http import Limits
+from voicehelper.net.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------
 OK = {"return_code": "SUCCESS", "return_msg": "OK", "appid": CONFIG.app_id, "mch_id": CONFIG.mch_id, "nonce_str": "n"}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from urllib.parse import urlsplit
 
-from voicehelper.http import HTTP, TRUSTED
+from voicehelper.net.http import HTTP, TRUSTED
 
 from .. import rsa
 from ..base import Gateway, NewOrder, NotSupported, Offer, Receipt, Reply, Trade, TradeState
@@ -17,7 +17,7 @@ from ..exchanges import Exchange, forget
 from ..refunds import NewRefund, RefundHint, RefundStatus
 from . import bills, orders, refunds
 from .config import KNOWN_MISTAKES, AlipayConfig
-from .wire import RSA2, Wire, string_to_sign
+from .wire import RSA2, AlipayWire, string_to_sign
 
 __all__ = ["RSA2", "Alipay", "AlipayConfig", "string_to_sign"]
 
@@ -42,7 +42,7 @@ class Alipay(Gateway):
         self.address = config.gateway_url or (SANDBOX_ADDRESS if config.sandbox else ADDRESS)
         self.live = urlsplit(self.address).hostname == urlsplit(ADDRESS).hostname
         keys = rsa.private_key(config.private_key), rsa.public_key(config.public_key)
-        self._wire = Wire(self.app_id, self.merchant_id, self.address, self.live, *keys, self._exchange)
+        self._wire = AlipayWire(self.app_id, self.merchant_id, self.address, self.live, *keys, self._exchange)
 
     def create(self, order: NewOrder) -> Offer:
         return orders.create(self._wire, order)

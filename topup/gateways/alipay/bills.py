@@ -18,7 +18,7 @@ from ..bills import (
     BillKind,
     BillRefused,
     BillRow,
-    Sums,
+    BillSums,
     beijing,
     fen,
     fetched,
@@ -28,7 +28,7 @@ from ..bills import (
 )
 from ..configuration import is_web_address
 from ..exchanges import Outgoing
-from .wire import Fields, Wire
+from .wire import AlipayWire, Fields
 
 _KINDS = {"交易": BillKind.PAYMENT, "退款": BillKind.REFUND}
 _NO_BILL = re.compile(r"(?i)NO_BILL_DATA|BILL_NOT_EXIST")
@@ -45,7 +45,7 @@ _UTF8_NAME = 0x800
 _ENCRYPTED = 0x1
 
 
-def download(wire: Wire, day: date) -> Bill:
+def download(wire: AlipayWire, day: date) -> Bill:
     def read_address(answer: Fields) -> str | None:
         if _NO_BILL.search(answer.get("sub_code", "")):
             return None
@@ -115,14 +115,14 @@ def _is_bomb(member: zipfile.ZipInfo) -> bool:
     return ratio or member.file_size > _MAX_BYTES or bool(member.flag_bits & _ENCRYPTED)
 
 
-AllSums = dict[BillKind | None, Sums]
+AllSums = dict[BillKind | None, BillSums]
 
 
 def rows(
     archive: zipfile.ZipFile, detail: zipfile.ZipInfo, summary: zipfile.ZipInfo | None, seller_id: str = ""
 ) -> Iterator[BillRow]:
     """Every row, then the comparison with what the list's tail and the summary say."""
-    sums: AllSums = {kind: Sums() for kind in (*BillKind, None)}
+    sums: AllSums = {kind: BillSums() for kind in (*BillKind, None)}
     tail: list[str] = []
     try:
         with archive.open(detail) as file:

@@ -24,7 +24,7 @@ from ..base import (
     WrongRecipient,
     beijing_time,
 )
-from .wire import ABSENT, NOT_OPEN, RSA2, TIME, Fields, Wire, string_to_sign
+from .wire import ABSENT, NOT_OPEN, RSA2, TIME, AlipayWire, Fields, string_to_sign
 
 _MAX_BYTES = 64 * 1024
 _MAX_FIELDS = 200
@@ -45,7 +45,7 @@ _TRADE_STATES = {
 }
 
 
-def create(wire: Wire, order: NewOrder) -> Offer:
+def create(wire: AlipayWire, order: NewOrder) -> Offer:
     fields = {
         "out_trade_no": order.order_no,
         "total_amount": yuan(order.amount_fen),
@@ -70,7 +70,7 @@ def create(wire: Wire, order: NewOrder) -> Offer:
     return wire.call("create", "AlipayTradePrecreate", fields, read, notify_url=order.notify_url)
 
 
-def query(wire: Wire, order_no: str) -> Trade:
+def query(wire: AlipayWire, order_no: str) -> Trade:
     def read(answer: Fields) -> Trade:
         if answer.get("sub_code") == ABSENT:
             return Trade(TradeState.ABSENT, ABSENT)
@@ -93,7 +93,7 @@ def query(wire: Wire, order_no: str) -> Trade:
     return wire.call("query", "AlipayTradeQuery", {"out_trade_no": order_no}, read, expected={ABSENT})
 
 
-def close(wire: Wire, order_no: str) -> TradeState:
+def close(wire: AlipayWire, order_no: str) -> TradeState:
     def read(answer: Fields) -> TradeState | None:
         # Not open any more: paid or closed, which only a query tells.
         states = {ABSENT: TradeState.ABSENT, NOT_OPEN: None}
@@ -104,7 +104,7 @@ def close(wire: Wire, order_no: str) -> TradeState:
     return state or query(wire, order_no).state
 
 
-def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
+def read_notice(wire: AlipayWire, body: bytes, sign_type: str) -> Receipt | None:
     """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
     notice = verified(wire, body, sign_type)
     if _TRADE_STATES.get(notice.get("trade_status", "")) is not TradeState.PAID or is_about_refund(notice):
@@ -112,7 +112,7 @@ def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
     return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""), read=fen)
 
 
-def verified(wire: Wire, body: bytes, sign_type: str = "") -> Fields:
+def verified(wire: AlipayWire, body: bytes, sign_type: str = "") -> Fields:
     """A notice that is Alipay's word to us. Raises Malformed, BadSignature, WrongRecipient."""
     notice = parsed(body)
     # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed.
@@ -138,7 +138,7 @@ def refunded_fen(fields: Fields) -> int:
         raise Implausible(f"refund_fee: {error}") from error
 
 
-def _receipt(wire: Wire, fields: Fields, *, paid_at: str, read: Callable[[str], int] = fen_loosely) -> Receipt:
+def _receipt(wire: AlipayWire, fields: Fields, *, paid_at: str, read: Callable[[str], int] = fen_loosely) -> Receipt:
     """The payment in the verified answer to a query of ours, which may write "73" or "73.0" as well, or in a verified
     notice, read strictly. Raises Implausible."""
     transaction_id = fields.get("trade_no", "")

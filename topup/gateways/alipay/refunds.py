@@ -11,13 +11,13 @@ from topup.money import fen_loosely, yuan
 from ..base import Malformed, Unknown, beijing_time
 from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
 from .orders import is_about_refund, number_in, refunded_fen, verified
-from .wire import ABSENT, TIME, Fields, Wire
+from .wire import ABSENT, TIME, AlipayWire, Fields
 
 REFUND_NO = re.compile(r"[0-9A-Za-z_\-]{1,64}")
 _REASON_CHARS = 256
 
 
-def refund(wire: Wire, new: NewRefund) -> RefundStatus:
+def refund(wire: AlipayWire, new: NewRefund) -> RefundStatus:
     fields = {
         "out_trade_no": new.order_no,
         "out_request_no": new.refund_no,
@@ -35,7 +35,7 @@ def refund(wire: Wire, new: NewRefund) -> RefundStatus:
     return wire.call("refund", "AlipayTradeRefund", fields, read)
 
 
-def query_refund(wire: Wire, order_no: str, refund_no: str) -> RefundStatus:
+def query_refund(wire: AlipayWire, order_no: str, refund_no: str) -> RefundStatus:
     def read(answer: Fields) -> RefundStatus:
         if answer.get("sub_code") == ABSENT or not answer.get("out_request_no"):
             # A bare 10000 says no more than that the question was understood.
@@ -62,7 +62,7 @@ def _amount(answer: Fields) -> int:
         raise Unknown(f"refund_amount: {error}") from error
 
 
-def refund_hint(wire: Wire, body: bytes) -> RefundHint | None:
+def refund_hint(wire: AlipayWire, body: bytes) -> RefundHint | None:
     """What a genuine notice says about a refund; None when it is about a payment or a time-out."""
     notice = verified(wire, body)
     if not is_about_refund(notice):

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-from voicehelper.http import Answer
+from voicehelper.net.http import HTTPAnswer
 
 from .. import rsa
 from ..base import BEIJING, GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
@@ -59,7 +59,7 @@ def string_to_sign(fields: Mapping[str, str], *, without: Container[str]) -> str
 
 
 @dataclass(frozen=True)
-class Wire:
+class AlipayWire:
     """Whose application it is, where it is, and how requests leave."""
 
     app_id: str
@@ -92,7 +92,7 @@ class Wire:
         request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), kind, f"POST {shown}")
         node, order_no = f"{form['method'].replace('.', '_')}_response", content.get("out_trade_no", "")
 
-        def read_verified(said: Answer) -> Result:
+        def read_verified(said: HTTPAnswer) -> Result:
             answer = self._verified(said, node, expected)
             if answer.get("code") == "10000" and answer.get("out_trade_no", "" if named else order_no) != order_no:
                 raise Unknown("Alipay answered about another order.")
@@ -117,7 +117,7 @@ class Wire:
         text = string_to_sign(fields, without={"sign"})
         return {**fields, "sign": rsa.sign(self.private_key, text.encode())}
 
-    def _verified(self, said: Answer, node: str, expected: Container[str]) -> Fields:
+    def _verified(self, said: HTTPAnswer, node: str, expected: Container[str]) -> Fields:
         """An answer that is Alipay's word. Raises Refused, Retryable or Unknown for any other."""
         try:
             codec = codec_of(said)

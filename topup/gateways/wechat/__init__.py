@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-from voicehelper.certificates import CertificateRefused
-from voicehelper.http import HTTP, TRUSTED
+from voicehelper.net.certificates import CertificateRefused
+from voicehelper.net.http import HTTP, TRUSTED
 
 from .. import xml
 from ..base import Gateway, NewOrder, NotConfigured, Offer, Receipt, Reply, Trade, TradeState
@@ -20,7 +20,7 @@ from ..refunds import NewRefund, RefundHint, RefundStatus
 from . import bills, orders, refunds
 from .config import KNOWN_MISTAKES, WeChatConfig
 from .signing import HMAC_SHA256, MD5, SIGN_TYPES, sign, string_to_sign
-from .wire import Wire
+from .wire import WeChatWire
 
 __all__ = ["HMAC_SHA256", "MD5", "SIGN_TYPES", "WeChatConfig", "WeChatPay", "sign", "string_to_sign"]
 
@@ -48,7 +48,7 @@ class WeChatPay(Gateway):
         self.address = config.base_url.rstrip("/") or ADDRESS
         self.live = urlsplit(self.address).hostname in _REAL_HOSTS
         self._config = config
-        self._wire = Wire(
+        self._wire = WeChatWire(
             self.app_id,
             self.merchant_id,
             self.sign_type,

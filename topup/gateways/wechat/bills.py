@@ -20,7 +20,7 @@ from ..bills import (
     BillNotReady,
     BillRefused,
     BillRow,
-    Sums,
+    BillSums,
     beijing,
     fen,
     fetched,
@@ -28,7 +28,7 @@ from ..bills import (
     no_bill,
     number,
 )
-from .wire import Wire
+from .wire import WeChatWire
 
 _SUMMARY = "总交易单数"
 # What the summary adds up, in the words of both layouts.
@@ -47,7 +47,7 @@ _NEEDED = ("交易时间", "微信订单号", "商户订单号", "交易状态")
 _KINDS = {"SUCCESS": BillKind.PAYMENT, "REFUND": BillKind.REFUND, "REVOKED": BillKind.REFUND}
 
 
-def download(wire: Wire, day: date) -> Bill:
+def download(wire: WeChatWire, day: date) -> Bill:
     fields = {"bill_date": f"{day:%Y%m%d}", "bill_type": "ALL", "tar_type": "GZIP"}
 
     def get(file: IO[bytes]) -> Bill:
@@ -91,7 +91,7 @@ def _complaint(body: bytes, day: date) -> Bill:
 
 def rows(file: IO[bytes]) -> Iterator[BillRow]:
     """Every row, then the comparison with the summary."""
-    sums = Sums()
+    sums = BillSums()
     try:
         text = lines(file, "utf-8")
         header = _header(next(text, ""))
@@ -151,7 +151,7 @@ def _filled(value: str) -> str:
     return "" if value == "0" else value
 
 
-def _check(sums: Sums, header: str, rest: Sequence[str]) -> None:
+def _check(sums: BillSums, header: str, rest: Sequence[str]) -> None:
     """Raises BillDamaged unless the summary agrees with the rows, and ends the file."""
     names = [name.strip().removeprefix("`") for name in header.split(",")]
     said = [line for line in rest if line.strip()]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.certificates import (
+from voicehelper.net.certificates import (
     CertificateRefused,
     CertificateUnreadable,
     ClientCertificate,

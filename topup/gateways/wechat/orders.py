@@ -26,7 +26,7 @@ from ..base import (
     beijing_time,
 )
 from .signing import is_signed, sign
-from .wire import Fields, Wire
+from .wire import Fields, WeChatWire
 
 # WeChat refuses a time_expire less than five minutes away. Five minutes after our own expiry is always far enough, and
 # the same whenever the request is sent again; in between it is we who close the order.
@@ -54,7 +54,7 @@ _CLOSE_CODES = {
 }
 
 
-def create(wire: Wire, order: NewOrder) -> Offer:
+def create(wire: WeChatWire, order: NewOrder) -> Offer:
     trade_type = order.trade_type or "NATIVE"
     fields = {
         "out_trade_no": order.order_no,
@@ -92,7 +92,7 @@ def _more(order: NewOrder, trade_type: str) -> Fields:
     return {"product_id": order.order_no}
 
 
-def payment_arguments(wire: Wire, prepay_id: str) -> Fields:
+def payment_arguments(wire: WeChatWire, prepay_id: str) -> Fields:
     """The five arguments of wx.requestPayment; appId is signed with them and not passed."""
     fields = {
         "timeStamp": str(int(time.time())),
@@ -103,7 +103,7 @@ def payment_arguments(wire: Wire, prepay_id: str) -> Fields:
     return fields | {"paySign": sign({"appId": wire.app_id, **fields}, wire.key, wire.sign_type)}
 
 
-def query(wire: Wire, order_no: str) -> Trade:
+def query(wire: WeChatWire, order_no: str) -> Trade:
     def read(answer: Fields) -> Trade:
         if answer.get("err_code") == "ORDERNOTEXIST":
             return Trade(TradeState.ABSENT, "ORDERNOTEXIST")
@@ -123,14 +123,14 @@ def query(wire: Wire, order_no: str) -> Trade:
     return wire.call("query", "/pay/orderquery", {"out_trade_no": order_no}, read, expected={"ORDERNOTEXIST"})
 
 
-def close(wire: Wire, order_no: str) -> TradeState:
+def close(wire: WeChatWire, order_no: str) -> TradeState:
     def read(answer: Fields) -> TradeState:
         return _CLOSE_CODES[answer["err_code"]] if answer["result_code"] == "FAIL" else TradeState.CLOSED
 
     return wire.call("close", "/pay/closeorder", {"out_trade_no": order_no}, read, expected=_CLOSE_CODES)
 
 
-def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
+def read_notice(wire: WeChatWire, body: bytes, sign_type: str) -> Receipt | None:
     """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
     notice = parsed(body)
     if notice.get("return_code") != "SUCCESS":
@@ -145,7 +145,7 @@ def read_notice(wire: Wire, body: bytes, sign_type: str) -> Receipt | None:
     return receipt(wire, notice)
 
 
-def receipt(wire: Wire, fields: Fields) -> Receipt:
+def receipt(wire: WeChatWire, fields: Fields) -> Receipt:
     """The payment in a verified notice or query. total_fee is what was asked; cash_fee is less when the buyer had
     coupons. Raises Implausible."""
     amount = fields.get("total_fee", "")

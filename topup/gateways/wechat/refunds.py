@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from voicehelper.certificates import ClientCertificate
+from voicehelper.net.certificates import ClientCertificate
 
 from .. import xml
 from ..base import BadSignature, Malformed, Receipt, Refused, Unknown, WrongRecipient, beijing_time
 from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
 from .orders import number_in, parsed, plain, receipt
-from .wire import Fields, Wire
+from .wire import Fields, WeChatWire
 
 _ABSENT = "REFUNDNOTEXIST"
 _STATES = {
@@ -38,7 +38,7 @@ _MOST = 50
 REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 
 
-def refund(wire: Wire, new: NewRefund, certificate: ClientCertificate) -> RefundStatus:
+def refund(wire: WeChatWire, new: NewRefund, certificate: ClientCertificate) -> RefundStatus:
     fields = {
         "out_trade_no": new.order_no,
         "out_refund_no": new.refund_no,
@@ -64,7 +64,7 @@ def refund(wire: Wire, new: NewRefund, certificate: ClientCertificate) -> Refund
     return wire.call("refund", "/secapi/pay/refund", fields, read, certificate=certificate)
 
 
-def query_refund(wire: Wire, order_no: str, refund_no: str) -> RefundStatus:
+def query_refund(wire: WeChatWire, order_no: str, refund_no: str) -> RefundStatus:
     def read(answer: Fields) -> RefundStatus:
         if answer.get("err_code") == _ABSENT:
             return RefundStatus(order_no, refund_no, RefundState.ABSENT, _ABSENT)
@@ -77,7 +77,7 @@ def query_refund(wire: Wire, order_no: str, refund_no: str) -> RefundStatus:
     return wire.call("refund query", "/pay/refundquery", fields, read, expected={_ABSENT}, about=order_no)
 
 
-def refunds_of(wire: Wire, order_no: str) -> Sequence[RefundStatus]:
+def refunds_of(wire: WeChatWire, order_no: str) -> Sequence[RefundStatus]:
     """All of them: the query answers ten at a time."""
 
     def read(answer: Fields) -> tuple[list[RefundStatus], int]:
@@ -97,7 +97,7 @@ def refunds_of(wire: Wire, order_no: str) -> Sequence[RefundStatus]:
     return list(found.values())
 
 
-def payment_of(wire: Wire, order_no: str) -> Receipt | None:
+def payment_of(wire: WeChatWire, order_no: str) -> Receipt | None:
     """The payment that an order's refunds are of; None when nobody says."""
 
     def read(answer: Fields) -> Receipt | None:
@@ -145,7 +145,7 @@ def _fen(text: str) -> int:
     return int(text) if re.fullmatch(r"[1-9][0-9]{0,17}", text) else 0
 
 
-def refund_hint(wire: Wire, body: bytes) -> RefundHint | None:
+def refund_hint(wire: WeChatWire, body: bytes) -> RefundHint | None:
     """What a notice claims. Raises Malformed, BadSignature when our key does not open it, WrongRecipient."""
     notice = parsed(body)
     if "req_info" not in notice:

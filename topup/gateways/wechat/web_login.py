@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from voicehelper.http import TRUSTED, HTTPError, Limits
+from voicehelper.net.http import TRUSTED, HTTPError, Limits
 
 from ..base import Refused, Unknown
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicehelper.certificates import ClientCertificate
+from voicehelper.net.certificates import ClientCertificate
 
 from .. import xml
 from ..base import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
@@ -43,7 +43,7 @@ _FINAL = {
 
 
 @dataclass(frozen=True)
-class Wire:
+class WeChatWire:
     """Whose account it is, where it is, and how requests leave."""
 
     app_id: str

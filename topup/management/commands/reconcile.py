@@ -12,7 +12,7 @@ from django.utils import translation
 from topup.gateways import GATEWAYS
 from topup.models import Difference, Reconciliation
 from topup.money import yuan
-from topup.reconciliation import NoBill, UnderWay, reconcile
+from topup.services.reconciliation import NoBill, ReconciliationUnderWay, reconcile
 
 
 class Command(BaseCommand):
@@ -34,7 +34,7 @@ class Command(BaseCommand):
     def _reconcile(self, gateway: str, day: date) -> None:
         try:
             found = reconcile(gateway, day, actor="manage.py")
-        except (NoBill, UnderWay) as problem:
+        except (NoBill, ReconciliationUnderWay) as problem:
             self.stderr.write(f"{gateway} {day}: {problem}")
             sys.exit(2)
         for line in _report(found):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from topup.models import AlipaySettings, WeChatSettings
-from topup.options import write_options
+from topup.services.options import write_options
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit

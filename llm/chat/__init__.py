@@ -1,0 +1,1 @@
+"""Conversations, the answers of models to them, and their voice."""

@@ -1,0 +1,264 @@
+"""Conversations: a user's sessions and their messages, and the questions that are put to models. answers.py gets the
+answers.
+
+A question is stored before a model is asked, and taken back when the call fails: what ended with an error changed
+nothing. Questions without an answer are not sent along as history.
+"""
+
+import hashlib
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from storage_backends import services as files
+from voicehelper import clock
+from voicehelper.accounts.models import User
+from voicehelper.wallet.services import wallet_of
+
+from ..models import ChatMessage, ChatSession, Spoken, Usage
+from ..relay.estimates import weigh_prompt
+from ..relay.router import Priority
+
+TITLE_LENGTH = 80
+AUTO = "auto"
+# So many answers are looked at for the history, however short they are.
+_MOST_HISTORY = 100
+
+
+class NotFound(Exception):
+    """There is no such session or message of this user."""
+
+
+class UnknownPriority(Exception):
+    """A model was asked for as auto:something, and that is no priority."""
+
+
+class KeyConflict(Exception):
+    """The idempotency key was used for another question."""
+
+
+class AnswerUnderWay(Exception):
+    """The same question, with the same idempotency key, is being answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question that is stored, and what is needed to have it answered. `answer_id` is the answer's public id."""
+
+    user: User
+    session: ChatSession
+    question: ChatMessage
+    answer_id: str
+    body: dict[str, Any]
+    models: tuple[str, ...]
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer as it is stored, and what it cost. `balance` is the wallet's after it."""
+
+    session_id: str
+    message_id: str
+    content: str
+    model: str
+    complete: bool
+    input_tokens: int
+    output_tokens: int
+    usage_source: str
+    latency_ms: int
+    quota: int
+    balance: int
+
+
+# --- Sessions and messages -------------------------------------------------------------------------------------------
+def sessions_of(user: User) -> QuerySet[ChatSession]:
+    """The user's sessions, the one used last first."""
+    return ChatSession.objects.filter(user=user).order_by("-last", "-pk")
+
+
+def session_of(user: User, session_id: str) -> ChatSession:
+    """Raises NotFound."""
+    found = ChatSession.objects.filter(user=user, public_id=session_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def rename_session(user: User, session_id: str, title: str) -> ChatSession:
+    """Raises NotFound."""
+    session = session_of(user, session_id)
+    session.title = _title(title)
+    session.save(update_fields=["title"])
+    return session
+
+
+def delete_session(user: User, session_id: str) -> None:
+    """With its messages, spoken ones too; what they cost stays in the usage log. Raises NotFound."""
+    session = session_of(user, session_id)
+    spoken = Spoken.objects.filter(message__session=session).exclude(path="")
+    paths = list(spoken.values_list("path", flat=True))
+    session.delete()
+    for path in paths:
+        with suppress(files.FileNotFound):
+            files.delete_file(user, path)
+
+
+def messages_of(user: User, session_id: str) -> QuerySet[ChatMessage]:
+    """The messages of a session, oldest first. Raises NotFound."""
+    return ChatMessage.objects.filter(session=session_of(user, session_id)).order_by("pk")
+
+
+def message_of(user: User, message_id: str) -> ChatMessage:
+    """Raises NotFound."""
+    messages = ChatMessage.objects.select_related("session")
+    found = messages.filter(session__user=user, public_id=message_id).first()
+    if found is None:
+        raise NotFound
+    if found.quota is None:
+        found.quota = _charged(found.request_id)
+    return found
+
+
+def _charged(request_id: str) -> int | None:
+    """What a call cost; None while it is not settled."""
+    return Usage.objects.filter(request_id=request_id).values_list("quota", flat=True).first()
+
+
+# --- Questions -------------------------------------------------------------------------------------------------------
+def ask(user: User, content: str, *, session_id: str = "", model: str = "", key: str = "") -> Turn | Answer:
+    """Store a question, in a new session if there is none of that id; the answer itself when the key was used before.
+
+    `model` is a name, "auto", or "auto:" and a priority; without it the session's own choice counts. Raises
+    UnknownPriority, KeyConflict, UnderWay.
+    """
+    digest = hashlib.sha256(f"{user.pk}:{key}".encode()).hexdigest() if key else None
+    if digest is not None and (before := _asked_before(user, digest, content)) is not None:
+        return before
+    # A wrong one is refused before anything is stored.
+    _choice(model)
+    try:
+        with transaction.atomic():
+            session, _ = ChatSession.objects.get_or_create(
+                user=user, public_id=session_id or _new_id("chat"), defaults={"title": _title(content)}
+            )
+            question = ChatMessage.objects.create(
+                public_id=_new_id("msg"), session=session, role=ChatMessage.Role.USER, content=content, key=digest
+            )
+            session.model_name = model or session.model_name
+            ChatSession.objects.filter(pk=session.pk).update(last=Now(), model_name=session.model_name)
+    except IntegrityError as error:
+        raise AnswerUnderWay from error
+    models, priority = _choice(session.model_name)
+    body = {"messages": [*_history(session), {"role": "user", "content": content}]}
+    return Turn(user, session, question, _new_id("msg"), body, models, priority)
+
+
+def take_back(turn: Turn) -> None:
+    """Forget a question nobody answered, and its session if there is nothing else in it."""
+    ChatMessage.objects.filter(pk=turn.question.pk, answer=None).delete()
+    ChatSession.objects.filter(pk=turn.session.pk, messages=None).delete()
+
+
+def _asked_before(user: User, digest: str, content: str) -> Answer | None:
+    question = ChatMessage.objects.filter(key=digest).select_related("answer", "session").first()
+    if question is None:
+        return None
+    if question.content != content:
+        raise KeyConflict
+    answer = getattr(question, "answer", None)
+    if answer is not None and (answer := message_of(user, answer.public_id)).quota is not None:
+        return answer_of(user, answer)
+    longest_s = settings.LLM_TOTAL_SECONDS + (settings.LLM_STREAM_SECONDS if answer else 0)
+    if question.created > clock.now() - timedelta(seconds=longest_s):
+        raise AnswerUnderWay
+    # Whoever was answering it has died.
+    ChatMessage.objects.filter(pk=question.pk).update(key=None)
+    return None
+
+
+def _choice(model: str) -> tuple[tuple[str, ...], Priority]:
+    automatic, _, priority = (model or AUTO).partition(":")
+    if automatic != AUTO:
+        return (model,), Priority.BALANCED
+    try:
+        return (), Priority(priority or Priority.BALANCED)
+    except ValueError:
+        raise UnknownPriority(priority) from None
+
+
+def _history(session: ChatSession) -> list[dict[str, str]]:
+    """The last questions and answers that fit into the budget, oldest first."""
+    answers = ChatMessage.objects.filter(session=session, question__isnull=False).exclude(content="")
+    history: list[dict[str, str]] = []
+    weight = 0.0
+    for answer in answers.select_related("question").order_by("-question_id")[:_MOST_HISTORY]:
+        assert answer.question is not None  # noqa: S101  # what was filtered for
+        pair = [
+            {"role": "assistant", "content": answer.content},
+            {"role": "user", "content": answer.question.content},
+        ]
+        weight += weigh_prompt({"messages": pair})
+        if weight > settings.LLM_HISTORY_TOKENS:
+            break
+        history += pair
+    return history[::-1]
+
+
+def _title(text: str) -> str:
+    return " ".join(text.split())[:TITLE_LENGTH]
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}_{secrets.token_hex(12)}"
+
+
+# --- Answers ---------------------------------------------------------------------------------------------------------
+def add_answer(turn: Turn, request_id: str, model: str, content: str = "", *, complete: bool = False) -> None:
+    """The answer's row: of a stream when its first words have come. Raises NotFound when the session was deleted."""
+    try:
+        ChatMessage.objects.create(
+            public_id=turn.answer_id,
+            session=turn.session,
+            role=ChatMessage.Role.ASSISTANT,
+            question=turn.question,
+            content=content,
+            complete=complete,
+            request_id=request_id,
+            model_name=model,
+            quota=_charged(request_id),
+        )
+    except IntegrityError:
+        raise NotFound from None
+
+
+def write_answer(turn: Turn, content: str, *, complete: bool) -> None:
+    """What was written of a stream, and what it cost, if that is settled."""
+    answer = ChatMessage.objects.filter(public_id=turn.answer_id)
+    request_id = answer.values_list("request_id", flat=True).first()
+    answer.update(content=content, complete=complete, quota=_charged(request_id or ""))
+
+
+def answer_of(user: User, message: ChatMessage) -> Answer:
+    """A stored and settled answer. Its numbers are those of the usage log."""
+    usage = Usage.objects.get(request_id=message.request_id)
+    return Answer(
+        session_id=message.session.public_id,
+        message_id=message.public_id,
+        content=message.content,
+        model=message.model_name,
+        complete=message.complete,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        usage_source=usage.usage_source,
+        latency_ms=usage.latency_ms,
+        quota=usage.quota,
+        balance=wallet_of(user).balance,
+    )

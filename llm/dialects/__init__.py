@@ -1,0 +1,1 @@
+"""One file for each dialect in which programs ask: shape in, shape out."""

@@ -1,0 +1,1 @@
+"""The pages of large models: chat, API keys, usage."""

@@ -1,0 +1,187 @@
+"""The chat page: conversations at the left, one of them in the middle, a field to write in.
+
+It works without JavaScript: the form posts, waits for the whole answer and shows it. With it, the form asks through the
+streaming API and the answer is written as it comes.
+"""
+
+import secrets
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+from rest_framework.exceptions import Throttled
+
+from voicehelper import clock
+from voicehelper.accounts.models import User
+from voicehelper.api import ratelimit
+from voicehelper.later import Later
+from voicehelper.wallet.services import InsufficientQuota
+
+from .. import services
+from ..api.dialect import refusal_of
+from ..api.shapes import LONGEST_QUESTION
+from ..chat import answers, conversations
+from ..chat.conversations import Answer, Turn
+from ..models import ChatSession
+from ..relay import loops
+from . import display
+
+SESSIONS_SHOWN = 100
+TURNS_SHOWN = 100
+
+EXAMPLES = (
+    gettext_lazy("Explain quantum entanglement to a ten-year-old"),
+    gettext_lazy("Write a polite e-mail that moves a meeting to Friday"),
+    gettext_lazy("A Python function that reads a CSV file, with an example"),
+)
+
+
+class AskForm(forms.Form):
+    """What the chat page posts. `intent` is fresh in every page sent, so a double click asks once."""
+
+    content = forms.CharField(max_length=LONGEST_QUESTION)
+    model = forms.CharField(max_length=64, required=False)
+    intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+
+
+class TitleForm(forms.Form):
+    """The new name of a conversation."""
+
+    title = forms.CharField(max_length=conversations.TITLE_LENGTH)
+
+
+def user_of(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
+    """A conversation, or the start of one; posting asks."""
+    session = _session(request, session_id) if session_id else None
+    if request.method != "POST":
+        return _page(request, session)
+    form = AskForm(request.POST)
+    if not form.is_valid():
+        text = _("Write a question of at most %(most)s characters.") % {"most": display.grouped(LONGEST_QUESTION)}
+        return _page(request, session, problem=text, status=400)
+    try:
+        asked = _ask(user_of(request), session_id, **form.cleaned_data)
+    except (Throttled, conversations.UnknownPriority, conversations.KeyConflict, conversations.AnswerUnderWay) as error:
+        return _refused(request, session, error)
+    return _answered(asked) if isinstance(asked, Answer) else _when_answered(request, session, asked)
+
+
+def _ask(user: User, session_id: str, content: str, model: str, intent: str) -> Turn | Answer:
+    wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk))
+    if wait_s:
+        raise Throttled(wait_s)
+    text = content.replace("\r\n", "\n")
+    return conversations.ask(user, text, session_id=session_id, model=model, key=f"page:{intent}")
+
+
+def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn) -> Later:
+    """No thread waits while the model thinks."""
+    language = translation.get_language()
+
+    def refused(error: Exception) -> HttpResponse:
+        with translation.override(language):
+            return _refused(request, session, error)
+
+    async def make() -> HttpResponse:
+        try:
+            return _answered(await answers.answer(turn))
+        except Exception as error:  # noqa: BLE001  # the edge: every error has a page
+            return await loops.in_thread(refused, error)
+
+    return Later(make)
+
+
+def _answered(answer: Answer) -> HttpResponse:
+    return redirect(f"{reverse('chat:session', args=[answer.session_id])}#{answer.message_id}")
+
+
+def _refused(request: HttpRequest, session: ChatSession | None, error: Exception) -> HttpResponse:
+    refusal = refusal_of(error)
+    broke = isinstance(error, InsufficientQuota)
+    return _page(request, session, problem="" if broke else refusal.message, broke=broke, status=refusal.status)
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Give a conversation another name."""
+    form = TitleForm(request.POST)
+    if form.is_valid():
+        try:
+            conversations.rename_session(user_of(request), session_id, form.cleaned_data["title"])
+        except conversations.NotFound:
+            raise Http404 from None
+    return redirect("chat:session", session_id)
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Delete a conversation; the page has asked before."""
+    try:
+        conversations.delete_session(user_of(request), session_id)
+    except conversations.NotFound:
+        raise Http404 from None
+    return redirect("chat:new")
+
+
+def _session(request: HttpRequest, session_id: str) -> ChatSession:
+    try:
+        return conversations.session_of(user_of(request), session_id)
+    except conversations.NotFound:
+        raise Http404 from None
+
+
+def _page(
+    request: HttpRequest, session: ChatSession | None, *, problem: str = "", broke: bool = False, status: int = 200
+) -> HttpResponse:
+    user = user_of(request)
+    account = display.account_of(user)
+    offers = display.offers(user, account.rate)
+    asked = request.POST if request.method == "POST" else request.GET
+    facts: dict[str, Any] = {
+        "account": account,
+        "session": session,
+        "groups": display.by_age(conversations.sessions_of(user)[:SESSIONS_SHOWN], clock.now()),
+        "offers": offers,
+        "chosen": _chosen(offers, asked.get("model") or (session.model_name if session else "")),
+        "examples": EXAMPLES,
+        "typed": asked.get("content", "")[:LONGEST_QUESTION],
+        "most": LONGEST_QUESTION,
+        "intent": secrets.token_hex(16),
+        "hears": bool(services.models_now("speech_to_text")),
+        "speaks": bool(services.models_now("text_to_speech")),
+        "problem": problem,
+        "broke": broke,
+        # What the script fills in.
+        "blank": display.ShownTurn("", mine=False, text=""),
+        "blank_mine": display.ShownTurn("", mine=True, text=""),
+    }
+    if session is not None:
+        messages = conversations.messages_of(user, session.public_id).order_by("-pk")
+        page = Paginator(messages, TURNS_SHOWN).get_page(request.GET.get("page"))
+        facts |= {"page": page, "turns": display.turns(list(page.object_list)[::-1], account.rate)}
+    return render(request, "llm/chat.html", facts, status=status)
+
+
+def _chosen(offers: list[display.ShownOffer], name: str) -> display.ShownOffer | None:
+    """The model that is asked for, or else the first there is."""
+    return next((offer for offer in offers if offer.value == name), offers[0] if offers else None)

@@ -1,0 +1,209 @@
+"""What the pages show, as text: prices in plain words, what an answer cost, who said what."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+from django.utils.timezone import localdate
+from django.utils.translation import gettext as _
+
+from voicehelper.accounts.models import User
+from voicehelper.wallet.services import wallet_of
+
+from .. import services
+from ..chat.conversations import AUTO
+from ..models import ChatMessage, ChatSession, Usage
+from ..relay.billing import Amount, charge
+
+# Below one yuan, money is shown in hundredths of a fen: an answer costs about that.
+_SMALLEST = Fraction(1, 10_000)
+
+
+def grouped(number: int) -> str:
+    """5000000 → "5,000,000", in both languages."""
+    return f"{number:,}"
+
+
+def yuan_per_quota() -> Fraction:
+    """From whoever sells quota (settings.WORTH_SOURCE)."""
+    rate: Fraction = import_string(settings.WORTH_SOURCE)()
+    return rate
+
+
+def worth(quota: int, rate: Fraction) -> str:
+    """What quota is worth in yuan: "73.00", "0.365", "<0.0001". static/js/numbers.js says the same."""
+    yuan = quota * rate
+    if 0 < yuan < _SMALLEST:
+        return f"<{_SMALLEST.numerator / _SMALLEST.denominator}"
+    places = 4 if 0 < yuan < 1 else 2
+    number = int(yuan * 10**places + Fraction(1, 2))
+    decimals = f"{number % 10**places:0{places}d}"
+    return f"{number // 10**places:,}.{decimals.rstrip('0'):0<2}"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The figures in the head of a page."""
+
+    balance: int
+    shown: str
+    worth: str
+    rate: Fraction
+
+    @property
+    def exact_rate(self) -> str:
+        """Yuan for one quota, for the browser to calculate with."""
+        return f"{float(self.rate):.12g}"
+
+
+def account_of(user: User) -> Account:
+    balance, rate = wallet_of(user).balance, yuan_per_quota()
+    return Account(balance, grouped(balance), worth(balance, rate), rate)
+
+
+# --- Models ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ShownOffer:
+    """A model one can choose, or one of the ways to have it chosen."""
+
+    value: str
+    name: str
+    price: str
+
+
+def offers(user: User, rate: Fraction) -> list[ShownOffer]:
+    """The models that chat now, cheapest first, with the price of 1,000 tokens; none when nobody would answer."""
+    found = services.offers_now(user, "chat")
+    if not found:
+        return []
+    prices = {
+        each.model.name: (charge(each.tariff, Amount(1000, 0)), charge(each.tariff, Amount(0, 1000))) for each in found
+    }
+    named = [
+        ShownOffer(name, name, _price(*prices[name], rate))
+        for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
+    ]
+    return [ShownOffer(AUTO, _("Automatic"), _("Weighs quality, speed and price")), *named]
+
+
+def _price(per_input: int, per_output: int, rate: Fraction) -> str:
+    """Quota for 1,000 tokens, in words."""
+    facts = {
+        "input": grouped(per_input),
+        "output": grouped(per_output),
+        "yuan_in": worth(per_input, rate),
+        "yuan_out": worth(per_output, rate),
+    }
+    if per_input == per_output:
+        return _("%(input)s quota ≈ ¥%(yuan_in)s") % facts
+    return _("Input %(input)s ≈ ¥%(yuan_in)s, output %(output)s ≈ ¥%(yuan_out)s") % facts
+
+
+# --- Conversations ---------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Group:
+    """Conversations of about the same age."""
+
+    label: str
+    sessions: list[ChatSession]
+
+
+def by_age(sessions: Iterable[ChatSession], now: datetime) -> list[Group]:
+    """The conversations, in the order given, under "Today", "Yesterday" and so on."""
+    today = localdate(now)
+    groups: dict[str, list[ChatSession]] = {}
+    for session in sessions:
+        groups.setdefault(_age(localdate(session.last), today), []).append(session)
+    return [Group(label, members) for label, members in groups.items()]
+
+
+def _age(day: date, today: date) -> str:
+    if day >= today:
+        return _("Today")
+    if day == today - timedelta(days=1):
+        return _("Yesterday")
+    return _("Last 7 days") if day > today - timedelta(days=7) else _("Earlier")
+
+
+@dataclass(frozen=True)
+class ShownTurn:
+    """One thing that was said. `note` tells what is unusual about an answer; `open` ones are not charged yet."""
+
+    id: str
+    mine: bool
+    text: str
+    model: str = ""
+    quota: str = ""
+    worth: str = ""
+    note: str = ""
+    open: bool = False
+
+
+def turns(messages: Sequence[ChatMessage], rate: Fraction) -> list[ShownTurn]:
+    return [_turn(message, rate) for message in messages]
+
+
+def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
+    if message.role == ChatMessage.Role.USER:
+        return ShownTurn(message.public_id, mine=True, text=message.content)
+    charged = message.quota is not None
+    quota = message.quota or 0
+    return ShownTurn(
+        message.public_id,
+        mine=False,
+        text=message.content,
+        model=message.model_name,
+        quota=grouped(quota) if charged else "",
+        worth=worth(quota, rate) if charged else "",
+        note="" if message.complete else _("Stopped"),
+        open=not charged,
+    )
+
+
+# --- Usage -----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ShownCall:
+    """One row of the usage log. `tone` colours the word for how it ended."""
+
+    row: Usage
+    operation: str
+    input: str
+    output: str
+    quota: str
+    worth: str
+    latency: str
+    tone: str
+    label: str
+    note: str
+
+
+def call(row: Usage, rate: Fraction) -> ShownCall:
+    tone, label = {
+        Usage.Outcome.OK: ("good", _("Finished")),
+        Usage.Outcome.ABANDONED: ("wait", _("Stopped")),
+    }.get(Usage.Outcome(row.outcome), ("bad", _("Failed")))
+    return ShownCall(
+        row=row,
+        operation=_operation(row.operation),
+        input=grouped(row.input_tokens),
+        output=grouped(row.output_tokens),
+        quota=grouped(row.quota),
+        worth=worth(row.quota, rate),
+        latency=f"{row.latency_ms / 1000:.1f} s",
+        tone=tone,
+        label=label,
+        note=_("The tokens are estimated: the provider did not report them.") if row.usage_source == "estimate" else "",
+    )
+
+
+def _operation(name: str) -> str:
+    return {
+        "chat": _("Chat"),
+        "embeddings": _("Embeddings"),
+        "images": _("Images"),
+        "transcription": _("Speech to text"),
+        "speech": _("Text to speech"),
+    }.get(name, name)

@@ -1,0 +1,18 @@
+"""Routes of the pages: chat, API keys, usage."""
+
+from django.urls import path
+
+from . import chat, keys, usage
+
+app_name = "chat"
+
+urlpatterns = [
+    path("chat", chat.chat, name="new"),
+    path("chat/<str:session_id>", chat.chat, name="session"),
+    path("chat/<str:session_id>/rename", chat.rename, name="rename"),
+    path("chat/<str:session_id>/delete", chat.delete, name="delete"),
+    path("keys", keys.keys, name="keys"),
+    path("keys/<int:key_id>/revoke", keys.revoke, name="revoke"),
+    path("usage", usage.usage, name="usage"),
+    path("usage.csv", usage.usage_csv, name="usage_csv"),
+]

@@ -1,0 +1,140 @@
+"""Candidates × tries: the only loop that retries. It ends with the first answer, or with a list of what went wrong.
+
+RETRY: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter.
+FAILOVER: the next candidate. FAIL: the request is at fault. A model that keeps failing at an account, or has reached
+its limit there, rests there: it is then asked last, and once only. So do all models of an account that is not accepted.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..providers.base import ProviderError, Recovery
+from .catalogue import Catalogue, CredentialSpec, ModelSpec
+from .engine import Engine, Lease
+from .errors import CallFailed, Try, nothing_fits
+from .router import RoutingRequest, route
+
+log = logging.getLogger(__name__)
+
+# A provider that asks for more patience than this is left alone, and another one asked.
+LONGEST_WAIT_S = 20.0
+# How long an account that cannot work now (wrong key, overdue) is left alone when it did not say.
+REST_S = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    model: ModelSpec
+    credential: CredentialSpec
+
+
+def candidates(catalogue: Catalogue, engine: Engine, wish: RoutingRequest) -> list[Candidate]:
+    """Whom to ask, in order: each model at each of its accounts, those that rest last. Raises CallRefused."""
+    models = route(catalogue.models, engine.seen(catalogue), wish)
+    if not models:
+        raise nothing_fits(catalogue, wish)
+    found = [Candidate(model, catalogue.credentials[number]) for model in models for number in model.credentials]
+    if len(found) > 1:
+        found.sort(key=lambda each: engine.statistics.rest_of(each.credential.id, each.model.name)[0] > 0)
+    return found
+
+
+class Attempts:
+    """The tries of one call. `asked` is who is answering, or may be: None between two tries."""
+
+    def __init__(self, engine: Engine, possible: Sequence[Candidate]) -> None:
+        self.tries: list[Try] = []
+        self.count = 0
+        self.asked: Candidate | None = None
+        self.last: Candidate | None = None
+        self._engine = engine
+        self._possible = possible
+
+    async def run(
+        self, act: Callable[[Lease, Candidate], Awaitable[T]], gone: Callable[[], bool]
+    ) -> tuple[T, Candidate]:
+        """The first answer and who gave it; nothing is tried again once the client is `gone`. Raises CallFailed."""
+        for candidate in self._possible:
+            credential = candidate.credential
+            rest_s, said_so = self._engine.statistics.rest_of(credential.id, candidate.model.name)
+            if said_so and not await self._wait_out(candidate, rest_s):
+                continue
+            for number in range(1 if rest_s else credential.tries):
+                if gone():
+                    # Nobody waits for an answer, and nobody is generating one.
+                    raise CallFailed(self.tries)
+                self.last = candidate
+                try:
+                    return await self._try(act, candidate), candidate
+                except ProviderError as error:
+                    wait_s = self._wait_after(error, candidate, number)
+                    self.asked = None
+                    if wait_s is None or number + 1 >= credential.tries or rest_s:
+                        break
+                    if not gone():
+                        await asyncio.sleep(wait_s)
+        raise CallFailed(self.tries)
+
+    def note_failure(self, candidate: Candidate, error: ProviderError) -> None:
+        """Write a failure down: for the caller, for the operator, for the statistics."""
+        engine, credential, model = self._engine, candidate.credential, candidate.model.name
+        self.tries.append(Try(model, candidate.model.provider, credential.name, error))
+        log.warning("%s", self.tries[-1])
+        if error.recovery is Recovery.FAIL:
+            return
+        engine.statistics.note(model, failed=True)
+        if error.cool_down:
+            # Limits are a model's own; a wrong key or an unpaid bill is every model's.
+            resting, said_so = "" if error.account_at_fault else model, bool(error.retry_after_s)
+            engine.statistics.rest(credential.id, error.retry_after_s or REST_S, said_so=said_so, model=resting)
+        elif error.recovery is Recovery.RETRY and engine.statistics.failed(credential.id, model):
+            engine.alert(
+                "provider_circuit_open",
+                level="critical",
+                title=f"{credential.name} keeps failing",
+                content=f"For {model} it is asked last for a while. The last error: {error.text[:500]}",
+                key=f"circuit:{credential.id}",
+            )
+
+    async def _try(self, act: Callable[[Lease, Candidate], Awaitable[T]], candidate: Candidate) -> T:
+        engine, started = self._engine, time.monotonic()
+        lease = engine.providers.lease(candidate.credential)
+        self.asked = candidate
+        self.count += 1
+        try:
+            result = await act(lease, candidate)
+        finally:
+            engine.providers.done(lease)
+        engine.statistics.answered(candidate.credential.id, candidate.model.name)
+        engine.statistics.note(candidate.model.name, failed=False, latency_ms=int((time.monotonic() - started) * 1000))
+        return result
+
+    def _wait_after(self, error: ProviderError, candidate: Candidate, number: int) -> float | None:
+        """Seconds until this account may be tried again; None: not at all."""
+        self.note_failure(candidate, error)
+        if error.recovery is Recovery.FAIL:
+            raise CallFailed(self.tries, refusal=error) from error
+        if error.recovery is not Recovery.RETRY:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= LONGEST_WAIT_S else None
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
+        return float(candidate.credential.retry_delay_s * 2**number * jitter)
+
+    async def _wait_out(self, candidate: Candidate, rest_s: float) -> bool:
+        """Until an account that asked for time has had it. False: that is too long."""
+        if rest_s <= LONGEST_WAIT_S:
+            await asyncio.sleep(rest_s)
+            return True
+        text = f"It asked to be left alone for another {rest_s:.0f} s."
+        error = ProviderError(text, recovery=Recovery.FAILOVER, status=429, retry_after_s=rest_s)
+        self.tries.append(Try(candidate.model.name, candidate.model.provider, candidate.credential.name, error))
+        self.last = candidate
+        return False

@@ -1,0 +1,122 @@
+"""What a call costs, and the row that says so. Exact integers: fractions are rounded once, up.
+
+charge = ceil(quota per unit × group ratio × (input/1000 × input price + output/1000 × output price)), at least 1 when
+anything was used. Other measures: images × output price, seconds of audio × input price, characters/1000 × input price.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import lcm
+from typing import Any, NamedTuple
+
+from voicehelper.wallet.services import MAX_QUOTA
+
+from .catalogue import Catalogue, ModelSpec, Pricing, Tariff
+
+
+class Amount(NamedTuple):
+    """What was used: tokens in and out; or seconds or characters in; or images out."""
+
+    input: int
+    output: int
+
+
+NOTHING = Amount(0, 0)
+
+
+# What one of what is counted costs, in measures: (input, output).
+_PER = {
+    "1k_tokens": (Fraction(1, 1000), Fraction(1, 1000)),
+    "1k_characters": (Fraction(1, 1000), Fraction(0)),
+    "second": (Fraction(1), Fraction(0)),
+    "image": (Fraction(0), Fraction(1)),
+}
+
+
+def tariff(model: ModelSpec, pricing: Pricing, group: str) -> Tariff:
+    """The model's prices in quota for a user of `group`."""
+    factor = pricing.quota_per_unit * pricing.ratio(group)
+    per_input, per_output = _PER[model.measure]
+    one_in, one_out = factor * per_input * model.input_price, factor * per_output * model.output_price
+    divisor = lcm(one_in.denominator, one_out.denominator)
+    return Tariff(int(one_in * divisor), int(one_out * divisor), divisor)
+
+
+def tariff_of(catalogue: Catalogue, model: ModelSpec, group: str) -> Tariff:
+    """The same, worked out once per catalogue. `model` must be the catalogue's own."""
+    key = (model.name, group)
+    found = catalogue.tariffs.get(key)
+    if found is None:
+        found = catalogue.tariffs[key] = tariff(model, catalogue.pricing, group)
+    return found
+
+
+def charge(tariff: Tariff, used: Amount) -> int:
+    """Quota for what was used: 0 for nothing, else at least 1."""
+    if used.input <= 0 and used.output <= 0:
+        return 0
+    exact = used.input * tariff.input + used.output * tariff.output
+    return min(MAX_QUOTA, max(1, -(-exact // tariff.divisor)))
+
+
+@dataclass(slots=True)
+class Charge:
+    """What a usage row says of a call, but for the quota, which the ledger fills in."""
+
+    request_id: str
+    user_id: int
+    asked_model: str
+    operation: str
+    streamed: bool
+    model_name: str = ""
+    provider: str = ""
+    used: Amount = NOTHING
+    usage_source: str = "none"
+    outcome: str = "ok"
+    latency_ms: int = 0
+    first_token_ms: int | None = None
+    tries: int = 0
+    error: str = ""
+
+    def note(self) -> dict[str, Any]:
+        """The row as JSON, fit for the database."""
+        return {
+            "user_id": self.user_id,
+            "model_name": self.model_name[:64],
+            "asked_model": storable(self.asked_model, 64),
+            "provider": self.provider,
+            "operation": self.operation,
+            "input_tokens": self.used.input,
+            "output_tokens": self.used.output,
+            "usage_source": self.usage_source,
+            "outcome": self.outcome,
+            "latency_ms": self.latency_ms,
+            "first_token_ms": self.first_token_ms,
+            "tries": min(self.tries, 32_000),
+            "streamed": self.streamed,
+            "error": storable(self.error, 500),
+        }
+
+
+def storable(text: str, length: int) -> str:
+    """Text from outside as PostgreSQL takes it: no NUL, no half characters, cut to length."""
+    if text.isascii() and "\0" not in text:
+        return text[:length]
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:length]
+
+
+# Written in the statement that charges: no spending without its row, no row that says another amount.
+RECORD = """
+    INSERT INTO llm_usage (request_id, user_id, model_name, asked_model, provider, operation, input_tokens,
+        output_tokens, quota, uncollected, usage_source, outcome, latency_ms, first_token_ms, tries, streamed, error)
+    SELECT s.ref, u.user_id, u.model_name, u.asked_model, u.provider, u.operation, u.input_tokens,
+        u.output_tokens, s.charge, s.uncollected, u.usage_source, u.outcome, u.latency_ms, u.first_token_ms, u.tries,
+        u.streamed, u.error
+    FROM settled s CROSS JOIN LATERAL json_to_record(s.note) AS u(
+        user_id bigint, model_name text, asked_model text, provider text, operation text, input_tokens bigint,
+        output_tokens bigint, usage_source text, outcome text, latency_ms int, first_token_ms int, tries int,
+        streamed boolean, error text)
+    WHERE s.note IS NOT NULL
+    ORDER BY s.n
+    ON CONFLICT (request_id) DO NOTHING
+"""

@@ -1,0 +1,285 @@
+"""One call, from the hold to the settlement; streams and hang-ups.
+
+Whatever happens in between, a call that was admitted is settled exactly once, with its usage row in the same statement,
+and before its last byte leaves.
+"""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from django.conf import settings
+
+from ..providers.base import Chunk, Recovery, StreamBroke
+from .attempts import Attempts, Candidate, candidates
+from .billing import NOTHING, Amount, Charge, charge, tariff_of
+from .catalogue import Catalogue, ModelSpec
+from .engine import Engine, Lease
+from .errors import CallFailed, LedgerAway
+from .operations import Meter, Operation, Question
+from .router import RoutingRequest
+
+log = logging.getLogger(__name__)
+
+# How long an answer may wait for the database to take its settlement. It goes on in the background after that.
+SETTLE_S = 10.0
+
+T = TypeVar("T")
+# Passes a chunk on to the client; raises OSError when the client has left.
+Emit = Callable[[Chunk, ModelSpec], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose account: the user, the group that chooses the price ratio, the name in the statement."""
+
+    user_id: int
+    group: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Generic[T]):
+    """A call that was answered and settled. `result` is None for streams, whose chunks have been passed on."""
+
+    result: T
+    request_id: str
+    model: str
+    used: Amount
+    usage_source: str
+    quota: int
+    uncollected: int
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A stream whose first output has come; what came so far."""
+
+    chunks: AsyncGenerator[Chunk, None]
+    first: list[Chunk]
+    lease: Lease
+
+
+class Call:
+    """One call under way. `hang_up` tells it that nobody reads the answer any more."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        caller: Caller,
+        operation: Operation,
+        question: Question,
+        wish: RoutingRequest,
+        *,
+        streamed: bool,
+    ) -> None:
+        self.engine = engine
+        self.caller = caller
+        self.operation = operation
+        self.question = question
+        self.wish = wish
+        self.gone = False
+        self.bill = Charge(
+            # The hold, the entry and the usage row carry it.
+            request_id=f"req_{secrets.token_hex(12)}",
+            user_id=caller.user_id,
+            asked_model=",".join(wish.names) or f"auto:{wish.priority}",
+            operation=operation.name,
+            streamed=streamed,
+        )
+        self._meter = Meter()
+        self._started = time.monotonic()
+        self._limit: asyncio.Timeout | None = None
+        self._attempts: Attempts
+        self._catalogue: Catalogue
+
+    @property
+    def request_id(self) -> str:
+        return self.bill.request_id
+
+    def hang_up(self) -> None:
+        """The client left: read on for a while to learn what was used, then stop."""
+        self.gone = True
+        if self._limit is not None:
+            soon = asyncio.get_running_loop().time() + settings.LLM_DRAIN_SECONDS
+            when = self._limit.when()
+            if when is None or soon < when:
+                self._limit.reschedule(soon)
+
+    async def complete(self) -> Completed[Any]:
+        """Ask and settle. Raises CallRefused, InsufficientQuota, CallFailed, LedgerAway, psycopg.Error."""
+        await self._begin()
+        try:
+            async with asyncio.timeout(settings.LLM_TOTAL_SECONDS):
+                result, candidate = await self._attempts.run(self._ask, self._is_gone)
+            used, source = self.operation.used(self.question, candidate.model, self.engine.calibration, result)
+        except BaseException as error:  # noqa: BLE001  # also when we are being stopped
+            raise await self._failed(error) from None
+        return await self._settle(result, candidate, used, source, "ok")
+
+    async def stream(self, emit: Emit) -> Completed[None]:
+        """Pass chunks on as they come. Returns, or raises, when all is settled.
+
+        Raises what `complete` raises before the first chunk, and StreamBroke after it.
+        """
+        await self._begin()
+        broke: StreamBroke | None = None
+        try:
+            async with asyncio.timeout(settings.LLM_TOTAL_SECONDS) as self._limit:
+                if self.gone:
+                    self.hang_up()
+                await self._relay(emit, self._limit)
+        except StreamBroke as error:
+            broke = error
+        except TimeoutError:
+            # What was asked and has not answered yet may be generating; a client that left pays for that.
+            if not self._begun and not self.gone:
+                raise await self._failed(CallFailed(self._attempts.tries, timed_out=True)) from None
+            if not self.gone:
+                broke = StreamBroke("The answer took too long.", recovery=Recovery.FAIL)
+        except BaseException as error:
+            if not self._begun:
+                raise await self._failed(error) from None
+            # We are being stopped: what came so far is charged.
+            self.gone = True
+            await self._settle_stream(None)
+            raise
+        finally:
+            self._limit = None
+        completed = await self._settle_stream(broke)
+        if broke:
+            raise broke
+        return completed
+
+    def _is_gone(self) -> bool:
+        return self.gone
+
+    # --- Asking ----------------------------------------------------------------------------------------------------
+    async def _begin(self) -> None:
+        """Find out who could answer, and hold what the dearest of them could cost."""
+        engine = self.engine
+        # What it costs is what it cost when it began.
+        self._catalogue = await engine.catalogue()
+        possible = candidates(self._catalogue, engine, self.wish)
+        self._attempts = Attempts(engine, possible)
+        most = 1
+        for model in {candidate.model.name: candidate.model for candidate in possible}.values():
+            amount = self.operation.most(self.question, model, engine.calibration)
+            most = max(most, self._price(model, amount))
+        await engine.ledger.hold(self.caller.user_id, most, ref=self.request_id)
+        engine.under_way[self.request_id] = time.monotonic()
+
+    async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
+        return await self.operation.ask(lease.provider, self.question, candidate.model)
+
+    async def _open_stream(self, lease: Lease, candidate: Candidate) -> _Opened:
+        """The stream up to its first output: until then a failure can be tried elsewhere."""
+        self._meter = Meter()
+        chunks = lease.provider.stream(self.question.to(candidate.model))
+        first = []
+        try:
+            async for chunk in chunks:
+                self._meter.read(chunk.text, chunk.usage)
+                first.append(chunk)
+                if chunk.output:
+                    break
+        except BaseException:
+            await chunks.aclose()
+            raise
+        lease.calls += 1
+        return _Opened(chunks, first, lease)
+
+    async def _relay(self, emit: Emit, limit: asyncio.Timeout) -> None:
+        opened, candidate = await self._attempts.run(self._open_stream, self._is_gone)
+        self.bill.first_token_ms = self._elapsed_ms()
+        if not self.gone:
+            limit.reschedule(asyncio.get_running_loop().time() + settings.LLM_STREAM_SECONDS)
+        model = candidate.model
+        meter, drained = self._meter, 0
+        try:
+            for chunk in opened.first:
+                if not self.gone:
+                    await self._emit(emit, chunk, model)
+            async for chunk in opened.chunks:
+                meter.read(chunk.text, chunk.usage)
+                if not self.gone:
+                    await self._emit(emit, chunk, model)
+                    continue
+                drained += 1
+                if drained > settings.LLM_DRAIN_CHUNKS:
+                    break
+        finally:
+            await opened.chunks.aclose()
+            self.engine.providers.done(opened.lease)
+
+    async def _emit(self, emit: Emit, chunk: Chunk, model: ModelSpec) -> None:
+        try:
+            await emit(chunk, model)
+        except OSError:
+            self.hang_up()
+
+    @property
+    def _begun(self) -> bool:
+        return self.bill.first_token_ms is not None
+
+    def _price(self, model: ModelSpec, amount: Amount) -> int:
+        return charge(tariff_of(self._catalogue, model, self.caller.group), amount)
+
+    # --- Settling --------------------------------------------------------------------------------------------------
+    async def _settle_stream(self, broke: StreamBroke | None) -> Completed[None]:
+        candidate = self._attempts.asked
+        if candidate is None:
+            # Between two tries when the client left: nobody was generating.
+            raise await self._failed(CallFailed(self._attempts.tries))
+        if broke:
+            self._attempts.note_failure(candidate, broke)
+        outcome = "failed" if broke else "abandoned" if self.gone else "ok"
+        used, source = self._meter.used(self.question, candidate.model, self.engine.calibration)
+        return await self._settle(None, candidate, used, source, outcome)
+
+    async def _settle(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
+        """Charge what was used."""
+        model, bill = candidate.model, self.bill
+        bill.used, bill.usage_source = used, source
+        charged, uncollected = await self._end(candidate, self._price(model, used), outcome)
+        return Completed(result, self.request_id, model.name, used, source, charged, uncollected)
+
+    async def _failed(self, error: BaseException) -> BaseException:
+        """Give everything back; the error to raise."""
+        if isinstance(error, TimeoutError):
+            error = CallFailed(self._attempts.tries, timed_out=True)
+        self.bill.used, self.bill.usage_source = NOTHING, "none"
+        try:
+            await self._end(self._attempts.last, 0, "failed", "" if isinstance(error, CallFailed) else repr(error))
+        except LedgerAway as away:
+            log.warning("%s: %s", self.request_id, away)
+        return error
+
+    async def _end(self, candidate: Candidate | None, quota: int, outcome: str, problem: str = "") -> tuple[int, int]:
+        """Settle, once; returns what was charged and what could not be collected."""
+        bill, attempts = self.bill, self._attempts
+        bill.outcome, bill.tries, bill.latency_ms = outcome, attempts.count, self._elapsed_ms()
+        bill.error = problem or "; ".join(map(str, attempts.tries))
+        if candidate is not None:
+            bill.model_name, bill.provider = candidate.model.name, candidate.model.provider
+        self.engine.under_way.pop(self.request_id, None)
+        try:
+            # When this gives up waiting, the ledger goes on trying.
+            async with asyncio.timeout(SETTLE_S):
+                settled = await self.engine.ledger.settle(
+                    self.request_id, quota, actor=self.caller.username, reason=bill.model_name, note=bill.note()
+                )
+        except TimeoutError:
+            raise LedgerAway(f"{quota} quota for {self.request_id} are not settled yet") from None
+        except psycopg.Error as error:
+            log.exception("%d quota for %s could not be settled", quota, self.request_id)
+            raise LedgerAway(str(error)) from error
+        return settled.charged, settled.uncollected
+
+    def _elapsed_ms(self) -> int:
+        return int((time.monotonic() - self._started) * 1000)

@@ -1,0 +1,239 @@
+"""What one process keeps while it relays: database sessions, catalogue, keys, providers, statistics, calls under way.
+
+One engine per event loop, made on first use. Several processes agree through PostgreSQL (money, changes) and Redis
+(statistics).
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from asgiref.sync import sync_to_async
+from django.db import connection as django_connection
+
+from notifications.services import raise_alert
+from voicehelper.accounts.keys import KeyRing
+from voicehelper.postgres import Connection
+from voicehelper.wallet.batch import Ledger
+
+from ..credentials import ensure_environment_credentials
+from ..providers import open_provider
+from ..providers.base import Provider
+from .billing import RECORD
+from .catalogue import Catalogue, CredentialSpec
+from .estimates import Calibration
+from .router import ModelHealth
+from .snapshot import Snapshot
+from .statistics import Statistics
+
+log = logging.getLogger(__name__)
+
+# A hold outlives its call by this when the process dies; while the call runs it is renewed.
+HOLD_LIFE = timedelta(minutes=15)
+_RENEW_AFTER_S = 300.0
+_SHARE_EVERY_S = 2.0
+_SLOW_EVERY_S = 30.0
+# Streams whose clients left are read on for this long when the process ends.
+_LONGEST_CLOSE_S = 10.0
+
+
+class Lease:
+    """A provider in use: closed when its account changed and its last call is over."""
+
+    def __init__(self, spec: CredentialSpec) -> None:
+        self.account = spec.account
+        self.provider = open_provider(spec.account)
+        self.calls = 0
+        self.retired = False
+
+
+class Providers:
+    """One provider, and so one pool of connections, per account."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Lease] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def lease(self, spec: CredentialSpec) -> Lease:
+        """The provider of an account; give it back with `done`."""
+        found = self._open.get(spec.id)
+        if found is None or found.account != spec.account:
+            if found is not None:
+                self._retire(found)
+            found = self._open[spec.id] = Lease(spec)
+        found.calls += 1
+        return found
+
+    def done(self, lease: Lease) -> None:
+        lease.calls -= 1
+        if lease.retired and not lease.calls:
+            self._close(lease.provider)
+
+    def keep(self, catalogue: Catalogue) -> list[int]:
+        """Close what the catalogue no longer has, or has differently; returns which accounts."""
+        changed = []
+        for number, found in list(self._open.items()):
+            spec = catalogue.credentials.get(number)
+            if spec is None or spec.account != found.account:
+                del self._open[number]
+                self._retire(found)
+                changed.append(number)
+        return changed
+
+    async def close(self) -> None:
+        for found in self._open.values():
+            await found.provider.close()
+        self._open.clear()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _retire(self, found: Lease) -> None:
+        found.retired = True
+        if not found.calls:
+            self._close(found.provider)
+
+    def _close(self, provider: Provider) -> None:
+        task = asyncio.get_running_loop().create_task(provider.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+class Engine:
+    """See the module. `under_way` maps the hold of each call to when it was last made or renewed."""
+
+    def __init__(self) -> None:
+        self._reader = Connection(b"LISTEN voicehelper_changed", self._changed)
+        self.keys = KeyRing(self._reader)
+        self.ledger = Ledger(HOLD_LIFE, RECORD)
+        self.statistics = Statistics()
+        self.calibration = Calibration()
+        self.providers = Providers()
+        self.under_way: dict[str, float] = {}
+        self._snapshot = Snapshot(self._reader, self._renew_catalogue)
+        self._seen: dict[str, ModelHealth] = {}
+        self._seen_at = 0.0
+        self._ready: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def catalogue(self) -> Catalogue:
+        """What can be asked for now. The first call of a process makes the credentials the environment names."""
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_task(self._start())
+        if not self._ready.done() or self._ready.exception():
+            try:
+                await asyncio.shield(self._ready)
+            except Exception:
+                self._ready = None
+                raise
+        return await self._snapshot.current()
+
+    def seen(self, catalogue: Catalogue) -> dict[str, ModelHealth]:
+        """The models' last minutes, not older than a second."""
+        now = time.monotonic()
+        if now - self._seen_at > 1.0:
+            self._seen, self._seen_at = self.statistics.seen(catalogue), now
+        return self._seen
+
+    def alert(self, event: str, *, level: str, title: str, content: str, key: str) -> None:
+        """Tell the operators, without keeping the call waiting."""
+
+        def tell() -> None:
+            try:
+                raise_alert(event, level=level, title=title, content=content, key=key)
+            finally:
+                django_connection.close()
+
+        self.in_background(sync_to_async(tell, thread_sensitive=False)())
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that nobody has to wait for; `close` does."""
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def close(self) -> None:
+        """Finish what is under way in the ledger and hang up everywhere."""
+        while self._ticking is not None and not self._ticking.done():
+            # Once may not be enough: redis-py can take a cancellation for one of its own time-outs.
+            self._ticking.cancel()
+            await asyncio.wait([self._ticking], timeout=1)
+        if self._background:
+            await asyncio.wait(self._background, timeout=_LONGEST_CLOSE_S)
+        await self.ledger.close()
+        await self.providers.close()
+        await self.statistics.close()
+        await self._reader.close()
+
+    async def _start(self) -> None:
+        await sync_to_async(_with_connection_closed, thread_sensitive=False)()
+        self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    def _changed(self) -> None:
+        self.keys.forget()
+        self._snapshot.forget()
+
+    def _renew_catalogue(self, catalogue: Catalogue) -> None:
+        for credential in self.providers.keep(catalogue):
+            # What failed was the old account.
+            self.statistics.renewed(credential)
+        self._seen_at = 0.0
+
+    async def _tick(self) -> None:
+        slow = time.monotonic()
+        while True:
+            await asyncio.sleep(_SHARE_EVERY_S)
+            await self.statistics.share()
+            if time.monotonic() - slow > _SLOW_EVERY_S:
+                slow = time.monotonic()
+                try:
+                    await self._renew_holds()
+                    await self.keys.note_use()
+                except psycopg.Error as error:
+                    log.warning("Holds and keys are looked after again in a while: %s", error)
+
+    async def _renew_holds(self) -> None:
+        now = time.monotonic()
+        old = [ref for ref, renewed in self.under_way.items() if now - renewed > _RENEW_AFTER_S]
+        if old:
+            await self.ledger.renew(old)
+            self.under_way.update((ref, now) for ref in old if ref in self.under_way)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("Work in the background failed")
+
+
+def _with_connection_closed() -> None:
+    try:
+        ensure_environment_credentials()
+    finally:
+        django_connection.close()
+
+
+_engines: "WeakKeyDictionary[asyncio.AbstractEventLoop, Engine]" = WeakKeyDictionary()
+
+
+def engine() -> Engine:
+    """The engine of the running event loop."""
+    loop = asyncio.get_running_loop()
+    found = _engines.get(loop)
+    if found is None:
+        found = _engines[loop] = Engine()
+    return found
+
+
+async def close_engine() -> None:
+    """Close the running loop's engine, if it has one."""
+    found = _engines.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()

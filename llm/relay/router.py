@@ -1,0 +1,103 @@
+"""Which models may answer, in which order: a pure function of what is on offer and what has been seen lately.
+
+Scores: cost (cheapest first), speed (lowest latency first), quality (highest first), and
+balanced = 0.4·quality + 0.3·max(0, 1 - latency/1000) + 0.3·max(0, 1 - cost). Latency is the model's typical one until
+`ENOUGH` calls were measured lately, and their mean from then on. A model that rests, or that failed more often than it
+answered, goes last whatever its score.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .catalogue import ModelSpec
+
+# So many recent calls outweigh what the operator typed.
+ENOUGH = 20
+
+
+class Priority(StrEnum):
+    COST = "cost"
+    SPEED = "speed"
+    QUALITY = "quality"
+    BALANCED = "balanced"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHealth:
+    """A model's last minutes: calls, those that failed, the mean latency of the others, tokens; `resting`: all its
+    accounts cool down."""
+
+    calls: int = 0
+    failures: int = 0
+    latency_ms: float = 0.0
+    tokens: int = 0
+    resting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingRequest:
+    """What a call needs. With `names`, only those, in that order; else the best by `priority`."""
+
+    needs: frozenset[str]
+    max_tokens: int | None = None
+    priority: Priority = Priority.BALANCED
+    names: tuple[str, ...] = ()
+    provider: str = ""
+
+
+def route(
+    models: Mapping[str, ModelSpec], seen: Mapping[str, ModelHealth], wish: RoutingRequest
+) -> tuple[ModelSpec, ...]:
+    """The candidates, best first; empty when nothing fits. A model asked for by name is replaced by its own fallbacks
+    only."""
+    fits = [model for model in _asked_for(models, wish) if _fits(model, wish)]
+    if not wish.names:
+        score = _SCORES[wish.priority]
+        fits.sort(key=lambda model: (score(model, latency_ms(model, seen.get(model.name))), -model.quality, model.name))
+    fits.sort(key=lambda model: goes_last(seen.get(model.name)))
+    return tuple(fits)
+
+
+def _asked_for(models: Mapping[str, ModelSpec], wish: RoutingRequest) -> Iterable[ModelSpec]:
+    if not wish.names:
+        return models.values()
+    names: dict[str, None] = dict.fromkeys(wish.names)
+    # The operator's fallbacks stand behind everything the caller named.
+    for name in wish.names:
+        if name in models:
+            names.update(dict.fromkeys(models[name].fallbacks))
+    return [models[name] for name in names if name in models]
+
+
+def _fits(model: ModelSpec, wish: RoutingRequest) -> bool:
+    return (
+        wish.needs <= model.capabilities
+        and (wish.max_tokens is None or wish.max_tokens <= model.max_tokens)
+        and wish.provider in ("", model.provider)
+    )
+
+
+def latency_ms(model: ModelSpec, seen: ModelHealth | None) -> float:
+    """The measured mean after enough calls, else the typical one."""
+    measured = seen is not None and seen.calls - seen.failures >= ENOUGH
+    return seen.latency_ms if seen is not None and measured else model.latency_ms
+
+
+def goes_last(seen: ModelHealth | None) -> bool:
+    """Whether a model is tried only when every other one failed."""
+    return seen is not None and (seen.resting or (seen.calls >= ENOUGH and 2 * seen.failures > seen.calls))
+
+
+def balanced(model: ModelSpec, latency: float) -> float:
+    """The mission's formula; higher is better."""
+    return 0.4 * model.quality + 0.3 * max(0.0, 1 - latency / 1000) + 0.3 * max(0.0, 1 - model.cost)
+
+
+# Lower is better.
+_SCORES: dict[Priority, Callable[[ModelSpec, float], float]] = {
+    Priority.COST: lambda model, latency: model.cost,
+    Priority.SPEED: lambda model, latency: latency,
+    Priority.QUALITY: lambda model, latency: -model.quality,
+    Priority.BALANCED: lambda model, latency: -balanced(model, latency),
+}

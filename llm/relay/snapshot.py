@@ -1,0 +1,172 @@
+"""The catalogue as it is in the database: read again after five seconds, or when PostgreSQL says that it changed."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection as django_connection
+from django.utils.module_loading import import_string
+
+from voicehelper.postgres import Connection, Statement
+from voicehelper.secrets import SecretUnreadable, decrypt
+
+from ..providers.base import Account
+from .catalogue import Catalogue, CredentialSpec, ModelSpec, Pricing
+
+LIFE_S = 5.0
+# Read again in the background from here on, so that no call waits for it.
+_EARLY_S = 2.5
+
+_SQL = """
+    SELECT json_build_object(
+        'credentials', (
+            SELECT COALESCE(json_agg(json_build_object(
+                'id', id, 'name', name, 'provider', provider, 'base_url', base_url, 'api_key', api_key,
+                'organization', organization, 'api_version', api_version, 'timeout_s', timeout_s,
+                'tries', max_retries, 'retry_delay_ms', retry_delay_ms, 'trusted', from_environment
+            ) ORDER BY id), '[]') FROM llm_credential WHERE enabled
+        ),
+        'models', (
+            SELECT COALESCE(json_agg(json_build_object(
+                'name', m.name, 'provider', m.provider, 'model_id', m.provider_model_id, 'credential', m.credential_id,
+                'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost', m.cost_per_1k::text,
+                'latency_ms', m.latency_ms, 'quality', m.quality::text, 'measure', m.measure,
+                'input_price', m.input_price::text, 'output_price', m.output_price::text,
+                'fallbacks', (
+                    SELECT COALESCE(json_agg(other.name ORDER BY f.id), '[]') FROM llm_model_fallbacks f
+                    JOIN llm_model other ON other.id = f.to_model_id WHERE f.from_model_id = m.id
+                )
+            ) ORDER BY m.name), '[]') FROM llm_model m WHERE m.enabled
+        )
+    )
+"""
+_READ = Statement("llm_catalogue", f"{_SQL} WHERE $1::json IS NOT NULL")
+
+
+class Snapshot:
+    """Keeps the catalogue of one process fresh. `changed` is called with each new one."""
+
+    def __init__(self, connection: Connection, changed: Callable[[Catalogue], None]) -> None:
+        self._connection = connection
+        self._changed = changed
+        self._catalogue: Catalogue | None = None
+        self._read_at = -LIFE_S
+        self._changes = 0
+        self._reading: asyncio.Task[Catalogue] | None = None
+
+    async def current(self) -> Catalogue:
+        """Not older than five seconds. Raises psycopg.Error when it has to be read and cannot."""
+        age_s = time.monotonic() - self._read_at
+        if self._catalogue is not None and age_s < LIFE_S:
+            if age_s > _EARLY_S:
+                self._start_reading()
+            return self._catalogue
+        return await asyncio.shield(self._start_reading())
+
+    def forget(self) -> None:
+        """Something changed: what is being read may be old already."""
+        self._changes += 1
+        self._read_at = -LIFE_S
+        self._reading = None
+
+    def _start_reading(self) -> "asyncio.Task[Catalogue]":
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().create_task(self._read())
+            self._reading.add_done_callback(self._read_or_not)
+        return self._reading
+
+    def _read_or_not(self, task: "asyncio.Task[Catalogue]") -> None:
+        if self._reading is task:
+            self._reading = None
+        if not task.cancelled():
+            # Whoever waits for it gets the error; nobody may.
+            task.exception()
+
+    async def _read(self) -> Catalogue:
+        started, changes = time.monotonic(), self._changes
+        rows = await self._connection.run(_READ, True)
+        pricing = await sync_to_async(_read_pricing, thread_sensitive=False)()
+        catalogue = _catalogue(rows, pricing)
+        # When something changed while it was read it serves whoever waits for it, and nobody after them.
+        self._catalogue, self._read_at = catalogue, started if changes == self._changes else -LIFE_S
+        self._changed(catalogue)
+        return catalogue
+
+
+def read_now() -> Catalogue:
+    """The catalogue, for synchronous callers: read through Django's connection."""
+    with django_connection.cursor() as cursor:
+        cursor.execute(_SQL)
+        (rows,) = cursor.fetchone()
+    return _catalogue(rows, pricing())
+
+
+def _read_pricing() -> Pricing:
+    try:
+        return pricing()
+    finally:
+        django_connection.close()
+
+
+def pricing() -> Pricing:
+    """From whoever owns the recharge settings: `llm` does not import `topup`, the deployment names the function."""
+    quota_per_unit, ratios = import_string(settings.PRICING_SOURCE)()
+    return Pricing(int(quota_per_unit), {group: Fraction(Decimal(str(ratio))) for group, ratio in ratios.items()})
+
+
+def _catalogue(rows: Mapping[str, Any], pricing: Pricing) -> Catalogue:
+    credentials = {spec.id: spec for row in rows["credentials"] if (spec := _credential(row)) is not None}
+    models = {}
+    for row in rows["models"]:
+        serving = tuple(
+            spec.id
+            for spec in credentials.values()
+            if spec.account.provider == row["provider"] and row["credential"] in (None, spec.id)
+        )
+        if serving:
+            models[row["name"]] = _model(row, serving)
+    return Catalogue(models, credentials, pricing)
+
+
+def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:
+    """None when no key of ours opens its secret: such an account does not exist."""
+    try:
+        api_key = decrypt(row["api_key"])
+    except SecretUnreadable:
+        return None
+    if not api_key:
+        return None
+    account = Account(
+        provider=row["provider"],
+        base_url=row["base_url"],
+        api_key=api_key,
+        organization=row["organization"],
+        api_version=row["api_version"],
+        timeout_s=float(row["timeout_s"]),
+        trusted=row["trusted"],
+    )
+    return CredentialSpec(row["id"], row["name"], account, row["tries"], row["retry_delay_ms"] / 1000)
+
+
+def _model(row: Mapping[str, Any], serving: tuple[int, ...]) -> ModelSpec:
+    cost = row["cost"]
+    return ModelSpec(
+        name=row["name"],
+        provider=row["provider"],
+        provider_model_id=row["model_id"],
+        capabilities=frozenset(row["capabilities"]),
+        max_tokens=row["max_tokens"],
+        cost=float(cost),
+        latency_ms=float(row["latency_ms"]),
+        quality=float(row["quality"]),
+        measure=row["measure"],
+        input_price=Fraction(row["input_price"] or cost),
+        output_price=Fraction(row["output_price"] or cost),
+        fallbacks=tuple(row["fallbacks"]),
+        credentials=serving,
+    )

@@ -1,0 +1,138 @@
+"""`manage.py open_sandbox_accounts`: sign up at the stand-ins, once, and print what a merchant would be given."""
+
+import base64
+import json
+import secrets
+from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.core.management.base import BaseCommand
+
+from sandbox.models import GatewayName, Merchant, WeChatApp
+
+NAME = "VoiceHelper"
+
+
+class Command(BaseCommand):
+    """Idempotent: the second run prints the same accounts."""
+
+    help = "Open (or show) one WeChat Pay and one Alipay merchant account, and a mini program, at the sandbox."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--json prints one JSON object for scripts."""
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *_args: object, **options: object) -> str:
+        """Returns what it prints."""
+        accounts = {"wechat": wechat_account(), "alipay": alipay_account(), "mini_program": mini_program()}
+        if options["json"]:
+            return json.dumps(accounts)
+        return "\n".join(f"{name}.{key}: {value}" for name, facts in accounts.items() for key, value in facts.items())
+
+
+def wechat_account() -> dict[str, str]:
+    """app_id with its app_secret, mini_app_id, mch_id, api_key (32 characters), client_cert and client_key (PEM)."""
+    merchant, _made = Merchant.objects.get_or_create(
+        gateway=GatewayName.WECHAT,
+        name=NAME,
+        defaults={
+            "app_id": f"wx{secrets.token_hex(8)}",
+            "merchant_id": f"16{secrets.randbelow(10**8):08d}",
+            "api_key": secrets.token_hex(16),
+        },
+    )
+    if not merchant.client_certificate:
+        certificate, key = client_certificate(merchant.merchant_id)
+        Merchant.objects.filter(pk=merchant.pk, client_certificate="").update(
+            client_certificate=certificate, client_key=key
+        )
+        merchant.refresh_from_db()
+    if not merchant.app_secret:
+        new = {"app_secret": secrets.token_hex(16), "other_app_ids": [f"wx{secrets.token_hex(8)}"]}
+        Merchant.objects.filter(pk=merchant.pk, app_secret="").update(**new)
+        merchant.refresh_from_db()
+    return {
+        "app_id": merchant.app_id,
+        "app_secret": merchant.app_secret,
+        "mini_app_id": merchant.other_app_ids[0],
+        "mch_id": merchant.merchant_id,
+        "api_key": merchant.api_key,
+        "client_cert": merchant.client_certificate,
+        "client_key": merchant.client_key,
+    }
+
+
+def alipay_account() -> dict[str, str]:
+    """app_id, seller_id, private_key (the app's own, PKCS#8) and public_key (Alipay's, SPKI), both bare base64."""
+    merchant = Merchant.objects.filter(gateway=GatewayName.ALIPAY, name=NAME).first() or _open_alipay()
+    return {
+        "app_id": merchant.app_id,
+        "seller_id": merchant.merchant_id,
+        "private_key": merchant.app_private_key,
+        "public_key": merchant.alipay_public_key,
+    }
+
+
+def _open_alipay() -> Merchant:
+    app_private, app_public = key_pair()
+    alipay_private, alipay_public = key_pair()
+    merchant, _made = Merchant.objects.get_or_create(
+        gateway=GatewayName.ALIPAY,
+        name=NAME,
+        defaults={
+            "app_id": f"9021{secrets.randbelow(10**12):012d}",
+            "merchant_id": f"2088{secrets.randbelow(10**12):012d}",
+            "app_private_key": app_private,
+            "app_public_key": app_public,
+            "alipay_private_key": alipay_private,
+            "alipay_public_key": alipay_public,
+        },
+    )
+    return merchant
+
+
+def key_pair() -> tuple[str, str]:
+    """A fresh 2048-bit RSA pair as bare base64: PKCS#8 and SPKI."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(private).decode(), base64.b64encode(public).decode()
+
+
+def client_certificate(name: str) -> tuple[str, str]:
+    """A certificate for a merchant and its key, PEM, good for five years. It is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=5 * 365))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+def mini_program() -> dict[str, str]:
+    """app_id and secret of a mini program that is bound to the merchant above and to an Open Platform account."""
+    app, _made = WeChatApp.objects.get_or_create(
+        name=NAME,
+        defaults={
+            "app_id": wechat_account()["mini_app_id"],
+            "secret": secrets.token_hex(16),
+            "open_platform": f"wx{secrets.token_hex(8)}",
+        },
+    )
+    return {"app_id": app.app_id, "secret": app.secret}

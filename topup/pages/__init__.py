@@ -1,0 +1,1 @@
+"""The pages of recharging: the form, the payment card, the history."""

@@ -1,0 +1,275 @@
+"""The pages of recharging: the form, the payment card with an address of its own, the history.
+
+They work without JavaScript: the form posts and leads to the card, which refreshes itself. With it, the form pays
+through the API and the card replaces it in place. On a phone the card leads to the app that pays.
+"""
+
+import secrets
+from decimal import Decimal
+from typing import Any, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from rest_framework.exceptions import Throttled
+
+from voicehelper import clock
+from voicehelper.accounts.forms import too_many_tries
+from voicehelper.accounts.models import User
+from voicehelper.api import ratelimit
+from voicehelper.net.addresses import client_address
+
+from .. import services
+from ..api.dialect import explain
+from ..api.users import brake
+from ..api.users import redeem as redeem_for_strangers
+from ..models import Order, RechargeSettings
+from . import display, inside_wechat
+from .devices import Browser, Device, device_of
+
+# Where the stand-ins' phone is, when settings.SANDBOX mounts them.
+SANDBOX_PHONE = "/sandbox/phone"
+# Each opening of an order may ask the provider for a new address.
+OPENINGS = "10 per minute"
+RECENT = 5
+PAGE_SIZE = 20
+MAX_AMOUNT = 2**63 - 1
+
+
+class PayForm(forms.Form):
+    """What the recharge page posts. `intent` is fresh in every page sent, so a double click places one order."""
+
+    amount = forms.IntegerField(min_value=-MAX_AMOUNT, max_value=MAX_AMOUNT)
+    payment_method = forms.CharField(max_length=32)
+    intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+    quoted = forms.DecimalField(max_digits=11, decimal_places=2, min_value=0, required=False)
+
+
+class AmountForm(forms.Form):
+    """The amount in the address of the recharge page."""
+
+    amount = forms.IntegerField(min_value=-MAX_AMOUNT, max_value=MAX_AMOUNT)
+
+
+class CodeForm(forms.Form):
+    """What somebody read off a card, or pasted out of a message."""
+
+    key = forms.CharField(max_length=256)
+
+
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _browser(request: HttpRequest) -> Browser:
+    """What the page is shown in; ?show=qr asks for the code, for another device to scan."""
+    if _wants_code(request):
+        return Browser()
+    device = device_of(request.headers.get("User-Agent", ""))
+    return Browser(device, inside_wechat.payer(request)) if device is Device.WECHAT else Browser(device)
+
+
+def _wants_code(request: HttpRequest) -> bool:
+    return (request.POST if request.method == "POST" else request.GET).get("show") == "qr"
+
+
+@never_cache
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def recharge(request: HttpRequest) -> HttpResponse:
+    """The form; posting it places an order and leads to its card."""
+    if request.method != "POST":
+        if _browser(request).device is Device.WECHAT and inside_wechat.should_ask(request):
+            amount = _amount_in(request.GET)
+            return inside_wechat.ask(request, reverse("topup:recharge") + (f"?amount={amount}" if amount else ""))
+        return _form_page(request)
+    form = PayForm(request.POST)
+    if not form.is_valid():
+        return _form_page(request, problem=_("Enter the amount as a whole number."), status=400)
+    try:
+        order = _place(request, **form.cleaned_data)
+    except Throttled as error:
+        wait_s = int(getattr(error, "wait", 0) or 1)
+        response = _form_page(request, problem=too_many_tries(wait_s), status=429)
+        response["Retry-After"] = str(wait_s)
+        return response
+    except services.TopupError as error:
+        status, text = _explain(error)
+        return _form_page(request, problem=text, status=status)
+    return redirect("topup:payment", order.order_no)
+
+
+def _place(request: HttpRequest, amount: int, payment_method: str, intent: str, quoted: Decimal | None) -> Order:
+    """The order as placed, also when the provider refused or did not answer: its card says so."""
+    client_ip = client_address(request)
+    brake(_user(request), client_ip)
+    way = _browser(request).way(payment_method)
+    key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
+    try:
+        return services.place_order(
+            _user(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key, quoted=quoted
+        )
+    except services.PaymentNotOffered as error:
+        return error.order
+
+
+@never_cache
+@login_required
+@require_http_methods(["POST"])
+def redeem(request: HttpRequest) -> HttpResponse:
+    """Redeem a code; back to the form, which says what became of it."""
+    form = CodeForm(request.POST)
+    typed = form.cleaned_data["key"] if form.is_valid() else ""
+    try:
+        quota = redeem_for_strangers(_user(request), typed, client_address(request))
+    except Throttled as error:
+        return _form_page(
+            request, code=typed, code_problem=too_many_tries(int(getattr(error, "wait", 0) or 1)), status=429
+        )
+    except services.TopupError as error:
+        status, text = _explain(error)
+        return _form_page(request, code=typed, code_problem=text, status=status)
+    messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": display.grouped(quota)})
+    return redirect("topup:recharge")
+
+
+def _explain(error: services.TopupError) -> tuple[int, str]:
+    """Status and words that say how to mend it."""
+    if isinstance(error, services.AmountInvalid):
+        return 400, _("This amount cannot be charged. Choose a smaller or a larger one.")
+    return explain(error)
+
+
+def _form_page(
+    request: HttpRequest, *, problem: str = "", code: str = "", code_problem: str = "", status: int = 200
+) -> HttpResponse:
+    user = _user(request)
+    rules = RechargeSettings.load()
+    presets = display.presets(rules, user)
+    amount, typed = _chosen(request, presets)
+    methods = display.methods_for(rules, amount, _browser(request))
+    least = min((method.minimum for method in methods), default=1)
+    price = None
+    if amount is not None and amount >= least:
+        price = next(iter(display.prices(rules, user, [amount])), None)
+    if price is None and not problem and methods:
+        problem = _amount_problem(amount, least)
+    facts = {
+        "account": display.account_of(user, rules),
+        "rules": rules,
+        "quota_per_unit": display.grouped(rules.quota_per_unit),
+        "list_price": display.list_price(rules, user),
+        "presets": presets,
+        "typed": typed,
+        "price": price,
+        "methods": methods,
+        "least": least,
+        "shown_least": display.grouped(least),
+        "savings": display.savings(rules, user),
+        "problem": problem,
+        "code": code,
+        "code_problem": code_problem,
+        "intent": secrets.token_hex(16),
+        "wants_code": _wants_code(request),
+        "recent": display.rows_of(Order.objects.filter(user=user)[:RECENT], clock.now()),
+    }
+    return render(request, "topup/recharge.html", facts, status=status)
+
+
+def _chosen(request: HttpRequest, presets: list[display.Price]) -> tuple[int | None, str]:
+    """The amount asked for, and as it was typed; without one, the first on offer."""
+    asked = request.POST if request.method == "POST" else request.GET
+    if "amount" not in asked:
+        first = presets[0].amount if presets else None
+        return first, str(first or "")
+    return _amount_in(asked), asked["amount"][:20]
+
+
+def _amount_in(asked: QueryDict) -> int | None:
+    form = AmountForm(asked)
+    return form.cleaned_data["amount"] if form.is_valid() else None
+
+
+def _amount_problem(amount: int | None, least: int) -> str:
+    if amount is None:
+        return _("Enter the amount as a whole number.")
+    if amount < least:
+        return _("The amount must not be less than %(minimum)s") % {"minimum": display.grouped(least)}
+    return _("This amount cannot be charged. Choose a smaller or a larger one.")
+
+
+@never_cache
+@login_required
+@require_safe
+def payment(request: HttpRequest, order_no: str) -> HttpResponse:
+    """The payment card as a page: the same order after a reload and on another device."""
+    facts = _card_facts(request, order_no)
+    card: display.PaymentCard = facts["card"]
+    in_wechat = card.browser.device is Device.WECHAT and card.order.trade_type == services.JSAPI
+    if in_wechat and card.view == display.View.WAITING and inside_wechat.should_ask(request):
+        return inside_wechat.ask(request, request.path)
+    return render(request, "topup/payment.html", facts)
+
+
+@never_cache
+@login_required
+@require_safe
+def card(request: HttpRequest, order_no: str) -> HttpResponse:
+    """The payment card and the figures of the head alone, to be put into a page that is open."""
+    return render(request, "topup/card.html", _card_facts(request, order_no))
+
+
+def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
+    order = services.poll_order(_own_order(request, order_no))
+    rules = RechargeSettings.load()
+    return {
+        "card": display.card_of(order, rules, clock.now(), _browser(request)),
+        "account": display.account_of(_user(request), rules),
+        "intent": secrets.token_hex(16),
+        "sandbox_phone": SANDBOX_PHONE if settings.SANDBOX else "",
+    }
+
+
+def _own_order(request: HttpRequest, order_no: str) -> Order:
+    order = Order.objects.filter(user=_user(request), order_no=order_no).first()
+    if order is None:
+        raise Http404
+    return order
+
+
+@never_cache
+@login_required
+@require_safe
+def open_payment(request: HttpRequest, order_no: str) -> HttpResponse:
+    """On to the provider's page in this browser, which opens the app; back to the card when that cannot be."""
+    order = _own_order(request, order_no)
+    try:
+        address = services.address_to_open(order) if not ratelimit.hit(OPENINGS, "open", order.order_no) else ""
+    except services.PaymentNotOffered:
+        words = _("%(name)s cannot be opened just now. Try again in a moment, or order again.")
+        messages.warning(request, words % {"name": display.gateway_name(order.gateway)})
+        address = ""
+    return redirect(address or reverse("topup:payment", args=[order.order_no]))
+
+
+@never_cache
+@login_required
+@require_safe
+def history(request: HttpRequest) -> HttpResponse:
+    """All orders of the user, newest first."""
+    user = _user(request)
+    page = Paginator(Order.objects.filter(user=user), PAGE_SIZE).get_page(request.GET.get("page"))
+    facts = {
+        "account": display.account_of(user, RechargeSettings.load()),
+        "rows": display.rows_of(page.object_list, clock.now()),
+        "page": page,
+    }
+    return render(request, "topup/history.html", facts)

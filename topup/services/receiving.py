@@ -1,0 +1,275 @@
+"""The inbox: what providers post to us. Verify, store, settle, answer; and replay what went wrong.
+
+A provider is answered "received" only after the commit that credited the order (or found it credited). Whatever is not
+certain is answered "send it again".
+"""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db.models.functions import Now
+
+from notifications.services import raise_alert
+from voicehelper.api import ratelimit
+from voicehelper.net.http import Limits
+
+from ..gateways.base import (
+    BadSignature,
+    Gateway,
+    GatewayError,
+    Implausible,
+    Malformed,
+    Receipt,
+    Reply,
+    WrongRecipient,
+)
+from ..gateways.refunds import RefundHint
+from ..models import Notice, Order
+from . import (
+    SECTIONS,
+    SettledOrder,
+    Settlement,
+    TopupError,
+    confirm_payment,
+    gateway_for,
+    hear_of_refund,
+    must_be_confirmed,
+    open_gateway,
+    settle_order,
+    takes_orders,
+)
+
+log = logging.getLogger(__name__)
+
+# A notice must be answered within 5 s, so the confirming query gets 3 s in all.
+CONFIRM_LIMITS = Limits(connect_s=1, read_s=2, total_s=3)
+UNKNOWN_ORDER_ALERT_AFTER = 3
+# Strangers can post as much as they like; only so much of it is worth keeping.
+FOLLOW_HINTS_FOR = timedelta(days=2)
+KEEP_REJECTED = "60 per minute"
+KEEP_REJECTED_CHARS = 4096
+
+_V = Notice.Verdict
+_OF_SETTLEMENT = {
+    Settlement.CREDITED: _V.CREDITED,
+    Settlement.DUPLICATE: _V.DUPLICATE,
+    Settlement.MISMATCH: _V.MISMATCH,
+    Settlement.UNKNOWN_ORDER: _V.UNKNOWN_ORDER,
+    Settlement.GIVEN_BACK: _V.REFUND,
+    Settlement.UNSURE: _V.UNCONFIRMED,
+}
+_ACKNOWLEDGED = (_V.CREDITED, _V.DUPLICATE, _V.IGNORED, _V.REFUND)
+# What the provider is told; the words are the field's.
+_REASONS = {
+    _V.MALFORMED: "解析数据失败",
+    _V.FORGED: "签名验证失败",
+    _V.MISMATCH: "处理失败",
+    _V.UNKNOWN_ORDER: "订单不存在",
+    _V.UNCONFIRMED: "处理失败",
+    _V.FAILED: "处理失败",
+}
+
+
+def receive_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
+    """Handle a callback and say what to answer, also for a gateway that is switched off. Raises GatewayOff or
+    UnknownGateway: there is nobody here to answer."""
+    gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
+    if not body:
+        return gateway.acknowledge(False, "读取数据失败")
+    notice = _process(gateway, body, source=source)
+    _tell_while_off(notice)
+    return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
+
+
+def receive_refund_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
+    """Handle a callback about a refund, as `receive_notice` does. What nobody signed only makes us ask. Raises
+    GatewayOff."""
+    gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
+    if not body:
+        return gateway.acknowledge(False, "读取数据失败")
+    notice = _process_refund(gateway, body, source=source)
+    _tell_while_off(notice)
+    return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
+
+
+def _process_refund(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
+    notice = Notice(gateway=gateway.name, source=source, body=_as_text(body), **facts)
+    try:
+        hint = gateway.refund_hint(body)
+    except Malformed as error:
+        return _reject(notice, _V.MALFORMED, str(error))
+    except BadSignature as error:
+        return _reject(notice, _V.FORGED, str(error))
+    except WrongRecipient as error:
+        _alert_mismatch(notice, str(error))
+        return _finish(notice, _V.MISMATCH, str(error))
+    if hint is None:
+        return _reject(notice, _V.MALFORMED, "It is not about a refund.")
+    return _look_after_refund(gateway, notice, hint)
+
+
+def _look_after_refund(gateway: Gateway, notice: Notice, hint: RefundHint) -> Notice:
+    """Keep what a notice claims, or ask the provider about it."""
+    notice.order_no = hint.order_no
+    notice.order = Order.objects.select_related("user").filter(order_no=hint.order_no, gateway=gateway.name).first()
+    notice.save()
+    if notice.order is None:
+        _alert_unknown_order(notice)
+        return _finish(notice, _V.UNKNOWN_ORDER, f"No order {hint.order_no}.")
+    if not hear_of_refund(notice.order, hint, source="notice", limits=CONFIRM_LIMITS):
+        return _finish(notice, _V.UNCONFIRMED, "The provider gave no certain answer about the refund.")
+    return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
+
+
+def replay_notice(notice: Notice, *, actor: str) -> Notice:
+    """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
+    gateway = open_gateway(notice.gateway, limits=CONFIRM_LIMITS)
+    body = notice.body.encode()
+    # WeChat Pay's notices about refunds come to an address of their own, and are no payments.
+    process = _process_refund if b"<req_info>" in body else _process
+    return process(gateway, body, source=notice.source, replay_of=notice, actor=actor)
+
+
+def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
+    """Verify, store, settle; returns the notice with its verdict."""
+    notice = Notice(gateway=gateway.name, source=source, body=_as_text(body), **facts)
+    try:
+        notice.order_no = gateway.order_no_in(body)[:64]
+        order = Order.objects.select_related("user").filter(order_no=notice.order_no).first()
+        notice.order = order
+        receipt = gateway.read_notice(
+            body, sign_type=order.sign_type if order and order.gateway == gateway.name else ""
+        )
+        hint = gateway.refund_hint(body) if receipt is None else None
+    except Implausible as error:
+        # Genuine, so it must not be forgotten: flag the order, like any amount that differs.
+        _alert_mismatch(notice, str(error))
+        Order.objects.filter(order_no=notice.order_no).update(review=str(error)[:200])
+        return _finish(notice, _V.MISMATCH, str(error))
+    except Malformed as error:
+        return _reject(notice, _V.MALFORMED, str(error))
+    except BadSignature as error:
+        return _reject(notice, _V.FORGED, str(error))
+    except WrongRecipient as error:
+        _alert_mismatch(notice, str(error))
+        return _finish(notice, _V.MISMATCH, str(error))
+    if receipt is None:
+        if hint is None or order is None:
+            return _finish(notice, _V.IGNORED, "")
+        return _acknowledge(_look_after_refund(gateway, notice, hint))
+    # Stored before it is settled, so that a crash in between leaves a trace to replay.
+    notice.save()
+    try:
+        settled = _settle(gateway, receipt, order)
+    except Exception:
+        log.exception("Settling order %s failed", notice.order_no)
+        return _finish(notice, _V.FAILED, "An error inside; see the log.")
+    if settled is None:
+        return _finish(notice, _V.UNCONFIRMED, "The provider did not confirm the payment in time.")
+    if settled.outcome == Settlement.UNKNOWN_ORDER:
+        _alert_unknown_order(notice)
+    return _finish(notice, _OF_SETTLEMENT[settled.outcome], settled.detail)
+
+
+def _settle(gateway: Gateway, receipt: Receipt, order: Order | None) -> SettledOrder | None:
+    """None: the provider was asked and did not say the same, or nothing."""
+    if order is None or not must_be_confirmed(order, receipt):
+        return settle_order(receipt, source="notice", order=order)
+    if gateway.app_id != order.app_id:
+        gateway = gateway_for(order, limits=CONFIRM_LIMITS) or gateway
+    return confirm_payment(order, receipt, gateway, source="notice")
+
+
+def _tell_while_off(notice: Notice) -> None:
+    """Somebody switched the gateway off, and somebody paid: worth knowing once, and no trouble."""
+    if notice.verdict not in Notice.UNVERIFIED and not takes_orders(notice.gateway):
+        raise_alert(
+            "notice_while_off",
+            level="info",
+            title=f"{notice.gateway} is switched off and was sent a notice",
+            content=f"For order {notice.order_no}. What is under way is served to its end; no new orders are taken.",
+            key=f"while-off:{notice.gateway}",
+        )
+
+
+def _acknowledge(notice: Notice) -> Notice:
+    """A genuine notice that paid nothing need not come again: what it could not confirm, `follow_refund_hints` asks."""
+    if not notice.acknowledged:
+        notice.acknowledged = True
+        notice.save(update_fields=["acknowledged"])
+    return notice
+
+
+def follow_refund_hints(limit: int = 20) -> int:
+    """Ask again about refunds whose notice was received and could not be confirmed; returns how many now are."""
+    done = 0
+    waiting = Notice.objects.filter(
+        gateway__in=SECTIONS, verdict=_V.UNCONFIRMED, acknowledged=True, received__gt=Now() - FOLLOW_HINTS_FOR
+    )
+    for notice in waiting.select_related("order__user").order_by("-received")[:limit]:
+        try:
+            hint = open_gateway(notice.gateway).refund_hint(notice.body.encode())
+        except (GatewayError, TopupError) as error:
+            log.warning("Notice %s cannot be followed: %s", notice, error)
+            continue
+        if hint and notice.order and hear_of_refund(notice.order, hint, source="notice"):
+            _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
+            done += 1
+    return done
+
+
+def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
+    notice.verdict = verdict
+    notice.detail = detail[:300]
+    notice.acknowledged = verdict in _ACKNOWLEDGED
+    notice.save(update_fields=["verdict", "detail", "acknowledged"] if notice.pk else None)
+    return notice
+
+
+def _reject(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
+    """A notice nobody vouches for: kept for the operator to look at, but not more of it than is useful."""
+    notice.body = notice.body[:KEEP_REJECTED_CHARS]
+    notice.verdict = verdict
+    notice.detail = detail[:300]
+    if ratelimit.hit(KEEP_REJECTED, "rejected-notices", notice.gateway):
+        log.warning("A %s notice was rejected and not kept: %s", notice.gateway, detail)
+        return notice
+    if verdict == _V.FORGED:
+        raise_alert(
+            "forged_notice",
+            level="critical",
+            title=f"{notice.gateway}: a notice with a wrong signature",
+            content=f"From {notice.source}, for order {notice.order_no or '-'}: {detail}",
+            key=f"forged:{notice.gateway}",
+        )
+    notice.save()
+    return notice
+
+
+def _alert_mismatch(notice: Notice, problem: str) -> None:
+    raise_alert(
+        "notice_mismatch",
+        level="critical",
+        title=f"{notice.gateway}: a genuine notice that does not fit",
+        content=f"From {notice.source}, for order {notice.order_no}: {problem}",
+        key=f"misfit:{notice.gateway}:{notice.order_no}",
+    )
+
+
+def _alert_unknown_order(notice: Notice) -> None:
+    """One may be a stray; the provider repeating it means that somebody paid for an order we lost."""
+    seen = Notice.objects.filter(gateway=notice.gateway, order_no=notice.order_no).count()
+    if seen >= UNKNOWN_ORDER_ALERT_AFTER:
+        raise_alert(
+            "unknown_order",
+            level="critical",
+            title=f"{notice.gateway}: payment for an unknown order {notice.order_no}",
+            content=f"Genuine notices for it came {seen} times.",
+            key=f"unknown-order:{notice.order_no}",
+        )
+
+
+def _as_text(body: bytes) -> str:
+    """What a text column can hold: undecodable bytes and NULs replaced. A genuine notice loses nothing."""
+    return body.decode("utf-8", "replace").replace("\x00", "\ufffd")

@@ -1,0 +1,133 @@
+"""The mini program in the admin: its settings with "test connection", and what users shared."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Max, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, moment, when
+from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.sections import ProbedSectionAdmin, Status
+
+from .. import mini_program, sharing
+from ..models import MiniProgramSettings, Share, WeChatIdentity
+from ..wechat_login import LoginFailed
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What templates/admin/parts/probe.html shows. `message` is what happened, `hint` how to mend it."""
+
+    ok: bool
+    called: str
+    elapsed_ms: int
+    message: str
+    hint: str = ""
+
+
+def _try_out(section: MiniProgramSettings) -> Probe:
+    """One real call to WeChat with what is saved."""
+    try:
+        app = mini_program.open_mini_program(section)
+    except mini_program.NotSetUp as error:
+        hint = gettext("Fill these in, save, and test again.")
+        if section.app_id and section.app_secret:
+            hint = str(error)
+        return Probe(False, "", 0, gettext("Nothing was called: the settings are not complete yet."), hint)
+    started = time.monotonic()
+    try:
+        app.check()
+    except LoginFailed as error:
+        text = f"{error} (errcode {error.errcode})" if error.errcode else str(error)
+        return Probe(False, app.check_address, _since(started), text, error.hint)
+    text = gettext("WeChat knows this app id, and the secret is right.")
+    return Probe(True, app.check_address, _since(started), text)
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+@admin.register(MiniProgramSettings)
+class MiniProgramSettingsAdmin(ProbedSectionAdmin):
+    purpose = _("The WeChat mini program whose users sign in here.")
+    fieldsets = (
+        (_("Mini program"), {"fields": ["app_id", "app_secret"]}),
+        (_("Shared card"), {"fields": ["share_title", "share_image"]}),
+    )
+    placeholders = {
+        "app_id": _("Please enter the mini program’s app id"),
+        "app_secret": _("Please enter the app secret"),
+        "share_image": "https://",
+    }
+    help_texts = {
+        "app_id": _("mp.weixin.qq.com → Development → Development settings."),
+        "app_secret": _("On the same page, shown once when it is made. Stored encrypted and never shown again."),
+        "share_title": _("What friends read when a user shares the mini program. Empty: a friendly sentence of ours."),
+        "share_image": _("Its address, five wide by four high, PNG or JPG. Empty: our own picture."),
+    }
+
+    def status(self, row: Any) -> Status:
+        """On with its last sign-in, or that something is missing."""
+        if not (row.app_id and row.app_secret):
+            return Status("off", (gettext("Not set up: mini program users cannot sign in."),))
+        last = WeChatIdentity.objects.filter(app_id=row.app_id).aggregate(last=Max("seen_at"))["last"]
+        seen = gettext("last sign-in %(time)s") % {"time": moment(last)} if last else gettext("no sign-in yet")
+        key = gettext("key ····%(last4)s") % {"last4": row.app_secret.last4} if row.app_secret.last4 else ""
+        return Status("on", tuple(filter(None, (gettext("On"), seen, key))))
+
+    def page_context(self, row: Any) -> dict[str, Any]:
+        domain = settings.SERVER_ADDRESS
+        steps = [
+            gettext("App id: sign in at mp.weixin.qq.com → Development → Development settings; it begins with wx."),
+            gettext("App secret: on the same page → Generate. WeChat shows it once; enter it here at once."),
+            gettext("IP allow list: on the same page, if it is switched on, add this server’s outgoing address."),
+            gettext(
+                "Server domains: on the same page, enter %(domain)s as the domain for request, uploadFile and"
+                " downloadFile. It must be HTTPS, and registered (ICP) for mainland China."
+            )
+            % {"domain": domain},
+            gettext("For payment: pay.weixin.qq.com → Product centre → App id management, bind this app id."),
+            gettext("Save, then test the connection: it shows whether app id and secret belong together."),
+        ]
+        named = {"address_title": gettext("Server domain"), "callback_address": domain, "help_steps": steps}
+        return named | super().page_context(row)
+
+    def probe(self, row: Any) -> Probe:
+        return _try_out(row)
+
+
+@admin.register(Share)
+class ShareAdmin(ReadOnlyAdmin):
+    """Invitations, and how many came by them."""
+
+    time_created = when("created", _("created"))
+    list_display = ("time_created", "user", "num_visits", "num_sign_ups")
+    list_filter = (Username, ("created", Days))
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    sortable_by = ()
+    search_fields = ("share_id",)
+    fieldsets = ((None, {"fields": ("time_created", "user_link", "share_id", "num_visits", "num_sign_ups")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return sharing.counted(super().get_queryset(request))
+
+    @admin.display(description=_("visits"))
+    def num_visits(self, share: Any) -> str:
+        return grouped(share.visit_count)
+
+    @admin.display(description=_("signed up"))
+    def num_sign_ups(self, share: Any) -> str:
+        return grouped(share.sign_up_count)
+
+    @admin.display(description=_("shared by"))
+    def user_link(self, share: Share) -> SafeString:
+        return link(change_url(share.user), share.user)

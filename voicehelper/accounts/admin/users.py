@@ -1,0 +1,289 @@
+"""Users, roles, users' API keys, and the log of what operators did."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import PROTECT, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from voicehelper.admin.base import (
+    Action,
+    BaseAdmin,
+    EstimatedPaginator,
+    ReadOnlyAdmin,
+    RecordActions,
+    Report,
+    change_url,
+    grouped,
+    link,
+    may,
+    when,
+)
+from voicehelper.admin.filters import Choice, Days, Username
+
+from .. import services
+from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
+
+if TYPE_CHECKING:
+    _Inline = admin.TabularInline[Any, User]
+    _DjangoUserAdmin = DjangoUserAdmin[User]
+else:
+    from unfold.admin import TabularInline as _Inline
+
+    _DjangoUserAdmin = DjangoUserAdmin
+
+# Whoever may set these may do everything; that stays with superusers.
+_POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class _ReadOnlyInline(_Inline):
+    """What a user's page shows and nobody changes there."""
+
+    hide_title = True
+    ordering = ("-pk",)
+    extra = max_num = 0
+    can_delete = False
+    per_page = 10
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, User, "view") or may(request, User, "change")
+
+
+class TokenInline(_ReadOnlyInline):
+    """When a user's tokens were made and used; their text exists nowhere."""
+
+    model = AccessToken
+    time_created = when("created", _("created"))
+    time_expires = when("expires_at", _("expires"))
+    time_used = when("last_used_at", _("last used"))
+    time_revoked = when("revoked_at", _("revoked"))
+    fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
+
+
+class WeChatInline(_ReadOnlyInline):
+    """Who a user is to WeChat's apps; enough of an openid to tell two apart."""
+
+    model = WeChatIdentity
+    time_created = when("created", _("created"))
+    time_seen = when("seen_at", _("last seen"))
+    fields = readonly_fields = ("app_id", "short_openid", "in_union", "time_created", "time_seen")
+
+    @admin.display(description=_("openid"))
+    def short_openid(self, identity: WeChatIdentity) -> str:
+        return _shortened(identity.openid)
+
+    @admin.display(description=_("unionid"))
+    def in_union(self, identity: WeChatIdentity) -> str:
+        return _shortened(identity.unionid) if identity.unionid else "—"
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:4]}…{text[-4:]}"
+
+
+class ActiveFilter(Choice):
+    title = _("state")
+    parameter_name = "active"
+
+    def options(self) -> Any:
+        return [("yes", _("Active")), ("no", _("Deactivated")), ("staff", _("Operators"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(is_staff=True) if value == "staff" else rows.filter(is_active=value == "yes")
+
+
+@admin.register(User)
+class UserAdmin(_DjangoUserAdmin, RecordActions):
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    change_form_template = "admin/accounts/user/change_form.html"
+    list_display = ("username", "email", "group", "num_balance", "is_active", "is_staff", "time_joined")
+    list_filter = (ActiveFilter, ("date_joined", Days))
+    list_filter_submit = True
+    list_select_related = ("wallet",)
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = EstimatedPaginator
+    ordering = ("-pk",)
+    sortable_by = ("username", "time_joined")
+    time_joined = when("date_joined", _("joined"))
+    time_login = when("last_login", _("last sign-in"))
+    search_fields = ("username", "email")
+    actions = ("revoke_selected",)
+    inlines = (WeChatInline, TokenInline)
+    readonly_fields = ("balance", "time_login", "time_joined", "invited_by")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password", "email", "group", "balance")}),
+        (_("Access"), {"fields": ("is_active", *_POWERS)}),
+        (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by")}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "email", "group", "password1", "password2")}),)
+
+    @admin.display(description=_("balance"))
+    def num_balance(self, user: User) -> str:
+        wallet = getattr(user, "wallet", None)
+        return grouped(wallet.balance) if wallet else "—"
+
+    @admin.display(description=_("balance"))
+    def balance(self, user: User) -> SafeString | str:
+        wallet = getattr(user, "wallet", None)
+        return link(change_url(wallet), grouped(wallet.balance)) if wallet else "—"
+
+    @admin.display(description=_("invited by"))
+    def invited_by(self, user: User) -> SafeString | str:
+        visit = ShareVisit.objects.filter(visitor=user, signed_up=True).select_related("share__user").first()
+        return link(change_url(visit.share.user), visit.share.user) if visit else "—"
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *_POWERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only a superuser changes another operator: a password set for somebody is that somebody's power."""
+        mine = obj is None or obj.pk == request.user.pk or request.user.is_superuser
+        return super().has_change_permission(request, obj) and (mine or not (obj.is_staff or obj.is_superuser))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody who ever had a wallet or an order is deleted: deactivate instead."""
+        return obj is not None and super().has_delete_permission(request, obj) and not _has_history(obj)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return may(request, User, "change")
+
+    def actions_for(self, request: HttpRequest, record: User) -> Sequence[Action]:
+        if not self.has_change_permission(request, record):
+            return ()
+        alive = AccessToken.objects.filter(user=record, revoked_at=None).exists()
+        refusal = "" if alive else gettext("There is no valid token.")
+        hint = gettext("Every program of this user has to sign in again.")
+        return [Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)]
+
+    def do_revoke(self, request: HttpRequest, user: User, reason: str) -> Report:
+        count = services.revoke_tokens(user)
+        return Report(True, ngettext("%(count)d token revoked.", "%(count)d tokens revoked.", count) % {"count": count})
+
+    @admin.action(description=_("Revoke all tokens of the selected users"), permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        users = [user for user in queryset if self.has_change_permission(request, user)]
+        for user in users:
+            messages.success(request, f"{user}: {self.do_revoke(request, user, '').text}")
+            self.log_change(request, user, gettext("Revoke all tokens"))
+
+
+def _has_history(user: User) -> bool:
+    """Whether something that must not be lost points at the user."""
+    relations = [relation for relation in user._meta.related_objects if relation.on_delete is PROTECT]
+    return any(
+        relation.related_model._default_manager.filter(**{relation.field.name: user}).exists() for relation in relations
+    )
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
+    """Named sets of permissions; only superusers hand out power."""
+
+    filter_horizontal = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+
+class KeyStateFilter(Choice):
+    title = _("state")
+    parameter_name = "state"
+
+    def options(self) -> Any:
+        return [("valid", _("Valid")), ("revoked", _("Revoked"))]
+
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return rows.filter(revoked_at__isnull=value == "valid")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Users' keys for /v1: their text exists nowhere, and an operator can only end them."""
+
+    time_created = when("created", _("created"))
+    time_used = when("last_used_at", _("last used"))
+    time_revoked = when("revoked_at", _("revoked"))
+    list_display = ("name", "shown_key", "user", "time_created", "time_used", "time_revoked")
+    list_filter = (KeyStateFilter, Username, ("created", Days))
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    sortable_by = ()
+    search_fields = ("user__username",)  # what is searched really is in get_search_results
+    search_help_text = _("User name, or the last four characters of a key")
+    fieldsets = ((None, {"fields": ("name", "shown_key", "user_link", "time_created", "time_used", "time_revoked")}),)
+
+    @admin.display(description=_("key"))
+    def shown_key(self, key: ApiKey) -> str:
+        return key.shown
+
+    @admin.display(description=_("user"))
+    def user_link(self, key: ApiKey) -> SafeString:
+        return link(change_url(key.user), key.user)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip().lstrip("·…")
+        return (queryset.filter(Q(user__username=term) | Q(last4=term)) if term else queryset), False
+
+    def actions_for(self, request: HttpRequest, record: ApiKey) -> Sequence[Action]:
+        if not may(request, ApiKey, "change"):
+            return ()
+        refusal = gettext("It is revoked already.") if record.revoked_at else ""
+        hint = gettext("Programs that use it are refused at once. It cannot be undone; the user can make another key.")
+        return [Action("revoke", gettext("Revoke this key"), hint=hint, refusal=refusal, asks_reason=True)]
+
+    def do_revoke(self, request: HttpRequest, key: ApiKey, reason: str) -> Report:
+        done = services.revoke_api_key(key.user, key.pk)
+        return Report(done, gettext("The key is revoked.") if done else gettext("It is revoked already."))
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Who did what; never a secret's value."""
+
+    time_done = when("action_time", _("time"))
+    list_display = ("time_done", "user", "content_type", "object_repr", "message")
+    list_filter = (Username, ("action_time", Days))
+    list_select_related = ("user", "content_type")
+    ordering = ("-action_time",)
+    sortable_by = ()
+    search_fields = ("object_repr",)
+    fieldsets = ((None, {"fields": ("time_done", "user", "content_type", "object_repr", "message")}),)
+
+    @admin.display(description=_("what"))
+    def message(self, entry: LogEntry) -> str:
+        return entry.get_change_message()

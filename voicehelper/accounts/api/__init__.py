@@ -1,0 +1,1 @@
+"""Signing in from programs and from the mini program; who one is; shares."""

@@ -1,0 +1,1 @@
+"""One kit for JSON edges: error answers, paging, rate limits."""
