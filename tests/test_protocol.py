@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 import pytest
@@ -91,7 +91,7 @@ TOO_MUCH = {
 
 
 @pytest.mark.parametrize("what", TOO_MUCH)
-def test_N7_endless_headers_are_refused_in_bounded_memory(port: int, what: str) -> None:
+def test_N7_endless_headers_are_refused(port: int, what: str) -> None:
     start, more = TOO_MUCH[what]
     with Line(port) as line:
         line.socket.settimeout(2)
@@ -166,17 +166,19 @@ def test_a_connection_is_kept_between_requests(port: int) -> None:
 
 @pytest.mark.django_db
 def test_N7_the_image_answers_readyz_while_a_hundred_requests_are_half_sent(image: Image) -> None:
-    with image.serving(HEADER_SECONDS="2") as port:
-        lines = [Line(port) for _ in range(full(400, 100))]
+    with image.serving(HEADER_SECONDS="4") as port, ExitStack() as stack:
+        lines = [stack.enter_context(Line(port)) for _ in range(full(400, 100))]
         for line in lines:
             line.say(HEAD + b"X: a")
-        with Line(port) as large:
-            large.say(HEAD + b"X: ")
-            large.say(KIB, times=2048)
-            assert status(large.heard()) in ("431", "")
-        started = time.monotonic()
-        assert ask(port, "/readyz").status == 200
-        assert time.monotonic() - started < 1
+        took = []
+        for _ in range(3):
+            started = time.monotonic()
+            assert ask(port, "/readyz").status == 200
+            took.append(time.monotonic() - started)
+        # The machine may be busy with other tests.
+        assert min(took) < 1
+        large = stack.enter_context(Line(port))
+        large.say(HEAD + b"X: ")
+        large.say(KIB, times=2048)
+        assert status(large.heard()) in ("431", "")
         assert {status(line.heard()) for line in lines} == {"408"}
-        for line in lines:
-            line.socket.close()
