@@ -158,10 +158,12 @@ def test_asking_about_an_unpaid_order_credits_nothing(
     assert wallet_of(buyer).balance == 0
 
 
-def test_nobody_can_be_asked_while_the_gateway_is_off(browser: Client, buyer: User, wechat: WeChatMerchant) -> None:
+def test_nobody_can_be_asked_while_the_gateway_is_not_complete(
+    browser: Client, buyer: User, wechat: WeChatMerchant
+) -> None:
     order = pending_order(buyer, wechat)
-    write_options({"WechatEnabled": False})
-    assert "WeChat Pay is switched off or not completely configured." in browser.get(page_of(order)).text
+    write_options({"WechatEnabled": False, "WechatApiV2Key": None})
+    assert "WeChat Pay is not completely configured." in browser.get(page_of(order)).text
     do(browser, order, "ask")
     assert not GatewayCall.objects.exists()
     assert not LogEntry.objects.exists()
@@ -236,10 +238,10 @@ def test_a_replay_credits_what_failed_and_reports_it(
     books_agree()
 
 
-def test_a_replay_says_when_the_gateway_is_off(browser: Client, wechat: WeChatMerchant) -> None:
+def test_a_replay_says_when_the_gateway_is_not_complete(browser: Client, wechat: WeChatMerchant) -> None:
     notice = Notice.objects.create(gateway="wechat", body="<xml></xml>", verdict="failed")
-    write_options({"WechatEnabled": False})
-    assert "The gateway is switched off" in do(browser, notice, "replay").text
+    write_options({"WechatEnabled": False, "WechatApiV2Key": None})
+    assert "The gateway is not completely configured" in do(browser, notice, "replay").text
 
 
 HOSTILE = [

@@ -266,9 +266,18 @@ def test_the_buttons_explain_why_there_is_no_refund(order: Order, staff: User, p
     write_options({"WechatClientCert": None, "WechatClientKey": None})
     assert "upload apiclient_cert.pem" in browser.get(base.change_url(order)).text
     assert "upload apiclient_cert.pem" in refund(browser, order, "1")
-    write_options({"WechatEnabled": False})
-    assert "switched off" in browser.get(base.change_url(order)).text
+    write_options({"WechatEnabled": False, "WechatApiV2Key": None})
+    assert "The gateway is not completely configured" in browser.get(base.change_url(order)).text
     assert not Refund.objects.exists()
+
+
+def test_R12_a_refund_is_possible_while_the_gateway_is_off(
+    order: Order, staff: User, provider: str, books_agree: Callable[[], None]
+) -> None:
+    write_options({"WechatEnabled": False})
+    refund(browser_of(staff), order, "73.00")
+    assert given_back(order) == [7300]
+    books_agree()
 
 
 # --- The certificate -------------------------------------------------------------------------------------------------

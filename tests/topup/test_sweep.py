@@ -18,6 +18,7 @@ from tests.orders import pending_order
 from topup import services, tasks
 from topup.models import Order
 from topup.models.orders import LANE, Lane
+from topup.options import write_options
 from topup.services.gateways import UNREACHABLE_AFTER
 from topup.services.sweeping import CLAIMED, OFTEN, WORKERS, claim
 from voicehelper import clock
@@ -256,12 +257,14 @@ def test_an_order_that_cannot_be_credited_does_not_keep_the_others_waiting(
     books_agree()
 
 
-def test_a_gateway_that_was_switched_off_leaves_its_orders_for_later(
+def test_a_gateway_that_is_not_complete_leaves_its_orders_for_later(
     scripted: ScriptedProvider, merchant: Merchant, buyer: User
 ) -> None:
     order = pending_order(buyer, merchant)
     scripted.pay(order)
-    merchant.configure(**{f"{gateway_of(merchant).title()}Enabled": False})
+    wechat = gateway_of(merchant) == "wechat"
+    merchant.configure(**({"WechatEnabled": False} if wechat else {"AlipayEnabled": False}))
+    write_options({"WechatApiV2Key" if wechat else "AlipayPublicKey": None})
     due(order)
     services.follow_orders()
     order.refresh_from_db()

@@ -275,7 +275,7 @@ def test_A13_a_notice_with_its_blocks_rearranged_is_refused_or_claims_no_more_th
             except (Malformed, BadSignature):
                 continue
             assert hint is not None
-            assert hint.__dict__.keys() == {"order_no", "refund_no"}
+            assert hint.refunded_fen == 0
 
 
 @pytest.mark.parametrize("noise", ["", "x", "====", "AAAA", base64.b64encode(b"0" * 32).decode()])
@@ -366,7 +366,7 @@ def test_what_became_of_a_refund_at_alipay(
     assert status.amount_fen == (500 if "refund_amount" in fields else 0)
 
 
-@pytest.mark.parametrize("changes", [{"out_trade_no": "another1"}, {"out_request_no": "R2"}, {"refund_amount": "5"}])
+@pytest.mark.parametrize("changes", [{"out_trade_no": "another1"}, {"out_request_no": "R2"}, {"refund_amount": "5e0"}])
 def test_alipay_answering_about_another_refund_is_no_answer(
     alipay: tuple[FarSide, Alipay], changes: dict[str, str]
 ) -> None:
@@ -386,7 +386,7 @@ def test_a_notice_of_alipay_about_a_refund_names_it_and_credits_nothing() -> Non
         {"refund_fee": "5.00", "gmt_refund": "2026-01-03 10:00:00.123", "out_biz_no": REFUND_NO}
     )
     assert alipay_side.GATEWAY.read_notice(notice) is None
-    assert alipay_side.GATEWAY.refund_hint(notice) == RefundHint(alipay_side.NOTICE["out_trade_no"], REFUND_NO)
+    assert alipay_side.GATEWAY.refund_hint(notice) == RefundHint(alipay_side.NOTICE["out_trade_no"], REFUND_NO, 500)
     with pytest.raises(BadSignature):
         alipay_side.GATEWAY.refund_hint(notice.replace(b"refund_fee=5.00", b"refund_fee=6.00"))
 
