@@ -24,23 +24,26 @@ PRICES = {"gpt-4": ("0.03", "0.06"), "gpt-3.5-turbo": ("0.0015", "0.002"), "clau
 
 def plant(model: Any) -> int:
     """Make the rows that are missing, by name; returns how many. `model` is Model, or what it was in a migration."""
-    made = 0
-    for name, provider, model_id, capabilities, max_tokens, cost, latency_ms, quality in ROWS:
-        input_price, output_price = PRICES.get(name, (None, None))
-        _, created = model.objects.get_or_create(
-            name=name,
-            defaults={
-                "provider": provider,
-                "provider_model_id": model_id,
-                "capabilities": capabilities,
-                "max_tokens": max_tokens,
-                "cost_per_1k": cost,
-                "latency_ms": latency_ms,
-                "quality": quality,
-                "measure": MEASURES.get(name, "1k_tokens"),
-                "input_price": input_price,
-                "output_price": output_price,
-            },
-        )
-        made += created
-    return made
+    there = set(model.objects.values_list("name", flat=True))
+    missing = [model(**_facts(*row)) for row in ROWS if row[0] not in there]
+    model.objects.bulk_create(missing, ignore_conflicts=True)
+    return len(missing)
+
+
+def _facts(
+    name: str, provider: str, model_id: str, capabilities: list[str], tokens: int, cost: str, latency_ms: int, quality: str
+) -> dict[str, Any]:
+    input_price, output_price = PRICES.get(name, (None, None))
+    return {
+        "name": name,
+        "provider": provider,
+        "provider_model_id": model_id,
+        "capabilities": capabilities,
+        "max_tokens": tokens,
+        "cost_per_1k": cost,
+        "latency_ms": latency_ms,
+        "quality": quality,
+        "measure": MEASURES.get(name, "1k_tokens"),
+        "input_price": input_price,
+        "output_price": output_price,
+    }
