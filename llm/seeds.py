@@ -31,7 +31,14 @@ def plant(model: Any) -> int:
 
 
 def _facts(
-    name: str, provider: str, model_id: str, capabilities: list[str], tokens: int, cost: str, latency_ms: int, quality: str
+    name: str,
+    provider: str,
+    model_id: str,
+    capabilities: list[str],
+    tokens: int,
+    cost: str,
+    latency_ms: int,
+    quality: str,
 ) -> dict[str, Any]:
     input_price, output_price = PRICES.get(name, (None, None))
     return {

@@ -71,8 +71,8 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     if not settings.PRODUCTION:
         return []
     collected = getattr(staticfiles_storage, "hashed_files", {})
-    ignored = apps.get_app_config("staticfiles").ignore_patterns
-    found = {path for finder in get_finders() for path, _storage in finder.list(ignored)}
+    staticfiles: Any = apps.get_app_config("staticfiles")
+    found = {path for finder in get_finders() for path, _storage in finder.list(staticfiles.ignore_patterns)}
     missing = sorted(found - collected.keys())
     if not missing:
         return []

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
+from topup.options import write_options
 
 from notifications.models import Alert
 from tests.faults.scripted import Merchant, ScriptedProvider, gateway_of
@@ -18,7 +19,6 @@ from tests.orders import pending_order
 from topup import services, tasks
 from topup.models import Order
 from topup.models.orders import LANE, Lane
-from topup.options import write_options
 from topup.services.gateways import UNREACHABLE_AFTER
 from topup.services.sweeping import CLAIMED, OFTEN, WORKERS, claim
 from voicehelper import clock
