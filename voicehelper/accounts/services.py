@@ -32,13 +32,6 @@ def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, s
     return user, issue_token(user)
 
 
-def confirm_password(request: HttpRequest, user: User, password: str) -> None:
-    """Before something that a stolen token or session must not do: raises WrongPassword unless it is the user's own
-    (rate limited, see backends.py)."""
-    if not password or authenticate(request, username=user.get_username(), password=password) != user:
-        raise WrongPassword
-
-
 def issue_token(user: User) -> str:
     """A new bearer token; its text exists only in the return value."""
     text = AccessToken.new_text()

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
@@ -18,11 +17,12 @@ from voicehelper.api import ratelimit
 from voicehelper.api.paging import PAGING, page_of
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import mini_program, services, sharing
+from .. import mini_program, sharing
 from ..mini_program import AnotherUsers, Inactive, NotSetUp
 from ..models import Share, ShareVisit, User
+from ..own_password import PasswordRefused, check_own_password
 from ..wechat_login import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
-from .sign_in import PlainErrors, SignedIn, user_json, wrong_password
+from .sign_in import PlainErrors, SignedIn, user_json
 
 # Codes that WeChat refuses, from one network. Good ones are given back: many phones share one address.
 REFUSED_CODES = "30 per 10 minutes"
@@ -171,9 +171,10 @@ class WeChatBind(WeChatView):
     def post(self, request: Request) -> Response:
         asked, user = self.read(request, CodeAndPassword), cast(User, request.user)
         try:
-            services.confirm_password(request._request, user, asked["password"])
-        except services.WrongPassword:
-            return wrong_password(request, gettext("This is not your password."), 403)
+            check_own_password(request._request, user, asked["password"])
+        except PasswordRefused as refused:
+            status, headers = (429, {"Retry-After": str(refused.retry_after)}) if refused.retry_after else (403, {})
+            return Response({"success": False, "message": str(refused)}, status=status, headers=headers)
         with self.counted():
             mini_program.bind(user, asked["code"])
         return Response({"success": True})

@@ -67,7 +67,11 @@ class Login(PlainErrors):
         try:
             user, token = services.sign_in(request._request, **form.validated_data)
         except services.WrongPassword:
-            return wrong_password(request, _("Wrong user name or password"), 401)
+            wait_s = request.META.get("voicehelper.retry_after")
+            if wait_s:
+                text = _("Too many failed tries, please wait a while")
+                return Response({"success": False, "message": text}, status=429, headers={"Retry-After": str(wait_s)})
+            return Response({"success": False, "message": _("Wrong user name or password")}, status=401)
         return Response({"token": token, "userInfo": user_json(user)})
 
 
@@ -77,15 +81,6 @@ class Me(PlainErrors):
     @extend_schema(responses=Self)
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": user_json(cast(User, request.user))})
-
-
-def wrong_password(request: Request, text: str, status: int) -> Response:
-    """The answer to a wrong password, also to one that was not looked at because the brake of backends.py holds."""
-    wait_s, headers = request.META.get("voicehelper.retry_after"), {}
-    if wait_s:
-        text, status = _("Too many failed tries, please wait a while"), 429
-        headers = {"Retry-After": str(wait_s)}
-    return Response({"success": False, "message": text}, status=status, headers=headers)
 
 
 def user_json(user: User) -> dict[str, Any]:
