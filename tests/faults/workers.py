@@ -48,7 +48,7 @@ class Workers:
         return reply, end
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _workers(django_db_setup: None) -> Iterator[Workers]:
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as mortal,
