@@ -53,13 +53,13 @@ def _query(order: Order, gateway: Gateway) -> Trade | None:
 
 
 def must_be_confirmed(order: Order, receipt: Receipt) -> bool:
-    """Whether a notice is not enough to credit an order: it is large, it has ended here, somebody has to look at it, or
-    money of it may have gone back. Then the provider, asked by us, must say the same."""
+    """Whether a notice is not enough to credit an order: it is large, it has ended here, or money of it may have gone
+    back. Then the provider, asked by us, must say the same. Any other reason to look at it blocks no honest notice."""
     if order.state in Order.CREDITED or order.given_back or difference(order, receipt):
         return False
     threshold = RechargeSettings.load().confirm_above_fen
     ended = order.state not in Order.OPEN
-    return ended or bool(order.review) or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
+    return ended or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
 
 
 def confirm_payment(order: Order, receipt: Receipt, gateway: Gateway, *, source: str) -> SettledOrder | None:
