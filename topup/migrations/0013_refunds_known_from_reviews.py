@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('topup', '0011_ask_again'),
+        ('topup', '0012_defaults_for_old_code'),
     ]
 
     operations = [
