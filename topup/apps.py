@@ -5,3 +5,13 @@ from django.utils.translation import gettext_lazy as _
 class TopupConfig(AppConfig):
     name = "topup"
     verbose_name = _("Recharge")
+
+    def ready(self) -> None:
+        """Say what this app adds to the audit and to /metrics."""
+        from voicehelper import metrics as all_metrics
+        from voicehelper.wallet import audit as whole_audit
+
+        from . import audit, metrics
+
+        whole_audit.register(audit.CHECKS)
+        all_metrics.register(metrics.collect)
