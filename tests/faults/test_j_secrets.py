@@ -576,6 +576,7 @@ def test_J7_nothing_runs_when_python_merely_starts() -> None:
         assert not (Path(site_packages()) / name).exists()
 
 
+@pytest.mark.rare
 @pytest.mark.xdist_group("bandit")
 def test_J8_bandit_finds_nothing_grave() -> None:
     assert [found for found in bandit()["results"] if found["issue_severity"] == "HIGH"] == []

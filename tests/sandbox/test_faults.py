@@ -7,10 +7,11 @@ from urllib.parse import parse_qsl
 import pytest
 from cryptography.exceptions import InvalidSignature
 
+from tests.merchants import wechat_sign
 from voicehelper.sandbox.faults import FAULTS, SIGN_IN
 from voicehelper.sandbox.models import Delivery, Script, Trade
 
-from .clients import AlipayClient, MerchantServer, WeChatClient, wechat_sign, xml_fields
+from .clients import AlipayClient, MerchantServer, WeChatClient, xml_fields
 
 pytestmark = pytest.mark.django_db
 

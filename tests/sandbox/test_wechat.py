@@ -6,10 +6,11 @@ import pytest
 import time_machine
 from django.utils import timezone
 
+from tests.merchants import wechat_sign
 from voicehelper.sandbox import wechat as protocol
 from voicehelper.sandbox.models import Merchant, Trade
 
-from .clients import WeChatClient, beijing, new_number, wechat_sign, xml_fields
+from .clients import WeChatClient, beijing, new_number, xml_fields
 
 OFFICIAL = {
     "appid": "wxd930ea5d5a258f4f",
