@@ -1,7 +1,7 @@
 """PostgreSQL and Valkey: ours, unless the environment names others."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,10 @@ from voicehelper.embedded.valkey import Valkey
 @contextmanager
 def services(folder: Path, *, durable: bool = True) -> Iterator[tuple[dict[str, str], list[Process]]]:
     """DATABASE_URL and REDIS_URL as variables, and the processes we started for them; stops those at the end."""
-    kinds = {"DATABASE_URL": partial(Postgres, durable=durable), "REDIS_URL": Valkey}
+    kinds: dict[str, Callable[[Path], Postgres | Valkey]] = {
+        "DATABASE_URL": partial(Postgres, durable=durable),
+        "REDIS_URL": Valkey,
+    }
     addresses: dict[str, str] = {}
     processes: list[Process] = []
     with ExitStack() as stack:
