@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Fixtures with servers that many tests share. One worker runs them all: else each would start servers of its own.
-SHARED_SERVERS = {"_cluster", "_workers", "_world", "deployment", "image", "models"}
+SHARED_SERVERS = {"_chat_server", "_workers", "_world", "deployment", "image", "models"}
 
 
 @pytest.hookimpl(trylast=True)
