@@ -5,3 +5,10 @@ from django.utils.translation import gettext_lazy as _
 class StorageBackendsConfig(AppConfig):
     name = "storage_backends"
     verbose_name = _("Files")
+
+    def ready(self) -> None:
+        from voicehelper.api import errors
+
+        from . import refusals
+
+        errors.register(refusals.REFUSALS)

@@ -5,6 +5,7 @@ and admin all end there. No provider is called inside a transaction, and no row 
 by a committed compare-and-swap instead.
 """
 
+from .brakes import brake_payment, redeem_guess
 from .completing import AnswerChanged, answer_of, complete_order, why_not_completed
 from .errors import (
     AmountInvalid,
@@ -13,6 +14,7 @@ from .errors import (
     GatewayOff,
     IdempotencyConflict,
     NobodyPays,
+    NoSuchOrder,
     PaymentNotOffered,
     PriceChanged,
     RefundRefused,
@@ -30,6 +32,7 @@ from .following import (
     close_order,
     confirm_payment,
     must_be_confirmed,
+    order_of,
     poll_order,
     seconds_left,
 )
@@ -98,6 +101,7 @@ __all__ = [
     "CompletionRefused",
     "GatewayOff",
     "IdempotencyConflict",
+    "NoSuchOrder",
     "NobodyPays",
     "PaymentNotOffered",
     "Preview",
@@ -115,6 +119,7 @@ __all__ = [
     "approve_refund",
     "ask_provider",
     "ask_refund",
+    "brake_payment",
     "build_gateway",
     "close_order",
     "complete_order",
@@ -133,6 +138,7 @@ __all__ = [
     "next_number",
     "open_gateway",
     "open_gateway_of",
+    "order_of",
     "payment_arguments",
     "place_order",
     "poll_order",
@@ -140,6 +146,7 @@ __all__ = [
     "quota_due",
     "quote_for",
     "redeem",
+    "redeem_guess",
     "refund_readiness",
     "refund_was_told",
     "refundable_fen",
