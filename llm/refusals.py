@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.api.errors import ErrorAnswer, Rule, database_away
+from voicehelper.api.errors import ErrorAnswer, database_away, register
 from voicehelper.wallet.services import InsufficientQuota
 
 from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
@@ -30,7 +30,7 @@ _CALLS: dict[str, Promise] = {
 
 def _call(status: int, code: str, text: str, *, param: str = "", retry_after_s: int = 0) -> ErrorAnswer:
     words = _CALLS.get(code, text)
-    return ErrorAnswer(status, code, words, technical=text, param=param, retry_after_s=retry_after_s)
+    return ErrorAnswer(status, words, code, technical=text, param=param, retry_after_s=retry_after_s)
 
 
 def _refused(error: CallRefused) -> ErrorAnswer:
@@ -55,31 +55,35 @@ def _insufficient(_error: InsufficientQuota) -> ErrorAnswer:
     words = _("Your quota does not cover this question: recharge at %(url)s, or choose a cheaper model")
     text = "The quota does not cover this call (its prompt and max_tokens). Recharge, or ask for fewer tokens."
     url = f"{settings.SERVER_ADDRESS}{reverse('topup:recharge')}"
-    return ErrorAnswer(402, "insufficient_quota", words % {"url": url}, technical=text)
+    return ErrorAnswer(402, words % {"url": url}, "insufficient_quota", technical=text)
 
 
 def _ledger_away(error: Exception) -> ErrorAnswer:
     return replace(database_away(error), retry_after_s=2)
 
 
-REFUSALS: dict[type[Exception], Rule] = {
-    CallRefused: _refused,
-    CallFailed: _failed,
-    StreamBroke: lambda error: _call(502, "upstream_error", error.told),
-    InsufficientQuota: _insufficient,
-    LedgerAway: _ledger_away,
-    psycopg.Error: _ledger_away,
-    NotFound: ErrorAnswer(404, "not_found", _("There is no such thing")),
-    UnknownPriority: ErrorAnswer(
-        400, "unknown_priority", _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model")
-    ),
-    NotARecording: ErrorAnswer(
-        400,
-        "not_a_recording",
-        _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
-    ),
-    TooLong: ErrorAnswer(400, "too_long", _("The recording is too long: a minute at the most")),
-    NothingToSay: ErrorAnswer(400, "nothing_to_say", _("There is nothing in it that could be spoken")),
-    KeyConflict: ErrorAnswer(409, "idempotency_conflict", _("This idempotency key was used for a different question")),
-    AnswerUnderWay: ErrorAnswer(409, "under_way", _("This question is being answered")),
-}
+register(
+    {
+        CallRefused: _refused,
+        CallFailed: _failed,
+        StreamBroke: lambda error: _call(502, "upstream_error", error.told),
+        InsufficientQuota: _insufficient,
+        LedgerAway: _ledger_away,
+        psycopg.Error: _ledger_away,
+        NotFound: ErrorAnswer(404, _("There is no such thing"), "not_found"),
+        UnknownPriority: ErrorAnswer(
+            400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
+        ),
+        NotARecording: ErrorAnswer(
+            400,
+            _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
+            "not_a_recording",
+        ),
+        TooLong: ErrorAnswer(400, _("The recording is too long: a minute at the most"), "too_long"),
+        NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
+        KeyConflict: ErrorAnswer(
+            409, _("This idempotency key was used for a different question"), "idempotency_conflict"
+        ),
+        AnswerUnderWay: ErrorAnswer(409, _("This question is being answered"), "under_way"),
+    }
+)

@@ -7,8 +7,4 @@ class TopupConfig(AppConfig):
     verbose_name = _("Recharge")
 
     def ready(self) -> None:
-        from voicehelper.api import errors
-
-        from . import refusals
-
-        errors.register(refusals.REFUSALS)
+        from . import refusals  # noqa: F401  # registers what this app's exceptions are answered with

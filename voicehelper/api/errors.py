@@ -1,6 +1,6 @@
 """What is said when a route cannot answer: one registry for the whole house.
 
-Each app has a `refusals.py`, a table from its exceptions to answers, and registers it in `AppConfig.ready()`. Edges let
+Each app has a `refusals.py`, which registers a table from its exceptions to answers when the app is ready. Edges let
 what services raise pass: routes for programs are answered by `views.write_error`, in the shape of their dialect; pages
 and /v1 ask `answer_to` for status and words, and put them into shapes of their own.
 """
@@ -26,14 +26,15 @@ log = logging.getLogger(__name__)
 class ErrorAnswer:
     """What is answered instead of what was asked for.
 
-    `words` are for people, in their language; in a table, %(name)s in them is an attribute of the exception. `detail`
-    says which value was wrong. `technical` is for whoever writes programs, in English: /v1 says it instead of `words`,
-    and names the parameter at fault, `param`. `more` stands in the body beside the words, `headers` beside Retry-After.
+    `words` are for people, in their language; in a table, %(name)s in them is an attribute of the exception. `code` is
+    for programs, where the dialect has codes. `detail` says which value was wrong. /v1 says `technical` instead of
+    `words`, in English, to whoever writes programs, and names the parameter at fault, `param`. `more` stands in the
+    body beside the words, `headers` beside Retry-After.
     """
 
     status: int
-    code: str
     words: str | Promise
+    code: str = ""
     detail: str = ""
     retry_after_s: int = 0
     technical: str = ""
@@ -54,26 +55,23 @@ class ErrorAnswer:
 # An answer, or what makes one of the exception.
 Rule = ErrorAnswer | Callable[[Any], ErrorAnswer]
 
-NOTHING_HERE = ErrorAnswer(404, "not_found", _("There is nothing at this address"))
+NOTHING_HERE = ErrorAnswer(404, _("There is nothing at this address"), "not_found")
 OUR_FAULT = ErrorAnswer(
-    500,
-    "internal_error",
-    _("Something went wrong on our side"),
-    technical="Something went wrong on our side.",
+    500, _("Something went wrong on our side"), "internal_error", technical="Something went wrong on our side."
 )
 AWAY = ErrorAnswer(
     503,
-    "unavailable",
     _("The service is not available for a moment, please try again"),
+    "unavailable",
     retry_after_s=5,
     technical="The service is not available for a moment. Please try again.",
 )
-_INVALID = ErrorAnswer(400, "invalid_parameters", _("Invalid parameters"))
-_FORBIDDEN = ErrorAnswer(403, "forbidden", _("You may not do this"))
+INVALID = ErrorAnswer(400, _("Invalid parameters"), "invalid_parameters")
+_FORBIDDEN = ErrorAnswer(403, _("You may not do this"), "forbidden")
 
 
 def _invalid_value(error: exceptions.ValidationError) -> ErrorAnswer:
-    return replace(_INVALID, detail=_first(error.detail))
+    return replace(INVALID, detail=_first(error.detail))
 
 
 def _first(detail: Any) -> str:
@@ -86,7 +84,7 @@ def _first(detail: Any) -> str:
 
 def _too_many(error: TooMany) -> ErrorAnswer:
     words = _("Too many requests, please try again later")
-    return ErrorAnswer(429, "rate_limited", words, retry_after_s=error.wait_s)
+    return ErrorAnswer(429, words, "rate_limited", retry_after_s=error.wait_s)
 
 
 def database_away(error: Exception) -> ErrorAnswer:
@@ -96,16 +94,16 @@ def database_away(error: Exception) -> ErrorAnswer:
 
 _RULES: dict[type[Exception], Rule] = {
     exceptions.ValidationError: _invalid_value,
-    exceptions.ParseError: _INVALID,
-    exceptions.UnsupportedMediaType: replace(_INVALID, status=415),
-    exceptions.NotAuthenticated: ErrorAnswer(401, "not_signed_in", _("Please sign in first")),
+    exceptions.ParseError: INVALID,
+    exceptions.UnsupportedMediaType: replace(INVALID, status=415),
+    exceptions.NotAuthenticated: ErrorAnswer(401, _("Please sign in first"), "not_signed_in"),
     exceptions.AuthenticationFailed: ErrorAnswer(
-        401, "not_signed_in", _("Your session has expired, please sign in again")
+        401, _("Your session has expired, please sign in again"), "not_signed_in"
     ),
     exceptions.PermissionDenied: _FORBIDDEN,
     PermissionDenied: _FORBIDDEN,
     Http404: NOTHING_HERE,
-    exceptions.APIException: lambda error: ErrorAnswer(error.status_code, error.default_code, str(error.detail)),
+    exceptions.APIException: lambda error: ErrorAnswer(error.status_code, str(error.detail), error.default_code),
     TooMany: _too_many,
     OperationalError: database_away,
     InterfaceError: database_away,
