@@ -15,13 +15,14 @@ from voicehelper.wallet.services import InsufficientQuota
 from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
 from .chat.voice import NothingToSay
 from .providers.base import StreamBroke
-from .relay.audio import NotARecording, TooLong
 from .relay.errors import CallFailed, CallRefused, LedgerAway
 
 # What calls of models end with, in words for those who chat. Other codes bring a text that says more.
 _CALLS: dict[str, Promise] = {
     "model_not_found": _("This model does not exist or is switched off: choose another one"),
     "no_provider": _("No model is available yet"),
+    "not_a_recording": _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
+    "too_long": _("The recording is too long: a minute at the most"),
     "upstream_rate_limited": _("The model is overloaded, please try again later"),
     "upstream_timeout": _("The model did not answer in time, please try again"),
     "upstream_error": _("The model failed, please try again or choose another one"),
@@ -74,12 +75,6 @@ register(
         UnknownPriority: ErrorAnswer(
             400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
         ),
-        NotARecording: ErrorAnswer(
-            400,
-            _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
-            "not_a_recording",
-        ),
-        TooLong: ErrorAnswer(400, _("The recording is too long: a minute at the most"), "too_long"),
         NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
         KeyConflict: ErrorAnswer(
             409, _("This idempotency key was used for a different question"), "idempotency_conflict"
