@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.api.errors import ErrorAnswer, database_away, register
+from voicehelper.api.errors import ErrorAnswer, Rule, database_away
 from voicehelper.wallet.services import InsufficientQuota
 
 from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
@@ -63,22 +63,18 @@ def _ledger_away(error: Exception) -> ErrorAnswer:
     return replace(database_away(error), retry_after_s=2)
 
 
-register(
-    {
-        CallRefused: _refused,
-        CallFailed: _failed,
-        StreamBroke: lambda error: _call(502, "upstream_error", error.told),
-        InsufficientQuota: _insufficient,
-        LedgerAway: _ledger_away,
-        psycopg.Error: _ledger_away,
-        NotFound: ErrorAnswer(404, _("There is no such thing"), "not_found"),
-        UnknownPriority: ErrorAnswer(
-            400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
-        ),
-        NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
-        KeyConflict: ErrorAnswer(
-            409, _("This idempotency key was used for a different question"), "idempotency_conflict"
-        ),
-        AnswerUnderWay: ErrorAnswer(409, _("This question is being answered"), "under_way"),
-    }
-)
+REFUSALS: dict[type[Exception], Rule] = {
+    CallRefused: _refused,
+    CallFailed: _failed,
+    StreamBroke: lambda error: _call(502, "upstream_error", error.told),
+    InsufficientQuota: _insufficient,
+    LedgerAway: _ledger_away,
+    psycopg.Error: _ledger_away,
+    NotFound: ErrorAnswer(404, _("There is no such thing"), "not_found"),
+    UnknownPriority: ErrorAnswer(
+        400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
+    ),
+    NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
+    KeyConflict: ErrorAnswer(409, _("This idempotency key was used for a different question"), "idempotency_conflict"),
+    AnswerUnderWay: ErrorAnswer(409, _("This question is being answered"), "under_way"),
+}

@@ -4,8 +4,18 @@ from typing import Any
 
 CHAT = ["chat", "function_call", "code_generation"]
 
-# name, provider, id at the provider, capabilities, max tokens, cost per 1k tokens, typical latency (ms), quality
-ROWS: list[tuple[str, str, str, list[str], int, str, int, str]] = [
+Row = tuple[str, str, str, list[str], int, str, int, str]
+FIELDS = (
+    "name",
+    "provider",
+    "provider_model_id",
+    "capabilities",
+    "max_tokens",
+    "cost_per_1k",
+    "latency_ms",
+    "quality",
+)
+ROWS: list[Row] = [
     ("doubao-pro", "ark", "ep-20241201140014-vbzjz", CHAT, 4096, "0.1", 300, "0.92"),
     ("doubao-lite", "ark", "ep-20241201140014-lite", ["chat"], 2048, "0.05", 150, "0.85"),
     ("doubao-embedding", "ark", "text-embedding-v1", ["embedding"], 512, "0.02", 100, "0.90"),
@@ -25,32 +35,13 @@ PRICES = {"gpt-4": ("0.03", "0.06"), "gpt-3.5-turbo": ("0.0015", "0.002"), "clau
 def plant(model: Any) -> int:
     """Make the rows that are missing, by name; returns how many. `model` is Model, or what it was in a migration."""
     there = set(model.objects.values_list("name", flat=True))
-    missing = [model(**_facts(*row)) for row in ROWS if row[0] not in there]
+    missing = [model(**_facts(row)) for row in ROWS if row[0] not in there]
     model.objects.bulk_create(missing, ignore_conflicts=True)
     return len(missing)
 
 
-def _facts(
-    name: str,
-    provider: str,
-    model_id: str,
-    capabilities: list[str],
-    tokens: int,
-    cost: str,
-    latency_ms: int,
-    quality: str,
-) -> dict[str, Any]:
-    input_price, output_price = PRICES.get(name, (None, None))
-    return {
-        "name": name,
-        "provider": provider,
-        "provider_model_id": model_id,
-        "capabilities": capabilities,
-        "max_tokens": tokens,
-        "cost_per_1k": cost,
-        "latency_ms": latency_ms,
-        "quality": quality,
-        "measure": MEASURES.get(name, "1k_tokens"),
-        "input_price": input_price,
-        "output_price": output_price,
-    }
+def _facts(row: Row) -> dict[str, Any]:
+    facts = dict(zip(FIELDS, row, strict=True))
+    input_price, output_price = PRICES.get(row[0], (None, None))
+    measure = MEASURES.get(row[0], "1k_tokens")
+    return {**facts, "measure": measure, "input_price": input_price, "output_price": output_price}

@@ -7,4 +7,9 @@ class StorageBackendsConfig(AppConfig):
     verbose_name = _("Files")
 
     def ready(self) -> None:
-        from . import refusals  # noqa: F401  # registers what this app's exceptions are answered with
+        """Say what this app's exceptions are answered with."""
+        from voicehelper.api import errors
+
+        from . import refusals
+
+        errors.register(refusals.REFUSALS)

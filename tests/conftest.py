@@ -11,8 +11,10 @@ import hypothesis
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 from hypothesis.internal.conjecture import engine as hypothesis_engine
+from psycopg.pq import TransactionStatus
 from rest_framework.test import APIClient
 
 from tests import emptying
@@ -47,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Fixtures with servers that many tests share. One worker runs them all: else each would start servers of its own.
-SHARED_SERVERS = {"_cluster", "_workers", "_world", "deployment", "image", "models"}
+SHARED_SERVERS = {"_chat_server", "_workers", "_world", "deployment", "image", "models"}
 
 
 @pytest.hookimpl(trylast=True)
@@ -65,9 +67,23 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """A test that ran out of time within a query loses its connection; the tests after it get a new one."""
+    session = connection.connection
+    if session is not None and session.info.transaction_status == TransactionStatus.ACTIVE:
+        connection.close()
+    return (yield)
+
+
 def full(soak: int, quick: int) -> int:
     """A count: the full one in `make soak`, a smaller one in `make test`."""
     return soak if SOAK else quick
+
+
+def rarely(*values: Any) -> list[Any]:
+    """Parameters that only `make test-all` tries; the others show as much."""
+    return [pytest.param(value, marks=pytest.mark.rare) for value in values]
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,11 @@ import socket
 import struct
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -46,6 +48,7 @@ WATCHED = (
     "topup/services/reconciliation/*.py",
     "topup/services/placing.py",
     "topup/services/settling.py",
+    "topup/services/given_back.py",
     "topup/services/following.py",
     "topup/services/refunding.py",
     "topup/services/refund_settling.py",
@@ -73,15 +76,20 @@ class Forge:
     def __init__(self, control: socket.socket) -> None:
         self._control = control.makefile("rw")
 
-    def serve(self, listener: socket.socket, *, kill_at: int | str = 0) -> int:
+    def serve(self, listener: socket.socket, *, kill_at: int | str | None = None) -> int:
         """Start a server; its process id. It kills itself before the `kill_at`-th watched line it runs, or before the
-        first line in a function named like "topup/services/receiving.py:receive_notice"; 0: never."""
+        first line in a function named like "topup/inbox.py:receive_notice". 0: never, but its lines are counted;
+        None: it is not slowed by that."""
         pid: int = self._ask(serve=listener.fileno(), kill_at=kill_at)
         return pid
 
     def command(self, *arguments: str, kill_at: int | str = 0) -> End:
         """Run `manage.py` with these arguments, to its end or to the line where it kills itself."""
         return End(**self._ask(command=arguments, kill_at=kill_at))
+
+    def call(self, function: str, settings: dict[str, Any], *, kill_at: int | str = 0) -> End:
+        """Call a function, named like "notifications.delivery:deliver", under these settings; as `command`."""
+        return End(**self._ask(call=function, settings=settings, kill_at=kill_at))
 
     def end(self, pid: int) -> End:
         """Kill the server if it still runs."""
@@ -122,8 +130,9 @@ def main(control: socket.socket) -> None:
                 note = mmap.mmap(-1, 4096)
                 pid = os.fork()
                 if pid == 0:
-                    watch(order["kill_at"], note)
-                    serve(order["serve"]) if "serve" in order else manage(order["command"])
+                    if order["kill_at"] is not None:
+                        watch(order["kill_at"], note)
+                    be(order)
                 if "serve" in order:
                     notes[pid] = note
                     answer = pid
@@ -152,8 +161,29 @@ def warm_up() -> None:
     assert threading.active_count() == 1
 
 
+def be(order: dict[str, Any]) -> NoReturn:
+    """What was ordered, in a child."""
+    if "serve" in order:
+        serve(order["serve"])
+    if "call" in order:
+        call(order["call"], order["settings"])
+    manage(order["command"])
+
+
+def call(function: str, settings: dict[str, Any]) -> NoReturn:
+    module, _, name = function.partition(":")
+    for setting, value in settings.items():
+        setattr(django.conf.settings, setting, value)
+    try:
+        getattr(import_module(module), name)()
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
 def manage(arguments: Sequence[str]) -> NoReturn:
-    """Be one run of manage.py, in a child."""
+    """Be one run of manage.py."""
     try:
         with Path(os.devnull).open("w") as nowhere:
             call_command(*arguments, stdout=nowhere, stderr=nowhere)
@@ -164,7 +194,7 @@ def manage(arguments: Sequence[str]) -> NoReturn:
 
 
 def serve(descriptor: int) -> NoReturn:
-    """Be a server, in a child."""
+    """Be a server."""
     import uvicorn
 
     from voicehelper.asgi import application

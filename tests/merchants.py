@@ -16,6 +16,15 @@ from topup.models import Order
 from topup.services.options import write_options
 
 
+def wechat_sign(values: Mapping[str, str], key: str, sign_type: str) -> str:
+    """WeChat Pay's signature of version 2, over all values that are not empty."""
+    text = "&".join(f"{name}={values[name]}" for name in sorted(values) if values[name] and name != "sign")
+    text += f"&key={key}"
+    if sign_type == "MD5":
+        return hashlib.md5(text.encode()).hexdigest().upper()
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest().upper()
+
+
 @dataclass(frozen=True)
 class WeChatMerchant:
     """A merchant at WeChat Pay, and WeChat's side of the key."""
@@ -38,11 +47,7 @@ class WeChatMerchant:
         )
 
     def sign(self, values: Mapping[str, str], *, key: str | None = None, sign_type: str | None = None) -> str:
-        key = self.key if key is None else key
-        text = "&".join(f"{k}={values[k]}" for k in sorted(values) if values[k] != "" and k != "sign") + f"&key={key}"
-        if (sign_type or self.sign_type) == "MD5":
-            return hashlib.md5(text.encode()).hexdigest().upper()
-        return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest().upper()
+        return wechat_sign(values, self.key if key is None else key, sign_type or self.sign_type)
 
     def notice(self, order: Order, **changes: str | None) -> bytes:
         """A payment notice for an order, signed after `changes`; a change to None leaves the element out."""

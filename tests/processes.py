@@ -89,18 +89,43 @@ def environment(address: str) -> dict[str, str]:
     }
 
 
-class Server:
+def listen() -> socket.socket:
+    """On a free port of loopback."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    # As `make run` does, and for the same reason.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.listen(1024)
+    return listener
+
+
+class Answering:
+    """Something with a port that answers HTTP."""
+
+    port: int
+
+    def get(self, path: str, **options: Any) -> Reply:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, body: bytes, kind: str = "text/xml", **options: Any) -> Reply:
+        headers = {"Content-Type": kind, **options.pop("headers", {})}
+        return self.request("POST", path, body=body, headers=headers, **options)
+
+    def post_json(self, path: str, data: Any, **options: Any) -> Reply:
+        return self.post(path, json.dumps(data).encode(), "application/json", **options)
+
+    def request(self, method: str, path: str, **options: Any) -> Reply:
+        return request(self.port, method, path, **options)
+
+
+class Server(Answering):
     """uvicorn on a free port of loopback. The port stays ours while it is down, so that it comes back at the same one.
 
     `kill` is SIGKILL to the server and all its workers; `start` after it is a restart.
     """
 
     def __init__(self, *, workers: int = 1, command: Sequence[str] = (), **changes: str) -> None:
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        # As `make run` does, and for the same reason.
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._listener.listen(1024)
+        self._listener = listen()
         self.port: int = self._listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
         self.environment = environment(self.address) | changes
@@ -152,19 +177,6 @@ class Server:
         if self._process:
             self._process.stop()
         self._listener.close()
-
-    def get(self, path: str, **options: Any) -> Reply:
-        return self.request("GET", path, **options)
-
-    def post(self, path: str, body: bytes, kind: str = "text/xml", **options: Any) -> Reply:
-        headers = {"Content-Type": kind, **options.pop("headers", {})}
-        return self.request("POST", path, body=body, headers=headers, **options)
-
-    def post_json(self, path: str, data: Any, **options: Any) -> Reply:
-        return self.post(path, json.dumps(data).encode(), "application/json", **options)
-
-    def request(self, method: str, path: str, **options: Any) -> Reply:
-        return request(self.port, method, path, **options)
 
 
 def request(

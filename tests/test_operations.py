@@ -4,7 +4,7 @@ import re
 
 from django.conf import settings
 
-from llm import engine
+from llm.relay import engine
 from notifications.events import EVENTS
 from tests.image import COMPOSE, ROOT, command
 

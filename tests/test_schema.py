@@ -35,6 +35,7 @@ def server(world: World) -> Iterator[Server]:  # noqa: F811
     loops.hang_up()
 
 
+@pytest.mark.rare
 @pytest.mark.timeout(600)
 def test_chat_keys_usage_and_the_mini_program_answer_as_documented(server: Server, world: World) -> None:  # noqa: F811
     headers = {"Authorization": f"Bearer {issue_token(world.user)}"}

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.api.errors import INVALID, ErrorAnswer, register
+from voicehelper.api.errors import INVALID, ErrorAnswer, Rule
 
 from . import services
 from .services.options import OptionsForbidden, OptionsRefused
@@ -29,24 +29,22 @@ def _used(error: services.CodeUsed) -> ErrorAnswer:
     return ErrorAnswer(409, mine if error.mine else _("This code has been used already"))
 
 
-register(
-    {
-        services.AmountInvalid: INVALID,
-        services.UnknownWay: INVALID,
-        services.AmountTooSmall: ErrorAnswer(400, _("The amount must not be less than %(minimum)s")),
-        services.UnknownGateway: ErrorAnswer(400, _("Unsupported payment channel")),
-        services.GatewayOff: lambda error: ErrorAnswer(503, _OFF[error.gateway]),
-        services.NobodyPays: ErrorAnswer(
-            409, _("Sign in through WeChat first: only then does WeChat Pay know who pays here")
-        ),
-        services.IdempotencyConflict: ErrorAnswer(409, _("This idempotency key was used for a different order")),
-        services.PriceChanged: _price_changed,
-        services.PaymentNotOffered: _not_offered,
-        services.NoSuchOrder: ErrorAnswer(404, _("There is no such order")),
-        services.CodeInvalid: ErrorAnswer(400, _("This code does not exist. Check it, letter by letter.")),
-        services.CodeExpired: ErrorAnswer(410, _("This code has expired")),
-        services.CodeUsed: _used,
-        OptionsRefused: lambda error: ErrorAnswer(400, str(error), more={"data": error.errors}),
-        OptionsForbidden: lambda error: ErrorAnswer(403, str(error)),
-    }
-)
+REFUSALS: dict[type[Exception], Rule] = {
+    services.AmountInvalid: INVALID,
+    services.UnknownWay: INVALID,
+    services.AmountTooSmall: ErrorAnswer(400, _("The amount must not be less than %(minimum)s")),
+    services.UnknownGateway: ErrorAnswer(400, _("Unsupported payment channel")),
+    services.GatewayOff: lambda error: ErrorAnswer(503, _OFF[error.gateway]),
+    services.NobodyPays: ErrorAnswer(
+        409, _("Sign in through WeChat first: only then does WeChat Pay know who pays here")
+    ),
+    services.IdempotencyConflict: ErrorAnswer(409, _("This idempotency key was used for a different order")),
+    services.PriceChanged: _price_changed,
+    services.PaymentNotOffered: _not_offered,
+    services.NoSuchOrder: ErrorAnswer(404, _("There is no such order")),
+    services.CodeInvalid: ErrorAnswer(400, _("This code does not exist. Check it, letter by letter.")),
+    services.CodeExpired: ErrorAnswer(410, _("This code has expired")),
+    services.CodeUsed: _used,
+    OptionsRefused: lambda error: ErrorAnswer(400, str(error), more={"data": error.errors}),
+    OptionsForbidden: lambda error: ErrorAnswer(403, str(error)),
+}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography.fernet import Fernet
-from django.apps import AppConfig, apps
+from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -71,8 +72,7 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     if not settings.PRODUCTION:
         return []
     collected = getattr(staticfiles_storage, "hashed_files", {})
-    staticfiles: Any = apps.get_app_config("staticfiles")
-    found = {path for finder in get_finders() for path, _storage in finder.list(staticfiles.ignore_patterns)}
+    found = {path for finder in get_finders() for path, _storage in finder.list(StaticFilesConfig.ignore_patterns)}
     missing = sorted(found - collected.keys())
     if not missing:
         return []

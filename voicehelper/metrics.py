@@ -1,7 +1,6 @@
 """`/metrics` for Prometheus: what the tables say now. Every process gives the same answer."""
 
-from collections.abc import Iterator
-from importlib import import_module
+from collections.abc import Callable, Iterable, Iterator
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,13 +11,21 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+Collect = Callable[[], Iterable[Metric]]
+_registered: list[Collect] = []
+
+
+def register(collect: Collect) -> None:
+    """Show what `collect` finds as well; apps do it when they are ready."""
+    _registered.append(collect)
+
 
 class Tables(Collector):
-    """The metrics of every app (settings.METRICS)."""
+    """The metrics of every app."""
 
     def collect(self) -> Iterator[Metric]:
-        for module in settings.METRICS:
-            yield from import_module(module).collect()
+        for collect in _registered:
+            yield from collect()
 
 
 @require_safe

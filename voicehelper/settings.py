@@ -277,10 +277,6 @@ if SANDBOX:
         "options": {"expires": 5},
     }
 
-# What `manage.py audit` checks: each module owns the invariants of its own tables and lists them in CHECKS.
-AUDITS = ["voicehelper.wallet.audit", "topup.audit", "llm.audit"]
-# What `/metrics` shows: each app measures its own tables in `collect()`.
-METRICS = ["voicehelper.wallet.metrics", "notifications.metrics", "topup.metrics", "llm.metrics"]
 # The bearer token `/metrics` asks for; without one there is no such page.
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 

@@ -298,7 +298,8 @@ def test_N5_a_stolen_token_or_session_cannot_bind_its_own_wechat(
     for stolen in (as_user(buyer), session):
         for more in ({}, {"password": ""}, {"password": "wrong"}, {"password": "a long thief password"}):
             answer = bind(stolen, wechat.code(), **more)
-            assert (answer.status_code, answer.json()) == (403, {"success": False, "message": "密码不正确。"})
+            says = "密码不正确。" if more.get("password") else "请输入您自己的密码，以确认此次修改。"
+            assert (answer.status_code, answer.json()) == (403, {"success": False, "message": says})
     for _ in range(7):
         answer = bind(as_user(buyer), wechat.code(), password="wrong")
     assert answer.status_code == 429

@@ -21,6 +21,7 @@ PARTS = ("requests", "latency", "streams") if SOAK else ("requests",)
 QUICK = Plan(parts=PARTS, rounds=1, seconds=0.3, warm_up_s=0.1, connections=(4,), streams=(5,), chunks=5, pin=False)
 
 
+@pytest.mark.rare
 def test_the_bench_measures_all_three(books_agree: Callable[[], None]) -> None:
     figures = measure(QUICK)
 
@@ -34,6 +35,7 @@ def test_the_bench_measures_all_three(books_agree: Callable[[], None]) -> None:
     books_agree()
 
 
+@pytest.mark.rare
 def test_nothing_grows_over_streams_whose_clients_often_hang_up(books_agree: Callable[[], None]) -> None:
     """20,000 in `make soak`. Memory may grow while pools fill, so it is looked at from the first tenth on."""
     calls = full(20_000, 300) // 10

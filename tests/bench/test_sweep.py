@@ -12,6 +12,7 @@ from .sweep import Plan, measure
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(3600)]
 
 
+@pytest.mark.rare
 def test_two_runs_at_once_get_through_all_that_is_due_and_ask_about_each_order_once(
     books_agree: Callable[[], None],
 ) -> None:

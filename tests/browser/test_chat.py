@@ -130,6 +130,7 @@ def test_stop_keeps_what_was_written_and_tells_what_it_cost(
     books_agree()
 
 
+@pytest.mark.rare
 def test_the_end_is_followed_only_by_who_is_there(chatter: Person, provider: Upstream) -> None:
     provider.scripts = [stream([f"line{number}\n\n" for number in range(120)], pause_s=0.03)]
     ask(chatter, "A long one")
@@ -146,6 +147,7 @@ def test_the_end_is_followed_only_by_who_is_there(chatter: Person, provider: Ups
 
 
 # --- What goes wrong -------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_without_quota_a_card_leads_to_recharging_and_the_question_is_kept(
     shop: User, provider: Upstream, open_browser: Callable[..., Person]
 ) -> None:
@@ -165,6 +167,7 @@ def test_without_quota_a_card_leads_to_recharging_and_the_question_is_kept(
     person.sees(DONE)
 
 
+@pytest.mark.rare
 def test_a_card_without_quota_sends_again_when_there_is_some(
     shop: User, provider: Upstream, open_browser: Callable[..., Person]
 ) -> None:
@@ -192,6 +195,7 @@ def test_offline_the_question_is_kept_and_asked_once_when_it_is_sent_again(chatt
     assert not chatter.has(".trouble")
 
 
+@pytest.mark.rare
 def test_a_lost_connection_keeps_what_came_and_tells_its_price_later(chatter: Person, provider: Upstream) -> None:
     provider.scripts = [stream(WORDS, pause_s=0.1)]
     ask(chatter, "Tell me a story")
@@ -217,6 +221,7 @@ def test_a_model_that_fails_is_said_and_the_question_can_be_edited(chatter: Pers
     assert ChatMessage.objects.filter(role="user").get().content == "Second try"
 
 
+@pytest.mark.rare
 def test_a_model_that_breaks_off_is_said_below_what_it_wrote(chatter: Person, provider: Upstream) -> None:
     provider.scripts = [stream(WORDS, error_after=5)]
     ask(chatter, "Tell me a story")
@@ -247,6 +252,7 @@ def test_enter_sends_but_not_with_shift_and_not_within_a_chinese_word(chatter: P
     assert chatter.find("#content").size["height"] == height
 
 
+@pytest.mark.rare
 def test_a_draft_survives_a_reload_and_an_example_is_only_written_down(chatter: Person, provider: Upstream) -> None:
     chatter.click("[data-example]")
     written = chatter.find("#content").get_attribute("value")
@@ -381,6 +387,7 @@ def test_I10_an_evil_answer_is_harmless_from_the_model_to_the_reload(chatter: Pe
     assert chatter.complaints() == []
 
 
+@pytest.mark.rare
 def test_markdown_looks_as_it_was_meant(chatter: Person) -> None:
     drawn = draw(
         chatter,
@@ -433,6 +440,7 @@ def test_without_javascript_the_form_posts_and_shows_the_answer(
     person.sees(".notice.good", "The key is revoked.")
 
 
+@pytest.mark.rare
 def test_the_pages_fit_the_phone(shop: User, provider: Upstream, open_browser: Callable[..., Person]) -> None:
     give(shop, 1_000_000)
     person = open_browser("phone")
@@ -454,6 +462,7 @@ def test_the_pages_fit_the_phone(shop: User, provider: Upstream, open_browser: C
     person.sees("#talk-title", "Say hello")
 
 
+@pytest.mark.rare
 def test_a_key_is_made_copied_and_revoked(chatter: Person) -> None:
     chatter.visit("/keys")
     chatter.fill("#name", "my notebook")
@@ -471,6 +480,7 @@ def test_a_key_is_made_copied_and_revoked(chatter: Person) -> None:
     assert chatter.complaints() == []
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_enough_contrast(chatter: Person, provider: Upstream, scheme: str) -> None:
     measure = Path(__file__).with_name("contrast.js").read_text()

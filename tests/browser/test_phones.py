@@ -61,6 +61,7 @@ def test_on_a_phone_the_app_opens_and_the_way_back_shows_the_credit(
     books_agree()
 
 
+@pytest.mark.rare
 def test_without_javascript_a_phone_pays_by_a_link(shop: User, open_browser: Callable[..., Person]) -> None:
     person = open_browser("phone", javascript=False)
     person.says_it_is(IPHONE_SAFARI)
@@ -95,6 +96,7 @@ def test_inside_wechat_the_payment_opens_in_the_page(
     books_agree()
 
 
+@pytest.mark.rare
 def test_the_cards_of_a_phone_fit_it_and_can_be_read(shop: User, phone: Person) -> None:
     measure = Path(__file__).with_name("contrast.js").read_text()
     phone.click(".method.alipay")

@@ -57,6 +57,7 @@ def test_a_person_recharges_with_wechat_and_alipay_and_sees_the_balance_change(
     books_agree()
 
 
+@pytest.mark.rare
 def test_the_page_fits_the_phone_and_the_buttons_are_at_the_thumb(
     shop: User, open_browser: Callable[..., Person]
 ) -> None:
@@ -87,6 +88,7 @@ def test_the_price_follows_the_amount_and_locks_the_buttons_meanwhile(person: Pe
     assert person.find("[name=intent] ~ p output, [data-pay] [name=amount]").get_attribute("value") == "1234"
 
 
+@pytest.mark.rare
 def test_the_last_answer_wins_even_when_an_older_one_comes_later(person: Person) -> None:
     person.script(
         """const real = window.fetch; let first = true; window.answers = 0;
@@ -182,6 +184,7 @@ def test_a_reload_and_the_back_button_lead_where_one_expects(person: Person) -> 
     assert order_on(person) == order
 
 
+@pytest.mark.rare
 def test_a_lost_notice_is_made_up_for_by_the_open_page(person: Person, shop: User) -> None:
     """The page's poll has our server ask the provider."""
     assert person.server.post_json("/sandbox/script", {"gateway": "wechat", "fault": "drop"}).status == 201
@@ -205,6 +208,7 @@ def test_an_expired_order_is_ordered_again_in_one_click(person: Person) -> None:
     assert person.path == f"/recharge/orders/{again.order_no}"
 
 
+@pytest.mark.rare
 def test_a_payment_that_cannot_be_started_offers_another_way(person: Person) -> None:
     script = {"gateway": "wechat", "operation": "create", "fault": "http_500", "times": 5}
     assert person.server.post_json("/sandbox/script", script).status == 201
@@ -237,6 +241,7 @@ def test_paying_without_a_network_keeps_the_form_and_never_pays_twice(person: Pe
     assert Order.objects.count() == 1
 
 
+@pytest.mark.rare
 def test_a_hidden_page_does_not_ask_and_goes_on_when_seen(person: Person) -> None:
     """Headless Chromium never hides a page, so the page is told that it is hidden."""
     order = start_paying(person)
@@ -292,6 +297,7 @@ def test_without_javascript_the_form_posts_and_the_card_refreshes_itself(
     person.sees(CARD.format("paid"), "10,000,000")
 
 
+@pytest.mark.rare
 def test_the_language_can_be_switched_on_every_page(person: Person) -> None:
     start_paying(person)
     person.click("[name=language]")
@@ -300,6 +306,7 @@ def test_the_language_can_be_switched_on_every_page(person: Person) -> None:
     person.sees(CARD.format("waiting"), "Scan with WeChat to pay")
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_enough_contrast(person: Person, scheme: str) -> None:
     """WCAG AA, measured on what the browser computed."""

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def order(shop: User) -> Order:
     gateway = services.open_gateway("alipay")
-    account = {"app_id": gateway.app_id, "merchant_id": gateway.merchant_id, "live": gateway.live}
+    account = {"app_id": gateway.app_id, "merchant_id": gateway.merchant_id, "live": False}
     order = pending_order(shop, ALIPAY, **account)
     receipt = Receipt("alipay", order.order_no, "2026", order.amount_fen, "CNY", paid_at=None, **account)
     assert services.settle_order(receipt, source="notice").outcome == services.Settlement.CREDITED

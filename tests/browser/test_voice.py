@@ -80,6 +80,7 @@ def test_what_is_said_is_looked_over_sent_answered_and_read_aloud(
     books_agree()
 
 
+@pytest.mark.rare
 def test_it_works_with_the_keyboard_and_escape_forgets_the_recording(talker: Person, provider: Upstream) -> None:  # noqa: F811
     talker.tab_to(SPEAK)
     talker.press(Keys.ENTER)
@@ -122,6 +123,7 @@ def test_what_is_not_understood_or_cannot_be_spoken_is_said(talker: Person, prov
     talker.sees(PLAY, "Stop playing")
 
 
+@pytest.mark.rare
 def test_nothing_is_offered_that_no_model_can_do(chatter: Person, provider: Upstream) -> None:  # noqa: F811
     provider.scripts = [stream(["Hello"], (1, 2))]
     assert not chatter.has(SPEAK)

@@ -25,9 +25,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """Only what `-m` leaves out: whoever chooses by name knows what he leaves out."""
-    if items and not items[0].config.option.keyword:
-        _left_out.update(fault for item in items for fault in _faults(item.nodeid))
+    """Only what is rare, and not when tests are chosen by name."""
+    rare = [item for item in items if item.get_closest_marker("rare") and not item.config.option.keyword]
+    _left_out.update(fault for item in rare for fault in _faults(item.nodeid))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

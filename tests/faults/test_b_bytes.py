@@ -444,7 +444,7 @@ def test_B9_no_mutation_of_a_genuine_callback_credits_or_breaks_anything(desk: C
     tried = 0
 
     @settings(
-        max_examples=full(5000, 250),
+        max_examples=full(5000, 150),
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -462,7 +462,7 @@ def test_B9_no_mutation_of_a_genuine_callback_credits_or_breaks_anything(desk: C
         not_credited(order)
 
     mutate()
-    assert tried >= full(5000, 250)
+    assert tried >= full(5000, 150)
     assert balance(buyer) == 0
     assert desk.acknowledged(body)
     credited_once(order)

@@ -83,6 +83,7 @@ def stuff(request: pytest.FixtureRequest, settings: Any) -> Iterator[ScriptedPro
         yield provider
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(("stuff", "setting"), SETTINGS, indirect=["stuff"])
 def test_C6_C7_C8_C9_however_five_actors_meet_around_expiry_a_payment_is_credited_once(
     stuff: ScriptedProvider, setting: Setting, buyer: User, provider: Client, books_agree: Any

@@ -1,12 +1,14 @@
 """C: the same payment told many times at once, to several server processes, and a payment that nobody tells."""
 
+import itertools
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import pytest
 from django.db import connection
@@ -14,14 +16,17 @@ from django.db.models.functions import Now
 
 from sandbox.models import Delivery
 from tests.conftest import full
+from tests.crashpoints import Forge
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from tests.processes import Reply, Server, open_sandbox_accounts
+from tests.processes import Answering, Reply, open_sandbox_accounts
 from topup import services
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.wallet.models import Entry, Wallet
+
+from .workers import Workers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,11 +35,33 @@ SENDERS = 20
 KINDS = {"wechat": "text/xml", "alipay": "application/x-www-form-urlencoded"}
 
 
+class Forked(Answering):
+    """Two processes that answer on one port."""
+
+    def __init__(self, forge: Forge, listener: socket.socket) -> None:
+        self._forge, self._listener = forge, listener
+        self.port = listener.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        self._processes = [self._forge.serve(self._listener) for _ in range(2)]
+
+    def kill(self) -> None:
+        for process in self._processes:
+            self._forge.end(process)
+
+
 @dataclass(frozen=True)
 class Cluster:
-    """Two servers of two processes each on one database; the first is also the payment provider."""
+    """Two servers of two processes each on one database."""
 
-    servers: tuple[Server, Server]
+    servers: tuple[Forked, Forked]
 
     def post_at_once(self, path: str, kind: str, bodies: list[bytes]) -> list[bytes]:
         """All of them sent but for their last byte, then the last bytes from SENDERS threads at one moment."""
@@ -54,8 +81,23 @@ class Cluster:
 
         work = list(enumerate(bodies))
         with ThreadPoolExecutor(SENDERS) as pool:
-            sent = pool.map(send, [work[number::SENDERS] for number in range(SENDERS)])
-            return [answer for answers in sent for answer in answers]
+            answers = list(pool.map(send, [work[number::SENDERS] for number in range(SENDERS)]))
+        return [answers[number % SENDERS][number // SENDERS] for number in range(len(bodies))]
+
+    def tell(self, gateway: str, notices: list[bytes]) -> int:
+        """All at once; on a busy machine some are not through in time, and are sent again. How many were sent."""
+        sent, left = 0, notices
+        for _ in range(3):
+            answers = self.post_at_once(f"/api/{gateway}/notify", KINDS[gateway], left)
+            assert len(answers) == len(left)
+            sent += len(left)
+            late = [not is_acknowledged(answer) for answer in answers]
+            assert all(b" 503 " in answer[:20] for answer, is_late in zip(answers, late, strict=True) if is_late)
+            left = list(itertools.compress(left, late))
+            if not left:
+                break
+        assert not left
+        return sent
 
 
 def _to_the_end(sock: socket.socket) -> bytes:
@@ -67,25 +109,14 @@ def _to_the_end(sock: socket.socket) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def _cluster(django_db_setup: None) -> Iterator[Cluster]:
-    first = Server(workers=2)
-    addresses = {name: first.environment[name] for name in ("WECHAT_PAY_BASE_URL", "ALIPAY_GATEWAY_URL")}
-    second = Server(workers=2, **addresses)
-    try:
-        for server in (first, second):
-            server.start(wait=False)
-        for server in (first, second):
-            server.wait()
+def _cluster(_workers: Workers) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(Forked(_workers.forge, listener)) for listener in _workers.spare)
         yield Cluster((first, second))
-    finally:
-        for server in (first, second):
-            server.stop()
 
 
 @pytest.fixture
-def cluster(_cluster: Cluster, settings: Any, db: None) -> Cluster:
-    settings.WECHAT_PAY_BASE_URL = _cluster.servers[0].environment["WECHAT_PAY_BASE_URL"]
-    settings.ALIPAY_GATEWAY_URL = _cluster.servers[0].environment["ALIPAY_GATEWAY_URL"]
+def cluster(_cluster: Cluster, workers: Workers) -> Cluster:
     return _cluster
 
 
@@ -109,12 +140,10 @@ def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
     gateway = "wechat" if merchant is WECHAT else "alipay"
     for _ in range(full(20, 1)):
         order = pending_order(buyer, merchant)
-        answers = cluster.post_at_once(f"/api/{gateway}/notify", KINDS[gateway], [merchant.notice(order)] * NOTICES)
-        assert len(answers) == NOTICES
-        assert all(is_acknowledged(answer) for answer in answers), set(answers)
+        sent = cluster.tell(gateway, [merchant.notice(order)] * NOTICES)
         assert_credited_once(order)
         verdicts = Notice.objects.filter(order=order).values_list("verdict", flat=True)
-        assert sorted(verdicts) == ["credited"] + ["duplicate"] * (NOTICES - 1)
+        assert sorted(verdicts) == ["credited"] + ["duplicate"] * (sent - 1)
     books_agree()
 
 
@@ -124,8 +153,7 @@ def test_C2_notices_of_a_hundred_orders_of_one_user_at_once_add_up(
     """A hot wallet: `balance += amount; save()` anywhere would lose most of it."""
     WECHAT.configure()
     orders = [pending_order(buyer, WECHAT) for _ in range(NOTICES)]
-    answers = cluster.post_at_once("/api/wechat/notify", KINDS["wechat"], [WECHAT.notice(order) for order in orders])
-    assert all(is_acknowledged(answer) for answer in answers), set(answers)
+    cluster.tell("wechat", [WECHAT.notice(order) for order in orders])
     for order in orders:
         assert_credited_once(order)
     assert Wallet.objects.get(user=buyer).balance == sum(order.quota for order in orders)
@@ -148,7 +176,7 @@ def pay_with_lost_notice(cluster: Cluster, order: Order) -> bytes:
     return body.encode()
 
 
-def poll(server: Server, token: str, order: Order) -> Reply:
+def poll(server: Forked, token: str, order: Order) -> Reply:
     return server.get(f"/api/user/topup/orders/{order.order_no}", headers={"Authorization": f"Bearer {token}"})
 
 

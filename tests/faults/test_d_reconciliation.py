@@ -6,6 +6,7 @@ import pytest
 
 from notifications.models import Alert
 from tests.bills import YESTERDAY, Books, missing_there, not_credited, refund_unfinished, refund_unknown_here
+from tests.conftest import rarely
 from tests.crashpoints import End
 from tests.processes import open_sandbox_accounts
 from topup.models import Difference, Order, Reconciliation, Refund
@@ -26,6 +27,7 @@ POINTS = {
     "before_the_totals": "topup/services/reconciliation/comparing.py:totals",
     "before_the_alert": "topup/services/reconciliation/alerts.py:tell",
 }
+OFTEN = ["while_the_bill_is_read", "inside_the_transaction_that_credits", "after_a_repair_before_it_is_noted"]
 
 
 def reconcile(workers: Workers, kill_at: int | str = 0) -> End:
@@ -58,7 +60,7 @@ def whole(days: int = 1) -> None:
     assert Alert.objects.filter(event="reconciliation_difference", resolved_at=None).count() == 1
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*OFTEN, *rarely(*sorted(POINTS.keys() - OFTEN))])
 def test_D_a_reconciliation_killed_on_the_way_is_made_whole_by_the_next(
     workers: Workers,
     buyer: User,
@@ -75,6 +77,7 @@ def test_D_a_reconciliation_killed_on_the_way_is_made_whole_by_the_next(
     books_agree()
 
 
+@pytest.mark.rare
 def test_D_a_reconciliation_may_be_killed_before_any_line(
     workers: Workers,
     buyer: User,

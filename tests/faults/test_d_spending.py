@@ -100,6 +100,7 @@ def after_the_hold_is_over(user: User) -> int:
     return wallet.balance
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
 def test_D11_a_server_may_be_killed_before_any_line_of_a_call(
     caller: Caller, books_agree: Callable[[], None], body: dict[str, Any]

@@ -21,7 +21,7 @@ from llm.relay.engine import close_engine
 from tests.conftest import full
 from tests.llm.client import ApiClient
 from tests.llm.conftest import World, model
-from tests.llm.upstream import Asked, _send, completion, in_a_thread, tokens
+from tests.llm.upstream import Asked, completion, in_a_thread, send_chunk, tokens
 from topup.models import RechargeSettings
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
@@ -91,7 +91,7 @@ class Provider:
             count = (used[0], number + 1) if done.kind in ("counts", "breaks counting") else None
             done.texts.append(word)
             done.reported = count or done.reported
-            await _send(response, asked, {"content": word}, tokens(count))
+            await send_chunk(response, asked, {"content": word}, tokens(count))
             await asyncio.sleep(self._choice.choice([0, 0, 0.002]))
         if done.kind in ("breaks", "breaks counting"):
             asked.request.transport.abort()
@@ -99,9 +99,9 @@ class Provider:
         if done.kind == "errs":
             await response.write(b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n')
             return response
-        await _send(response, asked, {}, None, finish="stop")
+        await send_chunk(response, asked, {}, None, finish="stop")
         if done.kind != "unreported":
-            await _send(response, asked, None, tokens(used))
+            await send_chunk(response, asked, None, tokens(used))
             done.reported = used
         done.ended = True
         await response.write(b"data: [DONE]\n\n")

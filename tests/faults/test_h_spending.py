@@ -60,6 +60,7 @@ def headers(user: User) -> dict[str, str]:
 
 
 # --- H1, H2: admission -----------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_H1_two_hundred_calls_at_several_processes_on_a_balance_for_ten(
     speaker: User, upstream: Upstream, books_agree: Callable[[], None]
 ) -> None:

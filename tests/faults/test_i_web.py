@@ -453,6 +453,7 @@ def test_I7_sql_in_whatever_is_sent_is_only_text(
     assert Order.objects.filter(user=buyer).count() <= 2
 
 
+@pytest.mark.rare
 @pytest.mark.xdist_group("bandit")
 def test_I7_bandit_finds_no_sql_made_of_strings() -> None:
     assert [found for found in bandit()["results"] if found["test_id"] in ("B608", "B610", "B611")] == []

@@ -266,6 +266,7 @@ def agree_after_the_sweep(folder: Path) -> None:
             return
 
 
+@pytest.mark.rare
 @pytest.mark.django_db(transaction=True)
 def test_K7_killed_between_any_two_lines_row_and_object_stay_together(
     _workers: Workers,

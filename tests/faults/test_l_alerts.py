@@ -3,8 +3,6 @@
 D6, D7, D8: `kill -9` between an alert and what arrives. I6 has nothing to try: no text with a code goes to users.
 """
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -23,16 +21,16 @@ from notifications.models import Alert, Channel, Delivery, JobRun
 from notifications.services import raise_alert
 from notifications.tasks import deliver_alerts
 from sandbox.models import Arrival
-from tests.conftest import full
+from tests.conftest import full, rarely
 from tests.far_side import FarSide, http
 from tests.merchants import WeChatMerchant
 from tests.notifications.channels import arrived, mail_channel, refused, robot_channel
 from tests.notifications.conftest import Mailbox, mailbox, messengers  # noqa: F401  # fixtures
 from tests.orders import pending_order
-from tests.processes import environment
 from voicehelper.accounts.models import User
 
 from .conftest import at_once, credited_once
+from .workers import Workers
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("messengers")]
 
@@ -61,13 +59,13 @@ def slow(seconds: float) -> Callable[[Any], Any]:
 
 
 # --- L1 --------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("kinds", [1, 7])
+@pytest.mark.parametrize("kinds", [*rarely(1), 7])
 def test_L1_ten_thousand_failures_in_a_minute_are_at_most_twenty_messages_and_every_kind_has_its_count(
     kinds: int,
 ) -> None:
     """Of each kind, half of the failures are the same and half differ. Each step of the storm is five seconds."""
     robot_channel()
-    total = full(10_000, 1_200)
+    total = full(10_000, 600)
     steps = 12
     for step in range(steps):
         for number in range(step, total, steps):
@@ -306,36 +304,17 @@ def test_L6_when_the_sweep_itself_is_dead_the_web_process_tells() -> None:
 
 
 # --- D6, D7, D8 ------------------------------------------------------------------------------------------------------
-_SWEEP = """
-import mmap, sys
-import django
-django.setup()
-from tests.crashpoints import watch
-from notifications import delivery
-kill_at = sys.argv[1]
-watch(int(kill_at) if kill_at.isdecimal() else kill_at, mmap.mmap(-1, 4096))
-delivery.deliver()
-"""
+def sweep_killed(workers: Workers, at: int | str, dingtalk_url: str) -> bool:
+    """A worker that sweeps and kills itself on the way, if it gets there."""
+    there = {"DINGTALK_BASE_URL": dingtalk_url}
+    return bool(workers.forge.call("notifications.delivery:deliver", there, kill_at=at).where)
 
 
-def sweep_killed(at: str, dingtalk_url: str) -> int:
-    """A worker that sweeps and kills itself on the way. Returns its exit code: -9 if it did."""
-    run = subprocess.run(
-        [sys.executable, "-c", _SWEEP, at],
-        env=environment("http://127.0.0.1:9") | {"DINGTALK_BASE_URL": dingtalk_url},
-        cwd=django_settings.BASE_DIR,
-        capture_output=True,
-        timeout=60,
-    )
-    assert run.returncode in (0, -9), run.stderr.decode()
-    return run.returncode
-
-
-def killed_and_made_whole(settings: Any, at: str) -> tuple[int, int]:
+def killed_and_made_whole(workers: Workers, settings: Any, at: str) -> tuple[int, int]:
     """How many messages had arrived when the worker was killed, and when the next sweeps were done."""
     robot_channel()
     raise_alert("audit_failed", title="账目不平")
-    assert sweep_killed(at, settings.DINGTALK_BASE_URL) == -9
+    assert sweep_killed(workers, at, settings.DINGTALK_BASE_URL)
     before = len(arrived())
     deliver()
     pass_time(CLAIM)
@@ -345,26 +324,29 @@ def killed_and_made_whole(settings: Any, at: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("at", ["notifications/delivery.py:deliver", "notifications/routing.py:make_deliveries"])
-def test_D6_an_alert_that_was_committed_is_told_although_the_worker_died_first(settings: Any, at: str) -> None:
-    assert killed_and_made_whole(settings, at) == (0, 1)
+def test_D6_an_alert_that_was_committed_is_told_although_the_worker_died_first(
+    workers: Workers, settings: Any, at: str
+) -> None:
+    assert killed_and_made_whole(workers, settings, at) == (0, 1)
 
 
-def test_D7_a_message_that_was_claimed_and_not_sent_is_sent_within_a_minute(settings: Any) -> None:
-    assert killed_and_made_whole(settings, "notifications/delivery.py:_send") == (0, 1)
+def test_D7_a_message_that_was_claimed_and_not_sent_is_sent_within_a_minute(workers: Workers, settings: Any) -> None:
+    assert killed_and_made_whole(workers, settings, "notifications/delivery.py:_send") == (0, 1)
     assert timedelta(seconds=50) > CLAIM
 
 
-def test_D8_a_message_that_was_sent_and_not_marked_is_repeated_and_not_lost(settings: Any) -> None:
-    assert killed_and_made_whole(settings, "notifications/delivery.py:_settle_success") == (1, 2)
+def test_D8_a_message_that_was_sent_and_not_marked_is_repeated_and_not_lost(workers: Workers, settings: Any) -> None:
+    assert killed_and_made_whole(workers, settings, "notifications/delivery.py:_settle_success") == (1, 2)
 
 
-def test_D7_a_worker_killed_at_any_line_loses_no_alert(settings: Any) -> None:
+@pytest.mark.rare
+def test_D7_a_worker_killed_at_any_line_loses_no_alert(workers: Workers, settings: Any) -> None:
     robot_channel()
     total = 110
     step = max(1, total // full(total, 5))
     for number in range(1, total, step):
         raise_alert("audit_failed", title=f"alert {number}.", key=f"k{number}")
-        sweep_killed(str(number), settings.DINGTALK_BASE_URL)
+        sweep_killed(workers, number, settings.DINGTALK_BASE_URL)
         pass_time(CLAIM)
         deliver()
         pass_time(timedelta(minutes=2))

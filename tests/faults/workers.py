@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -16,7 +16,7 @@ from django.test import Client
 
 from tests.conftest import full
 from tests.crashpoints import End, Forge, forge
-from tests.processes import NO_ANSWER, Reply, environment, request
+from tests.processes import NO_ANSWER, Reply, environment, listen, request
 from topup import services
 from topup.models import Order
 from voicehelper.accounts.models import User
@@ -25,11 +25,17 @@ from voicehelper.wallet.models import Entry
 
 @dataclass
 class Workers:
-    """Servers that may be told to die, and one that lives: the other worker of a deployment, or the next start."""
+    """Servers that may be told to die, and one that lives: the other worker of a deployment, or the next start. It is
+    also the payment provider of all of them."""
 
     forge: Forge
     mortal: socket.socket
     immortal: socket.socket
+    spare: tuple[socket.socket, socket.socket]
+
+    @property
+    def provider(self) -> str:
+        return f"http://127.0.0.1:{self.immortal.getsockname()[1]}"
 
     def post(self, listener: socket.socket, path: str, body: bytes, **headers: str) -> Reply:
         kind = "application/json" if body.startswith(b"{") else "text/xml"
@@ -48,24 +54,21 @@ class Workers:
         return reply, end
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _workers(django_db_setup: None) -> Iterator[Workers]:
-    with (
-        closing(socket.create_server(("127.0.0.1", 0))) as mortal,
-        closing(socket.create_server(("127.0.0.1", 0))) as immortal,
-    ):
+    with ExitStack() as stack:
+        mortal, immortal, *spare = (stack.enter_context(closing(listen())) for _ in range(4))
         address = f"http://127.0.0.1:{immortal.getsockname()[1]}"
-        with forge(environment(address), [mortal, immortal]) as the_forge:
+        with forge(environment(address), [mortal, immortal, *spare]) as the_forge:
             pid = the_forge.serve(immortal)
-            yield Workers(the_forge, mortal, immortal)
+            yield Workers(the_forge, mortal, immortal, (spare[0], spare[1]))
             the_forge.end(pid)
 
 
 @pytest.fixture
 def workers(_workers: Workers, settings: Any, db: None) -> Workers:
-    address = f"http://127.0.0.1:{_workers.immortal.getsockname()[1]}"
-    settings.WECHAT_PAY_BASE_URL = f"{address}/sandbox/wechat"
-    settings.ALIPAY_GATEWAY_URL = f"{address}/sandbox/alipay/gateway.do"
+    settings.WECHAT_PAY_BASE_URL = f"{_workers.provider}/sandbox/wechat"
+    settings.ALIPAY_GATEWAY_URL = f"{_workers.provider}/sandbox/alipay/gateway.do"
     return _workers
 
 

@@ -181,10 +181,14 @@ def test_use_beyond_the_hold_is_charged_as_far_as_the_wallet_goes() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
-def test_one_users_shortage_is_not_anothers(order: tuple[int, int, int]) -> None:
-    """All in one batch: each is charged as if the others were not there, and each statement adds up to its balance."""
+@pytest.mark.parametrize("others", [[(10, 10), (20, 15)], [(60, 60), (40, 35)]], ids=["much left", "little left"])
+def test_one_users_shortage_is_not_anothers(order: tuple[int, int, int], others: list[tuple[int, int]]) -> None:
+    """All in one batch: each is charged as if the others were not there, and each statement adds up to its balance.
+
+    Both, because a wrong sum that breaks a rule of the table is mended by settling one after the other.
+    """
     users = people(2, 100)
-    asks = [(users[0], "p", 90, 150), (users[1], "r", 60, 60), (users[1], "s", 40, 35)]
+    asks = [(users[0], "p", 90, 150), *((users[1], ref, *call) for ref, call in zip("rs", others, strict=True))]
 
     async def scenario(ledger: Ledger) -> dict[str, Settled]:
         await asyncio.gather(*(ledger.hold(user.pk, held, ref=ref) for user, ref, held, _ in asks))
@@ -195,9 +199,10 @@ def test_one_users_shortage_is_not_anothers(order: tuple[int, int, int]) -> None
         return dict(zip(refs, settled, strict=True))
 
     told = with_ledgers(1, scenario)
-    assert told == {"p": Settled(100, 50, True), "r": Settled(60, 0, True), "s": Settled(35, 0, True)}
+    r, s = (used for _held, used in others)
+    assert told == {"p": Settled(100, 50, True), "r": Settled(r, 0, True), "s": Settled(s, 0, True)}
     wallets = [services.wallet_of(user) for user in users]
-    assert [(wallet.balance, wallet.held, wallet.used) for wallet in wallets] == [(0, 0, 100), (5, 0, 95)]
+    assert [(wallet.balance, wallet.held, wallet.used) for wallet in wallets] == [(0, 0, 100), (100 - r - s, 0, r + s)]
     assert books() == []
 
 

@@ -23,12 +23,17 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ASK = {"content": "Say hello", "model": "doubao-pro"}
 
 
-@pytest.fixture
-def server(world: World) -> Iterator[Server]:
-    world.give(10_000_000)
-    loops.run(world.upstream.__aenter__())
+@pytest.fixture(scope="module")
+def _chat_server(django_db_setup: None) -> Iterator[Server]:
     with Server(LLM_DRAIN_SECONDS="1", WEB_THREADS="4", CHAT_RATE_LIMIT="100000 per minute") as running:
         yield running
+
+
+@pytest.fixture
+def server(world: World, _chat_server: Server) -> Iterator[Server]:
+    world.give(10_000_000)
+    loops.run(world.upstream.__aenter__())
+    yield _chat_server
     loops.run(world.upstream.__aexit__())
 
 

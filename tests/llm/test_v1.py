@@ -273,10 +273,10 @@ def test_embeddings_are_charged_for_their_input(world: World, books_agree: Calla
     world.give(1_000_000)
     vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
     world.upstream.otherwise = says(
-        {"object": "list", "data": [vector], "model": "x", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+        {"object": "list", "data": [vector] * 2, "model": "x", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
     )
     answer = world.play(lambda w: w.client.post("/v1/embeddings", {"model": "doubao-embedding", "input": ["a", "b"]}))
-    assert answer.json["data"] == [vector]
+    assert answer.json["data"] == [vector] * 2
     assert (world.usage().quota, world.usage().operation) == (70, "embeddings")
     books_agree()
 

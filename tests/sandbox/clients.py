@@ -1,17 +1,14 @@
 """A merchant's strict clients, written from the protocols alone, and a merchant's server for notices."""
 
 import base64
-import hashlib
-import hmac
+import itertools
 import json
 import secrets
-import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -19,6 +16,9 @@ from zoneinfo import ZoneInfo
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from django.test import Client
+
+from tests.far_side import FarSide, Seen, http
+from tests.merchants import wechat_sign
 
 BEIJING = ZoneInfo("Asia/Shanghai")
 NOTIFY_URL = "http://127.0.0.1:9/notify"
@@ -32,15 +32,6 @@ def beijing(**ahead: float) -> datetime:
 
 def new_number() -> str:
     return f"{beijing():%Y%m%d}{secrets.token_hex(12)}"
-
-
-def wechat_sign(values: dict[str, str], key: str, sign_type: str) -> str:
-    text = "&".join(f"{name}={values[name]}" for name in sorted(values) if values[name] and name != "sign")
-    text += f"&key={key}"
-    if sign_type == "MD5":
-        return hashlib.md5(text.encode()).hexdigest().upper()
-    assert sign_type == "HMAC-SHA256"
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest().upper()
 
 
 def xml_fields(body: bytes | str) -> dict[str, str]:
@@ -189,42 +180,25 @@ class AlipayClient:
         return answer.get("trade_status") or answer["sub_code"]
 
 
-@dataclass
 class MerchantServer:
     """Listens for notices; `reply` decides what it answers to the n-th (from 0)."""
 
-    reply: Callable[[int], tuple[int, str]] = lambda _n: (200, WECHAT_OK)
-    got: list[bytes] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
+    def __init__(self, reply: Callable[[int], tuple[int, str]] = lambda _n: (200, WECHAT_OK)) -> None:
+        self._reply, self._numbers = reply, itertools.count()
+        self._far_side = FarSide(self._answer).__enter__()
+        self.url = f"{self._far_side.url}/notify"
 
-    def __post_init__(self) -> None:
-        outer, lock = self, threading.Lock()
+    @property
+    def got(self) -> list[bytes]:
+        return [seen.body for seen in self._far_side.seen]
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with lock:
-                    number = len(outer.got)
-                    outer.got.append(body)
-                    outer.paths.append(self.path)
-                status, text = outer.reply(number)
-                self.send_response(status)
-                if status in {301, 302, 307}:
-                    self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
+    @property
+    def paths(self) -> list[str]:
+        return [seen.line.split()[1] for seen in self._far_side.seen]
 
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/notify"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
+    def _answer(self, _seen: Seen) -> bytes:
+        status, text = self._reply(next(self._numbers))
+        return http(text.encode(), status=f"{status} Said", headers="Location: /elsewhere\r\nConnection: close\r\n")
 
     def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
+        self._far_side.__exit__()

@@ -9,8 +9,9 @@ from cryptography.exceptions import InvalidSignature
 
 from sandbox.faults import FAULTS, SIGN_IN
 from sandbox.models import Delivery, Script, Trade
+from tests.merchants import wechat_sign
 
-from .clients import AlipayClient, MerchantServer, WeChatClient, wechat_sign, xml_fields
+from .clients import AlipayClient, MerchantServer, WeChatClient, xml_fields
 
 pytestmark = pytest.mark.django_db
 

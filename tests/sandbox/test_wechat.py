@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from sandbox import wechat as protocol
 from sandbox.models import Merchant, Trade
+from tests.merchants import wechat_sign
 
-from .clients import WeChatClient, beijing, new_number, wechat_sign, xml_fields
+from .clients import WeChatClient, beijing, new_number, xml_fields
 
 OFFICIAL = {
     "appid": "wxd930ea5d5a258f4f",

@@ -245,6 +245,7 @@ class Refunding(RuleBasedStateMachine):
             self.rollback.__exit__(None, None, None)
 
 
+@pytest.mark.rare
 @pytest.mark.timeout(6 * 3600)
 def test_G_refunds_survive_every_order_of_events(db: None, wechat: Any, settings: Any) -> None:
     authority = issue("Test authority")

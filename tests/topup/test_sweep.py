@@ -11,7 +11,6 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
-from topup.options import write_options
 
 from notifications.models import Alert
 from tests.faults.scripted import Merchant, ScriptedProvider, gateway_of
@@ -20,6 +19,7 @@ from topup import services, tasks
 from topup.models import Order
 from topup.models.orders import LANE, Lane
 from topup.services.gateways import UNREACHABLE_AFTER
+from topup.services.options import write_options
 from topup.services.sweeping import CLAIMED, OFTEN, WORKERS, claim
 from voicehelper import clock
 from voicehelper.accounts.models import User

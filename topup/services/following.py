@@ -15,7 +15,7 @@ from ..models.orders import GIVEN_BACK_SOME
 from .errors import NoSuchOrder
 from .gateways import gateway_for
 from .given_back import settle_trade
-from .settling import SettledOrder, Settlement, difference
+from .settling import SettledOrder, Settlement, difference, settle_order
 
 log = logging.getLogger(__name__)
 
@@ -63,19 +63,26 @@ def _query(order: Order, gateway: Gateway) -> Trade | None:
 
 
 def must_be_confirmed(order: Order, receipt: Receipt) -> bool:
-    """Whether a notice is not enough to credit an order: it is large, it has ended here, somebody has to look at it, or
-    money of it may have gone back. Then the provider, asked by us, must say the same."""
+    """Whether the provider is asked before a notice credits an order: it is large, it has ended here, money of it may
+    have gone back, or somebody has to look at it."""
     if order.state in Order.CREDITED or order.given_back or difference(order, receipt):
         return False
+    return _wants_proof(order) or bool(order.review)
+
+
+def _wants_proof(order: Order) -> bool:
+    """Whether nothing is credited without the provider's answer. A review alone blocks no honest notice."""
     threshold = RechargeSettings.load().confirm_above_fen
     ended = order.state not in Order.OPEN
-    return ended or bool(order.review) or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
+    return ended or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
 
 
 def confirm_payment(order: Order, receipt: Receipt, gateway: Gateway, *, source: str) -> SettledOrder | None:
-    """Settle what a notice says once the provider, asked now, has said the same. None: no certain answer, or another
-    one; the sweep goes on asking."""
+    """Settle what a notice says once the provider, asked now, has said the same (of an order that is only to be looked
+    at, also when there was no answer). None: no certain answer, or another one; the sweep goes on asking."""
     trade = _query(order, gateway)
+    if trade is None and not _wants_proof(order):
+        return settle_order(receipt, source=source)
     settled = None
     if trade is not None and _agree(trade.receipt, receipt):
         settled = settle_trade(order, trade, gateway, source=source, receipt=receipt)

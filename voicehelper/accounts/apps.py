@@ -9,5 +9,8 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
+        from voicehelper.api import errors
 
-        from . import refusals  # noqa: F401  # registers what this app's exceptions are answered with
+        from . import refusals
+
+        errors.register(refusals.REFUSALS)

@@ -26,10 +26,6 @@ class WrongPassword(Exception):
         self.wait_s = wait_s
 
 
-class NotYourPassword(WrongPassword):
-    """Whoever is signed in has another one, or gave none."""
-
-
 class TooManyKeys(Exception):
     """The user has as many valid API keys as one may have."""
 
@@ -40,13 +36,6 @@ def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, s
     if not isinstance(user, User):
         raise WrongPassword(wait_s_of(request))
     return user, issue_token(user)
-
-
-def confirm_password(request: HttpRequest, user: User, password: str) -> None:
-    """Before something that a stolen token or session must not do: raises NotYourPassword unless it is the user's own
-    (rate limited, see backends.py)."""
-    if not password or authenticate(request, username=user.get_username(), password=password) != user:
-        raise NotYourPassword(wait_s_of(request))
 
 
 def issue_token(user: User) -> str:

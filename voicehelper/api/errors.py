@@ -1,6 +1,6 @@
 """What is said when a route cannot answer: one registry for the whole house.
 
-Each app has a `refusals.py`, which registers a table from its exceptions to answers when the app is ready. Edges let
+Each app has a `refusals.py`, a table from its exceptions to answers, and registers it in `ready()`. Edges let
 what services raise pass: routes for programs are answered by `views.write_error`, in the shape of their dialect; pages
 and /v1 ask `answer_to` for status and words, and put them into shapes of their own.
 """

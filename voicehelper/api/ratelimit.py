@@ -119,9 +119,9 @@ def _count_with(limiter: RateLimiter, item: RateLimitItem, who: Sequence[str]) -
 def _give_back(storage: Storage, key: str) -> None:
     """Take the newest entry away again. `limits` cannot; in both storages a window is a list, the newest in front."""
     if isinstance(storage, RedisStorage):
+        redis: Any = storage.get_connection()
         with suppress(RedisError):
-            connection: Any = storage.get_connection()
-            connection.lpop(storage.prefixed_key(key))
+            redis.lpop(storage.prefixed_key(key))
     elif isinstance(storage, MemoryStorage):
         with storage.locks[key]:
             del storage.events.get(key, [])[:1]

@@ -6,3 +6,12 @@ class WalletConfig(AppConfig):
     name = "voicehelper.wallet"
     label = "wallet"
     verbose_name = _("Wallet")
+
+    def ready(self) -> None:
+        """Say what this app adds to the audit and to /metrics."""
+        from voicehelper import metrics as all_metrics
+
+        from . import audit, metrics
+
+        audit.register(audit.CHECKS)
+        all_metrics.register(metrics.collect)

@@ -138,7 +138,8 @@ def test_multimodal_embeddings_have_their_own_address_and_shape() -> None:
 
 def test_text_embeddings_are_openais() -> None:
     body = {"model": "m", "input": ["a", "b"], "encoding_format": "float"}
-    _reply, upstream = talk("ark", answer({"data": [], "usage": {"prompt_tokens": 2}}), lambda p, _: p.embed(body))
+    said = {"data": [{"embedding": [0.5]}] * 2, "usage": {"prompt_tokens": 2}}
+    _reply, upstream = talk("ark", answer(said), lambda p, _: p.embed(body))
     assert (upstream.seen[0].line, upstream.seen[0].json) == ("POST /api/v3/embeddings HTTP/1.1", body)
 
 

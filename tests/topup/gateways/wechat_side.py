@@ -1,10 +1,9 @@
 """WeChat Pay v2's side in the tests: an invented merchant, and the signatures, written a second time."""
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from tests.merchants import wechat_sign
 from topup.gateways.base import (
     NewOrder,
     Receipt,
@@ -55,9 +54,7 @@ RECEIPT = Receipt(
 def signed(fields: Mapping[str, str | None], *, key: str = KEY, md5: bool = False) -> bytes:
     """A document as WeChat writes it, by a second implementation of the signature. None leaves an element out."""
     present = {name: value for name, value in fields.items() if value is not None}
-    text = "&".join(f"{name}={present[name]}" for name in sorted(present) if present[name]) + f"&key={key}"
-    digest = hashlib.md5(text.encode()) if md5 else hmac.new(key.encode(), text.encode(), "sha256")
-    return document({**present, "sign": digest.hexdigest().upper()})
+    return document({**present, "sign": wechat_sign(present, key, "MD5" if md5 else "HMAC-SHA256")})
 
 
 def document(fields: Mapping[str, str]) -> bytes:

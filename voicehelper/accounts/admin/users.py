@@ -108,7 +108,7 @@ class ActiveFilter(Choice):
 
 
 @admin.register(User)
-class UserAdmin(_DjangoUserAdmin, RecordActions):  # type: ignore[misc]  # the stubs differ on lookup_allowed
+class UserAdmin(_DjangoUserAdmin, RecordActions):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

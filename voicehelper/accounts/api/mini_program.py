@@ -15,8 +15,9 @@ from voicehelper.api.paging import PAGING, page_of
 from voicehelper.api.views import PlainView
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import mini_program, services, sharing
+from .. import mini_program, sharing
 from ..models import Share, ShareVisit, User
+from ..own_password import check_own_password
 from ..wechat import CodeRefused
 from .sign_in import SignedIn, user_json
 
@@ -131,7 +132,7 @@ class WeChatBind(PlainView):
     @extend_schema(request=CodeAndPassword, responses={200: Recorded, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS})
     def post(self, request: Request) -> Response:
         asked = self.form(CodeAndPassword, request.data)
-        services.confirm_password(request._request, self.user, asked["password"])
+        check_own_password(request._request, self.user, asked["password"])
         with _counted(request):
             mini_program.bind(self.user, asked["code"])
         return Response({"success": True})
