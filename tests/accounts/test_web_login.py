@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.far_side import FarSide, Seen, http
-from voicehelper.accounts.wechat import AppRefused, CodeRefused, LoginFailed, WebLogin, WeChatAway
+from voicehelper.accounts.wechat.base import AppRefused, CodeRefused, LoginFailed, WeChatAway
+from voicehelper.accounts.wechat.web_login import WebLogin
 
 SECRET = "5ecre7f0rw3ch47sweb10g1n"
 

@@ -20,7 +20,8 @@ from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts import mini_program
 from voicehelper.accounts.models import AccessToken, User, WeChatIdentity
-from voicehelper.accounts.wechat import WeChatPerson, base
+from voicehelper.accounts.wechat import base
+from voicehelper.accounts.wechat.mini_program import WeChatPerson
 from voicehelper.net.http import Limits
 
 pytestmark = pytest.mark.django_db(transaction=True)

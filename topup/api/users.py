@@ -19,7 +19,7 @@ from voicehelper.wallet.services import wallet_of
 from .. import services
 from ..models import Order
 from ..money import yuan
-from ..services import wechat_payer
+from ..services import brakes, wechat_payer
 from ..services.offers import recharge_offer
 
 
@@ -81,7 +81,7 @@ class PayView(PaymentView):
             raise services.UnknownGateway(asked["payment_method"])
         key = idempotency_key(request)
         client_ip = client_address(request._request)
-        services.brake_payment(self.user, client_ip)
+        brakes.brake_payment(self.user, client_ip)
         order = services.place_order(
             self.user,
             self.gateway,
@@ -132,7 +132,7 @@ class Redeem(PlainView):
     @extend_schema(request=RedeemRequest, responses=RedeemAnswer)
     def post(self, request: Request) -> Response:
         key = self.form(RedeemRequest, request.data)["key"]
-        quota = services.redeem_guess(self.user, key, client_address(request._request))
+        quota = brakes.redeem_guess(self.user, key, client_address(request._request))
         return Response({"success": True, "message": "", "data": quota})
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from voicehelper.accounts.wechat import LoginFailed
+from voicehelper.accounts.wechat.base import LoginFailed
 
 from ..services import wechat_payer
 

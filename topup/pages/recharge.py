@@ -29,7 +29,7 @@ from voicehelper.net.addresses import client_address
 
 from .. import services
 from ..models import Order, RechargeSettings
-from ..services import wechat_payer
+from ..services import brakes, wechat_payer
 from . import display
 from .devices import Browser, Device, device_of
 
@@ -110,7 +110,7 @@ def recharge(request: HttpRequest) -> HttpResponse:
 def _place(request: HttpRequest, amount: int, payment_method: str, intent: str, quoted: Decimal | None) -> Order:
     """The order as placed, also when the provider refused or did not answer: its card says so."""
     client_ip = client_address(request)
-    services.brake_payment(_user(request), client_ip)
+    brakes.brake_payment(_user(request), client_ip)
     way = _browser(request).way(payment_method)
     key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
     try:
@@ -129,7 +129,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST)
     typed = form.cleaned_data["key"] if form.is_valid() else ""
     try:
-        quota = services.redeem_guess(_user(request), typed, client_address(request))
+        quota = brakes.redeem_guess(_user(request), typed, client_address(request))
     except ratelimit.TooMany as error:
         return _form_page(request, code=typed, code_problem=error.words, status=429)
     except services.TopupError as error:

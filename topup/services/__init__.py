@@ -5,7 +5,6 @@ and admin all end there. No provider is called inside a transaction, and no row 
 by a committed compare-and-swap instead.
 """
 
-from .brakes import brake_payment, redeem_guess
 from .completing import AnswerChanged, answer_of, complete_order, why_not_completed
 from .errors import (
     AmountInvalid,
@@ -119,7 +118,6 @@ __all__ = [
     "approve_refund",
     "ask_provider",
     "ask_refund",
-    "brake_payment",
     "build_gateway",
     "close_order",
     "complete_order",
@@ -146,7 +144,6 @@ __all__ = [
     "quota_due",
     "quote_for",
     "redeem",
-    "redeem_guess",
     "refund_readiness",
     "refund_was_told",
     "refundable_fen",

@@ -13,9 +13,8 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 
-from voicehelper.accounts.wechat import LoginFailed, WebLogin
-from voicehelper.accounts.wechat.base import BASE_URL
-from voicehelper.accounts.wechat.web_login import PAGE
+from voicehelper.accounts.wechat.base import BASE_URL, LoginFailed
+from voicehelper.accounts.wechat.web_login import PAGE, WebLogin
 from voicehelper.secrets import SecretUnreadable
 
 from ..models import RechargeSettings, WeChatSettings

@@ -7,7 +7,7 @@ from voicehelper.api.errors import ErrorAnswer, Rule
 from .mini_program import AnotherUsers, Inactive, NotSetUp
 from .own_password import PasswordRefused
 from .services import TooManyKeys, WrongPassword
-from .wechat import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
+from .wechat.base import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
 
 _NOT_SET_UP = ErrorAnswer(503, _("The administrator has not finished setting up WeChat sign-in"))
 

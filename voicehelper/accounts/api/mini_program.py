@@ -18,7 +18,7 @@ from voicehelper.net.addresses import client_address, network_of
 from .. import mini_program, sharing
 from ..models import Share, ShareVisit, User
 from ..own_password import check_own_password
-from ..wechat import CodeRefused
+from ..wechat.base import CodeRefused
 from .sign_in import SignedIn, user_json
 
 # Codes that WeChat refuses, from one network. Good ones are given back: many phones share one address.
