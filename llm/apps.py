@@ -7,11 +7,13 @@ class LlmConfig(AppConfig):
     verbose_name = _("Large models")
 
     def ready(self) -> None:
-        """Say what this app adds to the audit and to /metrics."""
+        """Say what this app adds to the audit, to /metrics and to what errors are answered with."""
         from voicehelper import metrics as all_metrics
+        from voicehelper.api import errors
         from voicehelper.wallet import audit as whole_audit
 
-        from . import audit, metrics
+        from . import audit, metrics, refusals
 
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
+        errors.register(refusals.REFUSALS)

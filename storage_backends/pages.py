@@ -1,33 +1,13 @@
-"""Files as browsers get them: never as a page of ours, whatever they hold."""
+"""Files for whoever has an address that we signed."""
 
-from collections.abc import Iterable
-
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from voicehelper.api.errors import answer_to
+
 from . import services
-from .models import StoredFile
-
-# Nothing in it runs, loads or is framed; it is what we say it is; and where it came from, with its signature, is told
-# to nobody.
-_HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-store",
-}
-
-
-def download(file: StoredFile, content: Iterable[bytes]) -> StreamingHttpResponse:
-    """A file's bytes under its own label."""
-    label = services.label_of(file)
-    return StreamingHttpResponse(
-        content,
-        content_type=label.content_type,
-        headers={**_HEADERS, "Content-Length": str(file.size), "Content-Disposition": label.disposition},
-    )
+from .downloads import HEADERS, download
 
 
 @require_safe
@@ -39,9 +19,10 @@ def signed(request: HttpRequest, path: str) -> HttpResponseBase:
         return download(file, () if request.method == "HEAD" else services.bytes_of(file))
     except services.FileNotFound:
         return _plain(_("This address is not valid, or not any more."), 403)
-    except services.StoreDown:
-        return _plain(_("Files cannot be reached at the moment, please try again later"), 503)
+    except services.StoreDown as error:
+        answer = answer_to(error)
+        return _plain(answer.text, answer.status)
 
 
 def _plain(text: str, status: int) -> HttpResponse:
-    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status, headers=_HEADERS)
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status, headers=HEADERS)

@@ -22,6 +22,10 @@ class TwoFiles(FileRefused):
     """One file at a time."""
 
 
+class NotAForm(FileRefused):
+    """It came in no form that can be read."""
+
+
 class OneFile(FileUploadHandler):
     """Takes one file, up to FILE_MAX_BYTES. Raises FileTooLarge and TwoFiles while the body is still coming."""
 

@@ -43,7 +43,7 @@ ROOMS = {
     "llm.relay.router": {"llm.relay.catalogue"},
     "llm.relay.catalogue": {"llm.providers.base"},
     "llm.relay.billing": {"llm.relay.catalogue"},
-    "voicehelper.accounts.wechat_login": set(),
+    "voicehelper.accounts.wechat": set(),
 }
 
 
@@ -95,7 +95,7 @@ def test_the_rooms_of_an_app_are_kept(room: str) -> None:
 
 def test_gateways_and_transports_know_no_django_but_translations() -> None:
     for name, path in modules():
-        if name.startswith(("topup.gateways", "notifications.transports", "voicehelper.accounts.wechat_login")):
+        if name.startswith(("topup.gateways", "notifications.transports", "voicehelper.accounts.wechat.")):
             found = {module for module in imports(name, path) if module.startswith("django")}
             assert found <= {"django.utils.translation.gettext_lazy"}, name
 

@@ -43,7 +43,8 @@ class RequestId:
 
 
 class DatabaseDown:
-    """Answers 503 when the database cannot be reached: never "success" to a provider, and plain words to everybody."""
+    """Answers 503 when the database cannot be reached: never "success" to a provider, and plain words to everybody.
+    Routes for programs say it in their own dialect (api/views.py)."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response

@@ -372,6 +372,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["voicehelper.api.parsing.StrictJSON"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "voicehelper.api.parsing.AnswerAnyway",
+    "EXCEPTION_HANDLER": "voicehelper.api.views.write_error",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }

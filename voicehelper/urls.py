@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from . import health, metrics
 
 handler404 = "voicehelper.api.nowhere.not_found"
+handler500 = "voicehelper.api.nowhere.server_error"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),

@@ -3,21 +3,19 @@
 from django.conf import settings
 from django.http import JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper.api import ratelimit
 from voicehelper.api.paging import PAGING, page_of
+from voicehelper.api.views import UserView, idempotency_key
 
 from .. import services
 from ..chat import answers, conversations
 from ..chat.conversations import Answer, Turn
 from . import events, shapes
-from .dialect import UserView
 
 _KEY = OpenApiParameter(
     "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER, description="Makes a repeat safe; ≤128 characters."
@@ -28,13 +26,8 @@ class Asking(UserView):
     """What both ways to ask have in common."""
 
     def ask(self, request: Request) -> Turn | Answer:
-        form = self.form(shapes.QuestionShape, request)
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > 128 or not key.isprintable():
-            raise exceptions.ValidationError({"Idempotency-Key": [_("at most 128 printable characters")]})
-        wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(self.user.pk))
-        if wait_s:
-            raise exceptions.Throttled(wait_s)
+        form, key = self.form(shapes.QuestionShape, request.data), idempotency_key(request)
+        ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(self.user.pk)))
         return conversations.ask(self.user, form["content"], session_id=form["sessionId"], model=form["model"], key=key)
 
 
@@ -84,7 +77,7 @@ class OneSession(UserView):
 
     @extend_schema(request=shapes.Title, responses=shapes.or_refused(shapes.One))
     def patch(self, request: Request, session_id: str) -> Response:
-        session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request)["title"])
+        session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request.data)["title"])
         return Response({"success": True, "data": shapes.session_json(session)})
 
     @extend_schema(responses=shapes.or_refused(shapes.Done))

@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 from django.utils import translation
 
+from voicehelper.api.errors import answer_to
+
 from ..chat.answers import Telling
 from ..chat.conversations import Answer
 from ..providers.base import StreamBroke
 from . import shapes
-from .dialect import refusal_of
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -44,8 +45,8 @@ class AnswerEvents:
             if isinstance(error, StreamBroke):
                 await telling.finish(complete=False)
             with translation.override(self._language):
-                refusal = refusal_of(error)
-            yield _event("error", {"message": refusal.message, "code": refusal.code})
+                answer = answer_to(error)
+            yield _event("error", {"message": answer.text, "code": answer.code})
 
 
 async def again(answer: Answer) -> AsyncIterator[bytes]:

@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper.accounts import services
+from voicehelper.api.views import UserView
 
 from ..chat.conversations import NotFound
 from . import shapes
-from .dialect import UserView
 
 
 class Keys(UserView):
@@ -24,7 +24,7 @@ class Keys(UserView):
     @extend_schema(request=shapes.KeyName, responses=shapes.or_refused(shapes.One))
     def post(self, request: Request) -> Response:
         try:
-            key, text = services.create_api_key(self.user, self.form(shapes.KeyName, request)["name"])
+            key, text = services.create_api_key(self.user, self.form(shapes.KeyName, request.data)["name"])
         except ValueError as error:
             raise ValidationError({"name": [_("1 to 64 characters that can be printed")]}) from error
         return Response({"success": True, "data": {"id": key.pk, "name": key.name, "key": text}})
@@ -36,9 +36,7 @@ class Keys(UserView):
     )
     def delete(self, request: Request) -> Response:
         given = {"id": request.query_params["id"]} if "id" in request.query_params else request.data
-        form = shapes.KeyId(data=given)
-        form.is_valid(raise_exception=True)
-        return self._revoke(form.validated_data["id"])
+        return self._revoke(self.form(shapes.KeyId, given)["id"])
 
     def _revoke(self, key_id: int) -> Response:
         if not services.revoke_api_key(self.user, key_id):

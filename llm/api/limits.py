@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
-from .errors import ApiError
+from ..relay.errors import CallRefused
 
 _under_way: dict[int, int] = {}
 # Per key: calls it may make now, and when that was counted (a token bucket).
@@ -16,10 +16,11 @@ _MOST_BUCKETS = 50_000
 
 @contextmanager
 def admit(key_id: int) -> Iterator[None]:
-    """Count a call while it lasts. Raises ApiError(429)."""
+    """Count a call while it lasts. Raises CallRefused(429)."""
     at_once = _under_way.get(key_id, 0)
     if at_once >= settings.LLM_KEY_CONCURRENCY:
-        raise ApiError(429, "Too many calls at once with this key.", "concurrency_limit", retry_after_s=1)
+        text = "Too many calls at once with this key."
+        raise CallRefused(text, status=429, code="concurrency_limit", retry_after_s=1)
     if settings.LLM_KEY_CALLS_PER_MINUTE:
         _take(key_id, settings.LLM_KEY_CALLS_PER_MINUTE)
     _under_way[key_id] = at_once + 1
@@ -39,7 +40,7 @@ def _take(key_id: int, per_minute: int) -> None:
     if left < 1:
         wait_s = max(1, round((1 - left) * 60 / per_minute))
         text = f"More than {per_minute} calls a minute with this key."
-        raise ApiError(429, text, "rate_limit_exceeded", retry_after_s=wait_s)
+        raise CallRefused(text, status=429, code="rate_limit_exceeded", retry_after_s=wait_s)
     if len(_buckets) > _MOST_BUCKETS:
         _buckets.clear()
     _buckets[key_id] = (left - 1, now)

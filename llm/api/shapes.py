@@ -16,7 +16,6 @@ from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import Amount, charge
 from ..services import ModelOffer
 
-LONGEST_QUESTION = 32_000
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -35,7 +34,7 @@ class QuestionShape(serializers.Serializer[Any]):
     "auto:speed" or "auto:quality"; without it the session's last choice."""
 
     sessionId = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)  # noqa: N815  # the mission's names
-    content = PlainText(max_length=LONGEST_QUESTION, trim_whitespace=False)
+    content = PlainText(max_length=conversations.LONGEST_QUESTION, trim_whitespace=False)
     contentType = PlainText(max_length=32, default="text")  # noqa: N815
     model = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)
 

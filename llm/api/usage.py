@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper.api.paging import PAGING, page_of, whole
+from voicehelper.api.views import UserView
 
 from .. import usage
 from . import shapes
-from .dialect import UserView
 
 MOST_DAYS = 366
 _DAYS = OpenApiParameter("days", OpenApiTypes.INT, description="The last so many Beijing days; today is one.")

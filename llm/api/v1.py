@@ -12,15 +12,17 @@ import orjson
 from django.conf import settings
 
 from voicehelper.accounts.keys import Owner
+from voicehelper.api.errors import ErrorAnswer, answer_to
 
 from ..dialects import chat_completions, messages
 from ..providers.base import Chunk
 from ..relay.call import Call, Caller
 from ..relay.catalogue import ModelSpec
 from ..relay.engine import Engine, engine
+from ..relay.errors import CallRefused
 from ..relay.operations import CHAT, EMBED, IMAGES, SPEAK, TRANSCRIBE, Operation, Question
 from . import forms, limits
-from .errors import ApiError, answer_to, too_large, too_slow, wrong_key
+from .errors import anthropic, openai, too_large, too_slow, wrong_key
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -71,7 +73,7 @@ class V1Request:
         return Caller(self.owner.user_id, self.owner.group, self.owner.username)
 
     async def read(self, limit: int, seconds: float) -> bytes:
-        """The whole body. Raises ApiError when it is too large or too slow, ClientLeft when it never ends."""
+        """The whole body. Raises CallRefused when it is too large or too slow, ClientLeft when it never ends."""
         announced = self.headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > limit:
             raise too_large()
@@ -113,9 +115,9 @@ class V1Request:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, error: ApiError) -> None:
+    async def refuse(self, error: ErrorAnswer) -> None:
         self.request_id = self.request_id or f"req_{secrets.token_hex(12)}"
-        body = error.anthropic(self.request_id) if self.anthropic else error.openai()
+        body = anthropic(error, self.request_id) if self.anthropic else openai(error)
         more = [(b"retry-after", b"%d" % error.retry_after_s)] if error.retry_after_s else []
         await self.answer(orjson.dumps(body), _JSON[1], error.status, *more)
 
@@ -156,9 +158,9 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
         if not exchange.begun:
             await exchange.refuse(answer)
         elif exchange.anthropic:
-            await exchange.end_events(messages.event("error", answer.anthropic(exchange.request_id)))
+            await exchange.end_events(messages.event("error", anthropic(answer, exchange.request_id)))
         else:
-            await exchange.end_events(b"data: %b\n\n" % orjson.dumps(answer.openai()))
+            await exchange.end_events(b"data: %b\n\n" % orjson.dumps(openai(answer)))
 
 
 async def _answer(exchange: V1Request) -> None:
@@ -172,15 +174,15 @@ async def _answer(exchange: V1Request) -> None:
         return
     act = _ROUTES.get(exchange.path)
     if act is None:
-        raise ApiError(404, f"There is no {exchange.path} here.", "unknown_url")
+        raise CallRefused(f"There is no {exchange.path} here.", status=404, code="unknown_url")
     if exchange.method != "POST":
-        raise ApiError(405, f"{exchange.path} takes POST.", "method_not_allowed")
+        raise CallRefused(f"{exchange.path} takes POST.", status=405, code="method_not_allowed")
     with limits.admit(owner.key_id):
         await act(exchange, relay)
 
 
 def _key(headers: Mapping[bytes, bytes]) -> bytes:
-    """The API key, from either vendor's header. Without one, or with one that cannot be ours: ApiError(401)."""
+    """The API key, from either vendor's header. Without one, or with one that cannot be ours: CallRefused(401)."""
     scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
     key = key.strip() if scheme.lower() == b"bearer" else headers.get(b"x-api-key", b"").strip()
     if not key.startswith(b"sk-") or len(key) > 128:
@@ -335,13 +337,14 @@ def _call(
 async def _models(exchange: V1Request, relay: Engine) -> None:
     """The models that can be asked for, in a shape that both vendors' clients read."""
     if exchange.method != "GET":
-        raise ApiError(405, f"{exchange.path} takes GET.", "method_not_allowed")
+        raise CallRefused(f"{exchange.path} takes GET.", status=405, code="method_not_allowed")
     models = (await relay.catalogue()).models
     exchange.request_id = f"req_{secrets.token_hex(12)}"
     name = exchange.path.removeprefix("/v1/models").removeprefix("/")
     if name:
         if name not in models:
-            raise ApiError(404, f"The model {name!r} does not exist or is not available.", "model_not_found", "model")
+            text = f"The model {name!r} does not exist or is not available."
+            raise CallRefused(text, status=404, code="model_not_found", param="model")
         await exchange.answer(orjson.dumps(_shown(models[name])))
         return
     data = [_shown(model) for model in models.values()]

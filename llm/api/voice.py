@@ -6,18 +6,18 @@ from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from storage_backends import services as files
 from voicehelper.api import ratelimit
+from voicehelper.api.views import UserView
 
-from ..chat import voice
+from ..chat import conversations, voice
 from ..models import Spoken
 from ..relay import loops
 from . import shapes
-from .dialect import UserView
 
 _VOICE = r"^[A-Za-z0-9_-]{1,64}\Z"
 
@@ -40,7 +40,7 @@ class SpeechShape(serializers.Serializer[Any]):
     """Either an answer's `messageId`, or a `text`."""
 
     messageId = shapes.PlainText(max_length=40, default="")  # noqa: N815
-    text = shapes.PlainText(max_length=shapes.LONGEST_QUESTION, default="")
+    text = shapes.PlainText(max_length=conversations.LONGEST_QUESTION, default="")
     voice = serializers.RegexField(_VOICE, required=False, default=voice.VOICE)
 
     def validate(self, form: dict[str, Any]) -> dict[str, Any]:
@@ -60,9 +60,7 @@ class VoiceView(UserView):
     """What both have in common."""
 
     def brake(self) -> None:
-        wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "voice-user", str(self.user.pk))
-        if wait_s:
-            raise exceptions.Throttled(wait_s)
+        ratelimit.brake((settings.CHAT_RATE_LIMIT, "voice-user", str(self.user.pk)))
 
 
 class Transcribe(VoiceView):
@@ -70,7 +68,7 @@ class Transcribe(VoiceView):
 
     @extend_schema(request=RecordingShape, responses=shapes.or_refused(HeardAnswer))
     def post(self, request: Request) -> HttpResponseBase:
-        form = self.form(RecordingShape, request)
+        form = self.form(RecordingShape, request.data)
         self.brake()
         user, recording = self.user, voice.recording_of(self.user, form["audioPath"])
 
@@ -88,7 +86,7 @@ class Speak(VoiceView):
 
     @extend_schema(request=SpeechShape, responses=shapes.or_refused(SpokenAnswer))
     def post(self, request: Request) -> HttpResponseBase:
-        form = self.form(SpeechShape, request)
+        form = self.form(SpeechShape, request.data)
         self.brake()
         spoken, text = voice.claim(self.user, message_id=form["messageId"], text=form["text"], voice=form["voice"])
         if spoken.path:

@@ -27,6 +27,7 @@ from ..relay.estimates import weigh_prompt
 from ..relay.router import Priority
 
 TITLE_LENGTH = 80
+LONGEST_QUESTION = 32_000
 AUTO = "auto"
 # So many answers are looked at for the history, however short they are.
 _MOST_HISTORY = 100

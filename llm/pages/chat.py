@@ -20,25 +20,30 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
-from rest_framework.exceptions import Throttled
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
+from voicehelper.api.errors import answer_to
 from voicehelper.later import Later
 from voicehelper.wallet.services import InsufficientQuota
 
 from .. import services
-from ..api.dialect import refusal_of
-from ..api.shapes import LONGEST_QUESTION
 from ..chat import answers, conversations
-from ..chat.conversations import Answer, Turn
+from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
 from ..models import ChatSession
 from ..relay import loops
 from . import display
 
 SESSIONS_SHOWN = 100
 TURNS_SHOWN = 100
+# What keeps a question from being put.
+_REFUSED = (
+    ratelimit.TooMany,
+    conversations.UnknownPriority,
+    conversations.KeyConflict,
+    conversations.AnswerUnderWay,
+)
 
 EXAMPLES = (
     gettext_lazy("Explain quantum entanglement to a ten-year-old"),
@@ -79,15 +84,13 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
         return _page(request, session, problem=text, status=400)
     try:
         asked = _ask(user_of(request), session_id, **form.cleaned_data)
-    except (Throttled, conversations.UnknownPriority, conversations.KeyConflict, conversations.AnswerUnderWay) as error:
+    except _REFUSED as error:
         return _refused(request, session, error)
     return _answered(asked) if isinstance(asked, Answer) else _when_answered(request, session, asked)
 
 
 def _ask(user: User, session_id: str, content: str, model: str, intent: str) -> Turn | Answer:
-    wait_s = ratelimit.hit(settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk))
-    if wait_s:
-        raise Throttled(wait_s)
+    ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk)))
     text = content.replace("\r\n", "\n")
     return conversations.ask(user, text, session_id=session_id, model=model, key=f"page:{intent}")
 
@@ -114,9 +117,8 @@ def _answered(answer: Answer) -> HttpResponse:
 
 
 def _refused(request: HttpRequest, session: ChatSession | None, error: Exception) -> HttpResponse:
-    refusal = refusal_of(error)
-    broke = isinstance(error, InsufficientQuota)
-    return _page(request, session, problem="" if broke else refusal.message, broke=broke, status=refusal.status)
+    refusal, broke = answer_to(error), isinstance(error, InsufficientQuota)
+    return _page(request, session, problem="" if broke else refusal.text, broke=broke, status=refusal.status)
 
 
 @login_required

@@ -11,12 +11,15 @@ from .router import RoutingRequest
 class CallRefused(Exception):
     """The call was not made, and cost nothing. `status` is what HTTP would say, `param` the parameter at fault."""
 
-    def __init__(self, text: str, *, status: int = 400, code: str = "", param: str = "") -> None:
+    def __init__(
+        self, text: str, *, status: int = 400, code: str = "", param: str = "", retry_after_s: int = 0
+    ) -> None:
         super().__init__(text)
         self.text = text
         self.status = status
         self.code = code
         self.param = param
+        self.retry_after_s = retry_after_s
 
 
 class LedgerAway(Exception):

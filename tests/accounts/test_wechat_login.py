@@ -18,9 +18,10 @@ from tests.faults.conftest import at_once
 from tests.wechat import WeChat, set_up_mini_program, sign_in, signed_in
 from topup.services.options import write_options
 from voicehelper import clock
-from voicehelper.accounts import mini_program, wechat_login
+from voicehelper.accounts import mini_program
 from voicehelper.accounts.models import AccessToken, User, WeChatIdentity
-from voicehelper.accounts.wechat_login import WeChatPerson
+from voicehelper.accounts.wechat import base
+from voicehelper.accounts.wechat.mini_program import WeChatPerson
 from voicehelper.net.http import Limits
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -238,7 +239,7 @@ def test_no_answer_in_time_is_504_and_nobody_there_502_and_neither_tells_the_sec
     secret = wechat.app.secret
     code = wechat.code()
     with FarSide(answer=lambda _seen: [0.5, http(b"{}")]) as slow:
-        monkeypatch.setattr(wechat_login, "LIMITS", Limits(connect_s=0.2, read_s=0.2, total_s=0.3))
+        monkeypatch.setattr(base, "LIMITS", Limits(connect_s=0.2, read_s=0.2, total_s=0.3))
         settings.WECHAT_API_BASE_URL = slow.url
         late = sign_in(code)
     settings.WECHAT_API_BASE_URL = "http://127.0.0.1:9"

@@ -17,6 +17,7 @@ from tests.merchants import WeChatMerchant
 from tests.wechat import WeChat, set_up_mini_program
 from topup import services
 from topup.models import CodeBatch
+from topup.services import brakes
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.api import ratelimit
@@ -121,7 +122,7 @@ def test_N4_of_thirty_two_wrong_codes_at_once_ten_are_looked_up(
     buyer: User, as_user: Callable[..., APIClient], books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up, together, redeem = [], threading.Barrier(MANY), services.redeem
-    monkeypatch.setattr(services, "redeem", lambda user, key: looked_up.append(key) or redeem(user, key))
+    monkeypatch.setattr(brakes, "redeem", lambda user, key: looked_up.append(key) or redeem(user, key))
     client = as_user(buyer)
 
     def guess() -> int:

@@ -1,31 +1,26 @@
 """What signed-in users call: pay, ask for a price, see what is offered, see their orders."""
 
-from typing import Any, cast
+from typing import Any
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper import clock
 from voicehelper.accounts.authentication import BrowserSession
-from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.accounts.services import openid_of
-from voicehelper.api import ratelimit
 from voicehelper.api.paging import PAGING, page_of
-from voicehelper.net.addresses import client_address, network_of
+from voicehelper.api.views import PaymentView, PlainView, idempotency_key
+from voicehelper.net.addresses import client_address
 from voicehelper.wallet.services import wallet_of
 
 from .. import services
 from ..models import Order
 from ..money import yuan
-from ..pages import inside_wechat
+from ..services import brakes, wechat_payer
 from ..services.offers import recharge_offer
-from .dialect import PaymentView, UserView
-
-# Wrong codes per user and per network.
-GUESSES = "10 per 10 minutes"
 
 
 class PayRequest(serializers.Serializer[Any]):
@@ -70,16 +65,6 @@ class UserAnswer(serializers.Serializer[Any]):
     data = serializers.DictField()  # type: ignore[assignment]  # the dialect names it so
 
 
-def _user(request: Request) -> User:
-    return cast(User, request.user)
-
-
-def _parsed(request: Request) -> dict[str, Any]:
-    form = PayRequest(data=request.data)
-    form.is_valid(raise_exception=True)
-    return cast(dict[str, Any], form.validated_data)
-
-
 class PayView(PaymentView):
     """Place an order and get `pay_url`: what to show as a QR code, or (MWEB, wap, page) where to send the browser. For
     JSAPI it is empty, and `payment` holds the five arguments of wx.requestPayment, signed for who is signed in.
@@ -91,20 +76,18 @@ class PayView(PaymentView):
 
     @extend_schema(request=PayRequest, responses=PayAnswer)
     def post(self, request: Request) -> Response:
-        asked = _parsed(request)
+        asked = self.form(PayRequest, request.data)
         if asked["payment_method"] != self.gateway:
             raise services.UnknownGateway(asked["payment_method"])
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > 128 or not key.isprintable():
-            raise exceptions.ValidationError("Idempotency-Key")
+        key = idempotency_key(request)
         client_ip = client_address(request._request)
-        brake(_user(request), client_ip)
+        brakes.brake_payment(self.user, client_ip)
         order = services.place_order(
-            _user(request),
+            self.user,
             self.gateway,
             asked["amount"],
             client_ip=client_ip,
-            way=_way(request, asked["trade_type"].upper()),
+            way=self._way(asked["trade_type"].upper()),
             idempotency_key=key or None,
             quoted=asked["quoted"],
         )
@@ -113,25 +96,14 @@ class PayView(PaymentView):
             data["payment"] = services.payment_arguments(order)
         return Response({"message": "success", "data": data})
 
-
-def _way(request: Request, trade_type: str) -> services.Way:
-    """Who pays inside WeChat is known to us, from WeChat: a page's session asked it, the mini program signed in."""
-    if trade_type != services.JSAPI:
-        return services.Way(trade_type)
-    if isinstance(request.successful_authenticator, BrowserSession):
-        return inside_wechat.payer(request._request)
-    app_id = MiniProgramSettings.load().app_id
-    return services.Way(trade_type, app_id, openid_of(_user(request), app_id))
-
-
-def brake(user: User, client_ip: str) -> None:
-    """Count one payment try; raises Throttled (429 with Retry-After) past the limit per user or per network."""
-    wait_s = max(
-        ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-user", str(user.pk)),
-        ratelimit.hit(settings.PAY_RATE_LIMIT, "pay-address", network_of(client_ip)),
-    )
-    if wait_s:
-        raise exceptions.Throttled(wait_s)
+    def _way(self, trade_type: str) -> services.Way:
+        """Who pays inside WeChat is known to us, from WeChat: a page's session asked it, the mini program signed in."""
+        if trade_type != services.JSAPI:
+            return services.Way(trade_type)
+        if isinstance(self.request.successful_authenticator, BrowserSession):
+            return wechat_payer.payer_of(self.request.session)
+        app_id = MiniProgramSettings.load().app_id
+        return services.Way(trade_type, app_id, openid_of(self.user, app_id))
 
 
 class AmountView(PaymentView):
@@ -139,8 +111,8 @@ class AmountView(PaymentView):
 
     @extend_schema(request=PayRequest, responses=AmountAnswer)
     def post(self, request: Request) -> Response:
-        asked = _parsed(request)
-        price = services.quote_for(_user(request), asked["payment_method"], asked["amount"])
+        asked = self.form(PayRequest, request.data)
+        price = services.quote_for(self.user, asked["payment_method"], asked["amount"])
         return Response({"message": "success", "data": price.money})
 
 
@@ -154,56 +126,42 @@ class RedeemAnswer(serializers.Serializer[Any]):
     data = serializers.IntegerField()  # type: ignore[assignment]  # the dialect names it so
 
 
-class Redeem(UserView):
+class Redeem(PlainView):
     """Redeem a code (`key`); `data` is the quota that was credited. Wrong codes are rate limited."""
 
     @extend_schema(request=RedeemRequest, responses=RedeemAnswer)
     def post(self, request: Request) -> Response:
-        form = RedeemRequest(data=request.data)
-        form.is_valid(raise_exception=True)
-        quota = redeem(_user(request), form.validated_data["key"], client_address(request._request))
+        key = self.form(RedeemRequest, request.data)["key"]
+        quota = brakes.redeem_guess(self.user, key, client_address(request._request))
         return Response({"success": True, "message": "", "data": quota})
 
 
-def redeem(user: User, key: str, client_ip: str) -> int:
-    """`services.redeem` with a brake: ten wrong codes, then a wait. Raises what that raises, and Throttled."""
-    brakes = (GUESSES, "redeem-address", network_of(client_ip)), (GUESSES, "redeem-user", str(user.pk))
-    try:
-        with ratelimit.guess(*brakes, wrong=services.TopupError):
-            return services.redeem(user, key)
-    except ratelimit.TooMany as error:
-        raise exceptions.Throttled(error.wait_s) from None
-
-
-class Info(UserView):
+class Info(PlainView):
     """What can be bought, and how it can be paid for."""
 
     @extend_schema(responses=UserAnswer)
     def get(self, request: Request) -> Response:
-        return Response({"success": True, "data": recharge_offer(_user(request))})
+        return Response({"success": True, "data": recharge_offer(self.user)})
 
 
-class Orders(UserView):
+class Orders(PlainView):
     """The user's own orders, newest first; `page` from 1, `page_size` up to 100."""
 
     @extend_schema(responses=UserAnswer, parameters=PAGING)
     def get(self, request: Request) -> Response:
-        data = page_of(request, Order.objects.filter(user=_user(request)), order_json)
+        data = page_of(request, Order.objects.filter(user=self.user), order_json)
         return Response({"success": True, "data": data})
 
 
-class OneOrder(UserView):
+class OneOrder(PlainView):
     """One of the user's own orders, for polling: asks the provider when the callback is late."""
 
     @extend_schema(operation_id="user_topup_order_retrieve", responses=UserAnswer)
     def get(self, request: Request, order_no: str) -> Response:
-        order = Order.objects.filter(user=_user(request), order_no=order_no).first()
-        if order is None:
-            raise exceptions.NotFound
-        order = services.poll_order(order)
+        order = services.poll_order(services.order_of(self.user, order_no))
         data = order_json(order) | {"seconds_left": services.seconds_left(order)}
         if order.state in Order.CREDITED:
-            data["balance"] = wallet_of(_user(request)).balance
+            data["balance"] = wallet_of(self.user).balance
         return Response({"success": True, "data": data})
 
 

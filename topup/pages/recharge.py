@@ -17,22 +17,20 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
-from rest_framework.exceptions import Throttled
 
 from voicehelper import clock
-from voicehelper.accounts.forms import too_many_tries
 from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
+from voicehelper.api.errors import answer_to
 from voicehelper.net.addresses import client_address
 
 from .. import services
-from ..api.dialect import explain
-from ..api.users import brake
-from ..api.users import redeem as redeem_for_strangers
 from ..models import Order, RechargeSettings
-from . import display, inside_wechat
+from ..services import brakes, wechat_payer
+from . import display
 from .devices import Browser, Device, device_of
 
 # Where the stand-ins' phone is, when settings.SANDBOX mounts them.
@@ -42,6 +40,7 @@ OPENINGS = "10 per minute"
 RECENT = 5
 PAGE_SIZE = 20
 MAX_AMOUNT = 2**63 - 1
+_CANNOT_BE_CHARGED = gettext_lazy("This amount cannot be charged. Choose a smaller or a larger one.")
 
 
 class PayForm(forms.Form):
@@ -74,7 +73,7 @@ def _browser(request: HttpRequest) -> Browser:
     if _wants_code(request):
         return Browser()
     device = device_of(request.headers.get("User-Agent", ""))
-    return Browser(device, inside_wechat.payer(request)) if device is Device.WECHAT else Browser(device)
+    return Browser(device, wechat_payer.payer_of(request.session)) if device is Device.WECHAT else Browser(device)
 
 
 def _wants_code(request: HttpRequest) -> bool:
@@ -87,30 +86,31 @@ def _wants_code(request: HttpRequest) -> bool:
 def recharge(request: HttpRequest) -> HttpResponse:
     """The form; posting it places an order and leads to its card."""
     if request.method != "POST":
-        if _browser(request).device is Device.WECHAT and inside_wechat.should_ask(request):
+        if _browser(request).device is Device.WECHAT and wechat_payer.should_ask(request.session):
             amount = _amount_in(request.GET)
-            return inside_wechat.ask(request, reverse("topup:recharge") + (f"?amount={amount}" if amount else ""))
+            back = reverse("topup:recharge") + (f"?amount={amount}" if amount else "")
+            return redirect(wechat_payer.open_question(request.session, back))
         return _form_page(request)
     form = PayForm(request.POST)
     if not form.is_valid():
         return _form_page(request, problem=_("Enter the amount as a whole number."), status=400)
     try:
         order = _place(request, **form.cleaned_data)
-    except Throttled as error:
-        wait_s = int(getattr(error, "wait", 0) or 1)
-        response = _form_page(request, problem=too_many_tries(wait_s), status=429)
-        response["Retry-After"] = str(wait_s)
+    except ratelimit.TooMany as error:
+        response = _form_page(request, problem=error.words, status=429)
+        response["Retry-After"] = str(error.wait_s)
         return response
     except services.TopupError as error:
-        status, text = _explain(error)
-        return _form_page(request, problem=text, status=status)
+        answer = answer_to(error)
+        problem = str(_CANNOT_BE_CHARGED) if isinstance(error, services.AmountInvalid) else answer.text
+        return _form_page(request, problem=problem, status=answer.status)
     return redirect("topup:payment", order.order_no)
 
 
 def _place(request: HttpRequest, amount: int, payment_method: str, intent: str, quoted: Decimal | None) -> Order:
     """The order as placed, also when the provider refused or did not answer: its card says so."""
     client_ip = client_address(request)
-    brake(_user(request), client_ip)
+    brakes.brake_payment(_user(request), client_ip)
     way = _browser(request).way(payment_method)
     key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
     try:
@@ -129,23 +129,14 @@ def redeem(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST)
     typed = form.cleaned_data["key"] if form.is_valid() else ""
     try:
-        quota = redeem_for_strangers(_user(request), typed, client_address(request))
-    except Throttled as error:
-        return _form_page(
-            request, code=typed, code_problem=too_many_tries(int(getattr(error, "wait", 0) or 1)), status=429
-        )
+        quota = brakes.redeem_guess(_user(request), typed, client_address(request))
+    except ratelimit.TooMany as error:
+        return _form_page(request, code=typed, code_problem=error.words, status=429)
     except services.TopupError as error:
-        status, text = _explain(error)
-        return _form_page(request, code=typed, code_problem=text, status=status)
+        answer = answer_to(error)
+        return _form_page(request, code=typed, code_problem=answer.text, status=answer.status)
     messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": display.grouped(quota)})
     return redirect("topup:recharge")
-
-
-def _explain(error: services.TopupError) -> tuple[int, str]:
-    """Status and words that say how to mend it."""
-    if isinstance(error, services.AmountInvalid):
-        return 400, _("This amount cannot be charged. Choose a smaller or a larger one.")
-    return explain(error)
 
 
 def _form_page(
@@ -203,7 +194,7 @@ def _amount_problem(amount: int | None, least: int) -> str:
         return _("Enter the amount as a whole number.")
     if amount < least:
         return _("The amount must not be less than %(minimum)s") % {"minimum": display.grouped(least)}
-    return _("This amount cannot be charged. Choose a smaller or a larger one.")
+    return str(_CANNOT_BE_CHARGED)
 
 
 @never_cache
@@ -214,8 +205,8 @@ def payment(request: HttpRequest, order_no: str) -> HttpResponse:
     facts = _card_facts(request, order_no)
     card: display.PaymentCard = facts["card"]
     in_wechat = card.browser.device is Device.WECHAT and card.order.trade_type == services.JSAPI
-    if in_wechat and card.view == display.View.WAITING and inside_wechat.should_ask(request):
-        return inside_wechat.ask(request, request.path)
+    if in_wechat and card.view == display.View.WAITING and wechat_payer.should_ask(request.session):
+        return redirect(wechat_payer.open_question(request.session, request.path))
     return render(request, "topup/payment.html", facts)
 
 
@@ -239,10 +230,10 @@ def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
 
 
 def _own_order(request: HttpRequest, order_no: str) -> Order:
-    order = Order.objects.filter(user=_user(request), order_no=order_no).first()
-    if order is None:
-        raise Http404
-    return order
+    try:
+        return services.order_of(_user(request), order_no)
+    except services.NoSuchOrder:
+        raise Http404 from None
 
 
 @never_cache
@@ -251,12 +242,15 @@ def _own_order(request: HttpRequest, order_no: str) -> Order:
 def open_payment(request: HttpRequest, order_no: str) -> HttpResponse:
     """On to the provider's page in this browser, which opens the app; back to the card when that cannot be."""
     order = _own_order(request, order_no)
+    address = ""
     try:
-        address = services.address_to_open(order) if not ratelimit.hit(OPENINGS, "open", order.order_no) else ""
+        ratelimit.brake((OPENINGS, "open", order.order_no))
+        address = services.address_to_open(order)
+    except ratelimit.TooMany:
+        pass
     except services.PaymentNotOffered:
         words = _("%(name)s cannot be opened just now. Try again in a moment, or order again.")
         messages.warning(request, words % {"name": display.gateway_name(order.gateway)})
-        address = ""
     return redirect(address or reverse("topup:payment", args=[order.order_no]))
 
 

@@ -49,6 +49,10 @@ class IdempotencyConflict(TopupError):
     """The idempotency key was used for a different order."""
 
 
+class NoSuchOrder(TopupError):
+    """This user has no such order."""
+
+
 class PaymentNotOffered(TopupError):
     """The provider refused or did not answer; `order` tells which order, `unknown` whether it may yet exist there."""
 

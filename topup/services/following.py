@@ -7,10 +7,12 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from voicehelper import clock
+from voicehelper.accounts.models import User
 
 from ..gateways.base import Gateway, Receipt, Refused, Trade, TradeState, Unknown
 from ..models import Order, RechargeSettings
 from ..models.orders import GIVEN_BACK_SOME
+from .errors import NoSuchOrder
 from .gateways import gateway_for
 from .given_back import settle_trade
 from .settling import SettledOrder, Settlement, difference, settle_order
@@ -23,6 +25,14 @@ WATCH_EVERY = timedelta(hours=1)
 WATCH_FOR = timedelta(hours=25)
 POLL_AFTER = timedelta(seconds=5)
 POLL_EVERY = timedelta(seconds=4)
+
+
+def order_of(user: User, order_no: str) -> Order:
+    """One of the user's own. Raises NoSuchOrder."""
+    order = Order.objects.filter(user=user, order_no=order_no).first()
+    if order is None:
+        raise NoSuchOrder(order_no)
+    return order
 
 
 def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -> Trade | None:

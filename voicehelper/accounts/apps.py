@@ -9,3 +9,8 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
+        from voicehelper.api import errors
+
+        from . import refusals
+
+        errors.register(refusals.REFUSALS)

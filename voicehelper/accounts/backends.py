@@ -13,8 +13,16 @@ PER_NAME = "10 per 10 minutes"
 PER_ADDRESS = "50 per 10 minutes"
 
 
+_WAIT = "voicehelper.retry_after"
+
+
 class TooManyTries(PermissionDenied):
-    """Raised inside `authenticate`, which treats it as a refusal; `retry_after` is left on the request for the edge."""
+    """Raised inside `authenticate`, which treats it as a refusal; `wait_s_of` tells it from a wrong password."""
+
+
+def wait_s_of(request: HttpRequest) -> int:
+    """Seconds until another password is looked at; 0: the last one was."""
+    return int(request.META.get(_WAIT, 0))
 
 
 class RateLimitedBackend(ModelBackend):
@@ -37,5 +45,5 @@ class RateLimitedBackend(ModelBackend):
                 return user
         except ratelimit.TooMany as error:
             if request is not None:
-                request.META["voicehelper.retry_after"] = error.wait_s
+                request.META[_WAIT] = error.wait_s
             raise TooManyTries("Too many failed tries.") from None

@@ -6,19 +6,12 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UserCreationForm
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 
+from voicehelper.api.ratelimit import TooMany
+
+from .backends import wait_s_of
 from .models import User
-
-
-def too_many_tries(wait_s: int) -> str:
-    """Says how long to wait, in whole minutes."""
-    minutes = -(-wait_s // 60)
-    return ngettext(
-        "Too many tries. Please wait %(minutes)d minute, then try again.",
-        "Too many tries. Please wait %(minutes)d minutes, then try again.",
-        minutes,
-    ) % {"minutes": minutes}
 
 
 class SignInForm(AuthenticationForm):
@@ -27,11 +20,11 @@ class SignInForm(AuthenticationForm):
     @property
     def wait_s(self) -> int:
         """Seconds until another try is looked at; 0: the password was looked at."""
-        return int(self.request.META.get("voicehelper.retry_after", 0)) if self.request else 0
+        return wait_s_of(self.request) if self.request else 0
 
     def get_invalid_login_error(self) -> ValidationError:
         if self.wait_s:
-            return ValidationError(too_many_tries(self.wait_s), code="throttled")
+            return ValidationError(TooMany(self.wait_s).words, code="throttled")
         text = _("The user name or the password is wrong. Both distinguish capitals.")
         return ValidationError(text, code="invalid_login")
 

@@ -13,7 +13,8 @@ from voicehelper.secrets import Secret, SecretUnreadable
 from . import sharing
 from .models import MiniProgramSettings, User, WeChatIdentity
 from .services import issue_token
-from .wechat_login import BASE_URL, AppRefused, LoginFailed, MiniProgram, WeChatAway, WeChatPerson
+from .wechat.base import BASE_URL, AppRefused, LoginFailed, WeChatAway
+from .wechat.mini_program import MiniProgram, WeChatPerson
 
 log = logging.getLogger(__name__)
 

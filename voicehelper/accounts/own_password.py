@@ -5,15 +5,18 @@ from typing import Any
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+
+from voicehelper.api.ratelimit import TooMany
+
+from .backends import wait_s_of
 
 
 class PasswordRefused(Exception):
-    """None was given, or a wrong one, or there were too many tries: `retry_after` then says for how many seconds."""
+    """None was given, or a wrong one, or there were too many tries: `wait_s` then says for how long."""
 
-    def __init__(self, text: str, retry_after: int = 0) -> None:
+    def __init__(self, text: str, wait_s: int = 0) -> None:
         super().__init__(text)
-        self.retry_after = retry_after
+        self.wait_s = wait_s
 
 
 def check_own_password(request: HttpRequest, user: Any, password: str) -> None:
@@ -23,13 +26,6 @@ def check_own_password(request: HttpRequest, user: Any, password: str) -> None:
     found = authenticate(request, username=user.get_username(), password=password)
     if found is not None and found.pk == user.pk:
         return
-    wait_s = int(request.META.get("voicehelper.retry_after", 0))
-    if not wait_s:
-        raise PasswordRefused(_("This is not your password."))
-    minutes = -(-wait_s // 60)
-    text = ngettext(
-        "Too many tries. Please wait %(minutes)d minute, then try again.",
-        "Too many tries. Please wait %(minutes)d minutes, then try again.",
-        minutes,
-    )
-    raise PasswordRefused(text % {"minutes": minutes}, wait_s)
+    if wait_s := wait_s_of(request):
+        raise PasswordRefused(TooMany(wait_s).words, wait_s)
+    raise PasswordRefused(_("This is not your password."))

@@ -21,7 +21,7 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .forms import NewPasswordForm, SignInForm, SignUpForm, too_many_tries
+from .forms import NewPasswordForm, SignInForm, SignUpForm
 from .models import User
 
 SIGN_UPS = "20 per hour"
@@ -67,14 +67,15 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
         return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()}
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        wait_s = ratelimit.hit(SIGN_UPS, "sign-up", network_of(client_address(request)))
-        if not wait_s:
-            return super().post(request, *args, **kwargs)
-        form = self.get_form()
-        form.full_clean()
-        form.errors.clear()
-        form.add_error(None, too_many_tries(wait_s))
-        return _wait(self.form_invalid(form), wait_s)
+        try:
+            ratelimit.brake((SIGN_UPS, "sign-up", network_of(client_address(request))))
+        except ratelimit.TooMany as error:
+            form = self.get_form()
+            form.full_clean()
+            form.errors.clear()
+            form.add_error(None, error.words)
+            return _wait(self.form_invalid(form), error.wait_s)
+        return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
         try:
@@ -104,8 +105,8 @@ class ChangePassword(LoginRequiredMixin, PasswordChangeView):
             with ratelimit.guess((PASSWORD_CHANGES, "password", str(request.user.pk))) as self.guess:
                 return super().post(request, *args, **kwargs)
         except ratelimit.TooMany as error:
-            form, words = self.form_class(cast(User, request.user)), too_many_tries(error.wait_s)
-            return _wait(self.render_to_response(self.get_context_data(form=form, wait=words)), error.wait_s)
+            facts = self.get_context_data(form=self.form_class(cast(User, request.user)), wait=error.words)
+            return _wait(self.render_to_response(facts), error.wait_s)
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your password is changed. All other sessions are signed out."))

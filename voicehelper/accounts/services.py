@@ -10,6 +10,7 @@ from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock
 
+from .backends import wait_s_of
 from .models import AccessToken, ApiKey, User, WeChatIdentity
 
 TOKEN_LIFE = timedelta(days=30)
@@ -17,7 +18,12 @@ KEYS_PER_USER = 50
 
 
 class WrongPassword(Exception):
-    """No such user, a wrong password, or an inactive account: deliberately not said which."""
+    """No such user, a wrong password, or an inactive account: deliberately not said which. With `wait_s` it was not
+    looked at, after too many wrong ones (see backends.py)."""
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__()
+        self.wait_s = wait_s
 
 
 class TooManyKeys(Exception):
@@ -28,7 +34,7 @@ def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, s
     """Check the password (rate limited, see backends.py) and issue a token. Raises WrongPassword."""
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
-        raise WrongPassword
+        raise WrongPassword(wait_s_of(request))
     return user, issue_token(user)
 
 

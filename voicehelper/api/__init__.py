@@ -1,1 +1,1 @@
-"""One kit for JSON edges: error answers, paging, rate limits."""
+"""One kit for JSON edges: error answers and their registry, the base of views, parsing, paging, rate limits."""

@@ -1,14 +1,24 @@
-"""What is answered where nothing is."""
+"""What is answered where nothing is, and when we are at fault: JSON to programs, a page to people."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.translation import gettext as _
-from django.views.defaults import page_not_found
+from django.views import defaults
+
+from .errors import NOTHING_HERE, OUR_FAULT, ErrorAnswer
+from .views import coded
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """JSON to programs, a page to people."""
-    if request.path.startswith("/api/"):
-        return JsonResponse(
-            {"success": False, "message": _("There is nothing at this address"), "code": "not_found"}, status=404
-        )
-    return page_not_found(request, exception)
+    return _json(NOTHING_HERE) if _is_program(request) else defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django has logged what happened."""
+    return _json(OUR_FAULT) if _is_program(request) else defaults.server_error(request)
+
+
+def _is_program(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _json(answer: ErrorAnswer) -> HttpResponse:
+    return JsonResponse(coded(answer), status=answer.status)

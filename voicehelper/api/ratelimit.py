@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import ngettext
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage, Storage, storage_from_string
@@ -42,6 +43,16 @@ class TooMany(Exception):
         super().__init__(f"wait {wait_s} s")
         self.wait_s = wait_s
 
+    @property
+    def words(self) -> str:
+        """For people: how long to wait, in whole minutes."""
+        minutes = -(-self.wait_s // 60)
+        return ngettext(
+            "Too many tries. Please wait %(minutes)d minute, then try again.",
+            "Too many tries. Please wait %(minutes)d minutes, then try again.",
+            minutes,
+        ) % {"minutes": minutes}
+
 
 class Guess:
     """What came of a guess, for whoever checks it to say: see `guess`."""
@@ -53,6 +64,13 @@ def hit(limit: str, *who: str) -> int:
     """Count one event against `limit` ("20 per 20 minutes") for `who`. Returns 0 when it is allowed, else the seconds
     to wait (at least 1)."""
     return _count(limit, who)[0]
+
+
+def brake(*brakes: tuple[str, ...]) -> None:
+    """Count one event against each of `brakes` (limit and who). Raises TooMany with the longest of their waits."""
+    wait_s = max(hit(*each) for each in brakes)
+    if wait_s:
+        raise TooMany(wait_s)
 
 
 @contextmanager

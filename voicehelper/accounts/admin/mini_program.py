@@ -18,7 +18,7 @@ from voicehelper.admin.sections import ProbedSectionAdmin, Status
 
 from .. import mini_program, sharing
 from ..models import MiniProgramSettings, Share, WeChatIdentity
-from ..wechat_login import LoginFailed
+from ..wechat.base import LoginFailed
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.far_side import FarSide, Seen, http
-from topup.gateways.base import GatewayError, Refused, Unknown
-from topup.gateways.wechat.web_login import WebLogin
+from voicehelper.accounts.wechat.base import AppRefused, CodeRefused, LoginFailed, WeChatAway
+from voicehelper.accounts.wechat.web_login import WebLogin
 
 SECRET = "5ecre7f0rw3ch47sweb10g1n"
 
@@ -48,19 +48,19 @@ def test_a_code_buys_the_openid() -> None:
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        ({"errcode": 40029, "errmsg": "invalid code"}, Refused),
-        ({"errcode": 40125, "errmsg": "invalid appsecret"}, Refused),
-        ({}, Unknown),
-        ({"openid": ""}, Unknown),
-        ({"openid": 7}, Unknown),
-        ({"openid": "o" * 129}, Unknown),
-        ({"openid": "o\n"}, Unknown),
-        (["openid"], Unknown),
-        ("{", Unknown),
+        ({"errcode": 40029, "errmsg": "invalid code"}, CodeRefused),
+        ({"errcode": 40125, "errmsg": "invalid appsecret"}, AppRefused),
+        ({}, WeChatAway),
+        ({"openid": ""}, WeChatAway),
+        ({"openid": 7}, WeChatAway),
+        ({"openid": "o" * 129}, WeChatAway),
+        ({"openid": "o\n"}, WeChatAway),
+        (["openid"], WeChatAway),
+        ("{", WeChatAway),
     ],
     ids=str,
 )
-def test_whatever_else_it_says_is_no_openid(body: object, error: type[GatewayError]) -> None:
+def test_whatever_else_it_says_is_no_openid(body: object, error: type[LoginFailed]) -> None:
     said = body if isinstance(body, str) else json.dumps(body)
     with FarSide(answer=lambda _seen: http(said.encode())) as far_side, pytest.raises(error) as raised:
         login(far_side).openid("code")
@@ -69,9 +69,9 @@ def test_whatever_else_it_says_is_no_openid(body: object, error: type[GatewayErr
 
 
 def test_silence_is_no_openid() -> None:
-    nobody = WebLogin("wx8888888888888888", SECRET, api="http://127.0.0.1:9")
-    with pytest.raises(Unknown) as raised:
+    nobody = WebLogin("wx8888888888888888", SECRET, base_url="http://127.0.0.1:9")
+    with pytest.raises(WeChatAway) as raised:
         nobody.openid("code")
     assert SECRET not in str(raised.value)
-    with FarSide(answer=lambda _seen: http(b"no", status="502 Bad Gateway")) as far_side, pytest.raises(Unknown):
+    with FarSide(answer=lambda _seen: http(b"no", status="502 Bad Gateway")) as far_side, pytest.raises(WeChatAway):
         login(far_side).openid("code")

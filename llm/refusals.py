@@ -1,0 +1,80 @@
+"""What keeps a question from being answered, and what is said then: in words to those who chat, and in English, with
+all that is known, to those who write programs against /v1."""
+
+from dataclasses import replace
+
+import psycopg
+from django.conf import settings
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.api.errors import ErrorAnswer, Rule, database_away
+from voicehelper.wallet.services import InsufficientQuota
+
+from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
+from .chat.voice import NothingToSay
+from .providers.base import StreamBroke
+from .relay.errors import CallFailed, CallRefused, LedgerAway
+
+# What calls of models end with, in words for those who chat. Other codes bring a text that says more.
+_CALLS: dict[str, Promise] = {
+    "model_not_found": _("This model does not exist or is switched off: choose another one"),
+    "no_provider": _("No model is available yet"),
+    "not_a_recording": _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
+    "too_long": _("The recording is too long: a minute at the most"),
+    "upstream_rate_limited": _("The model is overloaded, please try again later"),
+    "upstream_timeout": _("The model did not answer in time, please try again"),
+    "upstream_error": _("The model failed, please try again or choose another one"),
+}
+
+
+def _call(status: int, code: str, text: str, *, param: str = "", retry_after_s: int = 0) -> ErrorAnswer:
+    words = _CALLS.get(code, text)
+    return ErrorAnswer(status, words, code, technical=text, param=param, retry_after_s=retry_after_s)
+
+
+def _refused(error: CallRefused) -> ErrorAnswer:
+    return _call(error.status, error.code, error.text, param=error.param, retry_after_s=error.retry_after_s)
+
+
+def _failed(error: CallFailed) -> ErrorAnswer:
+    retry_after_s = 0 if error.retry_after_s is None else max(1, round(error.retry_after_s))
+    if error.refusal is not None:
+        code = error.refusal.code or "upstream_refused"
+        return _call(413 if error.refusal.status == 413 else 400, code, str(error))
+    if error.rate_limited:
+        return _call(429, "upstream_rate_limited", str(error), retry_after_s=retry_after_s or 5)
+    if error.timed_out:
+        return _call(504, "upstream_timeout", str(error))
+    return _call(502, "upstream_error", str(error), retry_after_s=retry_after_s)
+
+
+def _insufficient(_error: InsufficientQuota) -> ErrorAnswer:
+    """OpenAI says 429 here, which its clients retry, twice and in vain; 402 they raise at once, and Anthropic's
+    billing_error is 402 as well."""
+    words = _("Your quota does not cover this question: recharge at %(url)s, or choose a cheaper model")
+    text = "The quota does not cover this call (its prompt and max_tokens). Recharge, or ask for fewer tokens."
+    url = f"{settings.SERVER_ADDRESS}{reverse('topup:recharge')}"
+    return ErrorAnswer(402, words % {"url": url}, "insufficient_quota", technical=text)
+
+
+def _ledger_away(error: Exception) -> ErrorAnswer:
+    return replace(database_away(error), retry_after_s=2)
+
+
+REFUSALS: dict[type[Exception], Rule] = {
+    CallRefused: _refused,
+    CallFailed: _failed,
+    StreamBroke: lambda error: _call(502, "upstream_error", error.told),
+    InsufficientQuota: _insufficient,
+    LedgerAway: _ledger_away,
+    psycopg.Error: _ledger_away,
+    NotFound: ErrorAnswer(404, _("There is no such thing"), "not_found"),
+    UnknownPriority: ErrorAnswer(
+        400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
+    ),
+    NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
+    KeyConflict: ErrorAnswer(409, _("This idempotency key was used for a different question"), "idempotency_conflict"),
+    AnswerUnderWay: ErrorAnswer(409, _("This question is being answered"), "under_way"),
+}

@@ -1,0 +1,43 @@
+"""What keeps somebody from signing in, and what is said then."""
+
+from django.utils.translation import gettext_lazy as _
+
+from voicehelper.api.errors import ErrorAnswer, Rule
+
+from .mini_program import AnotherUsers, Inactive, NotSetUp
+from .own_password import PasswordRefused
+from .services import TooManyKeys, WrongPassword
+from .wechat.base import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
+
+_NOT_SET_UP = ErrorAnswer(503, _("The administrator has not finished setting up WeChat sign-in"))
+
+
+def _wrong_password(error: WrongPassword) -> ErrorAnswer:
+    """Also where it was not looked at, because the brake of backends.py holds."""
+    if error.wait_s:
+        words = _("Too many failed tries, please wait a while")
+        return ErrorAnswer(429, words, retry_after_s=error.wait_s)
+    return ErrorAnswer(401, _("Wrong user name or password"))
+
+
+def _not_confirmed(error: PasswordRefused) -> ErrorAnswer:
+    return ErrorAnswer(429 if error.wait_s else 403, str(error), retry_after_s=error.wait_s)
+
+
+def _wechat_away(error: WeChatAway) -> ErrorAnswer:
+    return ErrorAnswer(504 if error.late else 502, _("WeChat does not answer, please try again"))
+
+
+REFUSALS: dict[type[Exception], Rule] = {
+    WrongPassword: _wrong_password,
+    PasswordRefused: _not_confirmed,
+    CodeRefused: ErrorAnswer(401, _("The sign-in code is not valid any more, please sign in again")),
+    PersonBlocked: ErrorAnswer(403, _("WeChat does not let this account sign in for now")),
+    TooOften: ErrorAnswer(429, _("You sign in too often, please wait a minute"), retry_after_s=60),
+    AppRefused: _NOT_SET_UP,
+    NotSetUp: _NOT_SET_UP,
+    WeChatAway: _wechat_away,
+    Inactive: ErrorAnswer(403, _("This account is deactivated, please contact the administrator")),
+    AnotherUsers: ErrorAnswer(409, _("This WeChat account belongs to another user here")),
+    TooManyKeys: ErrorAnswer(409, _("You have as many keys as one may have: delete one first"), "too_many_keys"),
+}
