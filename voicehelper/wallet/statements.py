@@ -28,9 +28,10 @@ HOLD = Statement(
     WITH asked AS (
         SELECT * FROM json_to_recordset($1::json)
             AS r(n int, user_id bigint, ref text, amount bigint, life_s int, up_to boolean)
+    ), made_before AS MATERIALIZED (
+        SELECT ref, amount FROM wallet_hold WHERE ref = ANY(ARRAY(SELECT ref FROM asked))
     ), known AS (
-        SELECT a.n, h.amount FROM asked a
-        JOIN (SELECT ref, amount FROM wallet_hold WHERE ref = ANY(ARRAY(SELECT ref FROM asked))) h USING (ref)
+        SELECT a.n, h.amount FROM asked a JOIN made_before h USING (ref)
     ), wallet AS MATERIALIZED (
         SELECT id, user_id, held, balance - held AS available FROM wallet_wallet
         WHERE user_id = ANY(ARRAY(SELECT user_id FROM asked)) ORDER BY id FOR NO KEY UPDATE
