@@ -57,6 +57,7 @@ WATCHED = (
     "voicehelper/postgres.py",
     "voicehelper/wallet/batch.py",
     "voicehelper/wallet/services.py",
+    "voicehelper/wallet/statements.py",
     # Before and after COMMIT are lines of Django's.
     "django/db/transaction.py",
 )

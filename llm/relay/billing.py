@@ -4,7 +4,7 @@ charge = ceil(quota per unit × group ratio × (input/1000 × input price + outp
 anything was used. Other measures: images × output price, seconds of audio × input price, characters/1000 × input price.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from math import lcm
 from typing import Any, NamedTuple
@@ -59,43 +59,42 @@ def charge(tariff: Tariff, used: Amount) -> int:
     return min(MAX_QUOTA, max(1, -(-exact // tariff.divisor)))
 
 
-@dataclass(slots=True)
+def _text(length: int) -> Any:
+    """A column of text from outside, empty to begin with, and how much it holds."""
+    return field(default="", metadata={"length": length})
+
+
+@dataclass(slots=True, kw_only=True)
 class Charge:
-    """What a usage row says of a call, but for the quota, which the ledger fills in."""
+    """What a usage row says of a call, but for the quota, which the ledger fills in: each field is the column of its
+    name, and this is the only list of them."""
 
     request_id: str
     user_id: int
-    asked_model: str
-    operation: str
-    streamed: bool
-    model_name: str = ""
+    asked_model: str = _text(64)
+    model_name: str = _text(64)
     provider: str = ""
-    used: Amount = NOTHING
+    operation: str
+    input_tokens: int = 0
+    output_tokens: int = 0
     usage_source: str = "none"
     outcome: str = "ok"
     latency_ms: int = 0
     first_token_ms: int | None = None
     tries: int = 0
-    error: str = ""
+    streamed: bool
+    error: str = _text(500)
 
     def note(self) -> dict[str, Any]:
         """The row as JSON, fit for the database."""
-        return {
-            "user_id": self.user_id,
-            "model_name": self.model_name[:64],
-            "asked_model": storable(self.asked_model, 64),
-            "provider": self.provider,
-            "operation": self.operation,
-            "input_tokens": self.used.input,
-            "output_tokens": self.used.output,
-            "usage_source": self.usage_source,
-            "outcome": self.outcome,
-            "latency_ms": self.latency_ms,
-            "first_token_ms": self.first_token_ms,
-            "tries": min(self.tries, 32_000),
-            "streamed": self.streamed,
-            "error": storable(self.error, 500),
-        }
+        row = {name: getattr(self, name) for name in COLUMNS}
+        for name, length in _TEXTS:
+            row[name] = storable(row[name], length)
+        return row
+
+
+COLUMNS = tuple(each.name for each in fields(Charge))
+_TEXTS = tuple((each.name, each.metadata["length"]) for each in fields(Charge) if each.metadata)
 
 
 def storable(text: str, length: int) -> str:
@@ -107,16 +106,9 @@ def storable(text: str, length: int) -> str:
 
 # Written in the statement that charges: no spending without its row, no row that says another amount.
 RECORD = """
-    INSERT INTO llm_usage (request_id, user_id, model_name, asked_model, provider, operation, input_tokens,
-        output_tokens, quota, uncollected, usage_source, outcome, latency_ms, first_token_ms, tries, streamed, error)
-    SELECT s.ref, u.user_id, u.model_name, u.asked_model, u.provider, u.operation, u.input_tokens,
-        u.output_tokens, s.charge, s.uncollected, u.usage_source, u.outcome, u.latency_ms, u.first_token_ms, u.tries,
-        u.streamed, u.error
-    FROM settled s CROSS JOIN LATERAL json_to_record(s.note) AS u(
-        user_id bigint, model_name text, asked_model text, provider text, operation text, input_tokens bigint,
-        output_tokens bigint, usage_source text, outcome text, latency_ms int, first_token_ms int, tries int,
-        streamed boolean, error text)
+    INSERT INTO llm_usage (quota, uncollected, {columns}) SELECT s.charge, s.uncollected, {of_note}
+    FROM settled s CROSS JOIN LATERAL json_populate_record(NULL::llm_usage, s.note) u
     WHERE s.note IS NOT NULL
     ORDER BY s.n
     ON CONFLICT (request_id) DO NOTHING
-"""
+""".format(columns=", ".join(COLUMNS), of_note=", ".join(f"u.{name}" for name in COLUMNS))  # noqa: S608  # names above

@@ -245,7 +245,7 @@ class Call:
     async def _settle(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
         """Charge what was used."""
         model, bill = candidate.model, self.bill
-        bill.used, bill.usage_source = used, source
+        (bill.input_tokens, bill.output_tokens), bill.usage_source = used, source
         charged, uncollected = await self._end(candidate, self._price(model, used), outcome)
         return Completed(result, self.request_id, model.name, used, source, charged, uncollected)
 
@@ -253,7 +253,8 @@ class Call:
         """Give everything back; the error to raise."""
         if isinstance(error, TimeoutError):
             error = CallFailed(self._attempts.tries, timed_out=True)
-        self.bill.used, self.bill.usage_source = NOTHING, "none"
+        bill = self.bill
+        (bill.input_tokens, bill.output_tokens), bill.usage_source = NOTHING, "none"
         try:
             await self._end(self._attempts.last, 0, "failed", "" if isinstance(error, CallFailed) else repr(error))
         except LedgerAway as away:
@@ -263,7 +264,7 @@ class Call:
     async def _end(self, candidate: Candidate | None, quota: int, outcome: str, problem: str = "") -> tuple[int, int]:
         """Settle, once; returns what was charged and what could not be collected."""
         bill, attempts = self.bill, self._attempts
-        bill.outcome, bill.tries, bill.latency_ms = outcome, attempts.count, self._elapsed_ms()
+        bill.outcome, bill.tries, bill.latency_ms = outcome, min(attempts.count, 32_000), self._elapsed_ms()
         bill.error = problem or "; ".join(map(str, attempts.tries))
         if candidate is not None:
             bill.model_name, bill.provider = candidate.model.name, candidate.model.provider

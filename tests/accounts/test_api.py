@@ -8,11 +8,12 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from tests.ledger import spend
 from voicehelper import clock
 from voicehelper.accounts.models import AccessToken, User
 from voicehelper.accounts.services import issue_token, revoke_tokens
 from voicehelper.wallet.models import Entry
-from voicehelper.wallet.services import credit, debit, hold
+from voicehelper.wallet.services import credit, hold
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +121,7 @@ def test_a_browser_session_works_as_well(buyer: User) -> None:
 
 def test_the_balance_includes_what_is_held(buyer: User, as_user: Callable[..., Any]) -> None:
     credit(buyer, 1000, kind=Entry.Kind.GIFT, ref="gift", actor="test")
-    debit(buyer, 100, kind=Entry.Kind.REFUND, ref="refund", actor="test")
+    spend(buyer, 100, ref="refund", kind=Entry.Kind.REFUND)
     hold(buyer, 300, ref="call", life=timedelta(minutes=5))
     data = as_user(buyer).get("/api/user/self").json()["data"]
     assert (data["quota"], data["held_quota"], data["used_quota"]) == (900, 300, 0)

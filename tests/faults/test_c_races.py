@@ -485,12 +485,11 @@ def test_C15_a_move_of_an_order_names_the_state_it_was_read_in(desk: CallbackDes
     (swap,) = statements(queries, 'UPDATE "topup_order"', "'paid'")
     _set, _where, condition = swap.partition(" WHERE ")
     assert '"topup_order"."state" = \'pending\'' in condition
-    (change,) = statements(queries, 'UPDATE "wallet_wallet"')
-    assert '"balance" = ("wallet_wallet"."balance" + 5000000)' in change
+    (change,) = statements(queries, "UPDATE wallet_wallet", "INSERT INTO wallet_entry")
+    assert '"amount":5000000' in change
     begins = [query["sql"] for query in queries.captured_queries]
     # State, balance and entry within one transaction.
-    entry = next(sql for sql in begins if sql.startswith('INSERT INTO "wallet_entry"'))
-    first, last = begins.index(swap), begins.index(entry)
+    first, last = begins.index(swap), begins.index(change)
     assert "BEGIN" in begins[:first][-1]
     assert not {"BEGIN", "COMMIT"} & set(begins[first:last])
     assert "COMMIT" in begins[last:]
@@ -511,15 +510,17 @@ def test_C15_settings_are_locked_while_they_are_changed(wechat: WeChatMerchant) 
 
 
 def test_C15_spending_is_admitted_by_the_update_itself(buyer: User) -> None:
-    from voicehelper.wallet.services import InsufficientQuota, credit, debit, hold
+    from voicehelper.wallet.services import InsufficientQuota, adjust, credit, hold
 
     credit(buyer, 10, kind=Entry.Kind.GIFT, ref="gift", actor="test")
     with CaptureQueriesContext(connection) as queries:
-        debit(buyer, 4, kind=Entry.Kind.SPEND, ref="spend", actor="test")
+        adjust(buyer, -4, ref="taken", actor="test", reason="test")
         hold(buyer, 4, ref="hold", life=timedelta(minutes=1))
-    changes = statements(queries, 'UPDATE "wallet_wallet"')
+    changes = statements(queries, "UPDATE wallet_wallet")
     assert len(changes) == 2
     for change in changes:
-        assert '"balance" >= ("wallet_wallet"."held" + 4)' in change.partition(" WHERE ")[2]
+        # What is compared comes from under the lock, in the same statement.
+        assert "balance - held AS available FROM wallet_wallet" in change.partition(" FOR NO KEY UPDATE")[0]
+        assert "FOR NO KEY UPDATE" in change
     with pytest.raises(InsufficientQuota):
         hold(buyer, 3, ref="too much", life=timedelta(minutes=1))

@@ -353,11 +353,8 @@ def test_F7_the_least_and_the_largest_amount(display: str, wechat: WeChatMerchan
 @pytest.mark.parametrize("amount", [0, -1, -(10**30), MAX_QUOTA + 1, 2**63, 10**30])
 @pytest.mark.django_db
 def test_F7_the_ledger_refuses_what_is_no_amount(amount: int, buyer: User, books_agree: Any) -> None:
-    from voicehelper.wallet.services import debit
-
-    for move in (credit, debit):
-        with pytest.raises(ValueError):
-            move(buyer, amount, kind=Entry.Kind.ADJUST, ref="x", actor="test")
+    with pytest.raises(ValueError):
+        credit(buyer, amount, kind=Entry.Kind.GIFT, ref="x", actor="test")
     with pytest.raises(ValueError):
         hold(buyer, amount, ref="x", life=timedelta(minutes=1))
     assert balance(buyer) == 0

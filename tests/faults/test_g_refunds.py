@@ -22,6 +22,7 @@ from sandbox.models import Refund as ProviderRefund
 from tests.certificates import issue, server_context
 from tests.conftest import rarely
 from tests.faults.conftest import at_once
+from tests.ledger import spend
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server, trade_of
 from topup import services
 from topup.gateways.base import Gateway, Refused
@@ -32,7 +33,7 @@ from voicehelper.accounts.models import User
 from voicehelper.net.http import HTTP, Limits
 from voicehelper.wallet import audit
 from voicehelper.wallet.models import Entry, Hold
-from voicehelper.wallet.services import InsufficientQuota, debit, wallet_of
+from voicehelper.wallet.services import InsufficientQuota, wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,7 +180,7 @@ def test_C15_the_sum_is_checked_under_a_lock_that_is_really_asked_for(order: Ord
 def test_G3_quota_that_is_spent_is_not_refunded_and_what_is_left_is_said(
     order: Order, buyer: User, staff: User, books_agree: Callable[[], None]
 ) -> None:
-    debit(buyer, order.quota - 1_000_000, kind=Entry.Kind.SPEND, ref="call-1", actor="llm")
+    spend(buyer, order.quota - 1_000_000, ref="call-1")
     wallet_of(buyer).refresh_from_db()
     type(wallet_of(buyer)).objects.filter(user=buyer).update(used=order.quota - 1_000_000)
     most = services.unspent_fen(order)
@@ -196,7 +197,7 @@ def test_G3_quota_that_is_spent_is_not_refunded_and_what_is_left_is_said(
 def test_G3_a_superuser_may_give_money_back_for_spent_quota_and_the_balance_stays_at_zero(
     order: Order, buyer: User, staff: User, other_user: User, books_agree: Callable[[], None]
 ) -> None:
-    debit(buyer, order.quota - 7, kind=Entry.Kind.SPEND, ref="call-1", actor="llm")
+    spend(buyer, order.quota - 7, ref="call-1")
     type(wallet_of(buyer)).objects.filter(user=buyer).update(used=order.quota - 7)
     with pytest.raises(RefundRefused, match=r"superuser|超级"):
         ask(order, 7300, other_user, take_what_is_left=True)
@@ -210,7 +211,7 @@ def test_G3_a_superuser_may_give_money_back_for_spent_quota_and_the_balance_stay
 def test_G3_quota_set_aside_for_a_refund_cannot_be_spent(order: Order, buyer: User, staff: User) -> None:
     ask(order, 7300, staff)
     with pytest.raises(InsufficientQuota):
-        debit(buyer, 1, kind=Entry.Kind.SPEND, ref="call-1", actor="llm")
+        spend(buyer, 1, ref="call-1")
 
 
 # --- G4 --------------------------------------------------------------------------------------------------------------
@@ -359,7 +360,7 @@ def test_G5_a_refund_made_in_the_console_is_found_by_asking(
 def test_G5_quota_spent_before_a_refund_in_the_console_is_a_shortfall_and_never_a_debt(
     order: Order, gateway: str, buyer: User, books_agree: Callable[[], None]
 ) -> None:
-    debit(buyer, order.quota - 5, kind=Entry.Kind.SPEND, ref="call-1", actor="llm")
+    spend(buyer, order.quota - 5, ref="call-1")
     type(wallet_of(buyer)).objects.filter(user=buyer).update(used=order.quota - 5)
     refunds.refund_in_console(trade_of(order))
     deliver(gateway)

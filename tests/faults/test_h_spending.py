@@ -20,6 +20,7 @@ from django.db import connection
 from llm.models import Credential, Model, Usage
 from llm.relay.engine import engine
 from llm.seeds import plant
+from tests.ledger import spend
 from tests.llm.conftest import ASK, STREAM, World
 from tests.llm.upstream import Asked, Script, Upstream, chat, fails, in_a_thread, says, send_chunk, tokens
 from tests.processes import Server, database_address
@@ -27,8 +28,8 @@ from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 from voicehelper.postgres import _address
 from voicehelper.wallet import audit, services
-from voicehelper.wallet.batch import HOLD
 from voicehelper.wallet.models import Entry, Hold, Wallet
+from voicehelper.wallet.statements import HOLD
 from voicehelper.wallet.tasks import reap_holds
 
 from .proxy import Proxy
@@ -124,10 +125,12 @@ def test_H2_quota_that_another_transaction_is_taking_is_not_there(
 
     async def scenario(w: World) -> int:
         with psycopg.connect(**_address()) as elsewhere:
-            elsewhere.execute("UPDATE wallet_wallet SET balance = balance - 9999 WHERE user_id = %s", [w.user.pk])
+            elsewhere.execute(
+                "UPDATE wallet_wallet SET balance = balance - 9999, used = used + 9999 WHERE user_id = %s", [w.user.pk]
+            )
             elsewhere.execute(
                 "INSERT INTO wallet_entry (wallet_id, kind, amount, balance_after, ref, actor, reason)"
-                " SELECT id, 'adjust', -9999, 1, 'taken', 'test', '' FROM wallet_wallet WHERE user_id = %s",
+                " SELECT id, 'spend', -9999, 1, 'taken', 'test', '' FROM wallet_wallet WHERE user_id = %s",
                 [w.user.pk],
             )
             asking = asyncio.create_task(w.client.post(CHAT, ASK))
@@ -149,7 +152,7 @@ def test_H2_a_process_that_has_seen_a_full_wallet_does_not_remember_it(
 
     def spend_elsewhere() -> None:
         available = services.wallet_of(world.user).available
-        services.debit(world.user, available, kind=Entry.Kind.ADJUST, ref="elsewhere", actor="test")
+        spend(world.user, available, ref="elsewhere")
         connection.close()
 
     async def scenario(w: World) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 
 from llm.models import Usage
 from voicehelper.wallet import audit
-from voicehelper.wallet.batch import _SETTLE, HOLD
+from voicehelper.wallet.statements import HOLD, REAP, SETTLE
 
 from .conftest import ASK, World
 
@@ -42,5 +42,5 @@ def test_a_usage_row_without_a_charge_is_named(charged: World) -> None:
 
 
 def test_C15_the_locks_are_in_the_statements_that_are_sent() -> None:
-    for sql in (HOLD.sql, _SETTLE):
-        assert "ORDER BY id FOR NO KEY UPDATE" in sql
+    for statement in (HOLD, SETTLE, REAP):
+        assert "ORDER BY id FOR NO KEY UPDATE" in statement.sql

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm.models import Usage
 from llm.providers.base import Tokens
+from llm.relay import billing
 from llm.relay.billing import Amount, charge, storable, tariff
 from llm.relay.catalogue import ModelSpec, Pricing
 from llm.relay.estimates import Calibration, weigh, weigh_prompt
@@ -143,3 +145,14 @@ def test_foreign_text_is_made_fit_for_the_database(text: str) -> None:
     stored = storable(text, 500)
     assert "\0" not in stored
     assert len(stored.encode()) <= 2000
+
+
+def test_a_usage_row_has_each_column_that_a_charge_names_and_room_for_its_texts() -> None:
+    """What is not the ledger's or the database's own is written; none is left out, whoever adds one."""
+    columns = {field.column: field for field in Usage._meta.fields}
+    assert columns.keys() - set(billing.COLUMNS) == {"id", "created", "quota", "uncollected"}
+    assert set(billing.COLUMNS) <= columns.keys()
+    long = billing.Charge(request_id="r", user_id=1, operation="chat", streamed=True)
+    long.asked_model = long.model_name = long.error = "\0" + "长" * 1000
+    for name in ("asked_model", "model_name", "error"):
+        assert long.note()[name] == "长" * columns[name].max_length

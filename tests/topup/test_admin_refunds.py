@@ -11,6 +11,7 @@ from django.test import Client
 from notifications.models import Alert
 from sandbox.faults import write_script
 from tests.certificates import issue
+from tests.ledger import spend
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server
 from topup import services
@@ -18,8 +19,7 @@ from topup.models import Order, RechargeSettings, Refund, WeChatSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.admin import base
-from voicehelper.wallet.models import Entry
-from voicehelper.wallet.services import debit, wallet_of
+from voicehelper.wallet.services import wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -156,7 +156,7 @@ def test_what_changed_since_it_was_shown_is_shown_again_and_not_done(
     browser = browser_of(staff)
     page = look(browser, order, "73", take_what_is_left="on")
     assert "lost to us" not in page
-    debit(buyer, 1_500_000, kind=Entry.Kind.ADJUST, ref="spent", actor="test")
+    spend(buyer, 1_500_000, ref="spent")
     page = confirm(browser, order, page)
     for words in (
         "Something changed meanwhile",
@@ -243,7 +243,7 @@ def test_what_waits_for_approval_can_be_withdrawn(order: Order, buyer: User) -> 
 
 
 def test_spent_quota_is_explained_and_only_a_superuser_may_go_on(order: Order, buyer: User, staff: User) -> None:
-    debit(buyer, order.quota - 500_000, kind=Entry.Kind.ADJUST, ref="spent", actor="test")
+    spend(buyer, order.quota - 500_000, ref="spent")
     browser = browser_of(helper("first", *MAY_REFUND))
     page = browser.get(base.change_url(order)).text
     assert 'value="7.30"' in page

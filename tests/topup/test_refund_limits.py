@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 
 from tests.faults.conftest import at_once
+from tests.ledger import spend
 from tests.merchants import ALIPAY
 from tests.orders import pending_order
 from topup import services
@@ -16,8 +17,7 @@ from topup.gateways.base import Receipt
 from topup.models import Order, RechargeSettings, Refund
 from topup.services import RefundRefused
 from voicehelper.accounts.models import User
-from voicehelper.wallet.models import Entry
-from voicehelper.wallet.services import debit, wallet_of
+from voicehelper.wallet.services import wallet_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("alipay")]
 
@@ -138,7 +138,7 @@ def test_what_is_said_to_be_unspent_can_be_refunded_and_a_fen_more_cannot(
         ask(order, before_fen, staff)
     for spent in range(wallet_of(buyer).available + 1):
         if spent:
-            debit(buyer, 1, kind=Entry.Kind.ADJUST, ref=f"spent{spent}", actor="test")
+            spend(buyer, 1, ref=f"spent{spent}")
         unspent = services.unspent_fen(order)
         assert unspent == 0 or _can(order, unspent, staff)
         assert unspent == services.refundable_fen(order) or not _can(order, unspent + 1, staff)

@@ -6,7 +6,6 @@ answers before and after its work, refuses, takes its time, and has a console. E
 
 import itertools
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.certificates import issue
 from tests.conftest import full
 from tests.far_side import FarSide, Seen, http
+from tests.ledger import spend
 from tests.merchants import WECHAT
 from tests.orders import pending_order
 from topup import services
@@ -30,7 +30,7 @@ from topup.services.settling import settle_order
 from voicehelper.accounts.models import User
 from voicehelper.wallet import audit
 from voicehelper.wallet.models import Entry, Hold
-from voicehelper.wallet.services import InsufficientQuota, credit, hold, settle, wallet_of
+from voicehelper.wallet.services import InsufficientQuota, credit, wallet_of
 
 pytestmark = pytest.mark.django_db
 
@@ -195,8 +195,7 @@ class Refunding(RuleBasedStateMachine):
         quota = wallet_of(self.buyer).available * share // 100
         ref = f"call-{next(self.calls)}"
         with suppress(InsufficientQuota, ValueError):
-            hold(self.buyer, quota, ref=ref, life=timedelta(minutes=5))
-            settle(ref, quota, actor="llm")
+            spend(self.buyer, quota, ref=ref)
             self.other_quota -= quota
 
     @rule(quota=st.integers(1, 1_000_000))

@@ -10,7 +10,7 @@ from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url
 from voicehelper.wallet import audit
 from voicehelper.wallet.models import AuditRun, Entry, Hold
-from voicehelper.wallet.services import credit, debit, hold, wallet_of
+from voicehelper.wallet.services import capture, credit, hold, wallet_of
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,8 @@ def browser(staff: User) -> Client:
 @pytest.fixture
 def spender(buyer: User) -> User:
     credit(buyer, 5_000_000, kind=Entry.Kind.TOPUP, ref="20261121abc", actor="notice")
-    debit(buyer, 1_234, kind=Entry.Kind.SPEND, ref="call-1", actor="llm", reason="<script>alert(1)</script>")
+    hold(buyer, 1_300, ref="call-1", life=timedelta(minutes=5))
+    capture("call-1", 1_234, kind=Entry.Kind.SPEND, actor="llm", reason="<script>alert(1)</script>")
     hold(buyer, 500, ref="chat-1", life=timedelta(minutes=5))
     return buyer
 
@@ -44,7 +45,7 @@ def test_an_empty_wallet_says_so(browser: Client, buyer: User) -> None:
 
 def test_nobody_changes_the_ledger_here(browser: Client, spender: User) -> None:
     run = audit.run(full=True)
-    for record in (wallet_of(spender), Entry.objects.all()[0], Hold.objects.get(), run):
+    for record in (wallet_of(spender), Entry.objects.all()[0], Hold.objects.get(ref="chat-1"), run):
         page = change_url(record)
         assert browser.get(page).status_code == 200
         assert browser.post(page, {"balance": "9", "amount": "9"}).status_code == 403

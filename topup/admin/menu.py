@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from notifications.models import Alert, Channel, Delivery, Rule
 from voicehelper.accounts.models import ApiKey, MiniProgramSettings, Share, User
 from voicehelper.admin.base import list_url, may
-from voicehelper.wallet.models import AuditRun, Entry, Hold, Wallet
+from voicehelper.wallet.models import Adjustment, AuditRun, Entry, Hold, Wallet, WalletSettings
 
 from ..models import (
     AlipaySettings,
@@ -61,6 +61,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("Wallets"), "account_balance_wallet", Wallet),
             _page(request, _("Entries"), "list_alt", Entry),
             _page(request, _("Holds"), "lock_clock", Hold),
+            _page(request, _("Adjustments"), "tune", Adjustment),
             _page(request, _("Audit runs"), "fact_check", AuditRun),
         ],
         _("Users"): [
@@ -80,6 +81,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _page(request, _("WeChat Pay settings"), "qr_code_2", WeChatSettings),
             _page(request, _("Alipay settings"), "qr_code_2", AlipaySettings),
             _page(request, _("Mini program settings"), "smartphone", MiniProgramSettings),
+            _page(request, _("Wallet settings"), "account_balance_wallet", WalletSettings),
         ],
     }
     shown: list[dict[str, Any]] = [

@@ -1,4 +1,6 @@
-"""Balances, entries and holds: the only code that changes a balance.
+"""Balances, entries, holds and adjustments: the only code that changes a balance.
 
-Owns: Wallet, Entry, Hold, and `manage.py audit`. May import: accounts, voicehelper's own modules.
+Owns: Wallet, Entry, Hold, Adjustment, WalletSettings, and `manage.py audit`. statements.py has the rules, services.py
+and batch.py send them, adjusting.py is for operators. May import: notifications and voicehelper's own modules; not
+accounts, which imports this one for the balance in `userInfo`: a wallet's user is Django's, whoever that is.
 """

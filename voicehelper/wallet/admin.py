@@ -1,4 +1,5 @@
-"""The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here."""
+"""The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here, but
+for the button that gives and takes quota (admin_adjusting.py)."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice, Days, WalletUsername
 from voicehelper.admin.keyset import EndlessAdmin
 
+from .admin_adjusting import Adjusting
 from .models import AuditRun, Entry, Hold, Wallet
 
 STATEMENT_ROWS = 50
@@ -49,7 +51,7 @@ class ResultFilter(Choice):
 
 
 @admin.register(Wallet)
-class WalletAdmin(ReadOnlyAdmin):
+class WalletAdmin(Adjusting, ReadOnlyAdmin):
     list_display = ("user", "num_balance", "num_held", "num_available", "num_used")
     list_select_related = ("user",)
     search_fields = ("user__username",)

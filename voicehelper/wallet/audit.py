@@ -135,6 +135,22 @@ def held_is_the_sum_of_open_holds(after: int) -> Iterable[Finding]:
         yield Finding("held = sum of holds", f"wallet {wallet}", f"held {held}, open holds add up to {total}")
 
 
+def each_adjustment_has_one_entry(after: int) -> Iterable[Finding]:
+    """What an operator gave or took was asked for, and agreed to where that was needed; and what was, is there."""
+    found = rows(
+        """
+        SELECT COALESCE('entry ' || e.id, 'adjustment ' || a.id), a.state, a.amount, e.amount
+        FROM (SELECT *, 'adjust:' || wallet_id || ':' || number AS ref FROM wallet_adjustment) a
+        FULL JOIN (SELECT * FROM wallet_entry WHERE kind = 'adjust') e ON e.ref = a.ref AND e.wallet_id = a.wallet_id
+        WHERE (a.state = 'done') IS DISTINCT FROM (e.id IS NOT NULL) OR a.amount <> e.amount
+        ORDER BY 1
+        """
+    )
+    for row, state, asked, moved in found:
+        problem = f"asked for {asked} ({state}), moved {moved}" if state else f"moved {moved}, nobody asked for it"
+        yield Finding("an adjustment has one entry", str(row), problem)
+
+
 def no_hold_outlives_its_time(after: int) -> Iterable[Finding]:
     found = rows(
         "SELECT ref, expires_at FROM wallet_hold WHERE state = 'open' AND expires_at < now() - interval '15 minutes'"
@@ -171,6 +187,7 @@ CHECKS: list[Check] = [
     each_entry_continues_the_one_before,
     used_is_the_sum_of_spending,
     held_is_the_sum_of_open_holds,
+    each_adjustment_has_one_entry,
     no_hold_outlives_its_time,
     entries_cannot_be_changed,
     commits_are_durable,

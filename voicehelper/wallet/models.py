@@ -1,11 +1,16 @@
 """The ledger. Amounts are integer quota. An entry is written once and never changed; a trigger sees to it."""
 
+from typing import ClassVar
+
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
+
+from voicehelper.sections import Section
 
 
 class Wallet(models.Model):
@@ -96,6 +101,64 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ref} {self.amount} {self.state}"
+
+
+class Adjustment(models.Model):
+    """Quota that an operator gives, or takes (`amount` < 0), and why. Its entry is written when it is done."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waits for approval")
+        DONE = "done", _("Done")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="adjustments", verbose_name=_("wallet"))
+    number = models.PositiveIntegerField(_("number"), help_text=_("Counted per wallet."))
+    amount = models.BigIntegerField(_("amount"))
+    reason = models.CharField(_("reason"), max_length=200)
+    state = models.CharField(_("state"), max_length=9, choices=State)
+    requested_by = models.CharField(_("requested by"), max_length=150)
+    needs_approval = models.BooleanField(_("needs approval"))
+    decided_by = models.CharField(_("decided by"), max_length=150, blank=True)
+    created = models.DateTimeField(_("created"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("adjustment")
+        verbose_name_plural = _("adjustments")
+        constraints = [
+            models.UniqueConstraint(fields=["wallet", "number"], name="adjustment_counted"),
+            models.CheckConstraint(condition=~Q(amount=0), name="adjustment_not_zero"),
+            models.CheckConstraint(condition=~Q(reason=""), name="adjustment_says_why"),
+            models.CheckConstraint(
+                condition=~Q(state="done", needs_approval=True, decided_by__in=["", F("requested_by")]),
+                name="adjustment_agreed",
+            ),
+        ]
+        indexes = [models.Index(fields=["-created"], name="adjustment_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.ref} {self.amount:+d}"
+
+    @property
+    def ref(self) -> str:
+        """The ledger's reference."""
+        return f"adjust:{self.wallet_id}:{self.number}"
+
+
+class WalletSettings(Section):
+    """What operators may do to wallets by themselves."""
+
+    # See voicehelper/changes.py.
+    SENSITIVE: ClassVar = frozenset({"approve_adjustments_above"})
+
+    approve_adjustments_above = models.BigIntegerField(
+        _("approve adjustments above (quota)"), default=50_000_000, validators=[MinValueValidator(0)]
+    )
+
+    class Meta(Section.Meta):
+        verbose_name = verbose_name_plural = _("wallet settings")
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
 
 
 class AuditRun(models.Model):

@@ -1,21 +1,17 @@
-"""Moving quota: credit, debit, hold, capture, release. Each is one statement that decides, then the line that says so.
+"""Moving quota: credit, adjust, hold, capture, release. Each is one of the statements in statements.py, for one caller.
 
-Admission is always the conditional UPDATE itself, never a balance that was read before. The updated row stays locked
-until the caller's transaction ends, so entries of one wallet are written in the order of their ids. batch.py does holds
-and settlements for many at once, by the same rules.
+What is locked stays locked until the caller's transaction ends, so entries of one wallet are written in the order of
+their ids.
 """
 
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
-
-from voicehelper import clock
-from voicehelper.accounts.models import User
+from django.contrib.auth.models import AbstractUser
+from django.db import IntegrityError
 
 from .models import Entry, Hold, Wallet
+from .statements import HOLD, POST, REAP, SETTLE, run
 
 MAX_QUOTA = 2**62
 
@@ -28,6 +24,10 @@ class HoldNotOpen(Exception):
     """The hold was captured, released or never made."""
 
 
+class AlreadyWritten(IntegrityError):
+    """The reference is used: what is asked for was done before."""
+
+
 class Settled(NamedTuple):
     """What came of a settlement: quota taken, quota the wallet did not cover, and whether it happened just now."""
 
@@ -36,53 +36,59 @@ class Settled(NamedTuple):
     fresh: bool
 
 
-def wallet_of(user: User) -> Wallet:
+def wallet_of(user: AbstractUser) -> Wallet:
     """The user's wallet, made on first use."""
-    return Wallet.objects.filter(user=user).first() or Wallet.objects.get_or_create(user=user)[0]
+    return Wallet.objects.filter(user_id=user.pk).first() or Wallet.objects.get_or_create(user_id=user.pk)[0]
 
 
-def credit(user: User, amount: int, *, kind: Entry.Kind, ref: str, actor: str, reason: str = "") -> Entry:
-    """Add quota. Raises ValueError unless 0 < amount <= 2**62, IntegrityError when (kind, ref) was written before."""
+def credit(user: AbstractUser, amount: int, *, kind: Entry.Kind, ref: str, actor: str, reason: str = "") -> Entry:
+    """Add quota. Raises ValueError unless 0 < amount <= 2**62, AlreadyWritten when (kind, ref) was written before."""
     if not 0 < amount <= MAX_QUOTA:
         raise ValueError(f"A credit is between 1 and {MAX_QUOTA} quota, not {amount}.")
-    with transaction.atomic():
-        wallet = wallet_of(user)
-        Wallet.objects.filter(pk=wallet.pk).update(balance=F("balance") + amount)
-        return _write(wallet, kind, amount, ref, actor, reason)
+    return _post(user, amount, kind, ref, actor, reason)
 
 
-def debit(user: User, amount: int, *, kind: Entry.Kind, ref: str, actor: str, reason: str = "") -> Entry:
-    """Take quota that is not held. Raises InsufficientQuota, ValueError, or IntegrityError as `credit` does."""
-    if not 0 < amount <= MAX_QUOTA:
-        raise ValueError(f"A debit is between 1 and {MAX_QUOTA} quota, not {amount}.")
-    with transaction.atomic():
-        wallet = wallet_of(user)
-        enough = Wallet.objects.filter(pk=wallet.pk, balance__gte=F("held") + amount)
-        if not enough.update(balance=F("balance") - amount):
-            raise InsufficientQuota
-        return _write(wallet, kind, -amount, ref, actor, reason)
+def adjust(user: AbstractUser, amount: int, *, ref: str, actor: str, reason: str) -> Entry:
+    """Give quota, or take it (amount < 0), at most what is available. Raises InsufficientQuota; else as `credit`."""
+    if not 0 < abs(amount) <= MAX_QUOTA:
+        raise ValueError(f"An adjustment is between 1 and {MAX_QUOTA} quota, not {amount}.")
+    return _post(user, amount, Entry.Kind.ADJUST, ref, actor, reason)
 
 
-def hold(user: User, amount: int, *, ref: str, life: timedelta) -> Hold:
-    """Set quota aside. Raises InsufficientQuota, ValueError; IntegrityError when `ref` is taken."""
+def _post(user: AbstractUser, amount: int, kind: Entry.Kind, ref: str, actor: str, reason: str) -> Entry:
+    wallet = wallet_of(user)
+    asked = {"user_id": wallet.user_id, "amount": amount, "kind": kind, "ref": ref, "actor": actor, "reason": reason}
+    return _entry(run(POST, asked), kind, ref)
+
+
+def _entry(told: dict[str, Any], kind: Entry.Kind, ref: str) -> Entry:
+    if told["known"]:
+        raise AlreadyWritten(f"{kind} {ref} was written before.")
+    if told["entry"] is None:
+        raise InsufficientQuota
+    return Entry.objects.get(pk=told["entry"])
+
+
+def hold(user: AbstractUser, amount: int, *, ref: str, life: timedelta) -> Hold:
+    """Set quota aside. Raises InsufficientQuota, ValueError; AlreadyWritten when `ref` is taken."""
     if not 0 < amount <= MAX_QUOTA:
         raise ValueError(f"A hold is between 1 and {MAX_QUOTA} quota, not {amount}.")
-    with transaction.atomic():
-        wallet = wallet_of(user)
-        enough = Wallet.objects.filter(pk=wallet.pk, balance__gte=F("held") + amount)
-        if not enough.update(held=F("held") + amount):
-            raise InsufficientQuota
-        return Hold.objects.create(wallet=wallet, ref=ref, amount=amount, expires_at=clock.now() + life)
+    if not _set_aside(user, amount, ref, life, up_to=False):
+        raise InsufficientQuota
+    return Hold.objects.get(ref=ref)
 
 
-def hold_up_to(user: User, amount: int, *, ref: str, life: timedelta) -> int:
+def hold_up_to(user: AbstractUser, amount: int, *, ref: str, life: timedelta) -> int:
     """Set aside what is available, at most `amount`; how much it was. 0: nothing was there, and there is no hold."""
-    with transaction.atomic():
-        wallet = Wallet.objects.select_for_update().get(pk=wallet_of(user).pk)
-        some = min(amount, wallet.available)
-        if some > 0:
-            hold(user, some, ref=ref, life=life)
-        return max(some, 0)
+    return _set_aside(user, amount, ref, life, up_to=True)
+
+
+def _set_aside(user: AbstractUser, amount: int, ref: str, life: timedelta, *, up_to: bool) -> int:
+    asked = {"n": 0, "user_id": wallet_of(user).user_id, "ref": ref, "amount": amount, "up_to": up_to}
+    ((_n, some, _remaining, fresh),) = run(HOLD, [{**asked, "life_s": int(life.total_seconds())}])
+    if not fresh:
+        raise AlreadyWritten(f"Hold {ref} was made before.")
+    return int(some)
 
 
 def capture(ref: str, amount: int, *, kind: Entry.Kind, actor: str, reason: str = "") -> Entry | None:
@@ -90,75 +96,27 @@ def capture(ref: str, amount: int, *, kind: Entry.Kind, actor: str, reason: str 
 
     None when nothing was taken. Raises HoldNotOpen, ValueError.
     """
-    with transaction.atomic():
-        held = _end(ref, Hold.State.CAPTURED)
-        if not 0 <= amount <= held.amount:
-            raise ValueError(f"A capture is between 0 and the {held.amount} quota held, not {amount}.")
-        spent = amount if kind == Entry.Kind.SPEND else 0
-        Wallet.objects.filter(pk=held.wallet_id).update(
-            held=F("held") - held.amount, balance=F("balance") - amount, used=F("used") + spent
-        )
-        return _write(held.wallet, kind, -amount, ref, actor, reason) if amount else None
-
-
-def settle(ref: str, amount: int, *, actor: str, reason: str = "") -> Settled:
-    """End a hold by charging what was used, 0 included, also when that is more than was held.
-
-    Charged is at most the hold and what else is available; the rest is `uncollected`. A hold that is no longer open is
-    not charged again: then the answer says what was charged before.
-    """
-    with transaction.atomic():
-        try:
-            held = _end(ref, Hold.State.CAPTURED if amount else Hold.State.RELEASED)
-        except HoldNotOpen:
-            before = Entry.objects.filter(kind=Entry.Kind.SPEND, ref=ref).values_list("amount", flat=True).first() or 0
-            return Settled(-before, amount + before, fresh=False)
-        # The row is locked by this update, so what is available is final.
-        Wallet.objects.filter(pk=held.wallet_id).update(held=F("held") - held.amount)
-        charge = min(amount, Wallet.objects.get(pk=held.wallet_id).available)
-        if charge:
-            Wallet.objects.filter(pk=held.wallet_id).update(balance=F("balance") - charge, used=F("used") + charge)
-            _write(held.wallet, Entry.Kind.SPEND, -charge, ref, actor, reason)
-        return Settled(charge, amount - charge, fresh=True)
+    if amount < 0 or not _end(ref, amount, kind, actor, reason):
+        held = Hold.objects.filter(ref=ref, state=Hold.State.OPEN).first()
+        if held is None:
+            raise HoldNotOpen(ref)
+        raise ValueError(f"A capture is between 0 and the {held.amount} quota held, not {amount}.")
+    return Entry.objects.get(kind=kind, ref=ref) if amount else None
 
 
 def release(ref: str) -> None:
     """End a hold without taking anything. Raises HoldNotOpen."""
-    with transaction.atomic():
-        held = _end(ref, Hold.State.RELEASED)
-        Wallet.objects.filter(pk=held.wallet_id).update(held=F("held") - held.amount)
+    if not _end(ref, 0, Entry.Kind.SPEND, "", ""):
+        raise HoldNotOpen(ref)
 
 
-def renew(ref: str, *, life: timedelta) -> bool:
-    """Let an open hold live for `life` from now. False: it is not open."""
-    return Hold.objects.filter(ref=ref, state=Hold.State.OPEN).update(expires_at=clock.now() + life) == 1
+def _end(ref: str, amount: int, kind: Entry.Kind, actor: str, reason: str) -> bool:
+    """False: it is not open, or smaller than the amount."""
+    asked = {"n": 0, "ref": ref, "amount": amount, "kind": kind, "actor": actor, "reason": reason, "within": True}
+    ((_n, _charged, _uncollected, fresh),) = run(SETTLE, [asked])
+    return bool(fresh)
 
 
 def reap_holds(limit: int = 500) -> int:
     """Release holds whose time is over; returns how many."""
-    expired = Hold.objects.filter(state=Hold.State.OPEN, expires_at__lt=Now()).values_list("ref", flat=True)[:limit]
-    reaped = 0
-    for ref in list(expired):
-        with transaction.atomic():
-            try:
-                # Renewed since it was read: then it is not ours.
-                held = _end(ref, Hold.State.RELEASED, expires_at__lt=Now())
-            except HoldNotOpen:
-                continue
-            Wallet.objects.filter(pk=held.wallet_id).update(held=F("held") - held.amount)
-            reaped += 1
-    return reaped
-
-
-def _end(ref: str, state: Hold.State, **only: object) -> Hold:
-    if not Hold.objects.filter(ref=ref, state=Hold.State.OPEN, **only).update(state=state):
-        raise HoldNotOpen(ref)
-    return Hold.objects.select_related("wallet").get(ref=ref)
-
-
-def _write(wallet: Wallet, kind: Entry.Kind, amount: int, ref: str, actor: str, reason: str) -> Entry:
-    """The statement line for a change just made; the wallet's row is locked by that change, so the balance is final."""
-    balance = Wallet.objects.values_list("balance", flat=True).get(pk=wallet.pk)
-    return Entry.objects.create(
-        wallet=wallet, kind=kind, amount=amount, balance_after=balance, ref=ref, actor=actor, reason=reason
-    )
+    return int(run(REAP, {"limit": limit}))

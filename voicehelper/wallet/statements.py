@@ -1,0 +1,192 @@
+"""The ledger: every move of quota is one of these statements, and nothing else writes wallets, entries and holds.
+
+Each takes one JSON value and answers with one, and is whole by itself: it locks the wallets (in the order of their ids,
+as everybody does, so that nobody waits in a circle), decides from the rows it locked, and writes. The relay sends HOLD
+and SETTLE for all who wait (batch.py); everybody else sends what he asks alone (`run`), in the transaction he is in:
+the lock is his until that ends. A refusal is an answer and changes nothing.
+
+Amounts are quota, bigint; `n` numbers the asks of one statement. A reference is used once: asked again, a statement
+does nothing and says what it did then. So a lost connection is answered by asking again.
+"""
+
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+
+from voicehelper.postgres import Statement
+
+# All write sums of the row as it was locked (`wallet`), not of the row they update: PostgreSQL first tries an update on
+# the version its snapshot shows, and a CHECK would refuse what is right only for the newest one.
+
+# Set quota aside: [{n, user_id, ref, amount, life_s, up_to}] → [[n, amount set aside, available afterwards, fresh]].
+# Asks of one wallet are admitted in the order in which they came, as far as it covers them; amount 0: not covered. With
+# `up_to` it is what is available, at most `amount`. A user without a wallet has no line in the answer.
+HOLD = Statement(
+    "wallet_hold",
+    """
+    WITH asked AS (
+        SELECT * FROM json_to_recordset($1::json)
+            AS r(n int, user_id bigint, ref text, amount bigint, life_s int, up_to boolean)
+    ), made_before AS MATERIALIZED (
+        SELECT ref, amount FROM wallet_hold WHERE ref = ANY(ARRAY(SELECT ref FROM asked))
+    ), known AS (
+        SELECT a.n, h.amount FROM asked a JOIN made_before h USING (ref)
+    ), wallet AS MATERIALIZED (
+        SELECT id, user_id, held, balance - held AS available FROM wallet_wallet
+        WHERE user_id = ANY(ARRAY(SELECT user_id FROM asked)) ORDER BY id FOR NO KEY UPDATE
+    ), wanted AS (
+        SELECT a.n, a.ref, a.life_s, w.id AS wallet_id, w.available,
+               CASE WHEN a.up_to THEN LEAST(a.amount, w.available) ELSE a.amount END AS amount
+        FROM asked a JOIN wallet w USING (user_id) WHERE a.n NOT IN (SELECT n FROM known)
+    ), judged AS (
+        SELECT *, amount > 0 AND sum(amount) OVER (PARTITION BY wallet_id ORDER BY n) <= available AS admitted
+        FROM wanted
+    ), taken AS (
+        SELECT wallet_id, sum(amount)::bigint AS total FROM judged WHERE admitted GROUP BY wallet_id
+    ), moved AS (
+        UPDATE wallet_wallet w SET held = l.held + t.total
+        FROM taken t JOIN wallet l ON l.id = t.wallet_id WHERE w.id = l.id
+    ), made AS (
+        INSERT INTO wallet_hold (wallet_id, ref, amount, state, expires_at)
+        SELECT wallet_id, ref, amount, 'open', clock_timestamp() + life_s * interval '1 second'
+        FROM judged WHERE admitted ORDER BY n
+    )
+    SELECT json_agg(json_build_array(n, amount, remaining, fresh)) FROM (
+        SELECT n, amount, 0 AS remaining, FALSE AS fresh FROM known
+        UNION ALL
+        SELECT j.n, CASE WHEN j.admitted THEN j.amount ELSE 0 END, j.available - COALESCE(t.total, 0), TRUE
+        FROM judged j LEFT JOIN taken t USING (wallet_id)
+    ) answer
+    """,
+)
+
+# End holds by taking what was used, 0 included (that releases them): [{n, ref, amount, kind, actor, reason, within,
+# note}] → [[n, charged, uncollected, fresh]]. What was used beyond the hold is charged as far as the wallet goes, the
+# rest is `uncollected`; with `within`, a hold smaller than `amount` stays open. Not fresh: the hold was not open.
+#
+# What a wallet has available after each settlement is a sum that stops at zero; where it would have gone below is what
+# cannot be collected. Such a sum is S - min(0, the least S so far), which window functions can say.
+_SETTLE = """
+    WITH asked AS (
+        SELECT * FROM json_to_recordset($1::json)
+            AS r(n int, ref text, amount bigint, kind text, actor text, reason text, within boolean, note json)
+    ), ended AS (
+        UPDATE wallet_hold h SET state = CASE WHEN a.amount > 0 THEN 'captured' ELSE 'released' END
+        FROM asked a WHERE h.ref = a.ref AND h.state = 'open' AND (a.amount <= h.amount OR a.within IS NOT TRUE)
+        RETURNING a.n, a.ref, a.amount, a.kind, a.actor, a.reason, h.wallet_id, h.amount AS held
+    ), wallet AS MATERIALIZED (
+        SELECT id, balance, held, used, balance - held AS available FROM wallet_wallet
+        WHERE id = ANY(ARRAY(SELECT wallet_id FROM ended)) ORDER BY id FOR NO KEY UPDATE
+    ), summed AS (
+        SELECT e.*, w.balance,
+               w.available + sum(e.held - e.amount) OVER (PARTITION BY e.wallet_id ORDER BY e.n) AS after
+        FROM ended e JOIN wallet w ON w.id = e.wallet_id
+    ), floored AS (
+        SELECT *, LEAST(0, min(after) OVER (PARTITION BY wallet_id ORDER BY n)) AS missing FROM summed
+    ), priced AS (
+        SELECT *,
+               (LAG(missing, 1, 0::numeric) OVER (PARTITION BY wallet_id ORDER BY n) - missing)::bigint AS uncollected
+        FROM floored
+    ), charged AS (
+        SELECT *, amount - uncollected AS charge,
+               (balance - sum(amount - uncollected) OVER (PARTITION BY wallet_id ORDER BY n))::bigint AS balance_after
+        FROM priced
+    ), moved AS (
+        UPDATE wallet_wallet w SET balance = l.balance - t.charge, held = l.held - t.held, used = l.used + t.spent
+        FROM (
+            SELECT wallet_id, sum(charge)::bigint AS charge, sum(held)::bigint AS held,
+                   sum(CASE WHEN kind = 'spend' THEN charge ELSE 0 END)::bigint AS spent
+            FROM charged GROUP BY wallet_id
+        ) t JOIN wallet l ON l.id = t.wallet_id
+        WHERE w.id = l.id
+    ), written AS (
+        INSERT INTO wallet_entry (wallet_id, kind, amount, balance_after, ref, actor, reason)
+        SELECT wallet_id, kind, -charge, balance_after, ref, actor, reason FROM charged WHERE charge > 0 ORDER BY n
+    ), settled AS (
+        SELECT a.n, a.ref, a.note, c.n IS NOT NULL AS fresh,
+               COALESCE(c.charge, -e.amount, 0) AS charge,
+               COALESCE(c.uncollected, a.amount + COALESCE(e.amount, 0)) AS uncollected
+        FROM asked a LEFT JOIN charged c USING (n) LEFT JOIN wallet_entry e ON e.kind = a.kind AND e.ref = a.ref
+    ){record}
+    SELECT json_agg(json_build_array(n, charge, uncollected, fresh)) FROM settled
+"""
+
+
+def settle_keeping(record: str) -> Statement:
+    """SETTLE that keeps a row of the caller's per settlement, in the same transaction. `record` is a constant INSERT
+    from `settled (n, ref, note, charge, uncollected)`; it must bear being repeated."""
+    return Statement("wallet_settle", _SETTLE.replace("{record}", f", recorded AS ({record})" if record else ""))
+
+
+SETTLE = settle_keeping("")
+
+# Give open holds their whole life again: {life_s, refs} → how many there were.
+RENEW = Statement(
+    "wallet_renew",
+    """
+    WITH renewed AS (
+        UPDATE wallet_hold SET expires_at = clock_timestamp() + ($1::json->>'life_s')::int * interval '1 second'
+        WHERE state = 'open' AND ref IN (SELECT json_array_elements_text($1::json->'refs')) RETURNING 1
+    )
+    SELECT to_json(count(*)) FROM renewed
+    """,
+)
+
+# Release holds whose time is over: {limit} → how many. One that somebody is just ending or renewing is left to him; the
+# lock shows the hold as it is now, not as it was when we looked.
+REAP = Statement(
+    "wallet_reap",
+    """
+    WITH expired AS MATERIALIZED (
+        SELECT id FROM wallet_hold WHERE state = 'open' AND expires_at < now()
+        ORDER BY expires_at LIMIT ($1::json->>'limit')::int FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE wallet_hold h SET state = 'released' FROM expired e WHERE h.id = e.id RETURNING h.wallet_id, h.amount
+    ), wallet AS MATERIALIZED (
+        SELECT id, held FROM wallet_wallet
+        WHERE id = ANY(ARRAY(SELECT wallet_id FROM ended)) ORDER BY id FOR NO KEY UPDATE
+    ), moved AS (
+        UPDATE wallet_wallet w SET held = l.held - t.total
+        FROM (SELECT wallet_id, sum(amount)::bigint AS total FROM ended GROUP BY wallet_id) t
+        JOIN wallet l ON l.id = t.wallet_id WHERE w.id = l.id
+    )
+    SELECT to_json(count(*)) FROM ended
+    """,
+)
+
+# Give quota, or take what is available (amount < 0): {user_id, amount, kind, ref, actor, reason} → {entry, known}.
+# `entry` is the id of the line written, null when what is available does not cover it; `known`: (kind, ref) was written
+# before, and is not again. One at a time: nobody does this in groups.
+POST = Statement(
+    "wallet_post",
+    """
+    WITH asked AS (
+        SELECT * FROM json_to_record($1::json)
+            AS r(user_id bigint, amount bigint, kind text, ref text, actor text, reason text)
+    ), known AS (
+        SELECT e.id FROM wallet_entry e JOIN asked a ON e.kind = a.kind AND e.ref = a.ref
+    ), wallet AS MATERIALIZED (
+        SELECT id, balance, balance - held AS available FROM wallet_wallet
+        WHERE user_id = (SELECT user_id FROM asked) FOR NO KEY UPDATE
+    ), moved AS (
+        UPDATE wallet_wallet w SET balance = l.balance + a.amount FROM wallet l CROSS JOIN asked a
+        WHERE w.id = l.id AND (a.amount > 0 OR l.available >= -a.amount) AND NOT EXISTS (SELECT FROM known)
+        RETURNING w.id, w.balance
+    ), written AS (
+        INSERT INTO wallet_entry (wallet_id, kind, amount, balance_after, ref, actor, reason)
+        SELECT m.id, a.kind, a.amount, m.balance, a.ref, a.actor, a.reason FROM moved m CROSS JOIN asked a
+        RETURNING id
+    )
+    SELECT json_build_object('entry', (SELECT id FROM written), 'known', EXISTS (SELECT FROM known))
+    """,
+)
+
+_FOR_A_CURSOR = {each.name: each.sql.replace("$1", "%(asked)s") for each in (HOLD, SETTLE, REAP, POST)}
+
+
+def run(statement: Statement, asked: object) -> Any:
+    """The statement's answer, in the transaction of Django's that is under way, else in one of its own."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_FOR_A_CURSOR[statement.name], {"asked": orjson.dumps(asked).decode()})
+        return cursor.fetchone()[0]
