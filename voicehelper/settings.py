@@ -285,10 +285,6 @@ METRICS = ["voicehelper.wallet.metrics", "notifications.metrics", "topup.metrics
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 # --- Large models ----------------------------------------------------------------------------------------------------
-# Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
-PRICING_SOURCE = "topup.services.offers.llm_pricing"
-# Where it learns what quota is worth in yuan, for people to read.
-WORTH_SOURCE = "topup.services.offers.yuan_per_quota"
 # Until the first output of a call, with all its tries; and until the end of a stream.
 LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 180.0, least=0.0)
 LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 1800.0, least=0.0)

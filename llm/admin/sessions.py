@@ -10,9 +10,10 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import change_url, grouped, link, when
+from voicehelper.admin.base import change_url, link, when
 from voicehelper.admin.filters import Days, Username
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
 
 from ..models import ChatSession
 

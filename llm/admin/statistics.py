@@ -15,9 +15,9 @@ from django.db.models.functions import Cast, Floor, Greatest, Ln, Trunc
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
-from voicehelper.admin.base import grouped
-from voicehelper.admin.chart import Chart, Scale, Series, Words, ceiling, curves, stacked
+from voicehelper.charts import Chart, Scale, Series, Words, ceiling, curves, stacked
 from voicehelper.clock import BEIJING
+from voicehelper.numbers import grouped, percent
 
 from ..models import Usage
 from . import words
@@ -164,14 +164,10 @@ def _row(name: str, found: UsageSums) -> ModelRow:
         grouped(found.calls),
         grouped(found.tokens),
         grouped(found.quota),
-        _percent(found.failure_permille),
+        percent(found.failures, found.calls),
         _ms(found.latency_ms(50)),
         _ms(found.latency_ms(95)),
     )
-
-
-def _percent(permille: int | None) -> str:
-    return "—" if permille is None else f"{permille // 10}.{permille % 10}%"
 
 
 def _ms(value: int | None) -> str:
@@ -193,7 +189,11 @@ def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, C
         for number, per_cent in enumerate((50, 95))
     ]
     # At least a tenth is drawn: a single failure should not look like the end of the world.
-    per_cent = Scale(_percent, lambda permille: f"{permille / 10:g}%", lambda most: min(1000, ceiling(max(100, most))))
+    per_cent = Scale(
+        lambda permille: percent(permille, 1000),
+        lambda permille: f"{permille / 10:g}%",
+        lambda most: min(1000, ceiling(max(100, most))),
+    )
     title = _("Failure rate")
     found.append((title, curves(span.slots, failing, per_cent, Words(title, nothing, span.words))))
     title = _("Latency of answered calls")

@@ -8,9 +8,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
-from voicehelper.admin.base import grouped, may
+from voicehelper.admin.base import may
 from voicehelper.admin.panels import Card, Panel
 from voicehelper.clock import BEIJING
+from voicehelper.numbers import grouped, percent
 
 from ..models import Credential, Usage
 from ..relay.statistics import Statistics
@@ -26,11 +27,10 @@ def panel(request: HttpRequest) -> Panel | None:
         calls=Count("pk"), failed=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)), quota=Sum("quota", default=0)
     )
     calls, failed, quota = found["calls"], found["failed"], int(found["quota"])
-    rate = f"{100 * failed / calls:.1f}%" if calls else "—"
     cards = [
         Card(_("Calls today"), grouped(calls)),
         Card(_("Quota charged today"), grouped(quota), PriceList.now().yuan(quota)),
-        Card(_("Failed calls today"), grouped(failed), rate),
+        Card(_("Failed calls today"), grouped(failed), percent(failed, calls)),
         _resting(),
     ]
     return Panel(_("Models today"), reverse("admin:llm_usage_statistics"), cards)

@@ -14,9 +14,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import change_url, grouped, link, may, url_name, when
+from voicehelper.admin.base import change_url, link, may, url_name, when
 from voicehelper.admin.filters import Choice, Days, Username
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
 from voicehelper.wallet.models import Entry, Hold
 
 from ..models import Model, Usage

@@ -18,9 +18,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import Action, Report, change_url, grouped, url_name
+from voicehelper.admin.base import Action, Report, change_url, url_name
 from voicehelper.admin.forms import PASSWORD, CardAdmin, CardForm, Status
 from voicehelper.net.http import AddressRefused, check_written
+from voicehelper.numbers import grouped
 
 from ..backends.presets import PRESETS, endpoint_of
 from ..buckets import activate, active_bucket, is_private, try_out

@@ -13,9 +13,10 @@ from django.utils.translation import gettext as _
 from notifications.models import Alert
 from voicehelper import clock
 from voicehelper.admin.base import list_url, may
-from voicehelper.admin.chart import Chart
 from voicehelper.admin.panels import Card, panels
+from voicehelper.charts import Chart
 from voicehelper.clock import BEIJING
+from voicehelper.numbers import percent
 from voicehelper.wallet.models import AuditRun
 
 from ..models import (
@@ -89,7 +90,7 @@ def cards(today: date) -> list[Card]:
         ),
         Card(
             _("Success rate today"),
-            words.percent(placed["paid"], ended),
+            percent(placed["paid"], ended),
             _("%(paid)s of %(ended)s ended orders were paid") % {"paid": f"{placed['paid']:,}", "ended": f"{ended:,}"},
             list_url(Order, state="credited", **placed_today),
         ),

@@ -12,9 +12,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, moment, operator
-from voicehelper.admin.export import Columns
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, moment, operator
 from voicehelper.admin.filters import Choice
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from ..models import Difference, Order, Refund
 from ..services import reconciliation

@@ -16,10 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import Action, Report, change_url, grouped, link, may, moment, when
-from voicehelper.admin.export import Columns
+from voicehelper.admin.base import Action, Report, change_url, link, may, moment, when
 from voicehelper.admin.filters import Choice, Days, UserGroup, Username
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .. import services
 from ..gateways import GATEWAYS

@@ -22,7 +22,6 @@ from voicehelper.admin.base import (
     ReadOnlyAdmin,
     Report,
     change_url,
-    grouped,
     link,
     list_url,
     may,
@@ -30,9 +29,10 @@ from voicehelper.admin.base import (
     operator,
     url_name,
 )
-from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice
 from voicehelper.clock import BEIJING
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .. import tasks
 from ..models import Difference, GatewayCall, Order, Reconciliation

@@ -17,14 +17,14 @@ from voicehelper.admin.base import (
     ReadOnlyAdmin,
     Report,
     change_url,
-    grouped,
     link,
     may,
     moment,
     when,
 )
-from voicehelper.admin.export import Columns
 from voicehelper.admin.filters import Choice, Days, UserGroup, Username
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .. import services
 from ..models import GatewayCall, Order, Refund

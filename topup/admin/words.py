@@ -115,14 +115,6 @@ def outcome(word: str) -> SafeString:
     return label(OUTCOME_TONES.get(word, "default"), words.get(word, word))
 
 
-def percent(part: int, whole: int) -> str:
-    """With one decimal, in integers: "97.5%"; a dash while there is nothing to divide by."""
-    if not whole:
-        return "—"
-    permille = (2000 * part + whole) // (2 * whole)
-    return f"{permille // 10}.{permille % 10}%"
-
-
 def duration(span: timedelta | None) -> str:
     """ "12 s", "3 min 20 s", "2 h 5 min"; a dash for none."""
     if span is None:

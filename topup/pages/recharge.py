@@ -26,6 +26,7 @@ from voicehelper.accounts.forms import too_many_tries
 from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..api.dialect import explain
@@ -137,7 +138,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
     except services.TopupError as error:
         status, text = _explain(error)
         return _form_page(request, code=typed, code_problem=text, status=status)
-    messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": display.grouped(quota)})
+    messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": grouped(quota)})
     return redirect("topup:recharge")
 
 
@@ -165,14 +166,14 @@ def _form_page(
     facts = {
         "account": display.account_of(user, rules),
         "rules": rules,
-        "quota_per_unit": display.grouped(rules.quota_per_unit),
+        "quota_per_unit": grouped(rules.quota_per_unit),
         "list_price": display.list_price(rules, user),
         "presets": presets,
         "typed": typed,
         "price": price,
         "methods": methods,
         "least": least,
-        "shown_least": display.grouped(least),
+        "shown_least": grouped(least),
         "savings": display.savings(rules, user),
         "problem": problem,
         "code": code,
@@ -202,7 +203,7 @@ def _amount_problem(amount: int | None, least: int) -> str:
     if amount is None:
         return _("Enter the amount as a whole number.")
     if amount < least:
-        return _("The amount must not be less than %(minimum)s") % {"minimum": display.grouped(least)}
+        return _("The amount must not be less than %(minimum)s") % {"minimum": grouped(least)}
     return _("This amount cannot be charged. Choose a smaller or a larger one.")
 
 

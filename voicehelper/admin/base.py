@@ -22,8 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from voicehelper.clock import BEIJING
-
-from .export import Columns, csv_file, newest_first
+from voicehelper.spreadsheet import Columns, csv_file, newest_first
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -237,11 +236,6 @@ def when(field: str, label: Any) -> Any:
         return moment(getattr(record, field))
 
     return column
-
-
-def grouped(number: int) -> str:
-    """1234567 → "1,234,567"."""
-    return f"{number:,}"
 
 
 def signed(number: int) -> SafeString:

@@ -11,10 +11,11 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, list_url, moment, signed, when
-from voicehelper.admin.export import Columns
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, link, list_url, moment, signed, when
 from voicehelper.admin.filters import Choice, Days, WalletUsername
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .models import AuditRun, Entry, Hold, Wallet
 

@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, moment, when
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, link, moment, when
 from voicehelper.admin.filters import Days, Username
 from voicehelper.admin.sections import ProbedSectionAdmin, Status
+from voicehelper.numbers import grouped
 
 from .. import mini_program, sharing
 from ..models import MiniProgramSettings, Share, WeChatIdentity

@@ -23,12 +23,12 @@ from voicehelper.admin.base import (
     RecordActions,
     Report,
     change_url,
-    grouped,
     link,
     may,
     when,
 )
 from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
