@@ -5,3 +5,18 @@ from django.utils.translation import gettext_lazy as _
 class NotificationsConfig(AppConfig):
     name = "notifications"
     verbose_name = _("Alerts")
+
+    def ready(self) -> None:
+        from voicehelper.admin import front_page, menu
+        from voicehelper.admin.menu import Page
+
+        from .admin import alerts
+
+        front_page.asks(10, alerts.open_alerts)
+        menu.add(
+            menu.ALERTS,
+            Page(10, _("Alerts"), "notifications", "notifications.alert", badge=alerts.badge),
+            Page(20, _("Deliveries"), "outgoing_mail", "notifications.delivery"),
+            Page(30, _("Alert channels"), "campaign", "notifications.channel"),
+            Page(40, _("Alert rules"), "rule", "notifications.rule"),
+        )

@@ -5,3 +5,13 @@ from django.utils.translation import gettext_lazy as _
 class StorageBackendsConfig(AppConfig):
     name = "storage_backends"
     verbose_name = _("Files")
+
+    def ready(self) -> None:
+        from voicehelper.admin import menu
+        from voicehelper.admin.menu import Page
+
+        menu.add(
+            menu.FILES,
+            Page(10, _("Files"), "folder", "storage_backends.storedfile"),
+            Page(20, _("Buckets"), "database", "storage_backends.bucket"),
+        )

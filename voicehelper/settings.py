@@ -400,9 +400,6 @@ LOGGING = {
     "loggers": {"django": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }
 
-# What other apps show on the admin's front page, each a function that makes a Panel for a request, or None.
-ADMIN_PANELS = ["llm.admin.today.panel"]
-
 UNFOLD = {
     "SITE_TITLE": "VoiceHelper",
     "SITE_HEADER": "VoiceHelper",
@@ -412,11 +409,11 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "ENVIRONMENT": "topup.admin.menu.environment",
-    "DASHBOARD_CALLBACK": "topup.admin.dashboard.dashboard",
+    "ENVIRONMENT": "voicehelper.admin.menu.environment",
+    "DASHBOARD_CALLBACK": "voicehelper.admin.front_page.context",
     "STYLES": [lambda request: static("admin_ext/admin.css")],
     "SCRIPTS": [lambda request: static("admin_ext/admin.js")],
-    "SIDEBAR": {"navigation": "topup.admin.menu.navigation"},
+    "SIDEBAR": {"navigation": "voicehelper.admin.menu.navigation"},
     # The colours of static/css/app.css: one accent, warm greys in light, cool ones in dark.
     "COLORS": {
         "base": {

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import change_url, link, when
-from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 
@@ -24,7 +24,7 @@ class ChatSessionAdmin(EndlessAdmin):
     time_last = when("last", _("last message"))
     position = "last"
     list_display = ("time_last", "user", "model_name", "time_created")
-    list_filter = (Username, ("last", Days))
+    list_filter = (username(), ("last", Days))
     list_select_related = ("user",)
     ordering = ("-last",)
     fieldsets = (

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper import clock
 from voicehelper.admin.base import may
-from voicehelper.admin.panels import Card, Panel
+from voicehelper.admin.front_page import Card, Panel
 from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped, percent
 

@@ -1,6 +1,5 @@
 """The log of calls: found by request id or user, read, never edited; fast however long it grows."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -15,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url, link, may, url_name, when
-from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.filters import Days, choice, username
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.wallet.models import Entry, Hold
@@ -28,28 +27,8 @@ from .statistics import page_context
 _USERS_SEARCHED = 100
 
 
-class OutcomeFilter(Choice):
-    title = _("outcome")
-    parameter_name = "outcome"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Usage.Outcome.choices
-
-
-class ModelFilter(Choice):
-    title = _("model")
-    parameter_name = "model_name"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [(name, name) for name in Model.objects.order_by("name").values_list("name", flat=True)]
-
-
-class UserFilter(Username):
-    """By the user's number, found first: the log's index is on that."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        name = str(self.value() or "").strip()
-        return queryset.filter(user__in=_users(username=name)) if name else queryset
+def _models() -> list[tuple[str, str]]:
+    return [(name, name) for name in Model.objects.order_by("name").values_list("name", flat=True)]
 
 
 def _users(**like: str) -> list[int]:
@@ -69,7 +48,13 @@ class UsageAdmin(EndlessAdmin):
         "id_link",
     )
     list_display_links = ("time_created",)
-    list_filter = (OutcomeFilter, ModelFilter, UserFilter, ("created", Days))
+    list_filter = (
+        choice(_("outcome"), "outcome", lambda: Usage.Outcome.choices),
+        choice(_("model"), "model_name", _models),
+        # By the user's number, found first: the log's index is on that.
+        username(narrow=lambda rows, name: rows.filter(user__in=_users(username=name))),
+        ("created", Days),
+    )
     list_select_related = ("user",)
     ordering = ("-created",)
     search_fields = ("request_id",)  # what is searched really is in get_search_results

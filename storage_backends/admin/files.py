@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import change_url, link, when
-from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 
 from ..contents import readable
@@ -20,7 +20,7 @@ from .words import state_label
 class StoredFileAdmin(EndlessAdmin):
     time_created = when("created", _("created"))
     list_display = ("time_created", "user", "content_type", "size_text", "bucket", "purpose", "state_text")
-    list_filter = (Username, ("created", Days))
+    list_filter = (username(), ("created", Days))
     list_select_related = ("user", "bucket")
     fieldsets = (
         (

@@ -12,7 +12,7 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)  # prices of the chat are read on another connection
 
 
 def amounts(page: Any) -> list[str]:

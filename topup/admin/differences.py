@@ -1,10 +1,9 @@
 """The differences of all days: what each means, and what can be done about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -13,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, moment, operator
-from voicehelper.admin.filters import Choice
+from voicehelper.admin.filters import choice
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
@@ -81,37 +80,15 @@ _MEANINGS: dict[str, Any] = {
 }
 
 
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return State.choices
-
-
-class KindFilter(Choice):
-    title = _("kind")
-    parameter_name = "kind"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Kind.choices
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(reconciliation__gateway=value)
-
-
 @admin.register(Difference)
 class DifferenceAdmin(ReadOnlyAdmin):
     list_display = ("order_no", "day", "gateway_label", "kind", "num_theirs", "num_ours", "state_label")
-    list_filter = (StateFilter, KindFilter, GatewayFilter, ("reconciliation__day", RangeDateFilter))
+    list_filter = (
+        choice(_("state"), "state", lambda: State.choices),
+        choice(_("kind"), "kind", lambda: Kind.choices),
+        words.by_gateway("reconciliation__gateway"),
+        ("reconciliation__day", RangeDateFilter),
+    )
     list_select_related = ("reconciliation",)
     sortable_by = ()
     search_fields = ("=order_no", "=transaction_id", "=refund_no")

@@ -1,6 +1,6 @@
 """Orders: found by number, transaction or user; read, asked about and closed, never edited."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import Action, Report, change_url, link, may, moment, when
-from voicehelper.admin.filters import Choice, Days, UserGroup, Username
+from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -38,61 +38,23 @@ from .timeline import timeline
 _USERS_SEARCHED = 100
 
 
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [*Order.State.choices, ("credited", _("Paid, refunded or not"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(state__in=Order.CREDITED) if value == "credited" else rows.filter(state=value)
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
+_BY_HAND = Q(credited_by="manual")
+MARKS: dict[str, tuple[Any, Q]] = {
+    "review": (_("Needs review"), ~Q(review="")),
+    "late": (_("Paid late"), Q(paid_late=True)),
+    "manual": (_("Completed by hand"), _BY_HAND),
+    "unproven": (_("Completed by hand, no payment seen"), _BY_HAND & Q(transaction_id__startswith=MANUAL_MARK)),
+    "live": (_("Real money"), Q(live=True)),
+    "sandbox": (_("Sandbox"), Q(live=False)),
+}
 
 
-class MarkFilter(Choice):
-    title = _("mark")
-    parameter_name = "mark"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [
-            ("review", _("Needs review")),
-            ("late", _("Paid late")),
-            ("manual", _("Completed by hand")),
-            ("unproven", _("Completed by hand, no payment seen")),
-            ("live", _("Real money")),
-            ("sandbox", _("Sandbox")),
-        ]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        by_hand = Q(credited_by="manual")
-        marks = {
-            "review": ~Q(review=""),
-            "late": Q(paid_late=True),
-            "manual": by_hand,
-            "unproven": by_hand & Q(transaction_id__startswith=MANUAL_MARK),
-            "live": Q(live=True),
-            "sandbox": Q(live=False),
-        }
-        return rows.filter(marks[value])
+def _states() -> list[tuple[str, Any]]:
+    return [*Order.State.choices, ("credited", _("Paid, refunded or not"))]
 
 
-class FirstFilter(Choice):
-    title = _("payer")
-    parameter_name = "first"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [("yes", _("Paid for the first time"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return first_payments(rows)
+def _in_state(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    return rows.filter(state__in=Order.CREDITED) if value == "credited" else rows.filter(state=value)
 
 
 @admin.register(Order)
@@ -107,12 +69,17 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
         "time_created",
     )
     list_filter = (
-        StateFilter,
-        GatewayFilter,
-        MarkFilter,
-        FirstFilter,
-        Username,
-        UserGroup,
+        choice(_("state"), "state", _states, _in_state),
+        words.by_gateway(),
+        marks(_("mark"), "mark", MARKS),
+        choice(
+            _("payer"),
+            "first",
+            lambda: [("yes", _("Paid for the first time"))],
+            lambda rows, _yes: first_payments(rows),
+        ),
+        username(),
+        user_group(),
         ("created", Days),
         ("credited_at", Days),
     )

@@ -1,6 +1,6 @@
 """Reconciliation: one line per day and account, both sides' totals, and what does not agree."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, ClassVar, cast
 
@@ -29,7 +29,7 @@ from voicehelper.admin.base import (
     operator,
     url_name,
 )
-from voicehelper.admin.filters import Choice
+from voicehelper.admin.filters import choice
 from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -48,26 +48,14 @@ STATE_TONES = {
 }
 
 
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Reconciliation.State.choices
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-
 @admin.register(Reconciliation)
 class ReconciliationAdmin(ReadOnlyAdmin):
     list_display = ("day", "gateway_label", "state_label", "num_theirs", "num_ours", "num_difference", "num_refunds")
-    list_filter = (StateFilter, GatewayFilter, ("day", RangeDateFilter))
+    list_filter = (
+        choice(_("state"), "state", lambda: Reconciliation.State.choices),
+        words.by_gateway(),
+        ("day", RangeDateFilter),
+    )
     list_before_template = "admin/topup/reconciliation/before.html"
     sortable_by = ("day",)
     change_form_template = "admin/topup/reconciliation/change_form.html"

@@ -1,6 +1,6 @@
 """Refunds: what became of each, and the buttons on its page. refund_asking.py is where they begin."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
@@ -22,7 +22,7 @@ from voicehelper.admin.base import (
     moment,
     when,
 )
-from voicehelper.admin.filters import Choice, Days, UserGroup, Username
+from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
@@ -69,66 +69,24 @@ def report(refund: Refund) -> Report:
 
 
 # --- The list --------------------------------------------------------------------------------------------------------
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Refund.State.choices
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(order__gateway=value)
-
-
-class MarkFilter(Choice):
-    title = _("mark")
-    parameter_name = "mark"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [
-            ("approval", _("Waits for approval")),
-            ("review", _("Needs review")),
-            ("console", _("Made at the payment platform")),
-            ("shortfall", _("Quota was spent")),
-            ("live", _("Real money")),
-        ]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        marks = {
-            "approval": Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by=""),
-            "review": ~Q(review=""),
-            "console": Q(source=Refund.Source.CONSOLE),
-            "shortfall": Q(quota__lt=F("quota_due")),
-            "live": Q(order__live=True),
-        }
-        return rows.filter(marks[value])
-
-
-class OrderUsername(Username):
-    path = "order__user"
-
-
-class OrderUserGroup(UserGroup):
-    path = "order__user"
+MARKS: dict[str, tuple[Any, Q]] = {
+    "approval": (_("Waits for approval"), Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")),
+    "review": (_("Needs review"), ~Q(review="")),
+    "console": (_("Made at the payment platform"), Q(source=Refund.Source.CONSOLE)),
+    "shortfall": (_("Quota was spent"), Q(quota__lt=F("quota_due"))),
+    "live": (_("Real money"), Q(order__live=True)),
+}
 
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
     list_display = ("refund_no", "user", "state_label", "gateway_label", "num_money", "num_quota", "time_created")
     list_filter = (
-        StateFilter,
-        GatewayFilter,
-        MarkFilter,
-        OrderUsername,
-        OrderUserGroup,
+        choice(_("state"), "state", lambda: Refund.State.choices),
+        words.by_gateway("order__gateway"),
+        marks(_("mark"), "mark", MARKS),
+        username("order__user"),
+        user_group("order__user"),
         ("created", Days),
         ("finished_at", Days),
     )

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper import charts, clock
 from voicehelper.admin.base import RecordActions, list_url, may, url_name
-from voicehelper.admin.panels import Card
+from voicehelper.admin.front_page import Card
 from voicehelper.charts import Chart, Scale, Series, Words
 from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped, percent

@@ -8,6 +8,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.admin.filters import Choice, choice
+
 from ..models import Notice, Order, Refund
 from ..money import yuan
 
@@ -41,6 +43,12 @@ VERDICT_TONES = {
     Notice.Verdict.UNKNOWN_ORDER: "danger",
     Notice.Verdict.UNCONFIRMED: "warning",
     Notice.Verdict.FAILED: "danger",
+}
+OUTCOMES: dict[str, Any] = {
+    "ok": _("Answered"),
+    "refused": _("Refused"),
+    "retryable": _("Try again"),
+    "unknown": _("No certain answer"),
 }
 OUTCOME_TONES = {"ok": "success", "refused": "danger", "retryable": "warning", "unknown": "warning"}
 OPERATIONS: dict[str, Any] = {
@@ -79,6 +87,11 @@ def signed_money(amount_fen: int) -> str:
     return f"{'−' if amount_fen < 0 else ''}{money(abs(amount_fen))}"
 
 
+def by_gateway(lookup: str = "gateway") -> type[Choice]:
+    """A filter of a list; `lookup` leads from the row to the gateway's name."""
+    return choice(_("gateway"), "gateway", GATEWAY_NAMES.items, lookup)
+
+
 def gateway(name: str) -> SafeString:
     """The provider's name with its colour."""
     return format_html('<span class="vh-gateway vh-{}">{}</span>', name, GATEWAY_NAMES.get(name, name))
@@ -106,13 +119,7 @@ def verdict(notice: Notice) -> SafeString:
 
 
 def outcome(word: str) -> SafeString:
-    words = {
-        "ok": gettext("Answered"),
-        "refused": gettext("Refused"),
-        "retryable": gettext("Try again"),
-        "unknown": gettext("No certain answer"),
-    }
-    return label(OUTCOME_TONES.get(word, "default"), words.get(word, word))
+    return label(OUTCOME_TONES.get(word, "default"), OUTCOMES.get(word, word))
 
 
 def duration(span: timedelta | None) -> str:

@@ -1,6 +1,5 @@
 """The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -11,8 +10,9 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, link, list_url, moment, signed, when
-from voicehelper.admin.filters import Choice, Days, WalletUsername
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, link, list_url, may, moment, signed, when
+from voicehelper.admin.filters import Days, choice, marks, username
+from voicehelper.admin.front_page import OpenMatter
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -20,33 +20,6 @@ from voicehelper.spreadsheet import Columns
 from .models import AuditRun, Entry, Hold, Wallet
 
 STATEMENT_ROWS = 50
-
-
-class KindFilter(Choice):
-    title = _("kind")
-    parameter_name = "kind"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Entry.Kind.choices
-
-
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Hold.State.choices
-
-
-class ResultFilter(Choice):
-    title = _("result")
-    parameter_name = "result"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [("agrees", _("The books agree")), ("findings", _("Findings"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(finished__isnull=False, findings=[]) if value == "agrees" else rows.exclude(findings=[])
 
 
 @admin.register(Wallet)
@@ -129,7 +102,7 @@ class _Line(EndlessAdmin):
 class EntryAdmin(_Line):
     time_created = when("created", _("time"))
     list_display = ("number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
-    list_filter = (KindFilter, WalletUsername, ("created", Days))
+    list_filter = (choice(_("kind"), "kind", lambda: Entry.Kind.choices), username("wallet__user"), ("created", Days))
     export: ClassVar[Columns] = {
         "id": lambda entry: entry.pk,
         "time": lambda entry: moment(entry.created),
@@ -167,7 +140,7 @@ class HoldAdmin(_Line):
     time_created = when("created", _("created"))
     time_expires = when("expires_at", _("expires"))
     list_display = ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")
-    list_filter = (StateFilter, WalletUsername, ("created", Days))
+    list_filter = (choice(_("state"), "state", lambda: Hold.State.choices), username("wallet__user"), ("created", Days))
     fieldsets = ((None, {"fields": ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")}),)
 
     @admin.display(description=_("amount"))
@@ -185,7 +158,17 @@ class AuditRunAdmin(ReadOnlyAdmin):
     time_started = when("started", _("started"))
     time_finished = when("finished", _("finished"))
     list_display = ("time_started", "scope", "result", "num_entries", "time_finished")
-    list_filter = (ResultFilter, ("started", Days))
+    list_filter = (
+        marks(
+            _("result"),
+            "result",
+            {
+                "agrees": (_("The books agree"), Q(finished__isnull=False, findings=[])),
+                "findings": (_("Findings"), ~Q(findings=[])),
+            },
+        ),
+        ("started", Days),
+    )
     ordering = ("-pk",)
     sortable_by = ()
     fieldsets = ((None, {"fields": ("time_started", "time_finished", "scope", "num_entries", "result", "found")}),)
@@ -215,3 +198,12 @@ class AuditRunAdmin(ReadOnlyAdmin):
         return format_html(
             "<ol class=vh-findings>{}</ol>", format_html_join("", "<li>{}</li>", ((f,) for f in run.findings))
         )
+
+
+def findings(request: HttpRequest) -> list[OpenMatter]:
+    """For the front page: what the last audit found."""
+    if not may(request, AuditRun, "view"):
+        return []
+    last = AuditRun.objects.filter(finished__isnull=False).order_by("-pk").first()
+    count = len(last.findings) if last else 0
+    return [OpenMatter(gettext("Findings of the last audit"), count, list_url(AuditRun), "danger")]

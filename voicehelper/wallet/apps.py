@@ -6,3 +6,18 @@ class WalletConfig(AppConfig):
     name = "voicehelper.wallet"
     label = "wallet"
     verbose_name = _("Wallet")
+
+    def ready(self) -> None:
+        from voicehelper.admin import front_page, menu
+        from voicehelper.admin.menu import Page
+
+        from .admin import findings
+
+        front_page.asks(30, findings)
+        menu.add(
+            menu.LEDGER,
+            Page(10, _("Wallets"), "account_balance_wallet", "wallet.wallet"),
+            Page(20, _("Entries"), "list_alt", "wallet.entry"),
+            Page(30, _("Holds"), "lock_clock", "wallet.hold"),
+            Page(40, _("Audit runs"), "fact_check", "wallet.auditrun"),
+        )

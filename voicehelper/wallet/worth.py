@@ -1,7 +1,7 @@
 """What quota is worth: how many make a unit, what a unit costs at the list price, and how that is said in yuan.
 
 Whoever sells quota names, in its AppConfig.ready(), the function that reads the operator's settings (`sold_by`).
-Whoever prices calls or shows amounts asks `list_price()`, and says the amount by `in_yuan()`: rounded here, nowhere else.
+Whoever prices calls or shows amounts asks `list_price()`, and says it by `in_yuan()`: rounded here and nowhere else.
 """
 
 from collections.abc import Callable, Mapping
