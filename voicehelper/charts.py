@@ -1,7 +1,7 @@
 """Charts as SVG, in whole numbers, drawn on the server: no script, and crisp in both colour schemes.
 
 `stacked` and `curves` compute what a template draws (templates/admin/parts/chart.html, templates/llm/chart.html); a
-`Frame` is its paper.
+`Canvas` is what they draw on.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The paper, in units that CSS scales: its size, its margins, and where the amounts are written beside the axis.
+class Canvas:
+    """The drawing, in units that CSS scales: its size, its margins, and where the amounts are written beside the axis.
     About `labels` of the labels are; a gap of `gaps` (least, most) parts the bars."""
 
     width: int
@@ -43,9 +43,9 @@ class Frame:
         return (self.end - self.left) // max(1, count)
 
 
-OPERATORS = Frame(900, 240, left=64, right=0, top=10, bottom=24, axis_x=56, labels=6, gaps=(3, 8))
+OPERATORS = Canvas(900, 240, left=64, right=0, top=10, bottom=24, axis_x=56, labels=6, gaps=(3, 8))
 # The amounts are at the right, where the newest days are.
-USERS = Frame(960, 260, left=0, right=72, top=12, bottom=28, axis_x=900, labels=7, gaps=(2, 24))
+USERS = Canvas(960, 260, left=0, right=72, top=12, bottom=28, axis_x=900, labels=7, gaps=(2, 24))
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Chart:
 
     caption: str
     nothing: str
-    frame: Frame
+    canvas: Canvas
     bars: Sequence[Bar]
     curves: Sequence[Line]
     lines: Sequence[Mark]
@@ -126,36 +126,36 @@ class Words:
 
 
 def stacked(
-    labels: Sequence[Any], series: Sequence[Series], scale: Scale, words: Words, frame: Frame = OPERATORS
+    labels: Sequence[Any], series: Sequence[Series], scale: Scale, words: Words, canvas: Canvas = OPERATORS
 ) -> Chart:
     """A bar per label, the series on top of each other."""
     sums = (sum(v or 0 for v in values) for values in zip(*(s.values for s in series), strict=True))
-    top, step = scale.top(max(sums, default=0)), frame.step(len(labels))
-    gap = min(max(step * 3 // 10, frame.gaps[0]), frame.gaps[1])
+    top, step = scale.top(max(sums, default=0)), canvas.step(len(labels))
+    gap = min(max(step * 3 // 10, canvas.gaps[0]), canvas.gaps[1])
     bars = []
     for number, label in enumerate(labels):
-        y = frame.ground
+        y = canvas.ground
         for one in series:
             value = one.values[number] or 0
             # Rounded up: the smallest is seen, too.
-            height = -(-value * frame.room // top)
+            height = -(-value * canvas.room // top)
             if height:
                 y -= height
                 title = f"{words.label(label)} {one.title} {scale.show(value)}"
-                bars.append(Bar(frame.left + number * step + gap // 2, y, step - gap, height, one.name, title))
-    return _chart(labels, series, scale, words, frame, top, bars=bars)
+                bars.append(Bar(canvas.left + number * step + gap // 2, y, step - gap, height, one.name, title))
+    return _chart(labels, series, scale, words, canvas, top, bars=bars)
 
 
 def curves(
-    labels: Sequence[Any], series: Sequence[Series], scale: Scale, words: Words, frame: Frame = OPERATORS
+    labels: Sequence[Any], series: Sequence[Series], scale: Scale, words: Words, canvas: Canvas = OPERATORS
 ) -> Chart:
     """A curve per series, broken where a value is missing; each value can be pointed at."""
     top = scale.top(max((value for one in series for value in one.values if value is not None), default=0))
-    step = frame.step(len(labels))
+    step = canvas.step(len(labels))
     drawn, dots = [], []
     for one in series:
         spots = [
-            (frame.left + number * step + step // 2, frame.ground - value * frame.room // top, label, value)
+            (canvas.left + number * step + step // 2, canvas.ground - value * canvas.room // top, label, value)
             if value is not None
             else None
             for number, (label, value) in enumerate(zip(labels, one.values, strict=True))
@@ -166,7 +166,7 @@ def curves(
         for x, y, label, value in filter(None, spots):
             title = f"{words.label(label)} {one.title} {scale.show(value)}"
             dots.append(Bar(x - 2, y - 2, 4, 4, one.name, title))
-    return _chart(labels, series, scale, words, frame, top, bars=dots, curves=drawn)
+    return _chart(labels, series, scale, words, canvas, top, bars=dots, curves=drawn)
 
 
 def _chart(
@@ -174,26 +174,26 @@ def _chart(
     series: Sequence[Series],
     scale: Scale,
     words: Words,
-    frame: Frame,
+    canvas: Canvas,
     top: int,
     *,
     bars: Sequence[Bar],
     curves: Sequence[Line] = (),
 ) -> Chart:
-    step, every = frame.step(len(labels)), max(1, len(labels) // frame.labels)
+    step, every = canvas.step(len(labels)), max(1, len(labels) // canvas.labels)
     # Every so many, and always the last.
     shown = [(n, label) for n, label in enumerate(labels) if (len(labels) - 1 - n) % every == 0]
     return Chart(
         caption=words.caption,
         nothing=words.nothing,
-        frame=frame,
+        canvas=canvas,
         bars=bars,
         curves=curves,
         lines=[
-            Mark(frame.axis_x, frame.ground - frame.room * part // 4, scale.at_axis(top * part // 4))
+            Mark(canvas.axis_x, canvas.ground - canvas.room * part // 4, scale.at_axis(top * part // 4))
             for part in range(5)
         ],
-        labels=[Mark(frame.left + n * step + step // 2, frame.height - 6, words.label(label)) for n, label in shown],
+        labels=[Mark(canvas.left + n * step + step // 2, canvas.height - 6, words.label(label)) for n, label in shown],
         legend=[(one.name, one.title, one.total) for one in series],
         table=[
             (label, [scale.show(v) if (v := one.values[n]) is not None else "—" for one in series])

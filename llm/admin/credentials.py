@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.admin.columns import label
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.http import AddressRefused, check_written
@@ -103,7 +104,7 @@ class CredentialAdmin(ProbedFormAdmin):
     @admin.display(description=_("state"))
     def state(self, row: Any) -> SafeString:
         tone, text = _state(row, row.live)
-        return words.label(tone, text)
+        return label(tone, text)
 
     @admin.display(description=_("lately"))
     def last_minutes(self, row: Any) -> str:

@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import change_url, link, when
+from voicehelper.admin.columns import linked, when
 from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
@@ -22,6 +22,7 @@ from ..models import ChatSession
 class ChatSessionAdmin(EndlessAdmin):
     time_created = when("created", _("created"))
     time_last = when("last", _("last message"))
+    user_link = linked("user", _("user"))
     position = "last"
     list_display = ("time_last", "user", "model_name", "time_created")
     list_filter = (username(), ("last", Days))
@@ -30,10 +31,6 @@ class ChatSessionAdmin(EndlessAdmin):
     fieldsets = (
         (None, {"fields": ("user_link", "model_name", "time_created", "time_last", "num_messages", "num_quota")}),
     )
-
-    @admin.display(description=_("user"))
-    def user_link(self, session: ChatSession) -> object:
-        return link(change_url(session.user), session.user)
 
     @admin.display(description=_("messages"))
     def num_messages(self, session: ChatSession) -> str:

@@ -12,27 +12,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.accounts.models import User
-from voicehelper.admin.base import change_url, link, may, url_name, when
-from voicehelper.admin.filters import Days, choice, username
+from voicehelper.admin.base import change_url, may, url_name
+from voicehelper.admin.columns import label, link, linked, number, when
+from voicehelper.admin.filters import Days, choice, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
-from voicehelper.numbers import grouped
 from voicehelper.wallet.models import Entry, Hold
 
 from ..models import Model, Usage
 from . import words
 from .statistics import page_context
 
-# How many users a search for the beginning of a name takes into account.
-_USERS_SEARCHED = 100
-
 
 def _models() -> list[tuple[str, str]]:
     return [(name, name) for name in Model.objects.order_by("name").values_list("name", flat=True)]
-
-
-def _users(**like: str) -> list[int]:
-    return list(User.objects.filter(**like).values_list("pk", flat=True)[:_USERS_SEARCHED])
 
 
 @admin.register(Usage)
@@ -52,7 +44,7 @@ class UsageAdmin(EndlessAdmin):
         choice(_("outcome"), "outcome", lambda: Usage.Outcome.choices),
         choice(_("model"), "model_name", _models),
         # By the user's number, found first: the log's index is on that.
-        username(narrow=lambda rows, name: rows.filter(user__in=_users(username=name))),
+        username(narrow=lambda rows, name: rows.filter(user__in=users_like(username=name))),
         ("created", Days),
     )
     list_select_related = ("user",)
@@ -62,6 +54,9 @@ class UsageAdmin(EndlessAdmin):
     change_list_template = "admin/llm/usage_list.html"
     change_form_template = "admin/llm/usage.html"
     time_created = when("created", _("time"))
+    user_link = linked("user", _("user"))
+    num_quota = number("quota", _("quota"))
+    num_uncollected = number("uncollected", _("used beyond the balance, not charged"))
     fieldsets: ClassVar[Any] = (
         (
             _("Who asked for what"),
@@ -81,7 +76,7 @@ class UsageAdmin(EndlessAdmin):
             return queryset, False
         if Usage.objects.filter(request_id=term).exists():
             return queryset.filter(request_id=term), False
-        return queryset.filter(user__in=_users(username__startswith=term)), False
+        return queryset.filter(user__in=users_like(username__startswith=term)), False
 
     # --- Columns and facts -------------------------------------------------------------------------------------------
     @admin.display(description=_("outcome"))
@@ -92,10 +87,6 @@ class UsageAdmin(EndlessAdmin):
     def num_tokens(self, usage: Usage) -> str:
         return f"{usage.input_tokens:,} / {usage.output_tokens:,}"
 
-    @admin.display(description=_("quota"))
-    def num_quota(self, usage: Usage) -> str:
-        return grouped(usage.quota)
-
     @admin.display(description=_("took"))
     def num_ms(self, usage: Usage) -> str:
         return f"{usage.latency_ms:,} ms"
@@ -103,10 +94,6 @@ class UsageAdmin(EndlessAdmin):
     @admin.display(description=_("request id"))
     def id_link(self, usage: Usage) -> str:
         return usage.request_id
-
-    @admin.display(description=_("user"))
-    def user_link(self, usage: Usage) -> object:
-        return link(change_url(usage.user), usage.user)
 
     @admin.display(description=_("operation"))
     def operation_name(self, usage: Usage) -> object:
@@ -135,11 +122,7 @@ class UsageAdmin(EndlessAdmin):
     @admin.display(description=_("usage known from"))
     def known_from(self, usage: Usage) -> SafeString:
         tone = {Usage.Source.ESTIMATE: "warning", Usage.Source.CUMULATIVE: "info"}.get(Usage.Source(usage.usage_source))
-        return words.label(tone or "default", usage.get_usage_source_display())
-
-    @admin.display(description=_("used beyond the balance, not charged"))
-    def num_uncollected(self, usage: Usage) -> str:
-        return grouped(usage.uncollected)
+        return label(tone or "default", usage.get_usage_source_display())
 
     @admin.display(description=_("first output after"))
     def num_first_ms(self, usage: Usage) -> str:

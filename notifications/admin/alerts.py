@@ -10,18 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    link,
-    list_url,
-    may,
-    moment,
-    operator,
-    when,
-)
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator
+from voicehelper.admin.columns import choice_label, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks
 from voicehelper.admin.front_page import OpenMatter
 from voicehelper.numbers import grouped
@@ -42,14 +32,14 @@ STATE_TONES = {
 
 
 def state_label(delivery: Delivery) -> SafeString:
-    tone = STATE_TONES[Delivery.State(delivery.state)]
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, delivery.get_state_display())
+    return choice_label(delivery, STATE_TONES)
 
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
     time_created = when("created", _("first"))
     time_last = when("last", _("last"))
+    num_count = number("count", _("times"))
     list_display = (
         "title",
         "event_label",
@@ -95,12 +85,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("level"))
     def level_label(self, alert: Alert) -> SafeString:
-        tone = TONES.get(Alert.Level(alert.level), "default")
-        return format_html('<span class="vh-label vh-{}">{}</span>', tone, alert.get_level_display())
-
-    @admin.display(description=_("times"))
-    def num_count(self, alert: Alert) -> str:
-        return f"{alert.count:,}"
+        return choice_label(alert, TONES, "level")
 
     @admin.display(description=_("content"))
     def text(self, alert: Alert) -> SafeString:
@@ -120,7 +105,7 @@ class AlertAdmin(ReadOnlyAdmin):
         pairs = [(STATE_TONES[Delivery.State(each.state)], name) for name, each in sorted(latest.items())]
         if not pairs:
             return format_html('<span class="vh-muted">{}</span>', gettext("Nobody"))
-        return format_html_join(mark_safe(" "), '<span class="vh-label vh-{}">{}</span>', pairs)
+        return format_html_join(mark_safe(" "), "{}", [(label(tone, name),) for tone, name in pairs])
 
     @admin.display(description=_("deliveries"))
     def delivery_rows(self, alert: Alert) -> SafeString:
@@ -148,7 +133,7 @@ class AlertAdmin(ReadOnlyAdmin):
     @admin.display(description=_("resolved"))
     def resolution(self, alert: Alert) -> object:
         if alert.resolved_at is None:
-            return format_html('<span class="vh-label vh-warning">{}</span>', gettext("Open"))
+            return label("warning", gettext("Open"))
         return gettext("%(time)s by %(who)s") % {"time": moment(alert.resolved_at), "who": alert.resolved_by}
 
     def actions_for(self, request: HttpRequest, record: Alert) -> Sequence[Action]:
@@ -192,6 +177,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     time_created = when("created", _("created"))
     time_next = when("next_try_at", _("next try"))
     time_sent = when("sent_at", _("sent"))
+    num_count = number("count", _("times told"))
+    num_tries = number("tries", _("tries"))
     list_display = (
         "alert_link",
         "channel",
@@ -238,14 +225,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description=_("state"))
     def state_label(self, delivery: Delivery) -> SafeString:
         return state_label(delivery)
-
-    @admin.display(description=_("times told"))
-    def num_count(self, delivery: Delivery) -> str:
-        return f"{delivery.count:,}"
-
-    @admin.display(description=_("tries"))
-    def num_tries(self, delivery: Delivery) -> str:
-        return f"{delivery.tries:,}"
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return may(request, Alert, "change")

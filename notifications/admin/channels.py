@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.admin import stepup
-from voicehelper.admin.base import moment
+from voicehelper.admin.columns import label, moment, number
 from voicehelper.admin.forms import PASSWORD, Status
 from voicehelper.admin.probing import ProbedAdmin
 from voicehelper.net.probe import Probe
@@ -51,6 +51,8 @@ class ChannelAdmin(ProbedAdmin):
     }
 
     # --- The list ---
+    num_waiting = number("waiting", _("waiting"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         waiting = Count("deliveries", filter=Q(deliveries__next_try_at__isnull=False))
         rows: QuerySet[Channel] = super().get_queryset(request).annotate(waiting=waiting)
@@ -64,13 +66,7 @@ class ChannelAdmin(ProbedAdmin):
     def state(self, channel: Channel) -> SafeString:
         status = self.status(channel)
         tone = {"on": "success", "off": "default", "trouble": "danger"}[status.tone]
-        return format_html(
-            '<span class="vh-label vh-{}">{}</span> {}', tone, status.parts[0], " · ".join(status.parts[1:])
-        )
-
-    @admin.display(description=_("waiting"))
-    def num_waiting(self, channel: Any) -> str:
-        return f"{channel.waiting:,}"
+        return format_html("{} {}", label(tone, status.parts[0]), " · ".join(status.parts[1:]))
 
     # --- The form ---
     def _kind(self, request: HttpRequest, obj: Channel | None) -> str:

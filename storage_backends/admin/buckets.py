@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import Action, Report
+from voicehelper.admin.columns import label, number
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.http import AddressRefused, check_written
@@ -136,6 +137,8 @@ class BucketAdmin(ProbedFormAdmin):
     }
 
     # --- The list ----------------------------------------------------------------------------------------------------
+    num_files = number("count", _("files"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # The local disk is there from the beginning.
         active_bucket()
@@ -149,11 +152,7 @@ class BucketAdmin(ProbedFormAdmin):
 
     @admin.display(description=_("state"))
     def state(self, row: Bucket) -> SafeString:
-        return words.label("success", gettext("Active")) if row.active else words.label("default", gettext("Kept"))
-
-    @admin.display(description=_("files"))
-    def num_files(self, row: Any) -> str:
-        return grouped(row.count)
+        return label("success", gettext("Active")) if row.active else label("default", gettext("Kept"))
 
     @admin.display(description=_("size"))
     def total_size(self, row: Any) -> str:

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import change_url, link, when
+from voicehelper.admin.columns import linked, when
 from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 
@@ -19,6 +19,7 @@ from .words import state_label
 @admin.register(StoredFile)
 class StoredFileAdmin(EndlessAdmin):
     time_created = when("created", _("created"))
+    user_link = linked("user", _("user"))
     list_display = ("time_created", "user", "content_type", "size_text", "bucket", "purpose", "state_text")
     list_filter = (username(), ("created", Days))
     list_select_related = ("user", "bucket")
@@ -40,10 +41,6 @@ class StoredFileAdmin(EndlessAdmin):
             },
         ),
     )
-
-    @admin.display(description=_("user"))
-    def user_link(self, file: StoredFile) -> object:
-        return link(change_url(file.user), file.user) if file.user else "—"
 
     @admin.display(description=_("size"))
     def size_text(self, file: StoredFile) -> str:

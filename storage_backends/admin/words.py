@@ -1,9 +1,9 @@
 """How the admin words and colours what became of a file, and of trying a bucket."""
 
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from voicehelper.admin.columns import choice_label
 from voicehelper.net.probe import Probe
 
 from ..buckets import Trial
@@ -12,12 +12,8 @@ from ..models import StoredFile
 _TONES = {"stored": "success", "writing": "warning", "deleting": "default"}
 
 
-def label(tone: str, text: object) -> SafeString:
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
-
-
 def state_label(file: StoredFile) -> SafeString:
-    return label(_TONES[file.state], file.get_state_display())
+    return choice_label(file, _TONES)
 
 
 def probe_of(trial: Trial, where: str) -> Probe:

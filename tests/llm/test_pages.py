@@ -403,7 +403,7 @@ def test_bars_are_as_high_as_their_share_and_small_ones_are_seen() -> None:
     heights = {bar.title: bar.height for bar in drawn.bars}
     assert heights["03-10 a 4,000"] == pytest.approx(2 * heights["03-09 b 2,000"], abs=1)
     assert heights["03-10 b 1"] == 1
-    assert max(bar.x + bar.width for bar in drawn.bars) <= drawn.frame.end
+    assert max(bar.x + bar.width for bar in drawn.bars) <= drawn.canvas.end
     assert min(bar.y for bar in drawn.bars) >= 0
 
 

@@ -12,17 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin import stepup
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    may,
-    moment,
-    operator,
-    url_name,
-    when,
-)
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator, url_name
+from voicehelper.admin.columns import moment, when
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns, csv_file
 from voicehelper.wallet.worth import in_yuan, list_price

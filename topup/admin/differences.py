@@ -11,7 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, moment, operator
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator
+from voicehelper.admin.columns import choice_label, link, moment
 from voicehelper.admin.filters import choice
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -120,11 +121,11 @@ class DifferenceAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("theirs"))
     def num_theirs(self, row: Difference) -> str:
-        return words.money(row.theirs_fen) if row.theirs_fen is not None else "—"
+        return words.money_or_dash(row.theirs_fen)
 
     @admin.display(description=_("ours"))
     def num_ours(self, row: Difference) -> str:
-        return words.money(row.ours_fen) if row.ours_fen is not None else "—"
+        return words.money_or_dash(row.ours_fen)
 
     @admin.display(description=_("state"))
     def state_label(self, row: Difference) -> SafeString:
@@ -164,8 +165,8 @@ class DifferenceAdmin(ReadOnlyAdmin):
             "title": difference.get_kind_display(),
             "state": settled_label(difference),
             "gateway": words.gateway(difference.reconciliation.gateway),
-            "theirs": words.money(difference.theirs_fen) if difference.theirs_fen is not None else "—",
-            "ours": words.money(difference.ours_fen) if difference.ours_fen is not None else "—",
+            "theirs": words.money_or_dash(difference.theirs_fen),
+            "ours": words.money_or_dash(difference.ours_fen),
             "meaning": _MEANINGS[difference.kind],
             "facts": _facts(difference, request),
         }
@@ -202,7 +203,7 @@ def _facts(difference: Difference, request: HttpRequest) -> list[tuple[str, obje
 
 # --- How differences are worded and coloured -------------------------------------------------------------------------
 def settled_label(difference: Difference) -> SafeString:
-    return words.label(STATE_TONES[State(difference.state)], difference.get_state_display())
+    return choice_label(difference, STATE_TONES)
 
 
 def both(count: int, amount_fen: int) -> SafeString:

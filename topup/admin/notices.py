@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, operator, when
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator
+from voicehelper.admin.columns import link, when
 from voicehelper.admin.filters import Days, choice
 
 from .. import services

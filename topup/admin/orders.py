@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import Action, Report, change_url, link, may, moment, when
-from voicehelper.admin.filters import Days, choice, marks, user_group, username
+from voicehelper.admin.base import Action, Report, change_url, may
+from voicehelper.admin.columns import label, link, moment, number, when
+from voicehelper.admin.filters import Days, choice, marks, user_group, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -33,10 +34,6 @@ from .figures import first_payments
 from .refund_asking import RefundAsking
 from .statistics import StatisticsPages
 from .timeline import timeline
-
-# How many users a search for the beginning of a name takes into account.
-_USERS_SEARCHED = 100
-
 
 _BY_HAND = Q(credited_by="manual")
 MARKS: dict[str, tuple[Any, Q]] = {
@@ -90,6 +87,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     change_form_template = "admin/topup/order/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
+    num_quota = number("quota", _("quota"))
     export: ClassVar[Columns] = {
         "order_no": lambda order: order.order_no,
         "user": lambda order: order.user.get_username(),
@@ -120,10 +118,6 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     def num_money(self, order: Order) -> str:
         return words.money(order.amount_fen)
 
-    @admin.display(description=_("quota"))
-    def num_quota(self, order: Order) -> str:
-        return grouped(order.quota)
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -134,8 +128,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
         for found in (Q(order_no__startswith=term), Q(gateway__in=services.SECTIONS, transaction_id=term)):
             if Order.objects.filter(found).exists():
                 return queryset.filter(found), False
-        users = list(User.objects.filter(username__startswith=term).values_list("pk", flat=True)[:_USERS_SEARCHED])
-        return queryset.filter(user__in=users), False
+        return queryset.filter(user__in=users_like(username__startswith=term)), False
 
     def actions_for(self, request: HttpRequest, record: Order) -> Sequence[Action]:
         if not may(request, Order, "change"):
@@ -215,7 +208,7 @@ def marks_of(order: Order) -> list[SafeString]:
         (order.without_proof, "warning", gettext("Completed by hand")),
         (not order.live, "default", gettext("Sandbox")),
     ]
-    return [words.label(tone, text) for applies, tone, text in marks if applies]
+    return [label(tone, text) for applies, tone, text in marks if applies]
 
 
 def agreement(order: Order, request: HttpRequest) -> list[tuple[str, object]]:

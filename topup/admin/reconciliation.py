@@ -17,18 +17,8 @@ from kombu.exceptions import OperationalError
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from voicehelper import clock
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    link,
-    list_url,
-    may,
-    moment,
-    operator,
-    url_name,
-)
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator, url_name
+from voicehelper.admin.columns import label, link, moment
 from voicehelper.admin.filters import choice
 from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped
@@ -192,7 +182,7 @@ def state_label(day: Reconciliation, opened: int) -> SafeString:
         text = gettext("Settled")
     elif opened:
         text = ngettext("%(count)s difference open", "%(count)s differences open", opened) % {"count": grouped(opened)}
-    return words.label(STATE_TONES[Reconciliation.State(day.state)], text)
+    return label(STATE_TONES[Reconciliation.State(day.state)], text)
 
 
 def _differs(day: Reconciliation) -> bool:
@@ -248,8 +238,8 @@ def _rows(differences: QuerySet[Difference], request: HttpRequest) -> list[dict[
             "difference": each,
             "url": change_url(each),
             "order_url": change_url(orders[each.order_no]) if seen and each.order_no in orders else "",
-            "theirs": words.money(each.theirs_fen) if each.theirs_fen is not None else "—",
-            "ours": words.money(each.ours_fen) if each.ours_fen is not None else "—",
+            "theirs": words.money_or_dash(each.theirs_fen),
+            "ours": words.money_or_dash(each.ours_fen),
             "state": settled_label(each),
             "at": moment(each.at),
         }

@@ -12,16 +12,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    link,
-    may,
-    moment,
-    when,
-)
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may
+from voicehelper.admin.columns import label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -97,6 +89,7 @@ class RefundAdmin(ReadOnlyAdmin):
     change_form_template = "admin/topup/refund/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
+    num_quota = number("quota", _("quota"))
     export: ClassVar[Columns] = {
         "refund_no": lambda refund: refund.refund_no,
         "order_no": lambda refund: refund.order.order_no,
@@ -132,10 +125,6 @@ class RefundAdmin(ReadOnlyAdmin):
     @admin.display(description=_("money"))
     def num_money(self, refund: Refund) -> str:
         return words.money(refund.amount_fen)
-
-    @admin.display(description=_("quota"))
-    def num_quota(self, refund: Refund) -> str:
-        return grouped(refund.quota)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -208,7 +197,7 @@ def marks_of(refund: Refund) -> list[SafeString]:
         (refund.source == Refund.Source.CONSOLE, "default", gettext("Made at the payment platform")),
         (refund.shortfall > 0, "warning", gettext("Quota was spent")),
     ]
-    return [words.label(tone, text) for applies, tone, text in marks if applies]
+    return [label(tone, text) for applies, tone, text in marks if applies]
 
 
 def _facts(refund: Refund, request: HttpRequest) -> list[tuple[str, object]]:

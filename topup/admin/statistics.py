@@ -162,7 +162,7 @@ def _columns() -> list[Column]:
         (_("Conversion"), lambda sums: percent(sums.converted, sums.ended), _paid_of_placed),
         (_("Payments"), lambda sums: grouped(sums.payments), credited),
         (_("Income"), lambda sums: words.money(sums.income_fen), credited),
-        (_("Average payment"), lambda sums: _money(sums.average_fen), None),
+        (_("Average payment"), lambda sums: words.money_or_dash(sums.average_fen), None),
         (_("New payers"), lambda sums: grouped(sums.newcomers), Links.newcomers),
         (_("Mean time to credit"), lambda sums: _seconds(sums.mean_wait_s), None),
         (_("p95"), lambda sums: _seconds(sums.wait_s(95)), None),
@@ -233,7 +233,7 @@ def _file_columns(by: str) -> Columns:
 # --- Cards and pictures ----------------------------------------------------------------------------------------------
 def _cards(total: OrderSums, links: Links) -> list[Card]:
     paid = {"paid": grouped(total.converted), "ended": grouped(total.ended)}
-    average = _("%(money)s on average") % {"money": _money(total.average_fen)}
+    average = _("%(money)s on average") % {"money": words.money_or_dash(total.average_fen)}
     refunded = {"rate": percent(total.refunded_fen, total.income_fen), "count": grouped(total.refunds)}
     p95 = {"time": _seconds(total.wait_s(95))}
     return [
@@ -302,10 +302,6 @@ def _income(found: Figures) -> dict[str, list[int]]:
         if sums.income_fen:
             series.setdefault(gateway, [0] * len(found.days))[places[day]] += sums.income_fen
     return series
-
-
-def _money(fen: int | None) -> str:
-    return "—" if fen is None else words.money(fen)
 
 
 def _seconds(wait: int | None) -> str:

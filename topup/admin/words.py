@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.admin.columns import choice_label, label
 from voicehelper.admin.filters import Choice, choice
 
 from ..models import Notice, Order, Refund
@@ -77,6 +78,11 @@ def money(amount_fen: int) -> str:
     return f"¥{int(whole):,}.{cents}"
 
 
+def money_or_dash(amount_fen: int | None) -> str:
+    """ "—" for what is not known."""
+    return "—" if amount_fen is None else money(amount_fen)
+
+
 def signed_yuan(amount_fen: int) -> str:
     """Fen → "-12.50", for files."""
     return f"{'-' if amount_fen < 0 else ''}{yuan(abs(amount_fen))}"
@@ -97,12 +103,8 @@ def gateway(name: str) -> SafeString:
     return format_html('<span class="vh-gateway vh-{}">{}</span>', name, GATEWAY_NAMES.get(name, name))
 
 
-def label(tone: str, text: object) -> SafeString:
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
-
-
 def state(order: Order) -> SafeString:
-    return label(STATE_TONES[Order.State(order.state)], order.get_state_display())
+    return choice_label(order, STATE_TONES)
 
 
 def review(order: Order) -> str:
@@ -111,11 +113,11 @@ def review(order: Order) -> str:
 
 
 def refund_state(refund: Refund) -> SafeString:
-    return label(REFUND_TONES[Refund.State(refund.state)], refund.get_state_display())
+    return choice_label(refund, REFUND_TONES)
 
 
 def verdict(notice: Notice) -> SafeString:
-    return label(VERDICT_TONES[Notice.Verdict(notice.verdict)], notice.get_verdict_display())
+    return choice_label(notice, VERDICT_TONES, "verdict")
 
 
 def outcome(word: str) -> SafeString:

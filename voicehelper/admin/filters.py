@@ -18,8 +18,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RadioFilter, RangeDateFilter, TextFilter
 
+from voicehelper.accounts.models import User
 from voicehelper.clock import BEIJING
 
+# How many users a search for the beginning of a name takes into account.
+USERS_SEARCHED = 100
 Options = Callable[[], Iterable[tuple[str, Any]]]
 
 
@@ -89,6 +92,11 @@ def username(path: str = "user", narrow: Callable[[QuerySet[Any], str], QuerySet
 def user_group(path: str = "user") -> type[Exactly]:
     """The group the user is in now; `path` leads from the row to the user."""
     return _exactly(_("user group"), "group", lambda rows, name: rows.filter(**{f"{path}__group": name}))
+
+
+def users_like(**like: str) -> list[int]:
+    """The numbers of the users a list is searched for: the indexes of long tables are on those."""
+    return list(User.objects.filter(**like).values_list("pk", flat=True)[:USERS_SEARCHED])
 
 
 class Days(RangeDateFilter):  # type: ignore[misc]  # Unfold has no types

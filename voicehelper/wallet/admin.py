@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, link, list_url, may, moment, signed, when
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, list_url, may
+from voicehelper.admin.columns import choice_label, label, link, linked, moment, number, signed, when
 from voicehelper.admin.filters import Days, choice, marks, username
 from voicehelper.admin.front_page import OpenMatter
 from voicehelper.admin.keyset import EndlessAdmin
@@ -31,27 +32,12 @@ class WalletAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     change_form_template = "admin/wallet/wallet/change_form.html"
+    user_link = linked("user", _("user"))
+    num_balance = number("balance", _("balance"))
+    num_held = number("held", _("held"))
+    num_available = number("available", _("available"))
+    num_used = number("used", _("used"))
     fieldsets = ((None, {"fields": ("user_link", "num_balance", "num_held", "num_available", "num_used")}),)
-
-    @admin.display(description=_("user"))
-    def user_link(self, wallet: Wallet) -> SafeString:
-        return link(change_url(wallet.user), wallet.user)
-
-    @admin.display(description=_("balance"))
-    def num_balance(self, wallet: Wallet) -> str:
-        return grouped(wallet.balance)
-
-    @admin.display(description=_("held"))
-    def num_held(self, wallet: Wallet) -> str:
-        return grouped(wallet.held)
-
-    @admin.display(description=_("available"))
-    def num_available(self, wallet: Wallet) -> str:
-        return grouped(wallet.available)
-
-    @admin.display(description=_("used"))
-    def num_used(self, wallet: Wallet) -> str:
-        return grouped(wallet.used)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -101,7 +87,8 @@ class _Line(EndlessAdmin):
 @admin.register(Entry)
 class EntryAdmin(_Line):
     time_created = when("created", _("time"))
-    list_display = ("number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
+    num_balance = number("balance_after", _("balance after"))
+    list_display = ("entry_number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
     list_filter = (choice(_("kind"), "kind", lambda: Entry.Kind.choices), username("wallet__user"), ("created", Days))
     export: ClassVar[Columns] = {
         "id": lambda entry: entry.pk,
@@ -123,40 +110,33 @@ class EntryAdmin(_Line):
         return Q(kind__in=Entry.Kind.values, ref=term)
 
     @admin.display(description="#")
-    def number(self, entry: Entry) -> int:
+    def entry_number(self, entry: Entry) -> int:
         return entry.pk
 
     @admin.display(description=_("amount"))
     def num_amount(self, entry: Entry) -> SafeString:
         return signed(entry.amount)
 
-    @admin.display(description=_("balance after"))
-    def num_balance(self, entry: Entry) -> str:
-        return grouped(entry.balance_after)
-
 
 @admin.register(Hold)
 class HoldAdmin(_Line):
     time_created = when("created", _("created"))
     time_expires = when("expires_at", _("expires"))
+    num_amount = number("amount", _("amount"))
     list_display = ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")
     list_filter = (choice(_("state"), "state", lambda: Hold.State.choices), username("wallet__user"), ("created", Days))
     fieldsets = ((None, {"fields": ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")}),)
 
-    @admin.display(description=_("amount"))
-    def num_amount(self, hold: Hold) -> str:
-        return grouped(hold.amount)
-
     @admin.display(description=_("state"))
     def state_label(self, hold: Hold) -> SafeString:
-        tone = {"open": "info", "captured": "success"}.get(hold.state, "default")
-        return format_html('<span class="vh-label vh-{}">{}</span>', tone, hold.get_state_display())
+        return choice_label(hold, {Hold.State.OPEN: "info", Hold.State.CAPTURED: "success"})
 
 
 @admin.register(AuditRun)
 class AuditRunAdmin(ReadOnlyAdmin):
     time_started = when("started", _("started"))
     time_finished = when("finished", _("finished"))
+    num_entries = number("up_to_entry", _("up to entry"))
     list_display = ("time_started", "scope", "result", "num_entries", "time_finished")
     list_filter = (
         marks(
@@ -177,10 +157,6 @@ class AuditRunAdmin(ReadOnlyAdmin):
     def scope(self, run: AuditRun) -> str:
         return gettext("everything") if run.full else gettext("what is new")
 
-    @admin.display(description=_("up to entry"))
-    def num_entries(self, run: AuditRun) -> str:
-        return grouped(run.up_to_entry)
-
     @admin.display(description=_("result"))
     def result(self, run: AuditRun) -> SafeString:
         if run.finished is None:
@@ -189,7 +165,7 @@ class AuditRunAdmin(ReadOnlyAdmin):
             tone, text = "danger", gettext("%(count)d findings") % {"count": len(run.findings)}
         else:
             tone, text = "success", gettext("the books agree")
-        return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+        return label(tone, text)
 
     @admin.display(description=_("findings"))
     def found(self, run: AuditRun) -> SafeString:

@@ -7,15 +7,14 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, link, moment, when
+from voicehelper.admin.base import ReadOnlyAdmin
+from voicehelper.admin.columns import linked, moment, number, when
 from voicehelper.admin.filters import Days, username
 from voicehelper.admin.sections import ProbedSectionAdmin, Status
 from voicehelper.net.probe import Probe, nothing_called, since_ms
-from voicehelper.numbers import grouped
 
 from .. import mini_program, sharing
 from ..models import MiniProgramSettings, Share, WeChatIdentity
@@ -94,6 +93,9 @@ class ShareAdmin(ReadOnlyAdmin):
     """Invitations, and how many came by them."""
 
     time_created = when("created", _("created"))
+    user_link = linked("user", _("shared by"))
+    num_visits = number("visit_count", _("visits"))
+    num_sign_ups = number("sign_up_count", _("signed up"))
     list_display = ("time_created", "user", "num_visits", "num_sign_ups")
     list_filter = (username(), ("created", Days))
     list_select_related = ("user",)
@@ -104,15 +106,3 @@ class ShareAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return sharing.counted(super().get_queryset(request))
-
-    @admin.display(description=_("visits"))
-    def num_visits(self, share: Any) -> str:
-        return grouped(share.visit_count)
-
-    @admin.display(description=_("signed up"))
-    def num_sign_ups(self, share: Any) -> str:
-        return grouped(share.sign_up_count)
-
-    @admin.display(description=_("shared by"))
-    def user_link(self, share: Share) -> SafeString:
-        return link(change_url(share.user), share.user)

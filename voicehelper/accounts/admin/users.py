@@ -23,10 +23,9 @@ from voicehelper.admin.base import (
     RecordActions,
     Report,
     change_url,
-    link,
     may,
-    when,
 )
+from voicehelper.admin.columns import link, linked, when
 from voicehelper.admin.filters import Days, marks, username
 from voicehelper.numbers import grouped
 
@@ -72,6 +71,7 @@ class TokenInline(_ReadOnlyInline):
     time_expires = when("expires_at", _("expires"))
     time_used = when("last_used_at", _("last used"))
     time_revoked = when("revoked_at", _("revoked"))
+    user_link = linked("user", _("user"))
     fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
 
 
@@ -225,6 +225,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     time_created = when("created", _("created"))
     time_used = when("last_used_at", _("last used"))
     time_revoked = when("revoked_at", _("revoked"))
+    user_link = linked("user", _("user"))
     list_display = ("name", "shown_key", "user", "time_created", "time_used", "time_revoked")
     list_filter = (
         marks(
@@ -245,10 +246,6 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     @admin.display(description=_("key"))
     def shown_key(self, key: ApiKey) -> str:
         return key.shown
-
-    @admin.display(description=_("user"))
-    def user_link(self, key: ApiKey) -> SafeString:
-        return link(change_url(key.user), key.user)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
