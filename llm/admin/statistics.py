@@ -7,7 +7,7 @@ within three per cent of the exact value. Days are Beijing's.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, FloatField, Q, Sum
@@ -82,7 +82,7 @@ def span_of(name: str) -> Span:
     if name == "hour":
         minute = now.replace(second=0, microsecond=0)
         return Span("minute", [minute - timedelta(minutes=59 - number) for number in range(60)])
-    today = datetime.combine(now.date(), time(), BEIJING)
+    today = clock.midnight(now.date())
     return Span("day", [today - timedelta(days=29 - number) for number in range(30)])
 
 

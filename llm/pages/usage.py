@@ -68,7 +68,7 @@ def usage(request: HttpRequest) -> HttpResponse:
         "mean": grouped(round(quota / calls)) if calls else "–",
         "quota": grouped(quota),
         "worth": in_yuan(quota, account.rate),
-        "chart": chart.by_day_and_model(sums, days, clock.now().astimezone(clock.BEIJING).date()),
+        "chart": chart.by_day_and_model(sums, days, clock.today()),
         "page": page,
         "rows": [display.call(row, account.rate) for row in page.object_list],
     }

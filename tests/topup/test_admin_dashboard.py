@@ -1,6 +1,6 @@
 """The front page: figures that agree with the orders, problems that lead to their lists, nothing for strangers."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,11 +14,10 @@ from notifications.services import raise_alert
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.admin import chart, dashboard
-from topup.admin.figures import midnight
 from topup.models import Notice, Order
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.clock import BEIJING
+from voicehelper.clock import midnight, today
 from voicehelper.numbers import percent
 from voicehelper.wallet.models import AuditRun
 
@@ -36,10 +35,6 @@ def credited(order: Order, *, after: timedelta = timedelta(seconds=30)) -> None:
     when = order.created + after
     number = f"T{order.pk}"
     Order.objects.filter(pk=order.pk).update(state="paid", credited_at=when, transaction_id=number, credited_by="poll")
-
-
-def today() -> date:
-    return clock.now().astimezone(BEIJING).date()
 
 
 def test_an_empty_shop_is_shown_as_such(browser: Client) -> None:

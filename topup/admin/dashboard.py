@@ -28,7 +28,7 @@ from ..models import (
 )
 from . import orders, refunds, words
 from .chart import chart
-from .figures import midnight, only_real, real_orders
+from .figures import only_real, real_orders
 from .notices import unfinished
 
 DAYS = 30
@@ -36,7 +36,7 @@ DAYS = 30
 
 def figures(request: HttpRequest) -> Panel | None:
     """Today's income and orders, for those who may see orders."""
-    return Panel("", "", cards(_today())) if may(request, Order, "view") else None
+    return Panel("", "", cards(clock.today())) if may(request, Order, "view") else None
 
 
 def income(request: HttpRequest) -> Panel | None:
@@ -44,15 +44,11 @@ def income(request: HttpRequest) -> Panel | None:
     if not may(request, Order, "view"):
         return None
     statistics = reverse("admin:topup_order_statistics")
-    return Panel(_("Income of the last 30 days"), statistics, chart=income_chart(_today()))
-
-
-def _today() -> date:
-    return clock.now().astimezone(BEIJING).date()
+    return Panel(_("Income of the last 30 days"), statistics, chart=income_chart(clock.today()))
 
 
 def cards(today: date) -> list[Card]:
-    since = midnight(today)
+    since = clock.midnight(today)
     credited = real_orders().filter(credited_at__gte=since)
     waited = ExpressionWrapper(F("credited_at") - F("created"), output_field=DurationField())
     paid = credited.aggregate(fen=Sum("amount_fen"), orders=Count("pk"), wait=Avg(waited))
@@ -130,7 +126,7 @@ def income_chart(today: date) -> Chart:
     first = today - timedelta(days=DAYS - 1)
     rows = (
         real_orders()
-        .filter(credited_at__gte=midnight(first))
+        .filter(credited_at__gte=clock.midnight(first))
         .annotate(day=TruncDate("credited_at", tzinfo=BEIJING))
         .values_list("day", "gateway")
         .annotate(fen=Sum("amount_fen"))

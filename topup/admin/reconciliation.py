@@ -20,7 +20,6 @@ from voicehelper import clock
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator, url_name
 from voicehelper.admin.columns import label, link, moment
 from voicehelper.admin.filters import choice
-from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
@@ -107,7 +106,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         return [path("ask/", view, name=url_name(self, "ask")), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        today = clock.now().astimezone(BEIJING).date()
+        today = clock.today()
         context: dict[str, Any] = {"today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}
         if may(request, Reconciliation, "change"):
             context |= {"ask_url": reverse("admin:topup_reconciliation_ask"), "gateways": words.GATEWAY_NAMES.items()}
@@ -126,7 +125,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
             messages.error(request, gettext("Choose a day."))
             return back
         gateway = request.POST.get("gateway", "")
-        if gateway not in words.GATEWAY_NAMES or day > clock.now().astimezone(BEIJING).date():
+        if gateway not in words.GATEWAY_NAMES or day > clock.today():
             messages.error(request, gettext("Choose a gateway and a day that has begun."))
             return back
         report = _begin(request, gateway, day)

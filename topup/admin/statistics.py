@@ -16,7 +16,6 @@ from voicehelper import charts, clock
 from voicehelper.admin.base import RecordActions, list_url, may, url_name
 from voicehelper.admin.front_page import Card
 from voicehelper.charts import Chart, Scale, Series, Words
-from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped, percent
 from voicehelper.spreadsheet import Columns, csv_file
 
@@ -90,7 +89,7 @@ def _asked(request: HttpRequest) -> tuple[int, str, Figures]:
     typed, by = request.GET.get("days", ""), request.GET.get("by", "")
     days = int(typed) if typed in map(str, SPANS) else 30
     by = by if by in PARTS else "day"
-    today = clock.now().astimezone(BEIJING).date()
+    today = clock.today()
     return days, by, figures(today, days, groups=by == "group")
 
 

@@ -9,7 +9,7 @@ list_filter = (
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, cast
 
 from django.contrib import admin
@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RadioFilter, RangeDateFilter, TextFilter
 
 from voicehelper.accounts.models import User
-from voicehelper.clock import BEIJING
+from voicehelper.clock import midnight
 
 # How many users a search for the beginning of a name takes into account.
 USERS_SEARCHED = 100
@@ -106,9 +106,9 @@ class Days(RangeDateFilter):  # type: ignore[misc]  # Unfold has no types
         name = self.parameter_name
         first, last = (_day(self.used_parameters.get(f"{name}_{end}")) for end in ("from", "to"))
         if first:
-            queryset = queryset.filter(**{f"{name}__gte": _midnight(first)})
+            queryset = queryset.filter(**{f"{name}__gte": midnight(first)})
         if last:
-            queryset = queryset.filter(**{f"{name}__lt": _midnight(last + timedelta(days=1))})
+            queryset = queryset.filter(**{f"{name}__lt": midnight(last + timedelta(days=1))})
         return queryset
 
 
@@ -117,7 +117,3 @@ def _day(value: object) -> date | None:
         return date.fromisoformat(str(value).replace("/", "-"))
     except ValueError:
         return None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), BEIJING)

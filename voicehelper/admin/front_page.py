@@ -63,7 +63,7 @@ _below: dict[int, Shows] = {}
 
 
 def begins(read: Begins) -> None:
-    _begins[:] = [read]
+    _begins.append(read)
 
 
 def asks(place: int, read: Asks) -> None:
