@@ -17,3 +17,21 @@ class LlmConfig(AppConfig):
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
         errors.register(refusals.REFUSALS)
+        self._join_the_admin()
+
+    def _join_the_admin(self) -> None:
+        """Its pages in the menu, and what it shows on the front page."""
+        from voicehelper.admin import front_page, menu
+        from voicehelper.admin.menu import Page
+
+        from .admin import today
+
+        front_page.shows(10, today.panel)
+        menu.add(
+            menu.MODELS,
+            Page(10, _("Provider accounts"), "key", "llm.credential"),
+            Page(20, _("Models and prices"), "neurology", "llm.model"),
+            Page(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
+            Page(40, _("Usage log"), "receipt", "llm.usage"),
+            Page(60, _("Chat sessions"), "forum", "llm.chatsession"),
+        )

@@ -1,7 +1,7 @@
 """What a user has used: the rows of the usage log, and their sums by day and model."""
 
 from collections.abc import Iterable
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
@@ -40,5 +40,4 @@ def summary_of(user: User, days: int) -> Iterable[dict[str, Any]]:
 
 
 def _since(days: int) -> datetime:
-    today = clock.now().astimezone(clock.BEIJING).date()
-    return datetime.combine(today - timedelta(days=days - 1), time(), clock.BEIJING)
+    return clock.midnight(clock.today() - timedelta(days=days - 1))

@@ -13,3 +13,20 @@ class NotificationsConfig(AppConfig):
         from . import metrics
 
         all_metrics.register(metrics.collect)
+        self._join_the_admin()
+
+    def _join_the_admin(self) -> None:
+        """Its pages in the menu, and what it shows on the front page."""
+        from voicehelper.admin import front_page, menu
+        from voicehelper.admin.menu import Page
+
+        from .admin import alerts
+
+        front_page.asks(10, alerts.open_alerts)
+        menu.add(
+            menu.ALERTS,
+            Page(10, _("Alerts"), "notifications", "notifications.alert", badge=alerts.badge),
+            Page(20, _("Deliveries"), "outgoing_mail", "notifications.delivery"),
+            Page(30, _("Alert channels"), "campaign", "notifications.channel"),
+            Page(40, _("Alert rules"), "rule", "notifications.rule"),
+        )

@@ -8,7 +8,7 @@ lost. Each channel has a thread, so that one which is slow keeps nobody waiting;
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext, ngettext
 
 from voicehelper import clock
+from voicehelper.net.probe import Probe, nothing_called, since_ms
 
 from . import messages
 from .channels import open_transport
@@ -225,43 +226,27 @@ def _report(channel: Channel, error: TransportError) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What came of a test message, in plain words."""
-
-    ok: bool
-    called: str
-    elapsed_ms: int
-    message: str
-    hint: str = ""
-    details: dict[str, str] = field(default_factory=dict)
-
-
 def send_test(channel: Channel) -> Probe:
     """Send a real message through a channel, enabled or not, within its limit like any other."""
     with transaction.atomic():
         row = Channel.objects.select_for_update(skip_locked=True).filter(pk=channel.pk).first()
         now = clock.now()
         if row is None or (row.busy_until and row.busy_until > now):
-            return Probe(False, "", 0, gettext("A message is leaving through this channel just now. Try again."))
+            return nothing_called(gettext("A message is leaving through this channel just now. Try again."))
         room = Room.of(row, now)
         if room.left <= 0:
             text = gettext("%(limit)d messages left within the last minute; the far side stands no more. Try again.")
-            return Probe(False, "", 0, text % {"limit": room.limit})
+            return nothing_called(text % {"limit": room.limit})
         _note(row, room, now)
-    started = time.monotonic()
+    started = time.monotonic_ns()
     transport = TRANSPORTS[row.kind].target
     try:
         sent = open_transport(row).send(messages.test(row.name, now))
     except TransportError as error:
         Channel.objects.filter(pk=row.pk).update(busy_until=None, last_error=error.text[:300])
-        return Probe(False, transport, _ms(started), error.text, str(error.hint))
+        return Probe(False, transport, since_ms(started), error.text, str(error.hint))
     details = {gettext("Its receipt"): sent.detail} if sent.detail else {}
     if again := _works(row) + send_failed_again(row):
         text = ngettext("%(count)d delivery is sent again.", "%(count)d deliveries are sent again.", again)
         details[gettext("Failed before")] = text % {"count": again}
-    return Probe(True, transport, _ms(started), gettext("The message was taken. Did it arrive?"), details=details)
-
-
-def _ms(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+    return Probe(True, transport, since_ms(started), gettext("The message was taken. Did it arrive?"), details=details)

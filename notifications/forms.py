@@ -16,7 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from voicehelper.admin.forms import CardForm
+from voicehelper.admin.forms import BoundSecret, CardForm
 
 from .models import Channel
 from .transports.base import SMS_WORDS
@@ -96,8 +96,6 @@ class ChannelForm(CardForm):
     cards: Sequence[tuple[Any, Sequence[str]]] = ()
     # What a kind calls the fields that others have too.
     labels: Mapping[str, Any] = {}
-    # Options that say where the secret is sent: whoever changes one enters the secret anew.
-    destination: Sequence[str] = ()
 
     class Meta:
         model = Channel
@@ -115,9 +113,6 @@ class ChannelForm(CardForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        moved = [name for name in self.destination if name in self.changed_data]
-        if self.instance.pk and moved and self.instance.secret and not self.data.get("secret"):
-            self.add_error("secret", _("Enter it again: what you changed says where it is sent."))
         if not self.errors:
             self.instance.options = {name: cleaned[name] for name in self.options}
         return cleaned
@@ -160,7 +155,14 @@ class DingTalkForm(ChannelForm):
 class EmailForm(ChannelForm):
     kind = "email"
     options = ("host", "port", "security", "username", "sender", "sender_name", "recipients")
-    destination = ("host", "port", "security")
+    bound_secrets = (
+        BoundSecret(
+            "secret",
+            ("host", "port", "security"),
+            dict,
+            _("Enter it again: what you changed says where it is sent."),
+        ),
+    )
     labels = {"secret": _("Password")}
     host = TextBox(label=_("SMTP host"))
     port = forms.IntegerField(
@@ -203,7 +205,7 @@ class SMSForm(ChannelForm):
     cards: Sequence[tuple[Any, Sequence[str]]] = (
         (None, ("name", "enabled")),
         (_("Account"), ("key_id", "secret")),
-        (_("TextBox"), ("sign_name", "template", "patterns", "most")),
+        (_("Text"), ("sign_name", "template", "patterns", "most")),
         (_("Recipients"), ("phones",)),
     )
 

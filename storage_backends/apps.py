@@ -13,3 +13,15 @@ class StorageBackendsConfig(AppConfig):
         from . import refusals
 
         errors.register(refusals.REFUSALS)
+        self._join_the_admin()
+
+    def _join_the_admin(self) -> None:
+        """Its pages in the menu, and what it shows on the front page."""
+        from voicehelper.admin import menu
+        from voicehelper.admin.menu import Page
+
+        menu.add(
+            menu.FILES,
+            Page(10, _("Files"), "folder", "storage_backends.storedfile"),
+            Page(20, _("Buckets"), "database", "storage_backends.bucket"),
+        )

@@ -7,13 +7,51 @@ class TopupConfig(AppConfig):
     verbose_name = _("Recharge")
 
     def ready(self) -> None:
-        """Say what this app adds to the audit, to /metrics and to what errors are answered with."""
+        """Say what this app adds to the audit, to /metrics and to the answers to errors, and what quota costs."""
         from voicehelper import metrics as all_metrics
         from voicehelper.api import errors
         from voicehelper.wallet import audit as whole_audit
+        from voicehelper.wallet import worth
 
         from . import audit, metrics, refusals
+        from .models import RechargeSettings
 
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
         errors.register(refusals.REFUSALS)
+        worth.sold_by(lambda: RechargeSettings.load().list_price())
+        self._join_the_admin()
+
+    def _join_the_admin(self) -> None:
+        """Its pages in the menu, and what it shows on the front page."""
+        from voicehelper.admin import front_page
+
+        from .admin import dashboard
+
+        front_page.begins(dashboard.first_steps)
+        front_page.shows(10, dashboard.figures, above=True)
+        front_page.asks(20, dashboard.open_matters)
+        front_page.shows(20, dashboard.income)
+        self._fill_the_menu()
+
+    def _fill_the_menu(self) -> None:
+        from voicehelper.admin import menu
+        from voicehelper.admin.menu import Page
+
+        menu.add(
+            menu.RECHARGE,
+            Page(10, _("All orders"), "receipt_long", "topup.order"),
+            Page(20, _("Refunds"), "undo", "topup.refund"),
+            Page(30, _("Reconciliation"), "balance", "topup.reconciliation"),
+            Page(40, _("Differences"), "difference", "topup.difference"),
+            Page(50, _("Recharge statistics"), "bar_chart", "topup.order", page="statistics"),
+            Page(60, _("Notices"), "move_to_inbox", "topup.notice"),
+            Page(70, _("Gateway calls"), "swap_horiz", "topup.gatewaycall"),
+            Page(80, _("Redemption codes"), "redeem", "topup.codebatch"),
+        )
+        menu.add(
+            menu.SETTINGS,
+            Page(10, _("Recharge settings"), "sell", "topup.rechargesettings"),
+            Page(20, _("WeChat Pay settings"), "qr_code_2", "topup.wechatsettings"),
+            Page(21, _("Alipay settings"), "qr_code_2", "topup.alipaysettings"),
+        )

@@ -1,6 +1,6 @@
 """What time it is, according to the database: every server process agrees, whatever its own clock says."""
 
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,16 @@ def now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         (moment,) = cursor.fetchone()
     return cast(datetime, moment)
+
+
+def today() -> date:
+    """The day it is in Beijing."""
+    return now().astimezone(BEIJING).date()
+
+
+def midnight(day: date) -> datetime:
+    """When a day begins in Beijing."""
+    return datetime.combine(day, time(), BEIJING)
 
 
 def beijing_iso(moment: datetime | None) -> str | None:

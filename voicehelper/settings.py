@@ -281,10 +281,6 @@ if SANDBOX:
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 # --- Large models ----------------------------------------------------------------------------------------------------
-# Where `llm` learns quota per unit and the groups' ratios; it does not import the app that owns them.
-PRICING_SOURCE = "topup.services.offers.llm_pricing"
-# Where it learns what quota is worth in yuan, for people to read.
-WORTH_SOURCE = "topup.services.offers.yuan_per_quota"
 # Until the first output of a call, with all its tries; and until the end of a stream.
 LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 180.0, least=0.0)
 LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 1800.0, least=0.0)
@@ -401,9 +397,6 @@ LOGGING = {
     "loggers": {"django": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }
 
-# What other apps show on the admin's front page, each a function that makes a Panel for a request, or None.
-ADMIN_PANELS = ["llm.admin.today.panel"]
-
 UNFOLD = {
     "SITE_TITLE": "VoiceHelper",
     "SITE_HEADER": "VoiceHelper",
@@ -413,11 +406,11 @@ UNFOLD = {
     "SHOW_LANGUAGES": True,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "ENVIRONMENT": "topup.admin.menu.environment",
-    "DASHBOARD_CALLBACK": "topup.admin.dashboard.dashboard",
+    "ENVIRONMENT": "voicehelper.admin.menu.environment",
+    "DASHBOARD_CALLBACK": "voicehelper.admin.front_page.context",
     "STYLES": [lambda request: static("admin_ext/admin.css")],
     "SCRIPTS": [lambda request: static("admin_ext/admin.js")],
-    "SIDEBAR": {"navigation": "topup.admin.menu.navigation"},
+    "SIDEBAR": {"navigation": "voicehelper.admin.menu.navigation"},
     # The colours of static/css/app.css: one accent, warm greys in light, cool ones in dark.
     "COLORS": {
         "base": {

@@ -1,35 +1,40 @@
 """Accounts at providers: write-only keys, a test before and after saving, and how each fares now."""
 
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import url_name
-from voicehelper.admin.forms import PASSWORD, CardAdmin, CardForm, Status
+from voicehelper.admin.columns import label
+from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
+from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.http import AddressRefused, check_written
+from voicehelper.net.probe import Probe, nothing_called
 
 from ..models import Credential, Model
 from ..providers import PROVIDERS
 from . import words
 from .live import Live, LiveList, calls_text, clock_time
-from .probes import Probe, default_model_id, nothing_called, reason, try_out
-
-_PROBE = "probe-credential"
+from .probes import default_model_id, reason, try_out
 
 
 class CredentialForm(CardForm):
-    """An account. A key goes to the address it was entered for, and to no other (CVE-2024-6587)."""
+    """An account at a provider."""
+
+    bound_secrets = (
+        BoundSecret(
+            "api_key",
+            ("provider", "base_url"),
+            lambda values: (values["provider"], str(values["base_url"]).rstrip("/")),
+            _("Enter the key again: a stored key is never sent to another address than it was entered for."),
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,26 +54,9 @@ class CredentialForm(CardForm):
             private = gettext("This address does not lead to the public Internet.")
             raise ValidationError(known or private) from error
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        kept = "api_key" in self.fields and "api_key" not in self.changed_data
-        if kept and "base_url" in cleaned and self._leads_elsewhere(cleaned):
-            self.add_error(
-                "api_key",
-                _("Enter the key again: a stored key is never sent to another address than it was entered for."),
-            )
-        return cleaned
-
-    def _leads_elsewhere(self, cleaned: Mapping[str, Any]) -> bool:
-        """Whether the stored key would go somewhere new. The form's initial values are the row's as it is stored."""
-        if self.instance.pk is None or not self.initial.get("api_key"):
-            return False
-        before = str(self.initial["base_url"]).rstrip("/"), self.initial["provider"]
-        return before != (cleaned["base_url"], cleaned.get("provider"))
-
 
 @admin.register(Credential)
-class CredentialAdmin(CardAdmin):
+class CredentialAdmin(ProbedFormAdmin):
     form = CredentialForm
     change_form_template = "admin/llm/credential.html"
     list_display = ("name", "provider_name", "base_url", "state", "last_minutes", "key", "num_models")
@@ -77,6 +65,10 @@ class CredentialAdmin(CardAdmin):
     actions: Any = None
     purpose = _("An account at a provider of large models. Its key is stored encrypted and never shown again.")
     password_help = _("Only needed when you enter or clear a key, or switch the account on.")
+    save_label = _("Save")
+    delete_link = True
+    # Said below the model to ask for.
+    test_hint = ""
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name"]}),
         (_("Where, and who we are"), {"fields": ["provider", "base_url", "api_key", "organization", "api_version"]}),
@@ -112,7 +104,7 @@ class CredentialAdmin(CardAdmin):
     @admin.display(description=_("state"))
     def state(self, row: Any) -> SafeString:
         tone, text = _state(row, row.live)
-        return words.label(tone, text)
+        return label(tone, text)
 
     @admin.display(description=_("lately"))
     def last_minutes(self, row: Any) -> str:
@@ -152,63 +144,17 @@ class CredentialAdmin(CardAdmin):
         return Status(tones.get(tone, "trouble"), parts)
 
     def page_context(self, row: Credential | None) -> dict[str, Any]:
-        arguments = [row.pk] if row else []
+        fixed = gettext("Provider, address and key come from the environment and are changed there.")
         return {
             "title": row.name if row else gettext("New credential"),
-            "test_url": reverse(f"admin:{url_name(self, 'test' if row else 'test_new')}", args=arguments),
             "model_ids": _model_ids(row),
-            "steps": _steps(),
-            "consequences": _consequences(row),
-            "delete_url": reverse(f"admin:{url_name(self, 'delete')}", args=arguments) if row else "",
-            "from_environment": row is not None and row.from_environment,
+            "notes": [("dns", fixed)] if row is not None and row.from_environment else [],
+            "help_steps": _steps(),
+            "consequences": Consequences(gettext("Switching off and deleting"), _consequences(row)),
         }
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context["probe"] = request.session.pop(_PROBE, None)
-        return super().render_change_form(request, context, *args, **kwargs)
-
-    # --- The test ----------------------------------------------------------------------------------------------------
-    def get_urls(self) -> list[URLPattern]:
-        test = self.admin_site.admin_view(self.test_connection)
-        return [
-            path("test/", test, name=url_name(self, "test_new")),
-            path("<int:object_id>/test/", test, name=url_name(self, "test")),
-            *super().get_urls(),
-        ]
-
-    def test_connection(self, request: HttpRequest, object_id: int | None = None) -> HttpResponse:
-        """A real, cheap call with what the form holds, saved or not."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        row = Credential.objects.filter(pk=object_id).first() if object_id else None
-        if object_id and row is None:
-            raise Http404
-        if not (self.has_change_permission(request, row) if row else self.has_add_permission(request)):
-            raise PermissionDenied
-        probe = self._probe(request, row)
-        if row is not None:
-            self.log_change(request, row, f"{gettext('Test connection')}: {probe.message}")
-        if request.headers.get("HX-Request"):
-            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
-        request.session[_PROBE] = asdict(probe)
-        address = reverse(f"admin:{url_name(self, 'change')}", args=[row.pk]) if row else None
-        return HttpResponseRedirect(address or reverse(f"admin:{url_name(self, 'add')}"))
-
-    def _probe(self, request: HttpRequest, row: Credential | None) -> Probe:
-        # Its name does not matter yet.
-        typed = request.POST.copy()
-        typed["name"] = row.name if row else secrets.token_hex(8)
-        form = self.get_form(request, row, change=row is not None)(typed, instance=row)
-        # Nothing is stored, and a stored key goes only where it went before: no password is needed.
-        form.fields.pop(PASSWORD, None)
-        if not form.is_valid():
-            problems = {
-                str(form.fields[name].label): "; ".join(texts)
-                for name, texts in form.errors.items()
-                if name in form.fields
-            }
-            return Probe(False, "", 0, gettext("Nothing was called: mend this first."), "", problems)
-        candidate = form.instance
+    def probe_candidate(self, request: HttpRequest, candidate: Credential) -> Probe:
+        """A real, cheap call."""
         if not candidate.api_key:
             return nothing_called(gettext("Nothing was called: there is no key yet."))
         model_id = request.POST.get("probe_model", "").strip()[:128] or default_model_id(candidate.provider)

@@ -1,12 +1,11 @@
 """Models: what they can do, what they cost in words of money, and the order in which the router would ask them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from voicehelper.admin.base import url_name
-from voicehelper.admin.filters import Choice
+from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, CardForm
 
 from ..models import Model, provider_choices
@@ -82,25 +81,6 @@ class ModelForm(CardForm):
             keep_order(self.instance, self.cleaned_data["fallbacks"])
 
 
-class ProviderFilter(Choice):
-    title = _("provider")
-    parameter_name = "provider"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return provider_choices()
-
-
-class CapabilityFilter(Choice):
-    title = _("capability")
-    parameter_name = "capability"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.CAPABILITIES.items()
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(capabilities__contains=[value])
-
-
 class PricedList(ChangeList):
     """A list whose rows know what they cost."""
 
@@ -119,7 +99,15 @@ class ModelAdmin(CardAdmin):
     change_list_template = "admin/llm/model_list.html"
     list_display = ("name", "provider_name", "capability_labels", "num_price", "num_yuan", "num_routing", "enabled")
     list_editable = ("enabled",)
-    list_filter = (ProviderFilter, CapabilityFilter)
+    list_filter = (
+        choice(_("provider"), "provider", provider_choices),
+        choice(
+            _("capability"),
+            "capability",
+            words.CAPABILITIES.items,
+            lambda rows, name: rows.filter(capabilities__contains=[name]),
+        ),
+    )
     list_filter_sheet = True
     list_select_related = ("credential",)
     search_fields = ("name", "provider_model_id")
@@ -129,6 +117,8 @@ class ModelAdmin(CardAdmin):
     actions: Any = None
     purpose = _("A name callers may ask for, where it leads, what it can do and what it costs.")
     password_help = _("Only needed when you change a price.")
+    save_label = _("Save")
+    delete_link = True
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name", "capabilities"]}),
         (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential", "max_tokens"]}),
@@ -205,7 +195,6 @@ class ModelAdmin(CardAdmin):
             "price_url": reverse(f"admin:{url_name(self, 'price')}"),
             "example": PriceList.now().example(row) if row else None,
             "router_url": reverse(f"admin:{url_name(self, 'router')}"),
-            "delete_url": reverse(f"admin:{url_name(self, 'delete')}", args=[row.pk]) if row else "",
         }
 
     def get_urls(self) -> list[URLPattern]:

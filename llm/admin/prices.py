@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from django.utils.translation import gettext as _
 
+from voicehelper.wallet.worth import in_yuan, list_price
+
 from ..models import Model
-from ..pages.display import yuan_per_quota
 from ..relay.billing import Amount, charge, tariff
 from ..relay.catalogue import ModelSpec, Pricing
 from ..relay.snapshot import pricing
@@ -40,7 +41,7 @@ class PriceList:
 
     @classmethod
     def now(cls) -> "PriceList":
-        return cls(pricing(), yuan_per_quota())
+        return cls(pricing(), list_price().yuan_per_quota)
 
     def rates(self, model: Model) -> list[Fraction]:
         """Exact quota for one measure: in and out for tokens, else the only one."""
@@ -52,10 +53,8 @@ class PriceList:
         ]
 
     def yuan(self, quota: Fraction | int) -> str:
-        """What quota costs at the list price: "≈ ¥0.7300"; the smaller, the more decimals."""
-        worth = quota * self.yuan_per_quota
-        places = 2 if worth >= 10 or not worth else 4 if worth >= Fraction(1, 100) else 6
-        return f"≈ ¥{Decimal(round(worth * 10**places)).scaleb(-places):,f}"
+        """What quota costs at the list price: "≈ ¥0.73"."""
+        return f"≈ ¥{in_yuan(quota, self.yuan_per_quota)}"
 
     def example(self, model: Model) -> Example:
         """What a call of a size people can imagine costs."""

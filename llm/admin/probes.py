@@ -1,11 +1,11 @@
 """Trying an account: one cheap call, and what came of it in words an operator can act on."""
 
 import time
-from dataclasses import dataclass, field
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from voicehelper.net.probe import Probe, nothing_called, since_ms
 from voicehelper.secrets import SecretUnreadable
 
 from .. import services
@@ -30,18 +30,6 @@ _REASONS = (
 _LATE = ("No answer within the time limit.", "Connecting took too long.")
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What templates/admin/parts/probe.html shows. `message` is what happened, `hint` how to mend it."""
-
-    ok: bool
-    called: str
-    elapsed_ms: int
-    message: str
-    hint: str = ""
-    details: dict[str, str] = field(default_factory=dict)
-
-
 def default_model_id(provider: str) -> str:
     """The cheapest chat model of a provider, by its id there; empty when there is none."""
     models = Model.objects.filter(provider=provider, capabilities__contains=["chat"]).order_by(
@@ -57,35 +45,27 @@ def try_out(credential: Credential, model_id: str) -> Probe:
     provider = PROVIDERS[credential.provider]
     base_url = (credential.base_url.strip() or provider.default_base_url).rstrip("/")
     called = f"POST {base_url}{provider.probe_path} · {model_id}"
-    started = time.monotonic()
+    started = time.monotonic_ns()
     try:
         answered = services.probe(credential, model_id)
     except SecretUnreadable as error:
         return nothing_called(_("The stored key cannot be read."), str(error))
     except ProviderError as error:
         message, hint = _diagnosis(error)
-        return Probe(False, called, _since(started), message, hint, _details(error))
+        return Probe(False, called, since_ms(started), message, hint, _details(error))
     return Probe(
         True,
         called,
-        _since(started),
+        since_ms(started),
         _("The provider accepted the key, and the model answered."),
         "",
         {_("Model that answered"): answered},
     )
 
 
-def nothing_called(message: str, hint: str = "") -> Probe:
-    return Probe(False, "", 0, message, hint)
-
-
 def reason(text: str) -> str:
     """An explanation of http.py or http_async.py in the operator's language; empty when it is none of those known."""
     return _(text) if text in _REASONS else ""
-
-
-def _since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
 
 
 def _diagnosis(error: ProviderError) -> tuple[str, str]:

@@ -10,9 +10,10 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import change_url, grouped, link, when
-from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.columns import linked, when
+from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
 
 from ..models import ChatSession
 
@@ -21,18 +22,15 @@ from ..models import ChatSession
 class ChatSessionAdmin(EndlessAdmin):
     time_created = when("created", _("created"))
     time_last = when("last", _("last message"))
+    user_link = linked("user", _("user"))
     position = "last"
     list_display = ("time_last", "user", "model_name", "time_created")
-    list_filter = (Username, ("last", Days))
+    list_filter = (username(), ("last", Days))
     list_select_related = ("user",)
     ordering = ("-last",)
     fieldsets = (
         (None, {"fields": ("user_link", "model_name", "time_created", "time_last", "num_messages", "num_quota")}),
     )
-
-    @admin.display(description=_("user"))
-    def user_link(self, session: ChatSession) -> object:
-        return link(change_url(session.user), session.user)
 
     @admin.display(description=_("messages"))
     def num_messages(self, session: ChatSession) -> str:

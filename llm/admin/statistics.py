@@ -7,7 +7,7 @@ within three per cent of the exact value. Days are Beijing's.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, F, FloatField, Q, Sum
@@ -15,9 +15,9 @@ from django.db.models.functions import Cast, Floor, Greatest, Ln, Trunc
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
-from voicehelper.admin.base import grouped
-from voicehelper.admin.chart import Chart, Scale, Series, Words, ceiling, curves, stacked
+from voicehelper.charts import Chart, Scale, Series, Words, ceiling, curves, stacked
 from voicehelper.clock import BEIJING
+from voicehelper.numbers import grouped, percent
 
 from ..models import Usage
 from . import words
@@ -82,7 +82,7 @@ def span_of(name: str) -> Span:
     if name == "hour":
         minute = now.replace(second=0, microsecond=0)
         return Span("minute", [minute - timedelta(minutes=59 - number) for number in range(60)])
-    today = datetime.combine(now.date(), time(), BEIJING)
+    today = clock.midnight(now.date())
     return Span("day", [today - timedelta(days=29 - number) for number in range(30)])
 
 
@@ -164,14 +164,10 @@ def _row(name: str, found: UsageSums) -> ModelRow:
         grouped(found.calls),
         grouped(found.tokens),
         grouped(found.quota),
-        _percent(found.failure_permille),
+        percent(found.failures, found.calls),
         _ms(found.latency_ms(50)),
         _ms(found.latency_ms(95)),
     )
-
-
-def _percent(permille: int | None) -> str:
-    return "—" if permille is None else f"{permille // 10}.{permille % 10}%"
 
 
 def _ms(value: int | None) -> str:
@@ -193,7 +189,11 @@ def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, C
         for number, per_cent in enumerate((50, 95))
     ]
     # At least a tenth is drawn: a single failure should not look like the end of the world.
-    per_cent = Scale(_percent, lambda permille: f"{permille / 10:g}%", lambda most: min(1000, ceiling(max(100, most))))
+    per_cent = Scale(
+        lambda permille: percent(permille, 1000),
+        lambda permille: f"{permille / 10:g}%",
+        lambda most: min(1000, ceiling(max(100, most))),
+    )
     title = _("Failure rate")
     found.append((title, curves(span.slots, failing, per_cent, Words(title, nothing, span.words))))
     title = _("Latency of answered calls")

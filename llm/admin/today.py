@@ -1,16 +1,14 @@
 """Models on the admin's front page: today's calls, what they charged, what failed, and who rests."""
 
-from datetime import datetime, time
-
 from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
-from voicehelper.admin.base import grouped, may
-from voicehelper.admin.panels import Card, Panel
-from voicehelper.clock import BEIJING
+from voicehelper.admin.base import may
+from voicehelper.admin.front_page import Card, Panel
+from voicehelper.numbers import grouped, percent
 
 from ..models import Credential, Usage
 from ..relay.statistics import Statistics
@@ -21,16 +19,14 @@ def panel(request: HttpRequest) -> Panel | None:
     """For whoever may see usage."""
     if not may(request, Usage, "view"):
         return None
-    midnight = datetime.combine(clock.now().astimezone(BEIJING).date(), time(), BEIJING)
-    found = Usage.objects.filter(created__gte=midnight).aggregate(
+    found = Usage.objects.filter(created__gte=clock.midnight(clock.today())).aggregate(
         calls=Count("pk"), failed=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)), quota=Sum("quota", default=0)
     )
     calls, failed, quota = found["calls"], found["failed"], int(found["quota"])
-    rate = f"{100 * failed / calls:.1f}%" if calls else "—"
     cards = [
         Card(_("Calls today"), grouped(calls)),
         Card(_("Quota charged today"), grouped(quota), PriceList.now().yuan(quota)),
-        Card(_("Failed calls today"), grouped(failed), rate),
+        Card(_("Failed calls today"), grouped(failed), percent(failed, calls)),
         _resting(),
     ]
     return Panel(_("Models today"), reverse("admin:llm_usage_statistics"), cards)

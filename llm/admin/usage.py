@@ -1,6 +1,5 @@
 """The log of calls: found by request id or user, read, never edited; fast however long it grows."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -13,9 +12,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.accounts.models import User
-from voicehelper.admin.base import change_url, grouped, link, may, url_name, when
-from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.base import change_url, may, url_name
+from voicehelper.admin.columns import label, link, linked, number, when
+from voicehelper.admin.filters import Days, choice, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.wallet.models import Entry, Hold
 
@@ -23,36 +22,9 @@ from ..models import Model, Usage
 from . import words
 from .statistics import page_context
 
-# How many users a search for the beginning of a name takes into account.
-_USERS_SEARCHED = 100
 
-
-class OutcomeFilter(Choice):
-    title = _("outcome")
-    parameter_name = "outcome"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Usage.Outcome.choices
-
-
-class ModelFilter(Choice):
-    title = _("model")
-    parameter_name = "model_name"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [(name, name) for name in Model.objects.order_by("name").values_list("name", flat=True)]
-
-
-class UserFilter(Username):
-    """By the user's number, found first: the log's index is on that."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        name = str(self.value() or "").strip()
-        return queryset.filter(user__in=_users(username=name)) if name else queryset
-
-
-def _users(**like: str) -> list[int]:
-    return list(User.objects.filter(**like).values_list("pk", flat=True)[:_USERS_SEARCHED])
+def _models() -> list[tuple[str, str]]:
+    return [(name, name) for name in Model.objects.order_by("name").values_list("name", flat=True)]
 
 
 @admin.register(Usage)
@@ -68,7 +40,13 @@ class UsageAdmin(EndlessAdmin):
         "id_link",
     )
     list_display_links = ("time_created",)
-    list_filter = (OutcomeFilter, ModelFilter, UserFilter, ("created", Days))
+    list_filter = (
+        choice(_("outcome"), "outcome", lambda: Usage.Outcome.choices),
+        choice(_("model"), "model_name", _models),
+        # By the user's number, found first: the log's index is on that.
+        username(narrow=lambda rows, name: rows.filter(user__in=users_like(username=name))),
+        ("created", Days),
+    )
     list_select_related = ("user",)
     ordering = ("-created",)
     search_fields = ("request_id",)  # what is searched really is in get_search_results
@@ -76,6 +54,9 @@ class UsageAdmin(EndlessAdmin):
     change_list_template = "admin/llm/usage_list.html"
     change_form_template = "admin/llm/usage.html"
     time_created = when("created", _("time"))
+    user_link = linked("user", _("user"))
+    num_quota = number("quota", _("quota"))
+    num_uncollected = number("uncollected", _("used beyond the balance, not charged"))
     fieldsets: ClassVar[Any] = (
         (
             _("Who asked for what"),
@@ -95,7 +76,7 @@ class UsageAdmin(EndlessAdmin):
             return queryset, False
         if Usage.objects.filter(request_id=term).exists():
             return queryset.filter(request_id=term), False
-        return queryset.filter(user__in=_users(username__startswith=term)), False
+        return queryset.filter(user__in=users_like(username__startswith=term)), False
 
     # --- Columns and facts -------------------------------------------------------------------------------------------
     @admin.display(description=_("outcome"))
@@ -106,10 +87,6 @@ class UsageAdmin(EndlessAdmin):
     def num_tokens(self, usage: Usage) -> str:
         return f"{usage.input_tokens:,} / {usage.output_tokens:,}"
 
-    @admin.display(description=_("quota"))
-    def num_quota(self, usage: Usage) -> str:
-        return grouped(usage.quota)
-
     @admin.display(description=_("took"))
     def num_ms(self, usage: Usage) -> str:
         return f"{usage.latency_ms:,} ms"
@@ -117,10 +94,6 @@ class UsageAdmin(EndlessAdmin):
     @admin.display(description=_("request id"))
     def id_link(self, usage: Usage) -> str:
         return usage.request_id
-
-    @admin.display(description=_("user"))
-    def user_link(self, usage: Usage) -> object:
-        return link(change_url(usage.user), usage.user)
 
     @admin.display(description=_("operation"))
     def operation_name(self, usage: Usage) -> object:
@@ -149,11 +122,7 @@ class UsageAdmin(EndlessAdmin):
     @admin.display(description=_("usage known from"))
     def known_from(self, usage: Usage) -> SafeString:
         tone = {Usage.Source.ESTIMATE: "warning", Usage.Source.CUMULATIVE: "info"}.get(Usage.Source(usage.usage_source))
-        return words.label(tone or "default", usage.get_usage_source_display())
-
-    @admin.display(description=_("used beyond the balance, not charged"))
-    def num_uncollected(self, usage: Usage) -> str:
-        return grouped(usage.uncollected)
+        return label(tone or "default", usage.get_usage_source_display())
 
     @admin.display(description=_("first output after"))
     def num_first_ms(self, usage: Usage) -> str:

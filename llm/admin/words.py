@@ -7,6 +7,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.admin.columns import choice_label, label
+
 from ..models import Usage, provider_choices
 
 CAPABILITIES: dict[str, Any] = {
@@ -35,17 +37,13 @@ PRIORITIES: dict[str, Any] = {
 OUTCOME_TONES = {Usage.Outcome.OK: "success", Usage.Outcome.ABANDONED: "warning", Usage.Outcome.FAILED: "danger"}
 
 
-def label(tone: str, text: object) -> SafeString:
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
-
-
 def capabilities(names: Iterable[str]) -> SafeString:
     labels = ((label("default", CAPABILITIES.get(name, name)),) for name in names)
     return format_html('<span class="vh-labels">{}</span>', format_html_join(" ", "{}", labels))
 
 
 def outcome(usage: Usage) -> SafeString:
-    return label(OUTCOME_TONES.get(Usage.Outcome(usage.outcome), "default"), usage.get_outcome_display())
+    return choice_label(usage, OUTCOME_TONES, "outcome")
 
 
 def provider(name: str) -> str:

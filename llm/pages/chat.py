@@ -26,6 +26,7 @@ from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
 from voicehelper.later import Later
+from voicehelper.numbers import grouped
 from voicehelper.wallet.services import InsufficientQuota
 
 from .. import services
@@ -80,7 +81,7 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
         return _page(request, session)
     form = AskForm(request.POST)
     if not form.is_valid():
-        text = _("Write a question of at most %(most)s characters.") % {"most": display.grouped(LONGEST_QUESTION)}
+        text = _("Write a question of at most %(most)s characters.") % {"most": grouped(LONGEST_QUESTION)}
         return _page(request, session, problem=text, status=400)
     try:
         asked = _ask(user_of(request), session_id, **form.cleaned_data)

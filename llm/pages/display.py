@@ -5,43 +5,18 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 
-from django.conf import settings
-from django.utils.module_loading import import_string
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import User
+from voicehelper.numbers import grouped
 from voicehelper.wallet.services import wallet_of
+from voicehelper.wallet.worth import in_yuan, list_price
 
 from .. import services
 from ..chat.conversations import AUTO
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import Amount, charge
-
-# Below one yuan, money is shown in hundredths of a fen: an answer costs about that.
-_SMALLEST = Fraction(1, 10_000)
-
-
-def grouped(number: int) -> str:
-    """5000000 → "5,000,000", in both languages."""
-    return f"{number:,}"
-
-
-def yuan_per_quota() -> Fraction:
-    """From whoever sells quota (settings.WORTH_SOURCE)."""
-    rate: Fraction = import_string(settings.WORTH_SOURCE)()
-    return rate
-
-
-def worth(quota: int, rate: Fraction) -> str:
-    """What quota is worth in yuan: "73.00", "0.365", "<0.0001". static/js/numbers.js says the same."""
-    yuan = quota * rate
-    if 0 < yuan < _SMALLEST:
-        return f"<{_SMALLEST.numerator / _SMALLEST.denominator}"
-    places = 4 if 0 < yuan < 1 else 2
-    number = int(yuan * 10**places + Fraction(1, 2))
-    decimals = f"{number % 10**places:0{places}d}"
-    return f"{number // 10**places:,}.{decimals.rstrip('0'):0<2}"
 
 
 @dataclass(frozen=True)
@@ -60,8 +35,8 @@ class Account:
 
 
 def account_of(user: User) -> Account:
-    balance, rate = wallet_of(user).balance, yuan_per_quota()
-    return Account(balance, grouped(balance), worth(balance, rate), rate)
+    balance, rate = wallet_of(user).balance, list_price().yuan_per_quota
+    return Account(balance, grouped(balance), in_yuan(balance, rate), rate)
 
 
 # --- Models ----------------------------------------------------------------------------------------------------------
@@ -94,8 +69,8 @@ def _price(per_input: int, per_output: int, rate: Fraction) -> str:
     facts = {
         "input": grouped(per_input),
         "output": grouped(per_output),
-        "yuan_in": worth(per_input, rate),
-        "yuan_out": worth(per_output, rate),
+        "yuan_in": in_yuan(per_input, rate),
+        "yuan_out": in_yuan(per_output, rate),
     }
     if per_input == per_output:
         return _("%(input)s quota ≈ ¥%(yuan_in)s") % facts
@@ -157,7 +132,7 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
         text=message.content,
         model=message.model_name,
         quota=grouped(quota) if charged else "",
-        worth=worth(quota, rate) if charged else "",
+        worth=in_yuan(quota, rate) if charged else "",
         note="" if message.complete else _("Stopped"),
         open=not charged,
     )
@@ -191,7 +166,7 @@ def call(row: Usage, rate: Fraction) -> ShownCall:
         input=grouped(row.input_tokens),
         output=grouped(row.output_tokens),
         quota=grouped(row.quota),
-        worth=worth(row.quota, rate),
+        worth=in_yuan(row.quota, rate),
         latency=f"{row.latency_ms / 1000:.1f} s",
         tone=tone,
         label=label,

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from voicehelper.accounts import services
 from voicehelper.accounts.models import ApiKey
 from voicehelper.secrets import Secret, encrypt
+from voicehelper.wallet.worth import list_price
 
 from . import display
 from .chat import user_of
@@ -75,7 +76,7 @@ def _page(
     request: HttpRequest, *, made: ApiKey | None = None, text: str = "", problem: str = "", status: int = 200
 ) -> HttpResponse:
     user = user_of(request)
-    offers = display.offers(user, display.yuan_per_quota())
+    offers = display.offers(user, list_price().yuan_per_quota)
     names = [offer.value for offer in offers[1:]]
     facts = {
         "keys": services.api_keys_of(user),

@@ -1,8 +1,5 @@
 """The page of what was used: sums, a picture by day and model, every call; and the same as a file."""
 
-import csv
-from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 from django import forms
@@ -14,26 +11,27 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from voicehelper import clock
-from voicehelper.accounts.models import User
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns, csv_file
+from voicehelper.wallet.worth import in_yuan
 
-from ..models import Usage
 from ..usage import summary_of, usage_of
 from . import chart, display
 from .chat import user_of
 
 PAGE_SIZE = 20
 PERIODS = (7, 30, 90)
-COLUMNS = (
-    "time",
-    "request_id",
-    "model",
-    "operation",
-    "input_tokens",
-    "output_tokens",
-    "quota",
-    "outcome",
-    "latency_ms",
-)
+COLUMNS: Columns = {
+    "time": lambda row: clock.beijing_iso(row.created),
+    "request_id": lambda row: row.request_id,
+    "model": lambda row: row.model_name,
+    "operation": lambda row: row.operation,
+    "input_tokens": lambda row: row.input_tokens,
+    "output_tokens": lambda row: row.output_tokens,
+    "quota": lambda row: row.quota,
+    "outcome": lambda row: row.outcome,
+    "latency_ms": lambda row: row.latency_ms,
+}
 
 
 class FilterForm(forms.Form):
@@ -66,11 +64,11 @@ def usage(request: HttpRequest) -> HttpResponse:
         "periods": PERIODS,
         "models": sorted({row["model"] for row in rows if row["model"]} | ({model} if model else set())),
         "ever": bool(rows) or usage_of(user).exists(),
-        "calls": display.grouped(calls),
-        "mean": display.grouped(round(quota / calls)) if calls else "–",
-        "quota": display.grouped(quota),
-        "worth": display.worth(quota, account.rate),
-        "chart": chart.by_day_and_model(sums, days, clock.now().astimezone(clock.BEIJING).date()),
+        "calls": grouped(calls),
+        "mean": grouped(round(quota / calls)) if calls else "–",
+        "quota": grouped(quota),
+        "worth": in_yuan(quota, account.rate),
+        "chart": chart.by_day_and_model(sums, days, clock.today()),
         "page": page,
         "rows": [display.call(row, account.rate) for row in page.object_list],
     }
@@ -83,37 +81,5 @@ def usage(request: HttpRequest) -> HttpResponse:
 def usage_csv(request: HttpRequest) -> StreamingHttpResponse:
     """Every call of a period, newest first, for a spreadsheet."""
     days, model = FilterForm(request.GET).asked()
-    headers = {"Content-Disposition": f'attachment; filename="usage-{days}-days.csv"'}
-    return StreamingHttpResponse(
-        _lines(user_of(request), days, model), content_type="text/csv; charset=utf-8", headers=headers
-    )
-
-
-class _Echo:
-    """A file that returns what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _lines(user: User, days: int, model: str) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    # The byte order mark tells spreadsheets that this is UTF-8.
-    yield "\ufeff"
-    rows = usage_of(user, days=days, model=model).iterator(chunk_size=1000)
-    for row in chain([COLUMNS], map(_columns, rows)):
-        yield writer.writerow(row)
-
-
-def _columns(row: Usage) -> tuple[object, ...]:
-    return (
-        clock.beijing_iso(row.created),
-        row.request_id,
-        row.model_name,
-        row.operation,
-        row.input_tokens,
-        row.output_tokens,
-        row.quota,
-        row.outcome,
-        row.latency_ms,
-    )
+    rows = usage_of(user_of(request), days=days, model=model).iterator(chunk_size=1000)
+    return csv_file(f"usage-{days}-days", COLUMNS, rows)

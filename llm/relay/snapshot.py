@@ -3,17 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import connection as django_connection
-from django.utils.module_loading import import_string
 
 from voicehelper.postgres import Connection, Statement
 from voicehelper.secrets import SecretUnreadable, decrypt
+from voicehelper.wallet.worth import list_price
 
 from ..providers.base import Account
 from .catalogue import Catalogue, CredentialSpec, ModelSpec, Pricing
@@ -114,9 +112,9 @@ def _read_pricing() -> Pricing:
 
 
 def pricing() -> Pricing:
-    """From whoever owns the recharge settings: `llm` does not import `topup`, the deployment names the function."""
-    quota_per_unit, ratios = import_string(settings.PRICING_SOURCE)()
-    return Pricing(int(quota_per_unit), {group: Fraction(Decimal(str(ratio))) for group, ratio in ratios.items()})
+    """As whoever sells quota has it now."""
+    price = list_price()
+    return Pricing(price.quota_per_unit, price.ratios)
 
 
 def _catalogue(rows: Mapping[str, Any], pricing: Pricing) -> Catalogue:

@@ -1,18 +1,20 @@
 """Alerts: what is open, what was resolved and by whom, and what became of each on its way to people."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, moment, operator, when
-from voicehelper.admin.filters import Choice, Days
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator
+from voicehelper.admin.columns import choice_label, label, link, moment, number, when
+from voicehelper.admin.filters import Days, choice, marks
+from voicehelper.admin.front_page import OpenMatter
+from voicehelper.numbers import grouped
 
 from .. import events, services
 from ..models import Alert, Channel, Delivery
@@ -29,58 +31,15 @@ STATE_TONES = {
 }
 
 
-class OpenFilter(Choice):
-    title = _("state")
-    parameter_name = "open"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [("yes", _("Open")), ("no", _("Resolved"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(resolved_at__isnull=value == "yes")
-
-
-class LevelFilter(Choice):
-    title = _("level")
-    parameter_name = "level"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Alert.Level.choices
-
-
-class EventFilter(Choice):
-    title = _("event")
-    parameter_name = "event"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [(name, event.label) for name, event in events.EVENTS.items()]
-
-
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Delivery.State.choices
-
-
-class ChannelFilter(Choice):
-    title = _("channel")
-    parameter_name = "channel"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [(str(pk), name) for pk, name in Channel.objects.order_by("name").values_list("pk", "name")]
-
-
 def state_label(delivery: Delivery) -> SafeString:
-    tone = STATE_TONES[Delivery.State(delivery.state)]
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, delivery.get_state_display())
+    return choice_label(delivery, STATE_TONES)
 
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
     time_created = when("created", _("first"))
     time_last = when("last", _("last"))
+    num_count = number("count", _("times"))
     list_display = (
         "title",
         "event_label",
@@ -91,7 +50,16 @@ class AlertAdmin(ReadOnlyAdmin):
         "time_created",
         "resolution",
     )
-    list_filter = (OpenFilter, LevelFilter, EventFilter, ("last", Days))
+    list_filter = (
+        marks(
+            _("state"),
+            "open",
+            {"yes": (_("Open"), Q(resolved_at=None)), "no": (_("Resolved"), Q(resolved_at__isnull=False))},
+        ),
+        choice(_("level"), "level", lambda: Alert.Level.choices),
+        choice(_("event"), "event", lambda: [(name, event.label) for name, event in events.EVENTS.items()]),
+        ("last", Days),
+    )
     ordering = ("-last",)
     sortable_by = ("time_last",)
     search_fields = ("title", "content")
@@ -117,12 +85,7 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("level"))
     def level_label(self, alert: Alert) -> SafeString:
-        tone = TONES.get(Alert.Level(alert.level), "default")
-        return format_html('<span class="vh-label vh-{}">{}</span>', tone, alert.get_level_display())
-
-    @admin.display(description=_("times"))
-    def num_count(self, alert: Alert) -> str:
-        return f"{alert.count:,}"
+        return choice_label(alert, TONES, "level")
 
     @admin.display(description=_("content"))
     def text(self, alert: Alert) -> SafeString:
@@ -142,7 +105,7 @@ class AlertAdmin(ReadOnlyAdmin):
         pairs = [(STATE_TONES[Delivery.State(each.state)], name) for name, each in sorted(latest.items())]
         if not pairs:
             return format_html('<span class="vh-muted">{}</span>', gettext("Nobody"))
-        return format_html_join(mark_safe(" "), '<span class="vh-label vh-{}">{}</span>', pairs)
+        return format_html_join(mark_safe(" "), "{}", [(label(tone, name),) for tone, name in pairs])
 
     @admin.display(description=_("deliveries"))
     def delivery_rows(self, alert: Alert) -> SafeString:
@@ -170,7 +133,7 @@ class AlertAdmin(ReadOnlyAdmin):
     @admin.display(description=_("resolved"))
     def resolution(self, alert: Alert) -> object:
         if alert.resolved_at is None:
-            return format_html('<span class="vh-label vh-warning">{}</span>', gettext("Open"))
+            return label("warning", gettext("Open"))
         return gettext("%(time)s by %(who)s") % {"time": moment(alert.resolved_at), "who": alert.resolved_by}
 
     def actions_for(self, request: HttpRequest, record: Alert) -> Sequence[Action]:
@@ -205,7 +168,8 @@ class AlertAdmin(ReadOnlyAdmin):
         messages.success(request, text)
 
 
-_TIMES = ("time_next", "time_sent")
+def _channels() -> list[tuple[str, str]]:
+    return [(str(pk), name) for pk, name in Channel.objects.order_by("name").values_list("pk", "name")]
 
 
 @admin.register(Delivery)
@@ -213,6 +177,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     time_created = when("created", _("created"))
     time_next = when("next_try_at", _("next try"))
     time_sent = when("sent_at", _("sent"))
+    num_count = number("count", _("times told"))
+    num_tries = number("tries", _("tries"))
     list_display = (
         "alert_link",
         "channel",
@@ -225,7 +191,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
     )
     list_display_links = None
     list_select_related = ("alert", "channel")
-    list_filter = (StateFilter, ChannelFilter, ("created", Days))
+    list_filter = (
+        choice(_("state"), "state", lambda: Delivery.State.choices),
+        choice(_("channel"), "channel", _channels),
+        ("created", Days),
+    )
     ordering = ("-pk",)
     sortable_by = ()
     actions = ("send_selected_again",)
@@ -256,14 +226,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
     def state_label(self, delivery: Delivery) -> SafeString:
         return state_label(delivery)
 
-    @admin.display(description=_("times told"))
-    def num_count(self, delivery: Delivery) -> str:
-        return f"{delivery.count:,}"
-
-    @admin.display(description=_("tries"))
-    def num_tries(self, delivery: Delivery) -> str:
-        return f"{delivery.tries:,}"
-
     def has_send_permission(self, request: HttpRequest) -> bool:
         return may(request, Alert, "change")
 
@@ -272,3 +234,19 @@ class DeliveryAdmin(ReadOnlyAdmin):
         count = services.send_again(Delivery.objects.filter(pk__in=queryset.values("pk")))
         text = ngettext("%(count)d delivery is sent again.", "%(count)d deliveries are sent again.", count)
         messages.success(request, text % {"count": count})
+
+
+# --- The front page and the menu -------------------------------------------------------------------------------------
+def open_alerts(request: HttpRequest) -> list[OpenMatter]:
+    if not may(request, Alert, "view"):
+        return []
+    return [OpenMatter(gettext("Open alerts"), _num_open(), list_url(Alert, open="yes"), "danger")]
+
+
+def badge() -> str | None:
+    """How many are open."""
+    return grouped(count) if (count := _num_open()) else None
+
+
+def _num_open() -> int:
+    return Alert.objects.filter(resolved_at=None).count()

@@ -1,14 +1,12 @@
 """Channels: a form for each kind, a test that really sends, and what a channel is doing."""
 
-from dataclasses import asdict
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -16,8 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.admin import stepup
-from voicehelper.admin.base import change_url, moment, url_name
-from voicehelper.admin.forms import PASSWORD, CardAdmin, Status
+from voicehelper.admin.columns import label, moment, number
+from voicehelper.admin.forms import PASSWORD, Status
+from voicehelper.admin.probing import ProbedAdmin
+from voicehelper.net.probe import Probe
 
 from ..delivery import send_test
 from ..forms import FORMS, help_steps
@@ -27,10 +27,12 @@ ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_ten
 
 
 @admin.register(Channel)
-class ChannelAdmin(CardAdmin):
+class ChannelAdmin(ProbedAdmin):
     """Each kind of channel has a form of its own."""
 
     purpose = _("A way to reach operators. Which alerts go through it is said by the rules.")
+    test_label = _("Send a test message")
+    test_hint = _("Sends one real message with what is saved.")
     list_display = ("name", "get_kind_display", "state", "num_waiting")
     ordering = ("name",)
     sortable_by = ()
@@ -49,6 +51,8 @@ class ChannelAdmin(CardAdmin):
     }
 
     # --- The list ---
+    num_waiting = number("waiting", _("waiting"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         waiting = Count("deliveries", filter=Q(deliveries__next_try_at__isnull=False))
         rows: QuerySet[Channel] = super().get_queryset(request).annotate(waiting=waiting)
@@ -62,13 +66,7 @@ class ChannelAdmin(CardAdmin):
     def state(self, channel: Channel) -> SafeString:
         status = self.status(channel)
         tone = {"on": "success", "off": "default", "trouble": "danger"}[status.tone]
-        return format_html(
-            '<span class="vh-label vh-{}">{}</span> {}', tone, status.parts[0], " · ".join(status.parts[1:])
-        )
-
-    @admin.display(description=_("waiting"))
-    def num_waiting(self, channel: Any) -> str:
-        return f"{channel.waiting:,}"
+        return format_html("{} {}", label(tone, status.parts[0]), " · ".join(status.parts[1:]))
 
     # --- The form ---
     def _kind(self, request: HttpRequest, obj: Channel | None) -> str:
@@ -120,35 +118,10 @@ class ChannelAdmin(CardAdmin):
         row = kwargs.get("obj")
         kind = self._kind(request, row)
         context["help_steps"] = help_steps(kind)
-        if row is not None:
-            context["test_url"] = reverse(f"admin:{url_name(self, 'test')}", args=[row.pk])
-            context["probe"] = request.session.pop(_probe_key(row), None)
-            context["test_label"] = gettext("Send a test message")
-            context["test_hint"] = gettext("Sends one real message with what is saved.")
         response = super().render_change_form(request, context, *args, **kwargs)
         if row is None:
             response.context_data["title"] = gettext("New channel: %(kind)s") % {"kind": dict(kinds())[kind]}
         return response
 
-    # --- The test ---
-    def get_urls(self) -> list[URLPattern]:
-        test = path("<int:pk>/test/", self.admin_site.admin_view(self.test), name=url_name(self, "test"))
-        return [test, *super().get_urls()]
-
-    def test(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Sends, and says what came of it."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        row = self.get_object(request, str(pk))
-        if row is None or not self.has_change_permission(request, row):
-            raise PermissionDenied
-        probe = send_test(row)
-        self.log_change(request, row, f"{gettext('Send a test message')}: {probe.message}")
-        if request.headers.get("HX-Request"):
-            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
-        request.session[_probe_key(row)] = asdict(probe)
-        return HttpResponseRedirect(change_url(row))
-
-
-def _probe_key(row: Channel) -> str:
-    return f"probe-channel-{row.pk}"
+    def probe(self, request: HttpRequest, row: Channel) -> Probe:
+        return send_test(row)

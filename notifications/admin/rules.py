@@ -17,8 +17,7 @@ from voicehelper.admin.base import BaseAdmin, may
 from ..events import EVENTS
 from ..models import Channel, Level, Rule
 from ..routing import DEFAULT
-
-TONES = {"critical": "danger", "warning": "warning", "info": "info"}
+from .alerts import TONES
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def _rows(channels: list[Channel]) -> list[dict[str, Any]]:
     rows = [{"event": Rule.EVERY, "label": gettext("Every event without a rule of its own"), "level": "", "tone": ""}]
     for name, event in EVENTS.items():
         level = str(Level(event.level).label)
-        rows.append({"event": name, "label": str(event.label), "level": level, "tone": TONES[event.level]})
+        rows.append({"event": name, "label": str(event.label), "level": level, "tone": TONES[Level(event.level)]})
     for row in rows:
         default = DEFAULT if row["event"] == Rule.EVERY else ""
         row["cells"] = [  # type: ignore[assignment]

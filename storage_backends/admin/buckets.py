@@ -1,26 +1,26 @@
 """Buckets: write-only keys, a test before and after saving, which is active, and what lies in each."""
 
 import re
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet, Sum
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import Action, Report, change_url, grouped, url_name
-from voicehelper.admin.forms import PASSWORD, CardAdmin, CardForm, Status
+from voicehelper.admin.base import Action, Report
+from voicehelper.admin.columns import label, number
+from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
+from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.http import AddressRefused, check_written
+from voicehelper.net.probe import Probe
+from voicehelper.numbers import grouped
 
 from ..backends.presets import PRESETS, endpoint_of
 from ..buckets import activate, active_bucket, is_private, try_out
@@ -28,13 +28,21 @@ from ..contents import readable
 from ..models import LOCAL, Bucket, kinds
 from . import words
 
-_PROBE = "probe-bucket"
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _REGION = re.compile(r"[a-z0-9-]*")
 
 
 class BucketForm(CardForm):
-    """A bucket on an S3 server. A secret goes to the host it was entered for, and to no other (CVE-2024-6587)."""
+    """A bucket on an S3 server."""
+
+    bound_secrets = (
+        BoundSecret(
+            "secret",
+            ("kind", "region", "endpoint"),
+            lambda values: endpoint_of(values["kind"], values["region"], values["endpoint"]),
+            _("Enter the secret again: a stored one is never used with another server than it was entered for."),
+        ),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -88,24 +96,11 @@ class BucketForm(CardForm):
         kind = cleaned.get("kind", self.instance.kind)
         if "endpoint" in cleaned and not endpoint_of(kind, cleaned.get("region", ""), cleaned["endpoint"]):
             self.add_error("region" if preset.endpoint else "endpoint", _("Say where it is."))
-        if "secret" in self.fields and "secret" not in self.changed_data and self._leads_elsewhere(cleaned):
-            self.add_error(
-                "secret",
-                _("Enter the secret again: a stored one is never used with another server than it was entered for."),
-            )
-
-    def _leads_elsewhere(self, cleaned: Mapping[str, Any]) -> bool:
-        """Whether the stored secret would go somewhere new. The form's initial values are the row's as it is stored."""
-        if self.instance.pk is None or not self.initial.get("secret") or "endpoint" not in self.fields:
-            return False
-        before = endpoint_of(self.initial["kind"], self.initial["region"], self.initial["endpoint"])
-        return before != endpoint_of(cleaned.get("kind", ""), cleaned.get("region", ""), cleaned.get("endpoint", ""))
 
 
 @admin.register(Bucket)
-class BucketAdmin(CardAdmin):
+class BucketAdmin(ProbedFormAdmin):
     form = BucketForm
-    change_form_template = "admin/storage_backends/bucket.html"
     list_display = ("name", "kind", "where", "state", "num_files", "total_size")
     list_display_links = ("name",)
     ordering = ("-active", "name")
@@ -113,6 +108,9 @@ class BucketAdmin(CardAdmin):
     actions: Any = None
     purpose = _("A place for users’ files. New ones go into the active bucket; each stays in the one it was put into.")
     password_help = _("Only needed when you enter or clear the secret.")
+    save_label = _("Save")
+    delete_link = True
+    test_hint = _("Writes, reads, signs, lists and deletes a small object with what is entered above, saved or not.")
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["name"]}),
         (_("Where"), {"fields": ["kind", "region", "endpoint", "bucket", "prefix"]}),
@@ -139,6 +137,8 @@ class BucketAdmin(CardAdmin):
     }
 
     # --- The list ----------------------------------------------------------------------------------------------------
+    num_files = number("count", _("files"))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # The local disk is there from the beginning.
         active_bucket()
@@ -152,11 +152,7 @@ class BucketAdmin(CardAdmin):
 
     @admin.display(description=_("state"))
     def state(self, row: Bucket) -> SafeString:
-        return words.label("success", gettext("Active")) if row.active else words.label("default", gettext("Kept"))
-
-    @admin.display(description=_("files"))
-    def num_files(self, row: Any) -> str:
-        return grouped(row.count)
+        return label("success", gettext("Active")) if row.active else label("default", gettext("Kept"))
 
     @admin.display(description=_("size"))
     def total_size(self, row: Any) -> str:
@@ -186,20 +182,12 @@ class BucketAdmin(CardAdmin):
         return Status("off", (gettext("Not active: only what lies here already"), lies))
 
     def page_context(self, row: Bucket | None) -> dict[str, Any]:
-        arguments = [row.pk] if row else []
         return {
             "title": row.name if row else gettext("New bucket"),
-            "test_url": reverse(f"admin:{url_name(self, 'test' if row else 'test_new')}", args=arguments),
-            "steps": _steps(),
-            "consequences": _consequences(),
-            "delete_url": reverse(f"admin:{url_name(self, 'delete')}", args=arguments) if row else "",
-            "holds_files": row is not None and row.kind != LOCAL and row.files.exists(),
-            "local_folder": settings.FILES_DIR if row is not None and row.kind == LOCAL else "",
+            "notes": _notes(row) if row else [],
+            "help_steps": _steps(),
+            "consequences": Consequences(gettext("Switching and changing"), _consequences()),
         }
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context["probe"] = request.session.pop(_PROBE, None)
-        return super().render_change_form(request, context, *args, **kwargs)
 
     # --- Switching ---------------------------------------------------------------------------------------------------
     def actions_for(self, request: HttpRequest, record: Bucket) -> Sequence[Action]:
@@ -216,46 +204,9 @@ class BucketAdmin(CardAdmin):
         return Report(True, gettext("New files go here from now on."))
 
     # --- The test ----------------------------------------------------------------------------------------------------
-    def get_urls(self) -> list[URLPattern]:
-        test = self.admin_site.admin_view(self.test_connection)
-        return [
-            path("test/", test, name=url_name(self, "test_new")),
-            path("<int:object_id>/test/", test, name=url_name(self, "test")),
-            *super().get_urls(),
-        ]
-
-    def test_connection(self, request: HttpRequest, object_id: int | None = None) -> HttpResponse:
-        """Really writes, reads and deletes, with what the form holds, saved or not."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        row = Bucket.objects.filter(pk=object_id).first() if object_id else None
-        if object_id and row is None:
-            raise Http404
-        if not (self.has_change_permission(request, row) if row else self.has_add_permission(request)):
-            raise PermissionDenied
-        probe = self._probe(request, row)
-        if row is not None:
-            self.log_change(request, row, f"{gettext('Test connection')}: {probe.message}")
-        if request.headers.get("HX-Request"):
-            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
-        request.session[_PROBE] = asdict(probe)
-        return HttpResponseRedirect(change_url(row) if row else reverse(f"admin:{url_name(self, 'add')}"))
-
-    def _probe(self, request: HttpRequest, row: Bucket | None) -> words.Probe:
-        # Its name does not matter yet.
-        typed = request.POST.copy()
-        typed["name"] = row.name if row else secrets.token_hex(8)
-        form = self.get_form(request, row, change=row is not None)(typed, instance=row)
-        # Nothing is stored, and a stored secret goes only where it went before: no password is needed.
-        form.fields.pop(PASSWORD, None)
-        if not form.is_valid():
-            problems = {
-                str(form.fields[name].label): "; ".join(texts)
-                for name, texts in form.errors.items()
-                if name in form.fields
-            }
-            return words.Probe(False, "", 0, gettext("Nothing was called: mend this first."), "", problems)
-        return words.probe_of(try_out(form.instance), _where(form.instance))
+    def probe_candidate(self, request: HttpRequest, candidate: Bucket) -> Probe:
+        """Really writes, reads and deletes."""
+        return words.probe_of(try_out(candidate), _where(candidate))
 
 
 def _where(row: Bucket) -> str:
@@ -263,6 +214,18 @@ def _where(row: Bucket) -> str:
         return str(settings.FILES_DIR)
     place = "/".join(filter(None, (row.bucket, row.prefix)))
     return f"{endpoint_of(row.kind, row.region, row.endpoint)} · {place}"
+
+
+def _notes(row: Bucket) -> list[tuple[str, str]]:
+    """What the place of its files means: icon and text."""
+    if row.kind == LOCAL:
+        text = gettext(
+            "Files lie in %(local_folder)s on this server. Several servers need a folder that they share, or a bucket"
+            " elsewhere."
+        )
+        return [("hard_drive", text % {"local_folder": settings.FILES_DIR})]
+    fixed = gettext("Files lie here, so its place is fixed. For another place make another bucket.")
+    return [("lock", fixed)] if row.files.exists() else []
 
 
 def _steps() -> list[str]:

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import change_url, link, when
-from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.columns import linked, when
+from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 
 from ..contents import readable
@@ -19,8 +19,9 @@ from .words import state_label
 @admin.register(StoredFile)
 class StoredFileAdmin(EndlessAdmin):
     time_created = when("created", _("created"))
+    user_link = linked("user", _("user"))
     list_display = ("time_created", "user", "content_type", "size_text", "bucket", "purpose", "state_text")
-    list_filter = (Username, ("created", Days))
+    list_filter = (username(), ("created", Days))
     list_select_related = ("user", "bucket")
     fieldsets = (
         (
@@ -40,10 +41,6 @@ class StoredFileAdmin(EndlessAdmin):
             },
         ),
     )
-
-    @admin.display(description=_("user"))
-    def user_link(self, file: StoredFile) -> object:
-        return link(change_url(file.user), file.user) if file.user else "—"
 
     @admin.display(description=_("size"))
     def size_text(self, file: StoredFile) -> str:

@@ -1,10 +1,10 @@
 """How the admin words and colours what became of a file, and of trying a bucket."""
 
-from dataclasses import dataclass, field
-
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+
+from voicehelper.admin.columns import choice_label
+from voicehelper.net.probe import Probe
 
 from ..buckets import Trial
 from ..models import StoredFile
@@ -12,24 +12,8 @@ from ..models import StoredFile
 _TONES = {"stored": "success", "writing": "warning", "deleting": "default"}
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What templates/admin/parts/probe.html shows. `message` is what happened, `hint` how to mend it."""
-
-    ok: bool
-    called: str
-    elapsed_ms: int
-    message: str
-    hint: str = ""
-    details: dict[str, str] = field(default_factory=dict)
-
-
-def label(tone: str, text: object) -> SafeString:
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
-
-
 def state_label(file: StoredFile) -> SafeString:
-    return label(_TONES[file.state], file.get_state_display())
+    return choice_label(file, _TONES)
 
 
 def probe_of(trial: Trial, where: str) -> Probe:

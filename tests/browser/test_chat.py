@@ -10,7 +10,6 @@ import pytest
 from selenium.webdriver import Keys
 
 from llm.models import ChatMessage, ChatSession, Credential, Model, Usage
-from llm.pages import display
 from llm.relay import loops
 from llm.seeds import plant
 from tests.browser.person import Person
@@ -18,6 +17,7 @@ from tests.llm.upstream import Upstream, fails, stream
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit, wallet_of
+from voicehelper.wallet.worth import in_yuan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -413,7 +413,7 @@ def test_the_browser_says_what_quota_is_worth_as_the_server_does(chatter: Person
     asked = "const [amounts, rate, done] = arguments; import('/static/js/numbers.js').then(({ worth }) => "
     asked += "done(amounts.map((amount) => worth(amount, rate))))"
     told = chatter.driver.execute_async_script(asked, amounts, float(rate))  # type: ignore[no-untyped-call]
-    assert told == [display.worth(amount, rate) for amount in amounts]
+    assert told == [in_yuan(amount, rate) for amount in amounts]
 
 
 # --- Everybody -------------------------------------------------------------------------------------------------------

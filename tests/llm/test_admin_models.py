@@ -103,7 +103,7 @@ def test_the_list_prices_what_is_charged(browser: Client) -> None:
     page = browser.get(LIST).text
     for text in (
         "50,000 / 50,000",
-        "≈ ¥0.7300 / ≈ ¥0.7300",
+        "≈ ¥0.73 / ≈ ¥0.73",
         "750 / 1,000",
         "20,000",
         "Text to speech",
@@ -131,9 +131,9 @@ def test_the_switch_in_the_list_takes_a_model_off(browser: Client) -> None:
 @pytest.mark.parametrize(
     ("name", "example"),
     [
-        ("doubao-pro", ("1,000 tokens in and 1,000 out", "100,000", "≈ ¥1.4600")),
+        ("doubao-pro", ("1,000 tokens in and 1,000 out", "100,000", "≈ ¥1.46")),
         ("gpt-3.5-turbo", ("1,000 tokens in and 1,000 out", "1,750", "≈ ¥0.0256")),
-        ("dall-e-3", ("One picture", "20,000", "≈ ¥0.2920")),
+        ("dall-e-3", ("One picture", "20,000", "≈ ¥0.292")),
         ("whisper-1", ("A minute of audio", "3,000", "≈ ¥0.0438")),
         ("tts-1", ("1,000 characters", "7,500", "≈ ¥0.1095")),
     ],

@@ -13,11 +13,13 @@ from django.test import Client
 from django.utils import timezone
 
 from llm.models import ChatMessage, ChatSession, Usage
-from llm.pages import chart, display
+from llm.pages import chart
 from llm.relay import loops
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import KEYS_PER_USER, create_api_key, revoke_api_key
+from voicehelper.charts import ceiling
 from voicehelper.later import Later
+from voicehelper.wallet.worth import in_yuan
 
 from .conftest import World
 from .test_services import BehindTheScenes
@@ -340,6 +342,13 @@ def test_a_strange_address_shows_a_page(page: Client, world: World, query: str) 
     assert page.get(f"/usage.csv?{query}").status_code == 200
 
 
+def test_a_name_in_the_file_of_calls_is_no_formula(page: Client, world: World) -> None:
+    for number, name in enumerate(("=HYPERLINK(A1)", "+1", "-2+3", "@SUM(A1)")):
+        used(world.user, number, model_name=name)
+    lines = page.get("/usage.csv").getvalue().decode("utf-8-sig").splitlines()
+    assert [line.split(",")[2] for line in reversed(lines[1:])] == ["'=HYPERLINK(A1)", "'+1", "'-2+3", "'@SUM(A1)"]
+
+
 def test_many_calls_are_shown_in_pages_that_keep_the_filter(page: Client, world: World) -> None:
     for number in range(45):
         used(world.user, number)
@@ -394,7 +403,7 @@ def test_bars_are_as_high_as_their_share_and_small_ones_are_seen() -> None:
     heights = {bar.title: bar.height for bar in drawn.bars}
     assert heights["03-10 a 4,000"] == pytest.approx(2 * heights["03-09 b 2,000"], abs=1)
     assert heights["03-10 b 1"] == 1
-    assert max(bar.x + bar.width for bar in drawn.bars) <= drawn.right
+    assert max(bar.x + bar.width for bar in drawn.bars) <= drawn.canvas.end
     assert min(bar.y for bar in drawn.bars) >= 0
 
 
@@ -402,13 +411,13 @@ def test_many_models_share_the_last_colour() -> None:
     today = date(2026, 3, 10)
     rows = [{"day": "2026-03-10", "model": f"m{number}", "quota": 100 - number} for number in range(9)]
     drawn = chart.by_day_and_model(rows, 7, today)
-    assert [series.colour for series in drawn.series] == [0, 1, 2, 3, 4, 5]
-    assert sum(sum(series.by_day) for series in drawn.series) == sum(row["quota"] for row in rows)
+    assert [colour for colour, _model, _total in drawn.legend] == ["c0", "c1", "c2", "c3", "c4", "c5"]
+    assert sum(int(total) for _colour, _model, total in drawn.legend) == sum(row["quota"] for row in rows)
 
 
 @pytest.mark.parametrize(("quota", "top"), [(0, 4), (3, 4), (5, 6), (99, 100), (1500, 2000), (4_100_000, 6_000_000)])
 def test_the_axis_ends_at_a_round_amount(quota: int, top: int) -> None:
-    assert chart.ceiling(quota) == top
+    assert ceiling(quota) == top
 
 
 @pytest.mark.parametrize(
@@ -425,4 +434,4 @@ def test_the_axis_ends_at_a_round_amount(quota: int, top: int) -> None:
     ],
 )
 def test_small_amounts_are_said_exactly_enough(quota: int, text: str) -> None:
-    assert display.worth(quota, Fraction(73, 5_000_000)) == text
+    assert in_yuan(quota, Fraction(73, 5_000_000)) == text

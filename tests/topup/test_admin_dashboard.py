@@ -1,6 +1,6 @@
 """The front page: figures that agree with the orders, problems that lead to their lists, nothing for strangers."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +13,12 @@ from django.utils import translation
 from notifications.services import raise_alert
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from topup.admin import chart, dashboard, words
-from topup.admin.figures import midnight
+from topup.admin import chart, dashboard
 from topup.models import Notice, Order
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.clock import BEIJING
+from voicehelper.clock import midnight, today
+from voicehelper.numbers import percent
 from voicehelper.wallet.models import AuditRun
 
 pytestmark = pytest.mark.django_db
@@ -35,10 +35,6 @@ def credited(order: Order, *, after: timedelta = timedelta(seconds=30)) -> None:
     when = order.created + after
     number = f"T{order.pk}"
     Order.objects.filter(pk=order.pk).update(state="paid", credited_at=when, transaction_id=number, credited_by="poll")
-
-
-def today() -> date:
-    return clock.now().astimezone(BEIJING).date()
 
 
 def test_an_empty_shop_is_shown_as_such(browser: Client) -> None:
@@ -115,6 +111,47 @@ def test_figures_and_menu_show_only_what_an_operator_may_see() -> None:
     assert "/admin/wallet/" not in page
 
 
+MENU = {
+    "": ["Overview"],
+    "Recharge": [
+        "All orders",
+        "Refunds",
+        "Reconciliation",
+        "Differences",
+        "Recharge statistics",
+        "Notices",
+        "Gateway calls",
+        "Redemption codes",
+    ],
+    "Large models": [
+        "Provider accounts",
+        "Models and prices",
+        "Model statistics",
+        "Usage log",
+        "API keys",
+        "Chat sessions",
+    ],
+    "Files": ["Files", "Buckets"],
+    "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs"],
+    "Users": ["Users", "Roles", "Shares"],
+    "Alerts": ["Alerts", "Deliveries", "Alert channels", "Alert rules", "Operators’ log"],
+    "Settings": [
+        "Recharge settings",
+        "WeChat Pay settings",
+        "Alipay settings",
+        "Mini program settings",
+        "Wallet settings",
+    ],
+}
+
+
+def test_the_menu_names_every_page_in_its_order(browser: Client) -> None:
+    groups = browser.get("/admin/").context["sidebar_navigation"]
+    assert {str(group["title"]): [str(item["title"]) for item in group["items"]] for group in groups} == MENU
+    links = [str(item["link"]) for group in groups for item in group["items"]]
+    assert len(set(links)) == len(links)
+
+
 def test_nothing_is_loaded_from_elsewhere(browser: Client) -> None:
     response = browser.get("/admin/")
     assert 'src="http' not in response.text
@@ -132,4 +169,4 @@ def test_the_scale_ends_at_a_round_amount(fen: int, top: int) -> None:
 
 @pytest.mark.parametrize(("part", "whole", "text"), [(0, 0, "—"), (1, 3, "33.3%"), (2, 3, "66.7%"), (5, 5, "100.0%")])
 def test_a_rate_has_one_decimal(part: int, whole: int, text: str) -> None:
-    assert words.percent(part, whole) == text
+    assert percent(part, whole) == text

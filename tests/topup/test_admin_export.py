@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
 from topup.models import Refund
+from voicehelper import spreadsheet
 from voicehelper.accounts.models import User
-from voicehelper.admin import export
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
@@ -44,7 +44,7 @@ def test_what_the_filters_leave_is_exported(desk: Client, buyer: User, wechat: W
 
 
 def test_slices_lose_nothing_and_repeat_nothing(desk: Client, buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "SLICE", 3)
+    monkeypatch.setattr(spreadsheet, "SLICE", 3)
     for number in range(10):
         credit(buyer, 1, kind=Entry.Kind.GIFT, ref=f"gift {number}", actor="test")
     with CaptureQueriesContext(

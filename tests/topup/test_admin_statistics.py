@@ -15,12 +15,12 @@ from django.utils import timezone, translation
 
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
-from topup.admin.figures import OrderSums, figures, midnight
+from topup.admin.figures import OrderSums, figures
 from topup.admin.statistics import StatisticsRow, page_context
 from topup.models import Order, Refund
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.clock import BEIJING
+from voicehelper.clock import BEIJING, midnight
 
 pytestmark = pytest.mark.django_db
 

@@ -2,7 +2,9 @@
 
 from django.utils.translation import gettext
 
-from voicehelper.admin.base import Report, grouped, moment
+from voicehelper.admin.base import Report
+from voicehelper.admin.columns import moment
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..gateways.base import Trade, TradeState

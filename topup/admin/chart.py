@@ -5,8 +5,8 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
-from voicehelper.admin import chart as charts
-from voicehelper.admin.chart import Chart, Scale, Series, Words
+from voicehelper import charts
+from voicehelper.charts import Chart, Scale, Series, Words
 
 from . import words
 

@@ -12,23 +12,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin import stepup
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    grouped,
-    may,
-    moment,
-    operator,
-    url_name,
-    when,
-)
-from voicehelper.admin.export import Columns, csv_file
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator, url_name
+from voicehelper.admin.columns import moment, when
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns, csv_file
+from voicehelper.wallet.worth import in_yuan, list_price
 
 from .. import services
-from ..models import CodeBatch, RechargeSettings
-from ..pages.display import worth
+from ..models import CodeBatch
 
 
 @admin.register(CodeBatch)
@@ -69,7 +60,7 @@ class CodeBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("quota of each"))
     def num_quota(self, batch: CodeBatch) -> str:
-        return f"{grouped(batch.quota)} (≈ ¥{worth(RechargeSettings.load(), batch.quota)})"
+        return f"{grouped(batch.quota)} (≈ ¥{in_yuan(batch.quota, list_price().yuan_per_quota)})"
 
     @admin.display(description=_("redeemed"))
     def progress(self, batch: Any) -> str:

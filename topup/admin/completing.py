@@ -13,7 +13,8 @@ from django.utils.translation import gettext
 
 from voicehelper.accounts.models import User
 from voicehelper.admin import stepup
-from voicehelper.admin.base import REASON_CHARS, Action, RecordActions, change_url, grouped, url_name
+from voicehelper.admin.base import REASON_CHARS, Action, RecordActions, change_url, url_name
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..gateways.base import Trade

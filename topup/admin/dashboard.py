@@ -1,8 +1,7 @@
-"""The front page: today's figures, open problems, and thirty days by gateway. Days are Beijing's."""
+"""Recharging on the front page: today's figures, open matters, thirty days by gateway. Days are Beijing's."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, Sum
 from django.db.models.functions import TruncDate
@@ -10,13 +9,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from notifications.models import Alert
 from voicehelper import clock
 from voicehelper.admin.base import list_url, may
-from voicehelper.admin.chart import Chart
-from voicehelper.admin.panels import Card, panels
+from voicehelper.admin.front_page import Card, FirstSteps, OpenMatter, Panel
+from voicehelper.charts import Chart
 from voicehelper.clock import BEIJING
-from voicehelper.wallet.models import AuditRun
+from voicehelper.numbers import percent
 
 from ..models import (
     AlipaySettings,
@@ -28,38 +26,29 @@ from ..models import (
     Refund,
     WeChatSettings,
 )
-from ..models.orders import MANUAL_MARK
-from . import words
+from . import orders, refunds, words
 from .chart import chart
-from .figures import midnight, only_real, real_orders
+from .figures import only_real, real_orders
 from .notices import unfinished
 
 DAYS = 30
 
 
-@dataclass(frozen=True)
-class OpenMatter:
-    """Something to mend: how many, and the list that mends it."""
-
-    title: str
-    count: int
-    url: str
-    tone: str
+def figures(request: HttpRequest) -> Panel | None:
+    """Today's income and orders, for those who may see orders."""
+    return Panel("", "", cards(clock.today())) if may(request, Order, "view") else None
 
 
-def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """What templates/admin/index.html shows; figures only for those who may see orders."""
-    today = clock.now().astimezone(BEIJING).date()
-    context |= {"problems": problems(request), "title": _("Overview"), "panels": panels(request)}
-    context["setup"] = first_steps(request)
-    if may(request, Order, "view"):
-        statistics = reverse("admin:topup_order_statistics")
-        context |= {"cards": cards(today), "chart": income_chart(today), "today": today, "statistics": statistics}
-    return context
+def income(request: HttpRequest) -> Panel | None:
+    """Thirty days by gateway."""
+    if not may(request, Order, "view"):
+        return None
+    statistics = reverse("admin:topup_order_statistics")
+    return Panel(_("Income of the last 30 days"), statistics, chart=income_chart(clock.today()))
 
 
 def cards(today: date) -> list[Card]:
-    since = midnight(today)
+    since = clock.midnight(today)
     credited = real_orders().filter(credited_at__gte=since)
     waited = ExpressionWrapper(F("credited_at") - F("created"), output_field=DurationField())
     paid = credited.aggregate(fen=Sum("amount_fen"), orders=Count("pk"), wait=Avg(waited))
@@ -89,7 +78,7 @@ def cards(today: date) -> list[Card]:
         ),
         Card(
             _("Success rate today"),
-            words.percent(placed["paid"], ended),
+            percent(placed["paid"], ended),
             _("%(paid)s of %(ended)s ended orders were paid") % {"paid": f"{placed['paid']:,}", "ended": f"{ended:,}"},
             list_url(Order, state="credited", **placed_today),
         ),
@@ -97,52 +86,39 @@ def cards(today: date) -> list[Card]:
     ]
 
 
-def first_steps(request: HttpRequest) -> list[tuple[str, str]]:
-    """On a new installation, where to begin: the settings pages, as long as no way to pay is switched on."""
+def first_steps(request: HttpRequest) -> FirstSteps | None:
+    """The settings pages, as long as no way to pay is switched on."""
     if any(section.load().enabled for section in (WeChatSettings, AlipaySettings)):
-        return []
+        return None
     pages = [page for page in (RechargeSettings, WeChatSettings, AlipaySettings) if may(request, page, "change")]
-    return [(str(page._meta.verbose_name), list_url(page)) for page in pages]
+    text = _("No way to pay is switched on yet, so nobody can recharge.")
+    return FirstSteps(text, [(str(page._meta.verbose_name), list_url(page)) for page in pages])
 
 
-def problems(request: HttpRequest) -> list[OpenMatter]:
-    """What is open now; only lists this operator may open."""
-    found = []
-    if may(request, Alert, "view"):
-        alerts = Alert.objects.filter(resolved_at=None).count()
-        found.append(OpenMatter(_("Open alerts"), alerts, list_url(Alert, open="yes"), "danger"))
+def open_matters(request: HttpRequest) -> Iterator[OpenMatter]:
+    """What is open in recharging; only lists this operator may open."""
     if may(request, Order, "view"):
-        review = Order.objects.exclude(review="").count()
-        found.append(OpenMatter(_("Orders to review"), review, list_url(Order, mark="review"), "danger"))
+        review = Order.objects.filter(orders.MARKS["review"][1]).count()
+        yield OpenMatter(_("Orders to review"), review, list_url(Order, mark="review"), "danger")
     if may(request, Difference, "view"):
         opened = Difference.objects.filter(state=Difference.State.OPEN).count()
-        found.append(OpenMatter(_("Differences with a bill"), opened, list_url(Difference, state="open"), "danger"))
+        yield OpenMatter(_("Differences with a bill"), opened, list_url(Difference, state="open"), "danger")
     if may(request, Reconciliation, "view"):
         no_bill = Reconciliation.objects.filter(state=Reconciliation.State.NO_BILL).count()
-        found.append(
-            OpenMatter(_("Days without a bill"), no_bill, list_url(Reconciliation, state="no_bill"), "warning")
-        )
-        unproven = Order.objects.filter(credited_by="manual", transaction_id__startswith=MANUAL_MARK).count()
+        yield OpenMatter(_("Days without a bill"), no_bill, list_url(Reconciliation, state="no_bill"), "warning")
+        unproven = Order.objects.filter(orders.MARKS["unproven"][1]).count()
         url = list_url(Order, mark="unproven")
-        found.append(OpenMatter(_("Orders completed by hand, no payment seen"), unproven, url, "warning"))
+        yield OpenMatter(_("Orders completed by hand, no payment seen"), unproven, url, "warning")
     if may(request, Refund, "view"):
-        unapproved = Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")
-        refunds = Refund.objects.aggregate(
-            review=Count("pk", filter=~Q(review="")), waiting=Count("pk", filter=unapproved)
+        found = Refund.objects.aggregate(
+            **{mark: Count("pk", filter=refunds.MARKS[mark][1]) for mark in ("review", "approval")}
         )
-        url = list_url(Refund, mark="review")
-        found.append(OpenMatter(_("Refunds to review"), refunds["review"], url, "danger"))
+        yield OpenMatter(_("Refunds to review"), found["review"], list_url(Refund, mark="review"), "danger")
         url = list_url(Refund, mark="approval")
-        found.append(OpenMatter(_("Refunds waiting for approval"), refunds["waiting"], url, "warning"))
+        yield OpenMatter(_("Refunds waiting for approval"), found["approval"], url, "warning")
     if may(request, Notice, "view"):
         waiting = unfinished().count()
-        found.append(OpenMatter(_("Unfinished notices"), waiting, list_url(Notice, verdict="unfinished"), "warning"))
-    if may(request, AuditRun, "view"):
-        last = AuditRun.objects.filter(finished__isnull=False).order_by("-pk").first()
-        found.append(
-            OpenMatter(_("Findings of the last audit"), len(last.findings) if last else 0, list_url(AuditRun), "danger")
-        )
-    return [problem for problem in found if problem.count]
+        yield OpenMatter(_("Unfinished notices"), waiting, list_url(Notice, verdict="unfinished"), "warning")
 
 
 def income_chart(today: date) -> Chart:
@@ -150,7 +126,7 @@ def income_chart(today: date) -> Chart:
     first = today - timedelta(days=DAYS - 1)
     rows = (
         real_orders()
-        .filter(credited_at__gte=midnight(first))
+        .filter(credited_at__gte=clock.midnight(first))
         .annotate(day=TruncDate("credited_at", tzinfo=BEIJING))
         .values_list("day", "gateway")
         .annotate(fen=Sum("amount_fen"))

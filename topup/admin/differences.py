@@ -1,10 +1,9 @@
 """The differences of all days: what each means, and what can be done about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -12,9 +11,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, grouped, link, may, moment, operator
-from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator
+from voicehelper.admin.columns import choice_label, link, moment
+from voicehelper.admin.filters import choice
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from ..models import Difference, Order, Refund
 from ..services import reconciliation
@@ -80,37 +81,15 @@ _MEANINGS: dict[str, Any] = {
 }
 
 
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return State.choices
-
-
-class KindFilter(Choice):
-    title = _("kind")
-    parameter_name = "kind"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Kind.choices
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(reconciliation__gateway=value)
-
-
 @admin.register(Difference)
 class DifferenceAdmin(ReadOnlyAdmin):
     list_display = ("order_no", "day", "gateway_label", "kind", "num_theirs", "num_ours", "state_label")
-    list_filter = (StateFilter, KindFilter, GatewayFilter, ("reconciliation__day", RangeDateFilter))
+    list_filter = (
+        choice(_("state"), "state", lambda: State.choices),
+        choice(_("kind"), "kind", lambda: Kind.choices),
+        words.by_gateway("reconciliation__gateway"),
+        ("reconciliation__day", RangeDateFilter),
+    )
     list_select_related = ("reconciliation",)
     sortable_by = ()
     search_fields = ("=order_no", "=transaction_id", "=refund_no")
@@ -142,11 +121,11 @@ class DifferenceAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("theirs"))
     def num_theirs(self, row: Difference) -> str:
-        return words.money(row.theirs_fen) if row.theirs_fen is not None else "—"
+        return words.money_or_dash(row.theirs_fen)
 
     @admin.display(description=_("ours"))
     def num_ours(self, row: Difference) -> str:
-        return words.money(row.ours_fen) if row.ours_fen is not None else "—"
+        return words.money_or_dash(row.ours_fen)
 
     @admin.display(description=_("state"))
     def state_label(self, row: Difference) -> SafeString:
@@ -186,8 +165,8 @@ class DifferenceAdmin(ReadOnlyAdmin):
             "title": difference.get_kind_display(),
             "state": settled_label(difference),
             "gateway": words.gateway(difference.reconciliation.gateway),
-            "theirs": words.money(difference.theirs_fen) if difference.theirs_fen is not None else "—",
-            "ours": words.money(difference.ours_fen) if difference.ours_fen is not None else "—",
+            "theirs": words.money_or_dash(difference.theirs_fen),
+            "ours": words.money_or_dash(difference.ours_fen),
             "meaning": _MEANINGS[difference.kind],
             "facts": _facts(difference, request),
         }
@@ -224,7 +203,7 @@ def _facts(difference: Difference, request: HttpRequest) -> list[tuple[str, obje
 
 # --- How differences are worded and coloured -------------------------------------------------------------------------
 def settled_label(difference: Difference) -> SafeString:
-    return words.label(STATE_TONES[State(difference.state)], difference.get_state_display())
+    return choice_label(difference, STATE_TONES)
 
 
 def both(count: int, amount_fen: int) -> SafeString:

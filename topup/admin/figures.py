@@ -3,7 +3,7 @@ Beijing's; groups are those the users are in now."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Cast, Extract, TruncDate
 
+from voicehelper import clock
 from voicehelper.clock import BEIJING
 
 from ..models import Order, Refund
@@ -112,14 +113,10 @@ def only_real() -> dict[str, str]:
     return {} if settings.SANDBOX else {"mark": "live"}
 
 
-def midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), BEIJING)
-
-
 def figures(today: date, days: int, *, groups: bool = True) -> Figures:
     """The last `days` days, today the last of them. Without `groups` the keys name none: users are not read."""
     first = today - timedelta(days=days - 1)
-    since = midnight(first)
+    since = clock.midnight(first)
     cells: dict[Key, OrderSums] = {}
     states: dict[str, tuple[int, int]] = {}
     for *key, state, count, fen in _placed(since, groups):

@@ -1,6 +1,6 @@
 """What providers told us, and what we asked them: read-only, and a stored notice can be handled once more."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,15 +12,15 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, link, may, operator, when
-from voicehelper.admin.filters import Choice, Days
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator
+from voicehelper.admin.columns import link, when
+from voicehelper.admin.filters import Days, choice
 
 from .. import services
 from ..gateways import xml
 from ..models import GatewayCall, Notice, Order
 from ..services import receiving
 from . import words
-from .orders import GatewayFilter
 
 # Genuine, and yet nobody was credited for it.
 UNFINISHED = (
@@ -37,36 +37,12 @@ def unfinished() -> QuerySet[Notice]:
     return Notice.objects.filter(verdict__in=UNFINISHED).exclude(order__state__in=Order.CREDITED)
 
 
-class VerdictFilter(Choice):
-    title = _("verdict")
-    parameter_name = "verdict"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [("unfinished", _("Unfinished")), *Notice.Verdict.choices]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(pk__in=unfinished().values("pk")) if value == "unfinished" else rows.filter(verdict=value)
+def _verdicts() -> list[tuple[str, Any]]:
+    return [("unfinished", _("Unfinished")), *Notice.Verdict.choices]
 
 
-class OutcomeFilter(Choice):
-    title = _("outcome")
-    parameter_name = "outcome"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [
-            ("ok", _("Answered")),
-            ("refused", _("Refused")),
-            ("retryable", _("Try again")),
-            ("unknown", _("No certain answer")),
-        ]
-
-
-class OperationFilter(Choice):
-    title = _("operation")
-    parameter_name = "operation"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.OPERATIONS.items()
+def _with_verdict(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    return rows.filter(pk__in=unfinished().values("pk")) if value == "unfinished" else rows.filter(verdict=value)
 
 
 class _Traffic(ReadOnlyAdmin):
@@ -89,7 +65,11 @@ class _Traffic(ReadOnlyAdmin):
 @admin.register(Notice)
 class NoticeAdmin(_Traffic):
     list_display = ("time_received", "gateway_label", "order_no", "verdict_label", "acknowledged", "source", "detail")
-    list_filter = (VerdictFilter, GatewayFilter, ("received", Days))
+    list_filter = (
+        choice(_("verdict"), "verdict", _verdicts, _with_verdict),
+        words.by_gateway(),
+        ("received", Days),
+    )
     ordering = ("-received",)
     sortable_by = ("time_received",)
     time_received = when("received", _("received"))
@@ -159,7 +139,12 @@ class NoticeAdmin(_Traffic):
 @admin.register(GatewayCall)
 class GatewayCallAdmin(_Traffic):
     list_display = ("time_created", "gateway_label", "operation_label", "order_no", "outcome_label", "num_ms")
-    list_filter = (OutcomeFilter, GatewayFilter, OperationFilter, ("created", Days))
+    list_filter = (
+        choice(_("outcome"), "outcome", words.OUTCOMES.items),
+        words.by_gateway(),
+        choice(_("operation"), "operation", words.OPERATIONS.items),
+        ("created", Days),
+    )
     ordering = ("-created",)
     sortable_by = ("time_created",)
     time_created = when("created", _("time"))

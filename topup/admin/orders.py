@@ -1,6 +1,6 @@
 """Orders: found by number, transaction or user; read, asked about and closed, never edited."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -16,10 +16,12 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import Action, Report, change_url, grouped, link, may, moment, when
-from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice, Days, UserGroup, Username
+from voicehelper.admin.base import Action, Report, change_url, may
+from voicehelper.admin.columns import label, link, moment, number, when
+from voicehelper.admin.filters import Days, choice, marks, user_group, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .. import services
 from ..gateways import GATEWAYS
@@ -33,65 +35,23 @@ from .refund_asking import RefundAsking
 from .statistics import StatisticsPages
 from .timeline import timeline
 
-# How many users a search for the beginning of a name takes into account.
-_USERS_SEARCHED = 100
+_BY_HAND = Q(credited_by="manual")
+MARKS: dict[str, tuple[Any, Q]] = {
+    "review": (_("Needs review"), ~Q(review="")),
+    "late": (_("Paid late"), Q(paid_late=True)),
+    "manual": (_("Completed by hand"), _BY_HAND),
+    "unproven": (_("Completed by hand, no payment seen"), _BY_HAND & Q(transaction_id__startswith=MANUAL_MARK)),
+    "live": (_("Real money"), Q(live=True)),
+    "sandbox": (_("Sandbox"), Q(live=False)),
+}
 
 
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [*Order.State.choices, ("credited", _("Paid, refunded or not"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(state__in=Order.CREDITED) if value == "credited" else rows.filter(state=value)
+def _states() -> list[tuple[str, Any]]:
+    return [*Order.State.choices, ("credited", _("Paid, refunded or not"))]
 
 
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-
-class MarkFilter(Choice):
-    title = _("mark")
-    parameter_name = "mark"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [
-            ("review", _("Needs review")),
-            ("late", _("Paid late")),
-            ("manual", _("Completed by hand")),
-            ("unproven", _("Completed by hand, no payment seen")),
-            ("live", _("Real money")),
-            ("sandbox", _("Sandbox")),
-        ]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        by_hand = Q(credited_by="manual")
-        marks = {
-            "review": ~Q(review=""),
-            "late": Q(paid_late=True),
-            "manual": by_hand,
-            "unproven": by_hand & Q(transaction_id__startswith=MANUAL_MARK),
-            "live": Q(live=True),
-            "sandbox": Q(live=False),
-        }
-        return rows.filter(marks[value])
-
-
-class FirstFilter(Choice):
-    title = _("payer")
-    parameter_name = "first"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [("yes", _("Paid for the first time"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return first_payments(rows)
+def _in_state(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+    return rows.filter(state__in=Order.CREDITED) if value == "credited" else rows.filter(state=value)
 
 
 @admin.register(Order)
@@ -106,12 +66,17 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
         "time_created",
     )
     list_filter = (
-        StateFilter,
-        GatewayFilter,
-        MarkFilter,
-        FirstFilter,
-        Username,
-        UserGroup,
+        choice(_("state"), "state", _states, _in_state),
+        words.by_gateway(),
+        marks(_("mark"), "mark", MARKS),
+        choice(
+            _("payer"),
+            "first",
+            lambda: [("yes", _("Paid for the first time"))],
+            lambda rows, _yes: first_payments(rows),
+        ),
+        username(),
+        user_group(),
         ("created", Days),
         ("credited_at", Days),
     )
@@ -122,6 +87,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     change_form_template = "admin/topup/order/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
+    num_quota = number("quota", _("quota"))
     export: ClassVar[Columns] = {
         "order_no": lambda order: order.order_no,
         "user": lambda order: order.user.get_username(),
@@ -152,10 +118,6 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     def num_money(self, order: Order) -> str:
         return words.money(order.amount_fen)
 
-    @admin.display(description=_("quota"))
-    def num_quota(self, order: Order) -> str:
-        return grouped(order.quota)
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
@@ -166,8 +128,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
         for found in (Q(order_no__startswith=term), Q(gateway__in=services.SECTIONS, transaction_id=term)):
             if Order.objects.filter(found).exists():
                 return queryset.filter(found), False
-        users = list(User.objects.filter(username__startswith=term).values_list("pk", flat=True)[:_USERS_SEARCHED])
-        return queryset.filter(user__in=users), False
+        return queryset.filter(user__in=users_like(username__startswith=term)), False
 
     def actions_for(self, request: HttpRequest, record: Order) -> Sequence[Action]:
         if not may(request, Order, "change"):
@@ -247,7 +208,7 @@ def marks_of(order: Order) -> list[SafeString]:
         (order.without_proof, "warning", gettext("Completed by hand")),
         (not order.live, "default", gettext("Sandbox")),
     ]
-    return [words.label(tone, text) for applies, tone, text in marks if applies]
+    return [label(tone, text) for applies, tone, text in marks if applies]
 
 
 def agreement(order: Order, request: HttpRequest) -> list[tuple[str, object]]:

@@ -1,6 +1,6 @@
 """Reconciliation: one line per day and account, both sides' totals, and what does not agree."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, ClassVar, cast
 
@@ -17,22 +17,11 @@ from kombu.exceptions import OperationalError
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from voicehelper import clock
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    grouped,
-    link,
-    list_url,
-    may,
-    moment,
-    operator,
-    url_name,
-)
-from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice
-from voicehelper.clock import BEIJING
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator, url_name
+from voicehelper.admin.columns import label, link, moment
+from voicehelper.admin.filters import choice
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .. import tasks
 from ..models import Difference, GatewayCall, Order, Reconciliation
@@ -48,26 +37,14 @@ STATE_TONES = {
 }
 
 
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Reconciliation.State.choices
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-
 @admin.register(Reconciliation)
 class ReconciliationAdmin(ReadOnlyAdmin):
     list_display = ("day", "gateway_label", "state_label", "num_theirs", "num_ours", "num_difference", "num_refunds")
-    list_filter = (StateFilter, GatewayFilter, ("day", RangeDateFilter))
+    list_filter = (
+        choice(_("state"), "state", lambda: Reconciliation.State.choices),
+        words.by_gateway(),
+        ("day", RangeDateFilter),
+    )
     list_before_template = "admin/topup/reconciliation/before.html"
     sortable_by = ("day",)
     change_form_template = "admin/topup/reconciliation/change_form.html"
@@ -129,7 +106,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         return [path("ask/", view, name=url_name(self, "ask")), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        today = clock.now().astimezone(BEIJING).date()
+        today = clock.today()
         context: dict[str, Any] = {"today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}
         if may(request, Reconciliation, "change"):
             context |= {"ask_url": reverse("admin:topup_reconciliation_ask"), "gateways": words.GATEWAY_NAMES.items()}
@@ -148,7 +125,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
             messages.error(request, gettext("Choose a day."))
             return back
         gateway = request.POST.get("gateway", "")
-        if gateway not in words.GATEWAY_NAMES or day > clock.now().astimezone(BEIJING).date():
+        if gateway not in words.GATEWAY_NAMES or day > clock.today():
             messages.error(request, gettext("Choose a gateway and a day that has begun."))
             return back
         report = _begin(request, gateway, day)
@@ -204,7 +181,7 @@ def state_label(day: Reconciliation, opened: int) -> SafeString:
         text = gettext("Settled")
     elif opened:
         text = ngettext("%(count)s difference open", "%(count)s differences open", opened) % {"count": grouped(opened)}
-    return words.label(STATE_TONES[Reconciliation.State(day.state)], text)
+    return label(STATE_TONES[Reconciliation.State(day.state)], text)
 
 
 def _differs(day: Reconciliation) -> bool:
@@ -260,8 +237,8 @@ def _rows(differences: QuerySet[Difference], request: HttpRequest) -> list[dict[
             "difference": each,
             "url": change_url(each),
             "order_url": change_url(orders[each.order_no]) if seen and each.order_no in orders else "",
-            "theirs": words.money(each.theirs_fen) if each.theirs_fen is not None else "—",
-            "ours": words.money(each.ours_fen) if each.ours_fen is not None else "—",
+            "theirs": words.money_or_dash(each.theirs_fen),
+            "ours": words.money_or_dash(each.ours_fen),
             "state": settled_label(each),
             "at": moment(each.at),
         }

@@ -15,7 +15,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import REASON_CHARS, Action, Input, RecordActions, change_url, grouped, may, url_name
+from voicehelper.admin.base import REASON_CHARS, Action, Input, RecordActions, change_url, may, url_name
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..models import Order, RechargeSettings, Refund

@@ -1,6 +1,6 @@
 """Refunds: what became of each, and the buttons on its page. refund_asking.py is where they begin."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin
@@ -12,19 +12,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.accounts.models import User
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    Report,
-    change_url,
-    grouped,
-    link,
-    may,
-    moment,
-    when,
-)
-from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice, Days, UserGroup, Username
+from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may
+from voicehelper.admin.columns import label, link, moment, number, when
+from voicehelper.admin.filters import Days, choice, marks, user_group, username
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .. import services
 from ..models import GatewayCall, Order, Refund
@@ -69,66 +61,24 @@ def report(refund: Refund) -> Report:
 
 
 # --- The list --------------------------------------------------------------------------------------------------------
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Refund.State.choices
-
-
-class GatewayFilter(Choice):
-    title = _("gateway")
-    parameter_name = "gateway"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return words.GATEWAY_NAMES.items()
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(order__gateway=value)
-
-
-class MarkFilter(Choice):
-    title = _("mark")
-    parameter_name = "mark"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [
-            ("approval", _("Waits for approval")),
-            ("review", _("Needs review")),
-            ("console", _("Made at the payment platform")),
-            ("shortfall", _("Quota was spent")),
-            ("live", _("Real money")),
-        ]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        marks = {
-            "approval": Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by=""),
-            "review": ~Q(review=""),
-            "console": Q(source=Refund.Source.CONSOLE),
-            "shortfall": Q(quota__lt=F("quota_due")),
-            "live": Q(order__live=True),
-        }
-        return rows.filter(marks[value])
-
-
-class OrderUsername(Username):
-    path = "order__user"
-
-
-class OrderUserGroup(UserGroup):
-    path = "order__user"
+MARKS: dict[str, tuple[Any, Q]] = {
+    "approval": (_("Waits for approval"), Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")),
+    "review": (_("Needs review"), ~Q(review="")),
+    "console": (_("Made at the payment platform"), Q(source=Refund.Source.CONSOLE)),
+    "shortfall": (_("Quota was spent"), Q(quota__lt=F("quota_due"))),
+    "live": (_("Real money"), Q(order__live=True)),
+}
 
 
 @admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
     list_display = ("refund_no", "user", "state_label", "gateway_label", "num_money", "num_quota", "time_created")
     list_filter = (
-        StateFilter,
-        GatewayFilter,
-        MarkFilter,
-        OrderUsername,
-        OrderUserGroup,
+        choice(_("state"), "state", lambda: Refund.State.choices),
+        words.by_gateway("order__gateway"),
+        marks(_("mark"), "mark", MARKS),
+        username("order__user"),
+        user_group("order__user"),
         ("created", Days),
         ("finished_at", Days),
     )
@@ -139,6 +89,7 @@ class RefundAdmin(ReadOnlyAdmin):
     change_form_template = "admin/topup/refund/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
+    num_quota = number("quota", _("quota"))
     export: ClassVar[Columns] = {
         "refund_no": lambda refund: refund.refund_no,
         "order_no": lambda refund: refund.order.order_no,
@@ -174,10 +125,6 @@ class RefundAdmin(ReadOnlyAdmin):
     @admin.display(description=_("money"))
     def num_money(self, refund: Refund) -> str:
         return words.money(refund.amount_fen)
-
-    @admin.display(description=_("quota"))
-    def num_quota(self, refund: Refund) -> str:
-        return grouped(refund.quota)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -250,7 +197,7 @@ def marks_of(refund: Refund) -> list[SafeString]:
         (refund.source == Refund.Source.CONSOLE, "default", gettext("Made at the payment platform")),
         (refund.shortfall > 0, "warning", gettext("Quota was spent")),
     ]
-    return [words.label(tone, text) for applies, tone, text in marks if applies]
+    return [label(tone, text) for applies, tone, text in marks if applies]
 
 
 def _facts(refund: Refund, request: HttpRequest) -> list[tuple[str, object]]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
@@ -13,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm, Status
 from voicehelper.clock import BEIJING
+from voicehelper.net.probe import Probe, nothing_called
 
 from .. import services
-from ..gateways.base import NotConfigured, Probe
+from ..gateways.base import NotConfigured
 from ..models import AlipaySettings, Notice, RechargeSettings, WeChatSettings
 from ..models.sections import GatewaySettings
 from ..services import options
@@ -147,9 +149,9 @@ class GatewayAdmin(ProbedSectionAdmin):
     def page_context(self, row: Any) -> dict[str, Any]:
         callback = f"{RechargeSettings.load().address}/api/{row.gateway}/notify"
         steps = self.help_steps(callback)
-        return {"callback_address": callback, "help_steps": steps, **super().page_context(row)}
+        return {"callback_address": callback, "help_steps": steps}
 
-    def probe(self, row: Any) -> Probe:
+    def probe(self, request: HttpRequest, row: Any) -> Probe:
         return _probe(row)
 
 
@@ -176,7 +178,7 @@ def _probe(row: GatewaySettings) -> Probe:
         names = {field.name: str(field.verbose_name) for field in row._meta.fields}
         details = {names.get(field, field): text for field, text in options.problems(candidate).items()}
         hint = gettext("Fill these in, save, and test again.")
-        return Probe(False, "", 0, gettext("Nothing was called: the settings are not complete yet."), hint, details)
+        return nothing_called(gettext("Nothing was called: the settings are not complete yet."), hint, details)
 
 
 @admin.register(WeChatSettings)

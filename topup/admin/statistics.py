@@ -12,13 +12,12 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
-from voicehelper import clock
-from voicehelper.admin import chart as charts
-from voicehelper.admin.base import RecordActions, grouped, list_url, may, url_name
-from voicehelper.admin.chart import Chart, Scale, Series, Words
-from voicehelper.admin.export import Columns, csv_file
-from voicehelper.admin.panels import Card
-from voicehelper.clock import BEIJING
+from voicehelper import charts, clock
+from voicehelper.admin.base import RecordActions, list_url, may, url_name
+from voicehelper.admin.front_page import Card
+from voicehelper.charts import Chart, Scale, Series, Words
+from voicehelper.numbers import grouped, percent
+from voicehelper.spreadsheet import Columns, csv_file
 
 from ..models import Order, Refund
 from ..money import yuan
@@ -90,7 +89,7 @@ def _asked(request: HttpRequest) -> tuple[int, str, Figures]:
     typed, by = request.GET.get("days", ""), request.GET.get("by", "")
     days = int(typed) if typed in map(str, SPANS) else 30
     by = by if by in PARTS else "day"
-    today = clock.now().astimezone(BEIJING).date()
+    today = clock.today()
     return days, by, figures(today, days, groups=by == "group")
 
 
@@ -159,17 +158,17 @@ def _columns() -> list[Column]:
     credited, refunded = Links.credited, Links.refunded
     return [
         (_("Orders placed"), lambda sums: grouped(sums.placed), Links.placed),
-        (_("Conversion"), lambda sums: words.percent(sums.converted, sums.ended), _paid_of_placed),
+        (_("Conversion"), lambda sums: percent(sums.converted, sums.ended), _paid_of_placed),
         (_("Payments"), lambda sums: grouped(sums.payments), credited),
         (_("Income"), lambda sums: words.money(sums.income_fen), credited),
-        (_("Average payment"), lambda sums: _money(sums.average_fen), None),
+        (_("Average payment"), lambda sums: words.money_or_dash(sums.average_fen), None),
         (_("New payers"), lambda sums: grouped(sums.newcomers), Links.newcomers),
         (_("Mean time to credit"), lambda sums: _seconds(sums.mean_wait_s), None),
         (_("p95"), lambda sums: _seconds(sums.wait_s(95)), None),
         (_("Refunds"), lambda sums: grouped(sums.refunds), refunded),
         (_("Refunded"), lambda sums: words.money(sums.refunded_fen), refunded),
-        (_("Refund rate"), lambda sums: words.percent(sums.refunded_fen, sums.income_fen), None),
-        (_("Net income"), lambda sums: signed_money(sums.net_fen), None),
+        (_("Refund rate"), lambda sums: percent(sums.refunded_fen, sums.income_fen), None),
+        (_("Net income"), lambda sums: words.signed_money(sums.net_fen), None),
     ]
 
 
@@ -205,7 +204,7 @@ def _states(found: Figures, links: Links) -> list[StatisticsRow]:
             Cell(str(labels[state]), links.placed(state=state)),
             [
                 Cell(grouped(count), links.placed(state=state)),
-                Cell(words.percent(count, found.total.placed)),
+                Cell(percent(count, found.total.placed)),
                 Cell(words.money(fen)),
             ],
         )
@@ -233,14 +232,14 @@ def _file_columns(by: str) -> Columns:
 # --- Cards and pictures ----------------------------------------------------------------------------------------------
 def _cards(total: OrderSums, links: Links) -> list[Card]:
     paid = {"paid": grouped(total.converted), "ended": grouped(total.ended)}
-    average = _("%(money)s on average") % {"money": _money(total.average_fen)}
-    refunded = {"rate": words.percent(total.refunded_fen, total.income_fen), "count": grouped(total.refunds)}
+    average = _("%(money)s on average") % {"money": words.money_or_dash(total.average_fen)}
+    refunded = {"rate": percent(total.refunded_fen, total.income_fen), "count": grouped(total.refunds)}
     p95 = {"time": _seconds(total.wait_s(95))}
     return [
         Card(_("Income"), words.money(total.income_fen), average, links.credited()),
         Card(
             _("Conversion"),
-            words.percent(total.converted, total.ended),
+            percent(total.converted, total.ended),
             _("%(paid)s of %(ended)s ended orders were paid") % paid,
             links.placed(state="credited"),
         ),
@@ -250,7 +249,7 @@ def _cards(total: OrderSums, links: Links) -> list[Card]:
             _("%(count)s refunds, %(rate)s of the income") % refunded,
             links.refunded(),
         ),
-        Card(_("Net income"), signed_money(total.net_fen), _("income less refunds")),
+        Card(_("Net income"), words.signed_money(total.net_fen), _("income less refunds")),
         Card(_("Payments"), grouped(total.payments), "", links.credited()),
         Card(_("New payers"), grouped(total.newcomers), _("paid for the first time"), links.newcomers()),
         Card(_("Mean time to credit"), _seconds(total.mean_wait_s), _("95%% within %(time)s") % p95),
@@ -302,15 +301,6 @@ def _income(found: Figures) -> dict[str, list[int]]:
         if sums.income_fen:
             series.setdefault(gateway, [0] * len(found.days))[places[day]] += sums.income_fen
     return series
-
-
-def _money(fen: int | None) -> str:
-    return "—" if fen is None else words.money(fen)
-
-
-def signed_money(fen: int) -> str:
-    """Money that may be less than nothing."""
-    return f"−{words.money(-fen)}" if fen < 0 else words.money(fen)
 
 
 def _seconds(wait: int | None) -> str:

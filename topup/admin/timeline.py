@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext
 
-from voicehelper.admin.base import change_url, grouped, may
+from voicehelper.admin.base import change_url, may
+from voicehelper.numbers import grouped
 from voicehelper.wallet.models import Entry
 
 from ..models import GatewayCall, Notice, Order, Refund

@@ -8,6 +8,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.admin.columns import choice_label, label
+from voicehelper.admin.filters import Choice, choice
+
 from ..models import Notice, Order, Refund
 from ..money import yuan
 
@@ -42,6 +45,12 @@ VERDICT_TONES = {
     Notice.Verdict.UNCONFIRMED: "warning",
     Notice.Verdict.FAILED: "danger",
 }
+OUTCOMES: dict[str, Any] = {
+    "ok": _("Answered"),
+    "refused": _("Refused"),
+    "retryable": _("Try again"),
+    "unknown": _("No certain answer"),
+}
 OUTCOME_TONES = {"ok": "success", "refused": "danger", "retryable": "warning", "unknown": "warning"}
 OPERATIONS: dict[str, Any] = {
     "create": _("Create"),
@@ -69,6 +78,11 @@ def money(amount_fen: int) -> str:
     return f"¥{int(whole):,}.{cents}"
 
 
+def money_or_dash(amount_fen: int | None) -> str:
+    """ "—" for what is not known."""
+    return "—" if amount_fen is None else money(amount_fen)
+
+
 def signed_yuan(amount_fen: int) -> str:
     """Fen → "-12.50", for files."""
     return f"{'-' if amount_fen < 0 else ''}{yuan(abs(amount_fen))}"
@@ -79,17 +93,18 @@ def signed_money(amount_fen: int) -> str:
     return f"{'−' if amount_fen < 0 else ''}{money(abs(amount_fen))}"
 
 
+def by_gateway(lookup: str = "gateway") -> type[Choice]:
+    """A filter of a list; `lookup` leads from the row to the gateway's name."""
+    return choice(_("gateway"), "gateway", GATEWAY_NAMES.items, lookup)
+
+
 def gateway(name: str) -> SafeString:
     """The provider's name with its colour."""
     return format_html('<span class="vh-gateway vh-{}">{}</span>', name, GATEWAY_NAMES.get(name, name))
 
 
-def label(tone: str, text: object) -> SafeString:
-    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
-
-
 def state(order: Order) -> SafeString:
-    return label(STATE_TONES[Order.State(order.state)], order.get_state_display())
+    return choice_label(order, STATE_TONES)
 
 
 def review(order: Order) -> str:
@@ -98,29 +113,15 @@ def review(order: Order) -> str:
 
 
 def refund_state(refund: Refund) -> SafeString:
-    return label(REFUND_TONES[Refund.State(refund.state)], refund.get_state_display())
+    return choice_label(refund, REFUND_TONES)
 
 
 def verdict(notice: Notice) -> SafeString:
-    return label(VERDICT_TONES[Notice.Verdict(notice.verdict)], notice.get_verdict_display())
+    return choice_label(notice, VERDICT_TONES, "verdict")
 
 
 def outcome(word: str) -> SafeString:
-    words = {
-        "ok": gettext("Answered"),
-        "refused": gettext("Refused"),
-        "retryable": gettext("Try again"),
-        "unknown": gettext("No certain answer"),
-    }
-    return label(OUTCOME_TONES.get(word, "default"), words.get(word, word))
-
-
-def percent(part: int, whole: int) -> str:
-    """With one decimal, in integers: "97.5%"; a dash while there is nothing to divide by."""
-    if not whole:
-        return "—"
-    permille = (2000 * part + whole) // (2 * whole)
-    return f"{permille // 10}.{permille % 10}%"
+    return label(OUTCOME_TONES.get(word, "default"), OUTCOMES.get(word, word))
 
 
 def duration(span: timedelta | None) -> str:

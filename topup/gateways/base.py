@@ -9,7 +9,7 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.net.certificates import CertificateRefused
 from voicehelper.net.http import HTTP, TRUSTED, AddressRefused, HTTPAnswer, Limits, NoAnswer
+from voicehelper.net.probe import Probe, since_ms
 
 from .configuration import Config, Problem
 from .exchanges import Exchange, Outgoing, Result, codec_of, forget
@@ -189,18 +190,6 @@ class Reply:
     status: int = 200
 
 
-@dataclass(frozen=True)
-class Probe:
-    """The result of "test connection": did the keys work, what was called, and how to mend what did not."""
-
-    ok: bool
-    called: str
-    elapsed_ms: int
-    message: str
-    hint: str = ""
-    details: dict[str, str] = field(default_factory=dict)
-
-
 def beijing_time(text: str, pattern: str) -> datetime | None:
     """A provider's time, aware. None when it is not one: a broken time must not keep a payment from being credited."""
     try:
@@ -333,9 +322,9 @@ class Gateway(ABC):
         try:
             self.query(f"PROBE{secrets.token_hex(12)}")
         except GatewayError as error:
-            return Probe(False, called, _since(started), str(error), self._hint(error))
+            return Probe(False, called, since_ms(started), str(error), self._hint(error))
         return Probe(
-            True, called, _since(started), str(_("The gateway answered; the signatures of both sides are right."))
+            True, called, since_ms(started), str(_("The gateway answered; the signatures of both sides are right."))
         )
 
     def _hint(self, error: GatewayError) -> str:
@@ -364,7 +353,7 @@ class Gateway(ABC):
             raise
         finally:
             shown, said = self._loggable(request.shown), self._loggable(said)
-            self.record(Exchange(operation, order_no, shown, said, outcome, _since(started)))
+            self.record(Exchange(operation, order_no, shown, said, outcome, since_ms(started)))
 
     def _post(self, request: Outgoing) -> HTTPAnswer:
         limits = request.limits or self.limits
@@ -393,7 +382,3 @@ class Gateway(ABC):
     def _loggable(self, text: str) -> str:
         """Without signature, and such that a text column can hold it."""
         return self._redact(text).replace("\x00", "\ufffd")[:_LOGGED_CHARS]
-
-
-def _since(started_ns: int) -> int:
-    return (time.monotonic_ns() - started_ns) // 1_000_000

@@ -1,6 +1,7 @@
 """The settings sections operators edit: recharge, WeChat Pay, Alipay."""
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
+from voicehelper.wallet.worth import ListPrice
 
 from ..pricing import Terms
 
@@ -108,6 +110,11 @@ class RechargeSettings(Section):
             ratios={key: Decimal(str(value)) for key, value in self.group_ratios.items()},
             bonuses={key: int(value) for key, value in self.amount_bonuses.items()},
         )
+
+    def list_price(self) -> ListPrice:
+        """The same, for whoever prices calls of models or says what quota is worth."""
+        ratios = {group: Fraction(ratio) for group, ratio in self.terms().ratios.items()}
+        return ListPrice(self.quota_per_unit, self.price, ratios)
 
     def shown_amount(self, units: int) -> int:
         """Units in what users type: tokens when the display type is tokens."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import segno
@@ -14,18 +13,15 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import User
+from voicehelper.numbers import grouped
 from voicehelper.wallet.services import wallet_of
+from voicehelper.wallet.worth import in_yuan
 
 from ..models import Order, RechargeSettings
 from ..pricing import OutOfRange, Quote, quote
 from ..services import payment_arguments, seconds_left, service_of
 from ..services.offers import pay_methods
 from .devices import Browser, Step
-
-
-def grouped(number: int) -> str:
-    """5000000 → "5,000,000". The same in both languages: Django's Chinese format groups by no sign at all."""
-    return f"{number:,}"
 
 
 def money(amount_fen: int) -> str:
@@ -36,12 +32,6 @@ def money(amount_fen: int) -> str:
 def plain(number: Decimal) -> str:
     """0.9500 → "0.95", 1E+2 → "100"."""
     return f"{number.normalize():f}"
-
-
-def worth(recharge: RechargeSettings, quota: int) -> str:
-    """What quota would cost at the list price, in yuan."""
-    fen = Fraction(quota, recharge.quota_per_unit) * Fraction(recharge.price) * 100
-    return money(int(fen + Fraction(1, 2)))
 
 
 def discount_badge(discount: Decimal) -> str:
@@ -67,7 +57,7 @@ def account_of(user: User, recharge: RechargeSettings) -> Account:
     wallet = wallet_of(user)
     return Account(
         balance=grouped(wallet.balance),
-        worth=worth(recharge, wallet.balance),
+        worth=in_yuan(wallet.balance, recharge.list_price().yuan_per_quota),
         used=grouped(wallet.used),
         held=grouped(wallet.held) if wallet.held else "",
     )

@@ -26,6 +26,7 @@ from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
 from voicehelper.net.addresses import client_address
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..models import Order, RechargeSettings
@@ -135,7 +136,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
     except services.TopupError as error:
         answer = answer_to(error)
         return _form_page(request, code=typed, code_problem=answer.text, status=answer.status)
-    messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": display.grouped(quota)})
+    messages.success(request, _("%(quota)s quota were credited. Thank you!") % {"quota": grouped(quota)})
     return redirect("topup:recharge")
 
 
@@ -156,14 +157,14 @@ def _form_page(
     facts = {
         "account": display.account_of(user, rules),
         "rules": rules,
-        "quota_per_unit": display.grouped(rules.quota_per_unit),
+        "quota_per_unit": grouped(rules.quota_per_unit),
         "list_price": display.list_price(rules, user),
         "presets": presets,
         "typed": typed,
         "price": price,
         "methods": methods,
         "least": least,
-        "shown_least": display.grouped(least),
+        "shown_least": grouped(least),
         "savings": display.savings(rules, user),
         "problem": problem,
         "code": code,
@@ -193,7 +194,7 @@ def _amount_problem(amount: int | None, least: int) -> str:
     if amount is None:
         return _("Enter the amount as a whole number.")
     if amount < least:
-        return _("The amount must not be less than %(minimum)s") % {"minimum": display.grouped(least)}
+        return _("The amount must not be less than %(minimum)s") % {"minimum": grouped(least)}
     return str(_CANNOT_BE_CHARGED)
 
 

@@ -1,6 +1,5 @@
 """What the recharge page and `topup/info` offer a user: ways to pay, amounts, discounts."""
 
-from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -56,16 +55,3 @@ def recharge_offer(user: User) -> dict[str, Any]:
         "quota_per_unit": recharge.quota_per_unit,
         "group_ratio": str(recharge.terms().ratios.get(user.group) or 1),
     }
-
-
-def llm_pricing() -> tuple[int, dict[str, str]]:
-    """Quota per unit and the groups' ratios, for whoever prices calls of models (settings.PRICING_SOURCE)."""
-    recharge = RechargeSettings.load()
-    return recharge.quota_per_unit, {group: str(ratio) for group, ratio in recharge.group_ratios.items()}
-
-
-def yuan_per_quota() -> Fraction:
-    """What one quota costs at the list price, for pages that say about how much an amount is worth
-    (settings.WORTH_SOURCE)."""
-    recharge = RechargeSettings.load()
-    return Fraction(recharge.price) / recharge.quota_per_unit

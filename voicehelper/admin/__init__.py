@@ -1,4 +1,15 @@
-"""What the admin pages of all apps are built from: read-only records, buttons that do one thing, settings sections.
+"""What the admin pages of all apps are built from, each idea at one address.
 
-The theme is django-unfold; our own look is in static/admin_ext and templates/admin.
+base.py      records that may be looked at, buttons on a record's page, CSV of a list
+keyset.py    lists of tables that never stop growing
+columns.py   what stands in columns and among facts: times, numbers, links, coloured words
+filters.py   one factory for filters
+forms.py     rows edited in cards; a stored secret stays with the address it was entered for
+sections.py  the page of a settings section
+probing.py   "test connection"
+stepup.py    the password again, before something grave
+menu.py, front_page.py  what apps add themselves to, in AppConfig.ready()
+
+Charts, files for spreadsheets and numbers in words serve users' pages as well: voicehelper/charts.py, spreadsheet.py,
+numbers.py. The theme is django-unfold; our own look is in static/admin_ext and templates/admin.
 """

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -16,14 +15,10 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.http import urlencode
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from voicehelper.clock import BEIJING
-
-from .export import Columns, csv_file, newest_first
+from voicehelper.spreadsheet import Columns, csv_file, newest_first
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -219,32 +214,3 @@ def list_url(model: type[Model], **query: str) -> str:
 
 def change_url(record: Model) -> str:
     return reverse(f"admin:{record._meta.app_label}_{record._meta.model_name}_change", args=[record.pk])
-
-
-def link(address: str, text: object) -> SafeString:
-    return format_html('<a class="vh-link" href="{}">{}</a>', address, text)
-
-
-def moment(time: datetime | None) -> str:
-    """Beijing time to the second: "2026-11-21 12:00:00"; a dash for none."""
-    return f"{time.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" if time else "—"
-
-
-def when(field: str, label: Any) -> Any:
-    """A column with the exact time; name it time_…"""
-
-    @admin.display(description=label, ordering=field)
-    def column(self: BaseAdmin, record: Any) -> str:
-        return moment(getattr(record, field))
-
-    return column
-
-
-def grouped(number: int) -> str:
-    """1234567 → "1,234,567"."""
-    return f"{number:,}"
-
-
-def signed(number: int) -> SafeString:
-    """A change of a balance, coloured, always with its sign."""
-    return format_html('<span class="{}">{}</span>', "vh-plus" if number > 0 else "vh-minus", f"{number:+,}")

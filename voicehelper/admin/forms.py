@@ -4,7 +4,7 @@ What is sensitive (see voicehelper/changes.py) asks for the operator's password 
 with what it changed; one that changes nothing is not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +14,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
@@ -22,7 +23,7 @@ from voicehelper.changes import Change, asks_password, changes_since, record, sn
 from voicehelper.secrets import EncryptedField, SecretInput
 
 from . import stepup
-from .base import RecordActions, change_url
+from .base import RecordActions, change_url, url_name
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
@@ -38,6 +39,14 @@ class Status:
 
     tone: str
     parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What something does, before somebody does it: a card beside the form."""
+
+    title: str
+    texts: Sequence[str]
 
 
 class PasswordAgain(forms.CharField):
@@ -61,11 +70,35 @@ class WatchedForm(_ModelForm):
         return changes_since(self._before, self.instance)
 
 
+@dataclass(frozen=True)
+class BoundSecret:
+    """A stored secret goes to the address it was entered for, and to no other (CVE-2024-6587): whoever changes the
+    address enters the secret again.
+
+    `place` reads from the values of the fields `says_where` where the secret goes; `text` asks for it.
+    """
+
+    field: str
+    says_where: Sequence[str]
+    place: Callable[[Mapping[str, Any]], object]
+    text: Any
+
+    def leads_elsewhere(self, form: forms.BaseModelForm[Any]) -> bool:
+        """Whether what is stored, and kept, would go somewhere new. What is read-only has not changed."""
+        fields = {name: form.fields[name] for name in self.says_where if name in form.fields}
+        kept = self.field in form.fields and self.field not in form.changed_data and form.initial.get(self.field)
+        if form.instance.pk is None or not kept or not fields or not fields.keys() <= form.cleaned_data.keys():
+            return False
+        before = {name: form.get_initial_for_field(field, name) for name, field in fields.items()}
+        return self.place(before) != self.place({name: form.cleaned_data[name] for name in fields})
+
+
 class CardForm(WatchedForm):
     """A row's fields, checked as a whole by its admin, and the password when it is needed."""
 
     request: ClassVar[HttpRequest]
     card_admin: ClassVar["CardAdmin"]
+    bound_secrets: ClassVar[Sequence[BoundSecret]] = ()
 
     current_password = PasswordAgain(
         label=_("Your password"),
@@ -89,7 +122,11 @@ class CardForm(WatchedForm):
                 self.initial[name] = self.initial[name].normalize() + 0
 
     def clean(self) -> dict[str, Any]:
-        return super().clean() or self.cleaned_data
+        cleaned = super().clean() or self.cleaned_data
+        for secret in self.bound_secrets:
+            if secret.leads_elsewhere(self):
+                self.add_error(secret.field, secret.text)
+        return cleaned
 
     def _post_clean(self) -> None:
         # Here, because the checks need the row as it would be saved.
@@ -116,6 +153,9 @@ class CardAdmin(RecordActions):
     warn_unsaved_form = True
     # One sentence: what the page is for.
     purpose: Any = ""
+    save_label: Any = _("Save settings")
+    # Whether a link to delete the row stands beside it.
+    delete_link = False
     password_help: Any = _(
         "Only needed when you replace or clear a key, change whose account it is, or switch the gateway on."
     )
@@ -136,8 +176,12 @@ class CardAdmin(RecordActions):
         return None
 
     def page_context(self, row: Any) -> dict[str, Any]:
-        """More for the template: help steps, addresses. `row` is what is stored, None while adding."""
+        """More for the template: help_steps; notes (icon, text); consequences. `row` is stored, None while adding."""
         return {}
+
+    def _delete_url(self, row: Any) -> str:
+        shown = self.delete_link and row is not None
+        return reverse(f"admin:{url_name(self, 'delete')}", args=[row.pk]) if shown else ""
 
     def stored(self, row: Any) -> Any:
         """The row as the database has it: the form's may carry what was refused."""
@@ -198,6 +242,8 @@ class CardAdmin(RecordActions):
             "confirmed": stepup.confirmed_until(request) if asks_password(self.model) else None,
             "title": str(stored) if stored is not None else capfirst(self.model._meta.verbose_name),
             "subtitle": None,
+            "save_label": self.save_label,
+            "delete_url": self._delete_url(stored),
             **self.page_context(stored),
         }
         return super().render_change_form(request, context, *args, **kwargs)

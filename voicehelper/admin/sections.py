@@ -1,18 +1,17 @@
 """The page of a settings section: one row, edited in cards, saved in one transaction, and perhaps tried out."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.text import capfirst
-from django.utils.translation import gettext
 
-from .base import change_url, url_name
+from .base import url_name
 from .forms import CardAdmin, CardForm, Status
+from .probing import ProbedAdmin
 
 if TYPE_CHECKING:
     from voicehelper.sections import Section
@@ -61,38 +60,13 @@ class SectionAdmin(CardAdmin):
         return response
 
 
-class ProbedSectionAdmin(SectionAdmin):
-    """A section with "test connection": one real, harmless call with what is saved."""
+class ProbedSectionAdmin(ProbedAdmin, SectionAdmin):
+    """A section with "test connection"."""
 
-    def probe(self, row: Any) -> Any:
-        """What came of the call: the dataclass that templates/admin/parts/probe.html shows."""
-        raise NotImplementedError
+    test_paths: ClassVar[Mapping[str, str]] = {"test": "test/"}
 
-    def page_context(self, row: Any) -> dict[str, Any]:
-        return {"test_url": reverse(f"admin:{url_name(self, 'test')}")}
+    def tested(self, request: HttpRequest, pk: int) -> Any:
+        return self.model.load()
 
-    def get_urls(self) -> list[URLPattern]:
-        test = path("test/", self.admin_site.admin_view(self.test_connection), name=url_name(self, "test"))
-        return [test, *super().get_urls()]
-
-    def test_connection(self, request: HttpRequest) -> HttpResponse:
-        """The button; what it tries out need not be switched on."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        row = self.model.load()
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        probe = self.probe(row)
-        self.log_change(request, row, f"{gettext('Test connection')}: {probe.message}")
-        if request.headers.get("HX-Request"):
-            return TemplateResponse(request, "admin/parts/probe.html", {"probe": probe})
-        request.session[self._probe_key] = asdict(probe)
-        return HttpResponseRedirect(change_url(row))
-
-    @property
-    def _probe_key(self) -> str:
-        return f"probe-{self.model._meta.model_name}"
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        context["probe"] = request.session.pop(self._probe_key, None)
-        return super().render_change_form(request, context, *args, **kwargs)
+    def test_url(self, row: Any) -> str:
+        return reverse(f"admin:{url_name(self, 'test')}")

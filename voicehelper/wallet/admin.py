@@ -1,7 +1,6 @@
 """The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here, but
 for the button that gives and takes quota (admin_adjusting.py)."""
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -12,42 +11,18 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, list_url, moment, signed, when
-from voicehelper.admin.export import Columns
-from voicehelper.admin.filters import Choice, Days, WalletUsername
+from voicehelper.admin.base import ReadOnlyAdmin, change_url, list_url, may
+from voicehelper.admin.columns import choice_label, label, link, linked, moment, number, signed, when
+from voicehelper.admin.filters import Days, choice, marks, username
+from voicehelper.admin.front_page import OpenMatter
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.numbers import grouped
+from voicehelper.spreadsheet import Columns
 
 from .admin_adjusting import Adjusting
 from .models import AuditRun, Entry, Hold, Wallet
 
 STATEMENT_ROWS = 50
-
-
-class KindFilter(Choice):
-    title = _("kind")
-    parameter_name = "kind"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Entry.Kind.choices
-
-
-class StateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return Hold.State.choices
-
-
-class ResultFilter(Choice):
-    title = _("result")
-    parameter_name = "result"
-
-    def options(self) -> Iterable[tuple[str, Any]]:
-        return [("agrees", _("The books agree")), ("findings", _("Findings"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(finished__isnull=False, findings=[]) if value == "agrees" else rows.exclude(findings=[])
 
 
 @admin.register(Wallet)
@@ -59,27 +34,12 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     change_form_template = "admin/wallet/wallet/change_form.html"
+    user_link = linked("user", _("user"))
+    num_balance = number("balance", _("balance"))
+    num_held = number("held", _("held"))
+    num_available = number("available", _("available"))
+    num_used = number("used", _("used"))
     fieldsets = ((None, {"fields": ("user_link", "num_balance", "num_held", "num_available", "num_used")}),)
-
-    @admin.display(description=_("user"))
-    def user_link(self, wallet: Wallet) -> SafeString:
-        return link(change_url(wallet.user), wallet.user)
-
-    @admin.display(description=_("balance"))
-    def num_balance(self, wallet: Wallet) -> str:
-        return grouped(wallet.balance)
-
-    @admin.display(description=_("held"))
-    def num_held(self, wallet: Wallet) -> str:
-        return grouped(wallet.held)
-
-    @admin.display(description=_("available"))
-    def num_available(self, wallet: Wallet) -> str:
-        return grouped(wallet.available)
-
-    @admin.display(description=_("used"))
-    def num_used(self, wallet: Wallet) -> str:
-        return grouped(wallet.used)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -129,8 +89,9 @@ class _Line(EndlessAdmin):
 @admin.register(Entry)
 class EntryAdmin(_Line):
     time_created = when("created", _("time"))
-    list_display = ("number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
-    list_filter = (KindFilter, WalletUsername, ("created", Days))
+    num_balance = number("balance_after", _("balance after"))
+    list_display = ("entry_number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
+    list_filter = (choice(_("kind"), "kind", lambda: Entry.Kind.choices), username("wallet__user"), ("created", Days))
     export: ClassVar[Columns] = {
         "id": lambda entry: entry.pk,
         "time": lambda entry: moment(entry.created),
@@ -151,42 +112,45 @@ class EntryAdmin(_Line):
         return Q(kind__in=Entry.Kind.values, ref=term)
 
     @admin.display(description="#")
-    def number(self, entry: Entry) -> int:
+    def entry_number(self, entry: Entry) -> int:
         return entry.pk
 
     @admin.display(description=_("amount"))
     def num_amount(self, entry: Entry) -> SafeString:
         return signed(entry.amount)
 
-    @admin.display(description=_("balance after"))
-    def num_balance(self, entry: Entry) -> str:
-        return grouped(entry.balance_after)
-
 
 @admin.register(Hold)
 class HoldAdmin(_Line):
     time_created = when("created", _("created"))
     time_expires = when("expires_at", _("expires"))
+    num_amount = number("amount", _("amount"))
     list_display = ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")
-    list_filter = (StateFilter, WalletUsername, ("created", Days))
+    list_filter = (choice(_("state"), "state", lambda: Hold.State.choices), username("wallet__user"), ("created", Days))
     fieldsets = ((None, {"fields": ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")}),)
-
-    @admin.display(description=_("amount"))
-    def num_amount(self, hold: Hold) -> str:
-        return grouped(hold.amount)
 
     @admin.display(description=_("state"))
     def state_label(self, hold: Hold) -> SafeString:
-        tone = {"open": "info", "captured": "success"}.get(hold.state, "default")
-        return format_html('<span class="vh-label vh-{}">{}</span>', tone, hold.get_state_display())
+        return choice_label(hold, {Hold.State.OPEN: "info", Hold.State.CAPTURED: "success"})
 
 
 @admin.register(AuditRun)
 class AuditRunAdmin(ReadOnlyAdmin):
     time_started = when("started", _("started"))
     time_finished = when("finished", _("finished"))
+    num_entries = number("up_to_entry", _("up to entry"))
     list_display = ("time_started", "scope", "result", "num_entries", "time_finished")
-    list_filter = (ResultFilter, ("started", Days))
+    list_filter = (
+        marks(
+            _("result"),
+            "result",
+            {
+                "agrees": (_("The books agree"), Q(finished__isnull=False, findings=[])),
+                "findings": (_("Findings"), ~Q(findings=[])),
+            },
+        ),
+        ("started", Days),
+    )
     ordering = ("-pk",)
     sortable_by = ()
     fieldsets = ((None, {"fields": ("time_started", "time_finished", "scope", "num_entries", "result", "found")}),)
@@ -194,10 +158,6 @@ class AuditRunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("scope"))
     def scope(self, run: AuditRun) -> str:
         return gettext("everything") if run.full else gettext("what is new")
-
-    @admin.display(description=_("up to entry"))
-    def num_entries(self, run: AuditRun) -> str:
-        return grouped(run.up_to_entry)
 
     @admin.display(description=_("result"))
     def result(self, run: AuditRun) -> SafeString:
@@ -207,7 +167,7 @@ class AuditRunAdmin(ReadOnlyAdmin):
             tone, text = "danger", gettext("%(count)d findings") % {"count": len(run.findings)}
         else:
             tone, text = "success", gettext("the books agree")
-        return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+        return label(tone, text)
 
     @admin.display(description=_("findings"))
     def found(self, run: AuditRun) -> SafeString:
@@ -216,3 +176,12 @@ class AuditRunAdmin(ReadOnlyAdmin):
         return format_html(
             "<ol class=vh-findings>{}</ol>", format_html_join("", "<li>{}</li>", ((f,) for f in run.findings))
         )
+
+
+def findings(request: HttpRequest) -> list[OpenMatter]:
+    """For the front page: what the last audit found."""
+    if not may(request, AuditRun, "view"):
+        return []
+    last = AuditRun.objects.filter(finished__isnull=False).order_by("-pk").first()
+    count = len(last.findings) if last else 0
+    return [OpenMatter(gettext("Findings of the last audit"), count, list_url(AuditRun), "danger")]

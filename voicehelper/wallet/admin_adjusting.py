@@ -15,20 +15,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin import stepup
-from voicehelper.admin.base import (
-    Action,
-    ReadOnlyAdmin,
-    RecordActions,
-    Report,
-    change_url,
-    grouped,
-    link,
-    may,
-    signed,
-    url_name,
-    when,
-)
+from voicehelper.admin.base import Action, ReadOnlyAdmin, RecordActions, Report, change_url, may, url_name
+from voicehelper.admin.columns import link, signed, when
 from voicehelper.admin.sections import SectionAdmin
+from voicehelper.numbers import grouped
 
 from . import adjusting
 from .models import Adjustment, Wallet, WalletSettings

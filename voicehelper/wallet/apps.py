@@ -15,3 +15,22 @@ class WalletConfig(AppConfig):
 
         audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
+        self._join_the_admin()
+
+    def _join_the_admin(self) -> None:
+        """Its pages in the menu, and what it shows on the front page."""
+        from voicehelper.admin import front_page, menu
+        from voicehelper.admin.menu import Page
+
+        from .admin import findings
+
+        front_page.asks(30, findings)
+        menu.add(
+            menu.LEDGER,
+            Page(10, _("Wallets"), "account_balance_wallet", "wallet.wallet"),
+            Page(20, _("Entries"), "list_alt", "wallet.entry"),
+            Page(30, _("Holds"), "lock_clock", "wallet.hold"),
+            Page(40, _("Adjustments"), "tune", "wallet.adjustment"),
+            Page(50, _("Audit runs"), "fact_check", "wallet.auditrun"),
+        )
+        menu.add(menu.SETTINGS, Page(40, _("Wallet settings"), "account_balance_wallet", "wallet.walletsettings"))

@@ -1,35 +1,24 @@
 """The mini program in the admin: its settings with "test connection", and what users shared."""
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import Max, QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import ReadOnlyAdmin, change_url, grouped, link, moment, when
-from voicehelper.admin.filters import Days, Username
+from voicehelper.admin.base import ReadOnlyAdmin
+from voicehelper.admin.columns import linked, moment, number, when
+from voicehelper.admin.filters import Days, username
 from voicehelper.admin.sections import ProbedSectionAdmin, Status
+from voicehelper.net.probe import Probe, nothing_called, since_ms
 
 from .. import mini_program, sharing
 from ..models import MiniProgramSettings, Share, WeChatIdentity
 from ..wechat.base import LoginFailed
-
-
-@dataclass(frozen=True)
-class Probe:
-    """What templates/admin/parts/probe.html shows. `message` is what happened, `hint` how to mend it."""
-
-    ok: bool
-    called: str
-    elapsed_ms: int
-    message: str
-    hint: str = ""
 
 
 def _try_out(section: MiniProgramSettings) -> Probe:
@@ -40,19 +29,15 @@ def _try_out(section: MiniProgramSettings) -> Probe:
         hint = gettext("Fill these in, save, and test again.")
         if section.app_id and section.app_secret:
             hint = str(error)
-        return Probe(False, "", 0, gettext("Nothing was called: the settings are not complete yet."), hint)
-    started = time.monotonic()
+        return nothing_called(gettext("Nothing was called: the settings are not complete yet."), hint)
+    started = time.monotonic_ns()
     try:
         app.check()
     except LoginFailed as error:
         text = f"{error} (errcode {error.errcode})" if error.errcode else str(error)
-        return Probe(False, app.check_address, _since(started), text, error.hint)
+        return Probe(False, app.check_address, since_ms(started), text, error.hint)
     text = gettext("WeChat knows this app id, and the secret is right.")
-    return Probe(True, app.check_address, _since(started), text)
-
-
-def _since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+    return Probe(True, app.check_address, since_ms(started), text)
 
 
 @admin.register(MiniProgramSettings)
@@ -97,10 +82,9 @@ class MiniProgramSettingsAdmin(ProbedSectionAdmin):
             gettext("For payment: pay.weixin.qq.com → Product centre → App id management, bind this app id."),
             gettext("Save, then test the connection: it shows whether app id and secret belong together."),
         ]
-        named = {"address_title": gettext("Server domain"), "callback_address": domain, "help_steps": steps}
-        return named | super().page_context(row)
+        return {"address_title": gettext("Server domain"), "callback_address": domain, "help_steps": steps}
 
-    def probe(self, row: Any) -> Probe:
+    def probe(self, request: HttpRequest, row: Any) -> Probe:
         return _try_out(row)
 
 
@@ -109,8 +93,11 @@ class ShareAdmin(ReadOnlyAdmin):
     """Invitations, and how many came by them."""
 
     time_created = when("created", _("created"))
+    user_link = linked("user", _("shared by"))
+    num_visits = number("visit_count", _("visits"))
+    num_sign_ups = number("sign_up_count", _("signed up"))
     list_display = ("time_created", "user", "num_visits", "num_sign_ups")
-    list_filter = (Username, ("created", Days))
+    list_filter = (username(), ("created", Days))
     list_select_related = ("user",)
     ordering = ("-pk",)
     sortable_by = ()
@@ -119,15 +106,3 @@ class ShareAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return sharing.counted(super().get_queryset(request))
-
-    @admin.display(description=_("visits"))
-    def num_visits(self, share: Any) -> str:
-        return grouped(share.visit_count)
-
-    @admin.display(description=_("signed up"))
-    def num_sign_ups(self, share: Any) -> str:
-        return grouped(share.sign_up_count)
-
-    @admin.display(description=_("shared by"))
-    def user_link(self, share: Share) -> SafeString:
-        return link(change_url(share.user), share.user)

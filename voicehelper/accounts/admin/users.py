@@ -23,12 +23,11 @@ from voicehelper.admin.base import (
     RecordActions,
     Report,
     change_url,
-    grouped,
-    link,
     may,
-    when,
 )
-from voicehelper.admin.filters import Choice, Days, Username
+from voicehelper.admin.columns import link, linked, when
+from voicehelper.admin.filters import Days, marks, username
+from voicehelper.numbers import grouped
 
 from .. import services
 from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
@@ -72,6 +71,7 @@ class TokenInline(_ReadOnlyInline):
     time_expires = when("expires_at", _("expires"))
     time_used = when("last_used_at", _("last used"))
     time_revoked = when("revoked_at", _("revoked"))
+    user_link = linked("user", _("user"))
     fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
 
 
@@ -96,17 +96,6 @@ def _shortened(text: str) -> str:
     return f"{text[:4]}…{text[-4:]}"
 
 
-class ActiveFilter(Choice):
-    title = _("state")
-    parameter_name = "active"
-
-    def options(self) -> Any:
-        return [("yes", _("Active")), ("no", _("Deactivated")), ("staff", _("Operators"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(is_staff=True) if value == "staff" else rows.filter(is_active=value == "yes")
-
-
 @admin.register(User)
 class UserAdmin(_DjangoUserAdmin, RecordActions):
     form = UserChangeForm
@@ -114,7 +103,18 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     change_password_form = AdminPasswordChangeForm
     change_form_template = "admin/accounts/user/change_form.html"
     list_display = ("username", "email", "group", "num_balance", "is_active", "is_staff", "time_joined")
-    list_filter = (ActiveFilter, ("date_joined", Days))
+    list_filter = (
+        marks(
+            _("state"),
+            "active",
+            {
+                "yes": (_("Active"), Q(is_active=True)),
+                "no": (_("Deactivated"), Q(is_active=False)),
+                "staff": (_("Operators"), Q(is_staff=True)),
+            },
+        ),
+        ("date_joined", Days),
+    )
     list_filter_submit = True
     list_select_related = ("wallet",)
     list_per_page = 50
@@ -218,17 +218,6 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
         return bool(request.user.is_superuser)
 
 
-class KeyStateFilter(Choice):
-    title = _("state")
-    parameter_name = "state"
-
-    def options(self) -> Any:
-        return [("valid", _("Valid")), ("revoked", _("Revoked"))]
-
-    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        return rows.filter(revoked_at__isnull=value == "valid")
-
-
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
     """Users' keys for /v1: their text exists nowhere, and an operator can only end them."""
@@ -236,8 +225,17 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     time_created = when("created", _("created"))
     time_used = when("last_used_at", _("last used"))
     time_revoked = when("revoked_at", _("revoked"))
+    user_link = linked("user", _("user"))
     list_display = ("name", "shown_key", "user", "time_created", "time_used", "time_revoked")
-    list_filter = (KeyStateFilter, Username, ("created", Days))
+    list_filter = (
+        marks(
+            _("state"),
+            "state",
+            {"valid": (_("Valid"), Q(revoked_at=None)), "revoked": (_("Revoked"), Q(revoked_at__isnull=False))},
+        ),
+        username(),
+        ("created", Days),
+    )
     list_select_related = ("user",)
     ordering = ("-pk",)
     sortable_by = ()
@@ -248,10 +246,6 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     @admin.display(description=_("key"))
     def shown_key(self, key: ApiKey) -> str:
         return key.shown
-
-    @admin.display(description=_("user"))
-    def user_link(self, key: ApiKey) -> SafeString:
-        return link(change_url(key.user), key.user)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -277,7 +271,7 @@ class LogEntryAdmin(ReadOnlyAdmin):
 
     time_done = when("action_time", _("time"))
     list_display = ("time_done", "user", "content_type", "object_repr", "message")
-    list_filter = (Username, ("action_time", Days))
+    list_filter = (username(), ("action_time", Days))
     list_select_related = ("user", "content_type")
     ordering = ("-action_time",)
     sortable_by = ()

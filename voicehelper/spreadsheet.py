@@ -1,4 +1,8 @@
-"""Lists as CSV files: streamed in constant memory, in slices of primary keys, so that no statement takes long."""
+"""Lists as CSV files, written here and nowhere else: streamed in constant memory, and no text in them is a formula.
+
+`csv_file(name, columns, records)` answers a download; `newest_first(rows)` reads a table of any length in slices of
+primary keys, so that no statement takes long.
+"""
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,8 +12,8 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 
 SLICE = 2000
-# A text that begins like a formula would be one in a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A text that begins like a formula would be one in a spreadsheet (OWASP, CSV injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Columns = Mapping[str, Callable[[Any], object]]
 

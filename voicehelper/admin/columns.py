@@ -1,0 +1,74 @@
+"""What stands in the columns of lists and among the facts of a record: times, numbers, links, coloured words.
+
+A column's name says how CSS sets it: time_…, num_….
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from voicehelper.clock import BEIJING
+from voicehelper.numbers import grouped
+
+from .base import BaseAdmin, change_url
+
+
+# --- Columns ---------------------------------------------------------------------------------------------------------
+def when(field: str, label: Any) -> Any:
+    """A column with the exact time; name it time_…"""
+
+    @admin.display(description=label, ordering=field)
+    def column(self: BaseAdmin, record: Any) -> str:
+        return moment(getattr(record, field))
+
+    return column
+
+
+def number(field: str, label: Any) -> Any:
+    """A column with a whole number; name it num_…"""
+
+    @admin.display(description=label)
+    def column(self: BaseAdmin, record: Any) -> str:
+        return grouped(getattr(record, field))
+
+    return column
+
+
+def linked(field: str, label: Any) -> Any:
+    """A column that leads to another record; a dash for none."""
+
+    @admin.display(description=label)
+    def column(self: BaseAdmin, record: Any) -> SafeString | str:
+        other = getattr(record, field)
+        return link(change_url(other), other) if other else "—"
+
+    return column
+
+
+# --- Words -----------------------------------------------------------------------------------------------------------
+def link(address: str, text: object) -> SafeString:
+    return format_html('<a class="vh-link" href="{}">{}</a>', address, text)
+
+
+def moment(time: datetime | None) -> str:
+    """Beijing time to the second: "2026-11-21 12:00:00"; a dash for none."""
+    return f"{time.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" if time else "—"
+
+
+def signed(number: int) -> SafeString:
+    """A change of a balance, coloured, always with its sign."""
+    return format_html('<span class="{}">{}</span>', "vh-plus" if number > 0 else "vh-minus", f"{number:+,}")
+
+
+def label(tone: str, text: object) -> SafeString:
+    """A word on its colour: success, info, warning, danger or default."""
+    return format_html('<span class="vh-label vh-{}">{}</span>', tone, text)
+
+
+def choice_label(record: Any, tones: Mapping[Any, str], field: str = "state") -> SafeString:
+    """What a field with choices says, in the colour of its value."""
+    return label(tones.get(getattr(record, field), "default"), getattr(record, f"get_{field}_display")())
