@@ -22,16 +22,16 @@ class LlmConfig(AppConfig):
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page, menu
-        from voicehelper.admin.menu import Page
+        from voicehelper.admin.menu import MenuPage
 
         from .admin import today
 
         front_page.shows(10, today.panel)
         menu.add(
             menu.MODELS,
-            Page(10, _("Provider accounts"), "key", "llm.credential"),
-            Page(20, _("Models and prices"), "neurology", "llm.model"),
-            Page(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
-            Page(40, _("Usage log"), "receipt", "llm.usage"),
-            Page(60, _("Chat sessions"), "forum", "llm.chatsession"),
+            MenuPage(10, _("Provider accounts"), "key", "llm.credential"),
+            MenuPage(20, _("Models and prices"), "neurology", "llm.model"),
+            MenuPage(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
+            MenuPage(40, _("Usage log"), "receipt", "llm.usage"),
+            MenuPage(60, _("Chat sessions"), "forum", "llm.chatsession"),
         )

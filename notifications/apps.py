@@ -18,15 +18,15 @@ class NotificationsConfig(AppConfig):
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page, menu
-        from voicehelper.admin.menu import Page
+        from voicehelper.admin.menu import MenuPage
 
         from .admin import alerts
 
         front_page.asks(10, alerts.open_alerts)
         menu.add(
             menu.ALERTS,
-            Page(10, _("Alerts"), "notifications", "notifications.alert", badge=alerts.badge),
-            Page(20, _("Deliveries"), "outgoing_mail", "notifications.delivery"),
-            Page(30, _("Alert channels"), "campaign", "notifications.channel"),
-            Page(40, _("Alert rules"), "rule", "notifications.rule"),
+            MenuPage(10, _("Alerts"), "notifications", "notifications.alert", badge=alerts.badge),
+            MenuPage(20, _("Deliveries"), "outgoing_mail", "notifications.delivery"),
+            MenuPage(30, _("Alert channels"), "campaign", "notifications.channel"),
+            MenuPage(40, _("Alert rules"), "rule", "notifications.rule"),
         )

@@ -18,10 +18,10 @@ class StorageBackendsConfig(AppConfig):
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import menu
-        from voicehelper.admin.menu import Page
+        from voicehelper.admin.menu import MenuPage
 
         menu.add(
             menu.FILES,
-            Page(10, _("Files"), "folder", "storage_backends.storedfile"),
-            Page(20, _("Buckets"), "database", "storage_backends.bucket"),
+            MenuPage(10, _("Files"), "folder", "storage_backends.storedfile"),
+            MenuPage(20, _("Buckets"), "database", "storage_backends.bucket"),
         )

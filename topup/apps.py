@@ -36,22 +36,22 @@ class TopupConfig(AppConfig):
 
     def _fill_the_menu(self) -> None:
         from voicehelper.admin import menu
-        from voicehelper.admin.menu import Page
+        from voicehelper.admin.menu import MenuPage
 
         menu.add(
             menu.RECHARGE,
-            Page(10, _("All orders"), "receipt_long", "topup.order"),
-            Page(20, _("Refunds"), "undo", "topup.refund"),
-            Page(30, _("Reconciliation"), "balance", "topup.reconciliation"),
-            Page(40, _("Differences"), "difference", "topup.difference"),
-            Page(50, _("Recharge statistics"), "bar_chart", "topup.order", page="statistics"),
-            Page(60, _("Notices"), "move_to_inbox", "topup.notice"),
-            Page(70, _("Gateway calls"), "swap_horiz", "topup.gatewaycall"),
-            Page(80, _("Redemption codes"), "redeem", "topup.codebatch"),
+            MenuPage(10, _("All orders"), "receipt_long", "topup.order"),
+            MenuPage(20, _("Refunds"), "undo", "topup.refund"),
+            MenuPage(30, _("Reconciliation"), "balance", "topup.reconciliation"),
+            MenuPage(40, _("Differences"), "difference", "topup.difference"),
+            MenuPage(50, _("Recharge statistics"), "bar_chart", "topup.order", page="statistics"),
+            MenuPage(60, _("Notices"), "move_to_inbox", "topup.notice"),
+            MenuPage(70, _("Gateway calls"), "swap_horiz", "topup.gatewaycall"),
+            MenuPage(80, _("Redemption codes"), "redeem", "topup.codebatch"),
         )
         menu.add(
             menu.SETTINGS,
-            Page(10, _("Recharge settings"), "sell", "topup.rechargesettings"),
-            Page(20, _("WeChat Pay settings"), "qr_code_2", "topup.wechatsettings"),
-            Page(21, _("Alipay settings"), "qr_code_2", "topup.alipaysettings"),
+            MenuPage(10, _("Recharge settings"), "sell", "topup.rechargesettings"),
+            MenuPage(20, _("WeChat Pay settings"), "qr_code_2", "topup.wechatsettings"),
+            MenuPage(21, _("Alipay settings"), "qr_code_2", "topup.alipaysettings"),
         )

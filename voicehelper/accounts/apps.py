@@ -19,14 +19,14 @@ class AccountsConfig(AppConfig):
     def _join_the_admin(self) -> None:
         """Its pages in the menu."""
         from voicehelper.admin import menu
-        from voicehelper.admin.menu import Page
+        from voicehelper.admin.menu import MenuPage
 
-        menu.add(menu.MODELS, Page(50, _("API keys"), "password", "accounts.apikey"))
+        menu.add(menu.MODELS, MenuPage(50, _("API keys"), "password", "accounts.apikey"))
         menu.add(
             menu.USERS,
-            Page(10, _("Users"), "person", "accounts.user"),
-            Page(20, _("Roles"), "group", "auth.group"),
-            Page(30, _("Shares"), "share", "accounts.share"),
+            MenuPage(10, _("Users"), "person", "accounts.user"),
+            MenuPage(20, _("Roles"), "group", "auth.group"),
+            MenuPage(30, _("Shares"), "share", "accounts.share"),
         )
-        menu.add(menu.ALERTS, Page(50, _("Operators’ log"), "history", "admin.logentry"))
-        menu.add(menu.SETTINGS, Page(30, _("Mini program settings"), "smartphone", "accounts.miniprogramsettings"))
+        menu.add(menu.ALERTS, MenuPage(50, _("Operators’ log"), "history", "admin.logentry"))
+        menu.add(menu.SETTINGS, MenuPage(30, _("Mini program settings"), "smartphone", "accounts.miniprogramsettings"))

@@ -1,6 +1,6 @@
 """The sidebar (named in settings.UNFOLD). It belongs to no app: each adds its pages to a group in AppConfig.ready().
 
-menu.add(menu.FILES, Page(10, _("Files"), "folder", "storage_backends.storedfile"))
+menu.add(menu.FILES, MenuPage(10, _("Files"), "folder", "storage_backends.storedfile"))
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 @dataclass(frozen=True)
-class Page:
+class MenuPage:
     """An entry, for those who may view or change a model ("topup.order"): the smaller its `place`, the higher. It leads
     to the model's list, or to another `page` below it. `badge` is a word beside the title."""
 
@@ -42,7 +42,7 @@ class MenuGroup:
     """Pages under a title."""
 
     title: Any
-    pages: list[Page] = field(default_factory=list)
+    pages: list[MenuPage] = field(default_factory=list)
 
 
 RECHARGE = MenuGroup(_("Recharge"))
@@ -54,7 +54,7 @@ ALERTS = MenuGroup(_("Alerts"))
 SETTINGS = MenuGroup(_("Settings"))
 
 
-def add(group: MenuGroup, *pages: Page) -> None:
+def add(group: MenuGroup, *pages: MenuPage) -> None:
     group.pages.extend(pages)
     group.pages.sort(key=lambda page: page.place)
 

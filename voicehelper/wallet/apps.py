@@ -20,17 +20,17 @@ class WalletConfig(AppConfig):
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page, menu
-        from voicehelper.admin.menu import Page
+        from voicehelper.admin.menu import MenuPage
 
         from .admin import findings
 
         front_page.asks(30, findings)
         menu.add(
             menu.LEDGER,
-            Page(10, _("Wallets"), "account_balance_wallet", "wallet.wallet"),
-            Page(20, _("Entries"), "list_alt", "wallet.entry"),
-            Page(30, _("Holds"), "lock_clock", "wallet.hold"),
-            Page(40, _("Adjustments"), "tune", "wallet.adjustment"),
-            Page(50, _("Audit runs"), "fact_check", "wallet.auditrun"),
+            MenuPage(10, _("Wallets"), "account_balance_wallet", "wallet.wallet"),
+            MenuPage(20, _("Entries"), "list_alt", "wallet.entry"),
+            MenuPage(30, _("Holds"), "lock_clock", "wallet.hold"),
+            MenuPage(40, _("Adjustments"), "tune", "wallet.adjustment"),
+            MenuPage(50, _("Audit runs"), "fact_check", "wallet.auditrun"),
         )
-        menu.add(menu.SETTINGS, Page(40, _("Wallet settings"), "account_balance_wallet", "wallet.walletsettings"))
+        menu.add(menu.SETTINGS, MenuPage(40, _("Wallet settings"), "account_balance_wallet", "wallet.walletsettings"))
