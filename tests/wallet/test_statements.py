@@ -4,6 +4,7 @@ Each case is asked in one statement, as the relay asks for many, and one by one,
 any size do, against plain arithmetic, and what several processes do at once: tests/llm/test_batch.py.
 """
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from voicehelper.accounts.models import User
@@ -339,3 +341,20 @@ def test_C15_wallets_are_locked_in_the_order_of_their_ids_before_anything_is_dec
     assert statement.sql.index("UPDATE wallet_wallet") > lock
     assert statement.sql.count("FROM wallet_wallet") == 1
     assert Wallet._meta.db_table == "wallet_wallet"
+
+
+def test_nothing_else_writes_the_ledger() -> None:
+    """But for making a wallet, which is empty then."""
+    sql = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) wallet_(wallet|entry|hold)\b")
+    orm = re.compile(r"\b(Wallet|Entry|Hold)(\.objects\b.*\.(update|create|bulk_create|delete|get_or_create)\(|\()")
+    packages = ("voicehelper", "topup", "llm", "notifications", "storage_backends")
+    files = [path for package in packages for path in (settings.BASE_DIR / package).rglob("*.py")]
+    found = [
+        f"{path.stem}: {line.strip()}"
+        for path in files
+        if path.name != "statements.py" and "migrations" not in path.parts
+        for line in path.read_text().splitlines()
+        if (sql.search(line) or orm.search(line)) and not line.startswith("class ")
+    ]
+    assert found == [found[0]]
+    assert found[0].startswith("services: return Wallet.objects")
