@@ -11,7 +11,7 @@ from sandbox.models import Refund as ProviderRefund
 from tests.merchants import ALIPAY, WECHAT
 from tests.orders import pending_order
 from topup import services
-from topup.gateways.base import Receipt
+from topup.gateways.orders import Receipt
 from topup.gateways.refunds import RefundState, RefundStatus
 from topup.models import Order, Refund
 from topup.services.refund_settling import fail_refund

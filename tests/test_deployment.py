@@ -9,7 +9,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import Expression
 
 from tests.image import ROOT, Image, ask
-from topup.models import Order, RechargeSettings, WeChatSettings
+from topup.models import Order, RechargeSettings
+from topup.models.sections import WeChatSettings
 from voicehelper import clock
 from voicehelper.accounts.models import MiniProgramSettings, User
 

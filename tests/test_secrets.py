@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from tests.merchants import WECHAT, WeChatMerchant
-from topup.models import WeChatSettings
+from topup.models.sections import WeChatSettings
 from topup.services import GatewayOff, open_gateway
 from topup.services.options import OptionsRefused, read_options, write_options
 from voicehelper.secrets import Secret, SecretUnreadable

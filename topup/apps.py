@@ -38,6 +38,10 @@ class TopupConfig(AppConfig):
         from voicehelper.admin import menu
         from voicehelper.admin.menu import MenuPage
 
+        from .gateways import GATEWAYS
+        from .models import GatewaySettings
+
+        settings_pages = map(GatewaySettings.of, GATEWAYS)
         menu.add(
             menu.RECHARGE,
             MenuPage(10, _("All orders"), "receipt_long", "topup.order"),
@@ -52,6 +56,5 @@ class TopupConfig(AppConfig):
         menu.add(
             menu.SETTINGS,
             MenuPage(10, _("Recharge settings"), "sell", "topup.rechargesettings"),
-            MenuPage(20, _("WeChat Pay settings"), "qr_code_2", "topup.wechatsettings"),
-            MenuPage(21, _("Alipay settings"), "qr_code_2", "topup.alipaysettings"),
+            *(MenuPage(20, page._meta.verbose_name, "qr_code_2", page._meta.label_lower) for page in settings_pages),
         )

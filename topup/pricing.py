@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from .money import yuan
 
-# The largest amount of money both providers take in one order is ¥100,000,000.00 (Alipay).
+# The largest amount of money every provider takes in one order is ¥100,000,000.00.
 MAX_FEN = 10_000_000_000
 # The largest quota one order credits: far above any sale, far below BIGINT.
 MAX_QUOTA = 2**60

@@ -5,12 +5,8 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.api.errors import INVALID, ErrorAnswer, Rule
 
 from . import services
+from .gateways import GATEWAYS
 from .services.options import OptionsForbidden, OptionsRefused
-
-_OFF = {
-    "wechat": _("The administrator has not enabled WeChat Pay!"),
-    "alipay": _("The administrator has not enabled Alipay!"),
-}
 
 
 def _price_changed(error: services.PriceChanged) -> ErrorAnswer:
@@ -34,7 +30,7 @@ REFUSALS: dict[type[Exception], Rule] = {
     services.UnknownWay: INVALID,
     services.AmountTooSmall: ErrorAnswer(400, _("The amount must not be less than %(minimum)s")),
     services.UnknownGateway: ErrorAnswer(400, _("Unsupported payment channel")),
-    services.GatewayOff: lambda error: ErrorAnswer(503, _OFF[error.gateway]),
+    services.GatewayOff: lambda error: ErrorAnswer(503, str(GATEWAYS[error.gateway].off)),
     services.NobodyPays: ErrorAnswer(
         409, _("Sign in through WeChat first: only then does WeChat Pay know who pays here")
     ),

@@ -1,29 +1,39 @@
-"""Routes of recharging: the API of mission §1.1 and the pages."""
+"""Routes of recharging: the API of mission §1.1 and the pages. Each gateway has its own, by its declaration."""
 
-from django.urls import path, re_path
+from collections.abc import Iterator
+
+from django.urls import URLPattern, path, re_path
 
 from .api import notices, options, users
-from .pages import inside_wechat, recharge
+from .gateways import GATEWAYS
+from .gateways.base import Gateway
+from .pages import colours, inside_wechat, recharge
 
 app_name = "topup"
 
+
+def _callbacks(gateway: type[Gateway]) -> Iterator[URLPattern]:
+    """Where a provider posts. The first of each kind, which it is told, has a name."""
+    facts = {"gateway": gateway.name}
+    for paths in (gateway.payment_callbacks, gateway.refund_callbacks):
+        for number, tail in enumerate(paths):
+            name = None if number else f"{tail.replace('-', '_')}_{gateway.name}"
+            yield path(f"api/{gateway.name}/{tail}", notices.notify, facts, name=name)
+    # As operators type the callback's address into a provider's console: with slashes too many.
+    tails = "|".join((*gateway.payment_callbacks, *gateway.refund_callbacks))
+    yield re_path(rf"^/*api/+{gateway.name}/+(?:{tails})/*$", notices.notify, facts)
+
+
 urlpatterns = [
-    path("api/user/wechat/pay", users.PayView.as_view(gateway="wechat"), name="pay_wechat"),
-    path("api/user/alipay/pay", users.PayView.as_view(gateway="alipay"), name="pay_alipay"),
+    *(path(f"api/user/{name}/pay", users.PayView.as_view(gateway=name), name=f"pay_{name}") for name in GATEWAYS),
     path("api/user/amount", users.AmountView.as_view(), name="amount"),
     path("api/user/topup", users.Redeem.as_view(), name="redeem_code"),
     path("api/user/topup/info", users.Info.as_view(), name="info"),
     path("api/user/topup/orders", users.Orders.as_view(), name="orders"),
     path("api/user/topup/orders/<str:order_no>", users.OneOrder.as_view(), name="order"),
-    path("api/wechat/notify", notices.notify, {"gateway": "wechat"}, name="notify_wechat"),
-    path("api/wechat/webhook", notices.notify, {"gateway": "wechat"}),
-    path("api/wechat/refund-notify", notices.refund_notify, {"gateway": "wechat"}, name="refund_notify_wechat"),
-    path("api/alipay/notify", notices.notify, {"gateway": "alipay"}, name="notify_alipay"),
-    path("api/alipay/webhook", notices.notify, {"gateway": "alipay"}),
-    # As operators type the callback's address into a provider's console: with slashes too many.
-    re_path(r"^/*api/+(?P<gateway>wechat|alipay)/+(?:notify|webhook)/*$", notices.notify),
-    re_path(r"^/*api/+(?P<gateway>wechat)/+refund-notify/*$", notices.refund_notify),
+    *(route for gateway in GATEWAYS.values() for route in _callbacks(gateway)),
     path("api/option", options.Options.as_view(), name="options"),
+    path("gateways.css", colours.stylesheet, name="colours"),
     path("recharge", recharge.recharge, name="recharge"),
     path("recharge/payer", inside_wechat.answer, name="payer"),
     path("recharge/redeem", recharge.redeem, name="redeem"),

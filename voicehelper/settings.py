@@ -408,7 +408,8 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "voicehelper.admin.menu.environment",
     "DASHBOARD_CALLBACK": "voicehelper.admin.front_page.context",
-    "STYLES": [lambda request: static("admin_ext/admin.css")],
+    # The gateways' colours are not in a file: the gateways know them.
+    "STYLES": [lambda request: static("admin_ext/admin.css"), reverse_lazy("topup:colours")],
     "SCRIPTS": [lambda request: static("admin_ext/admin.js")],
     "SIDEBAR": {"navigation": "voicehelper.admin.menu.navigation"},
     # The colours of static/css/app.css: one accent, warm greys in light, cool ones in dark.

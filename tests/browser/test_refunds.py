@@ -9,7 +9,7 @@ from tests.browser.person import Person
 from tests.merchants import ALIPAY
 from tests.orders import pending_order
 from topup import services
-from topup.gateways.base import Receipt
+from topup.gateways.orders import Receipt
 from topup.models import Order, Refund
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url

@@ -11,7 +11,8 @@ from notifications.models import Alert
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup import services
-from topup.models import AlipaySettings, Notice, Order, WeChatSettings
+from topup.models import Notice, Order
+from topup.models.sections import AlipaySettings, WeChatSettings
 from voicehelper.accounts.models import User
 from voicehelper.secrets import Secret
 

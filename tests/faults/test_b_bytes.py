@@ -25,7 +25,8 @@ from tests.far_side import FarSide
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.gateways.alipay import Alipay, AlipayConfig
-from topup.gateways.base import Malformed
+from topup.gateways.errors import Malformed
+from topup.gateways.notices import IncomingNotice
 from topup.gateways.wechat import WeChatConfig, WeChatPay
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
@@ -101,12 +102,12 @@ def test_B2_a_bomb_is_refused_quickly_in_little_memory(name: str, wechat: WeChat
         # The thread's own time: the machine may be busy with other tests.
         started = time.thread_time()
         with pytest.raises(Malformed):
-            gateway.order_no_in(body)
+            gateway.open(IncomingNotice(body))
         took.append(time.thread_time() - started)
     assert min(took) < 0.05
     tracemalloc.start()
     with suppress(Malformed):
-        gateway.order_no_in(body)
+        gateway.open(IncomingNotice(body))
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * 1024 * 1024
@@ -296,7 +297,7 @@ def test_B6_real_forms_verify_byte_for_byte(vector: dict[str, Any]) -> None:
         vectors.key("alipay_public_spki.b64"),
         "2088102146225135",
     )
-    receipt = Alipay(config).read_notice(vector["form_body_urlencoded"].encode())
+    receipt = Alipay(config).open(IncomingNotice(vector["form_body_urlencoded"].encode())).receipt
     if vector["name"] == "precreate_trade_success":
         assert receipt is not None
         assert (receipt.order_no, receipt.amount_fen) == ("20260102150405abcdef0123456789AB", 1990)

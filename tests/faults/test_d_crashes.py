@@ -38,7 +38,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # --- The notice ------------------------------------------------------------------------------------------------------
 NOTICE_POINTS = {
     "after_it_was_received": "topup/services/receiving.py:receive_notice",
-    "D3_after_it_was_verified_and_stored": "topup/services/receiving.py:_confirmed",
+    "D3_after_it_was_verified_and_stored": "topup/services/receiving.py:_settle",
     "D3_before_the_transaction": "topup/services/settling.py:_credit_order",
     "inside_the_transaction": "voicehelper/wallet/services.py:_entry",
     "D5_after_the_commit": "topup/services/receiving.py:_finish",

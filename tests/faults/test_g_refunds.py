@@ -25,7 +25,8 @@ from tests.faults.conftest import at_once
 from tests.ledger import spend
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server, trade_of
 from topup import services
-from topup.gateways.base import Gateway, Refused
+from topup.gateways.base import Gateway
+from topup.gateways.errors import Refused
 from topup.models import Notice, Order, RechargeSettings, Refund
 from topup.services import RefundRefused, receiving
 from topup.services.options import write_options

@@ -36,7 +36,8 @@ from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.gateways.alipay import AlipayConfig
 from topup.gateways.wechat import WeChatConfig
-from topup.models import AlipaySettings, GatewayCall, Order, WeChatSettings
+from topup.models import GatewayCall, Order
+from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.options import read_options, write_options
 from voicehelper import checks as own_checks
 from voicehelper import clock

@@ -17,8 +17,8 @@ from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from tests.test_imports import modules
 from topup import services
-from topup.gateways.base import GatewayError
-from topup.models import AlipaySettings, WeChatSettings
+from topup.gateways.errors import GatewayError
+from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.gateways import UNREACHABLE_AFTER, report_reachable
 from voicehelper.accounts.models import User
 

@@ -13,8 +13,9 @@ from sandbox.faults import write_script
 from sandbox.models import Trade
 from tests.refunds import open_accounts, paid_order, sandbox_server, trade_of
 from topup import services
-from topup.gateways.base import Gateway, NewOrder
+from topup.gateways.base import Gateway
 from topup.gateways.bills import BillDamaged, BillNotReady
+from topup.gateways.orders import NewOrder
 from topup.gateways.refunds import NewRefund, RefundState
 from topup.models import Order
 from voicehelper import clock

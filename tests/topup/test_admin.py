@@ -10,7 +10,8 @@ from django.test import Client
 
 from tests.merchants import WECHAT, AlipayMerchant, WeChatMerchant
 from topup.admin.preview import for_options, for_ratios
-from topup.models import AlipaySettings, Notice, RechargeSettings, WeChatSettings
+from topup.models import Notice, RechargeSettings
+from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import MiniProgramSettings, User
 

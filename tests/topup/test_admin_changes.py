@@ -12,7 +12,8 @@ from llm.models import Credential, Model
 from llm.seeds import plant
 from notifications.models import Alert, Channel
 from tests.merchants import WECHAT, WeChatMerchant
-from topup.models import RechargeSettings, WeChatSettings
+from topup.models import RechargeSettings
+from topup.models.sections import WeChatSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
 

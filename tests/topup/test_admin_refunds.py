@@ -15,7 +15,8 @@ from tests.ledger import spend
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server
 from topup import services
-from topup.models import Order, RechargeSettings, Refund, WeChatSettings
+from topup.models import Order, RechargeSettings, Refund
+from topup.models.sections import WeChatSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.admin import base

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from tests.merchants import AlipayMerchant
 from tests.orders import pending_order
 from topup import services
-from topup.gateways.base import Receipt
+from topup.gateways.orders import Receipt
 from topup.gateways.refunds import RefundState, RefundStatus
 from topup.models import Order
 from topup.services.options import write_options

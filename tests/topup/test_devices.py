@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.merchants import WECHAT
+from tests.merchants import ALIPAY, WECHAT
 from tests.orders import pending_order
 from tests.topup.user_agents import (
     ALIPAY_ANDROID,
@@ -22,20 +22,23 @@ from tests.topup.user_agents import (
     WECHAT_WINDOWS,
     WECOM,
 )
-from topup.pages.devices import Browser, Device, Step, device_of
+from topup.gateways.ways import DESKTOP, PHONE, Device
+from topup.pages.devices import Browser, Step, device_of
 from topup.services import QR_CODE, Way
 from voicehelper.accounts.models import User
+
+IN_WECHAT, IN_ALIPAY = Device("wechat"), Device("alipay")
 
 
 @pytest.mark.parametrize(
     ("device", "user_agents"),
     [
-        (Device.PHONE, [IPHONE_SAFARI, ANDROID_CHROME, HARMONY_PHONE, WECOM]),
-        (Device.WECHAT, [WECHAT_IOS, WECHAT_ANDROID, WECHAT_HARMONY, WECHAT_IPAD]),
-        (Device.ALIPAY, [ALIPAY_ANDROID]),
+        (PHONE, [IPHONE_SAFARI, ANDROID_CHROME, HARMONY_PHONE, WECOM]),
+        (IN_WECHAT, [WECHAT_IOS, WECHAT_ANDROID, WECHAT_HARMONY, WECHAT_IPAD]),
+        (IN_ALIPAY, [ALIPAY_ANDROID]),
         # Whoever may have neither app, or has a screen large enough for a code.
         (
-            Device.DESKTOP,
+            DESKTOP,
             [*DESKTOPS, WECHAT_WINDOWS, WECHAT_MAC, IPAD, IPAD_AS_MAC, ANDROID_TABLET, HARMONY_TABLET, "", "curl/8"],
         ),
     ],
@@ -46,26 +49,27 @@ def test_a_browser_is_known_by_what_it_says(device: Device, user_agents: list[st
 
 def test_each_browser_pays_as_it_can() -> None:
     payer = Way("JSAPI", "wx8888888888888888", "oUpF8uMEb4qRXf22hE3X68TekukE")
-    assert Browser(Device.DESKTOP).way("wechat") == Browser(Device.DESKTOP).way("alipay") == QR_CODE
-    assert [Browser(Device.PHONE).way(name).trade_type for name in ("wechat", "alipay")] == ["MWEB", "WAP"]
-    assert Browser(Device.WECHAT, payer).way("wechat") == payer
+    assert Browser(DESKTOP).way("wechat") == Browser(DESKTOP).way("alipay") == QR_CODE
+    assert [Browser(PHONE).way(name).trade_type for name in ("wechat", "alipay")] == ["MWEB", "WAP"]
+    assert Browser(IN_WECHAT, payer).way("wechat") == payer
     # It is not known whose WeChat this is.
-    assert Browser(Device.WECHAT, Way("JSAPI")).way("wechat") == QR_CODE
-    assert Browser(Device.ALIPAY).way("alipay").trade_type == "WAP"
+    assert Browser(IN_WECHAT, Way("JSAPI")).way("wechat") == QR_CODE
+    assert Browser(IN_ALIPAY).way("alipay").trade_type == "WAP"
 
 
 @pytest.mark.django_db
 def test_an_order_is_paid_where_it_can_be(buyer: User) -> None:
     payer = Way("JSAPI", "wx8888888888888888", "oBuyer")
-    browsers = [Browser(Device.DESKTOP), Browser(Device.PHONE), Browser(Device.WECHAT, payer), Browser(Device.ALIPAY)]
+    browsers = [Browser(DESKTOP), Browser(PHONE), Browser(IN_WECHAT, payer), Browser(IN_ALIPAY)]
     for trade_type, expected in {
         "NATIVE": [Step.SCAN] * 4,
         "MWEB": [Step.ELSEWHERE, Step.OPEN, Step.ELSEWHERE, Step.ELSEWHERE],
-        "JSAPI": [Step.ELSEWHERE, Step.ELSEWHERE, Step.IN_WECHAT, Step.ELSEWHERE],
+        "JSAPI": [Step.ELSEWHERE, Step.ELSEWHERE, Step.IN_APP, Step.ELSEWHERE],
         "WAP": [Step.OPEN, Step.OPEN, Step.ELSEWHERE, Step.OPEN],
     }.items():
-        order = pending_order(buyer, WECHAT, trade_type=trade_type, openid="oBuyer")
+        merchant = ALIPAY if trade_type == "WAP" else WECHAT
+        order = pending_order(buyer, merchant, trade_type=trade_type, openid="oBuyer")
         assert [browser.step(order) for browser in browsers] == expected, trade_type
     # Another person's WeChat cannot pay it.
-    order.trade_type, order.openid = "JSAPI", "oSomebodyElse"
+    order.gateway, order.trade_type, order.openid = "wechat", "JSAPI", "oSomebodyElse"
     assert browsers[2].step(order) == Step.ELSEWHERE

@@ -16,7 +16,8 @@ from llm.models import Credential, Model
 from notifications.models import Alert, Channel
 from storage_backends.models import Bucket
 from tests.merchants import WECHAT, AlipayMerchant, WeChatMerchant
-from topup.models import AlipaySettings, RechargeSettings, WeChatSettings
+from topup.models import RechargeSettings
+from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.options import read_options, write_options
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.admin.forms import CardAdmin

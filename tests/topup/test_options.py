@@ -9,7 +9,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
-from topup.models import AlipaySettings, RechargeSettings, WeChatSettings
+from topup.models import RechargeSettings
+from topup.models.sections import AlipaySettings, WeChatSettings
 from voicehelper.accounts.models import MiniProgramSettings, User
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from tests.ledger import spend
 from tests.merchants import ALIPAY
 from tests.orders import pending_order
 from topup import services
-from topup.gateways.base import Receipt
+from topup.gateways.orders import Receipt
 from topup.models import Order, RechargeSettings, Refund
 from topup.services import RefundRefused
 from voicehelper.accounts.models import User

@@ -23,7 +23,7 @@ from tests.ledger import spend
 from tests.merchants import WECHAT
 from tests.orders import pending_order
 from topup import services
-from topup.gateways.base import Receipt
+from topup.gateways.orders import Receipt
 from topup.models import Order, RechargeSettings, Refund
 from topup.services import RefundRefused
 from topup.services.settling import settle_order

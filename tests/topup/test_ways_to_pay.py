@@ -25,7 +25,8 @@ from tests.topup.user_agents import (
     WECHAT_IOS,
 )
 from topup import services
-from topup.models import GatewayCall, Notice, Order, WeChatSettings
+from topup.models import GatewayCall, Notice, Order
+from topup.models.sections import WeChatSettings
 from topup.services import following
 from topup.services.options import write_options
 from voicehelper import clock
@@ -246,7 +247,7 @@ def test_each_way_gives_its_own_address_and_leads_back_to_the_order(
     assert data["pay_url"].startswith(begins.format(shop=shop))
     assert set(data) == {"pay_url", "order_id"}
     query = parse_qs(urlsplit(data["pay_url"]).query)
-    if kept in services.OPENED_IN_A_BROWSER:
+    if services.place_of(order).is_page:
         assert query["redirect_url" if gateway == "wechat" else "return_url"] == [
             f"{shop}/recharge/orders/{order.order_no}"
         ]
@@ -386,7 +387,7 @@ def test_the_form_pays_as_the_browser_can_also_without_javascript(
     assert order.trade_type == trade_type
     assert words in card
     assert ("data-code" in card) == (trade_type in ("NATIVE", "PRECREATE"))
-    if trade_type in services.OPENED_IN_A_BROWSER:
+    if services.place_of(order).is_page:
         assert f'href="/recharge/orders/{order.order_no}/open"' in card
         assert f'data-trade-type="{trade_type}"' in browser.get("/recharge").text
 

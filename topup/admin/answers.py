@@ -7,14 +7,15 @@ from voicehelper.admin.columns import moment
 from voicehelper.numbers import grouped
 
 from .. import services
-from ..gateways.base import Trade, TradeState
+from ..gateways import label_of
+from ..gateways.orders import Trade, TradeState
 from ..models import GatewayCall, Order
 from . import words
 
 
 def why_not_asked(order: Order) -> str:
     """Why the provider cannot be asked about an order now; empty when it can."""
-    name = words.GATEWAY_NAMES.get(order.gateway, order.gateway)
+    name = label_of(order.gateway)
     try:
         gateway = services.open_gateway_of(order)
     except services.TopupError:
@@ -28,7 +29,7 @@ def answer(order: Order, trade: Trade | None) -> str:
     """State, amount, transaction and time, as far as the platform tells them; or why there is no certain answer."""
     if trade is None:
         return gettext("No certain answer: %(why)s") % {"why": last_word(order)}
-    # Alipay closes what was refunded in full.
+    # Some platforms close what was refunded in full.
     closed_by_refund = trade.state == TradeState.CLOSED and order.state in Order.CREDITED
     said = {
         TradeState.WAITING: gettext("The platform says: not paid yet."),

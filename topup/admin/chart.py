@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from voicehelper import charts
 from voicehelper.charts import Chart, Scale, Series, Words
 
+from ..gateways import label_of
 from . import words
 
 
@@ -19,9 +20,7 @@ def chart(days: Sequence[date], series: Mapping[str, Sequence[int]]) -> Chart:
 
 def income(days: Sequence[date], series: Mapping[str, Sequence[int]], about: Words) -> Chart:
     """The same, for any days."""
-    named = [
-        Series(name, words.GATEWAY_NAMES.get(name, name), fen, words.money(sum(fen))) for name, fen in series.items()
-    ]
+    named = [Series(name, label_of(name), fen, words.money(sum(fen))) for name, fen in series.items()]
     return charts.stacked(days, named, Scale(words.money, lambda fen: words.money(fen)[:-3], ceiling), about)
 
 

@@ -17,7 +17,7 @@ from voicehelper.admin.base import REASON_CHARS, Action, RecordActions, change_u
 from voicehelper.numbers import grouped
 
 from .. import services
-from ..gateways.base import Trade
+from ..gateways.orders import Trade
 from ..models import Order
 from . import answers, words
 from .refunds import fen_of

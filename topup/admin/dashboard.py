@@ -15,17 +15,19 @@ from voicehelper.admin.front_page import Card, FirstSteps, OpenMatter, Panel
 from voicehelper.charts import Chart
 from voicehelper.clock import BEIJING
 from voicehelper.numbers import percent
+from voicehelper.sections import Section
 
+from ..gateways import GATEWAYS
 from ..models import (
-    AlipaySettings,
     Difference,
+    GatewaySettings,
     Notice,
     Order,
     RechargeSettings,
     Reconciliation,
     Refund,
-    WeChatSettings,
 )
+from ..services import takes_orders
 from . import orders, refunds, words
 from .chart import chart
 from .figures import only_real, real_orders
@@ -88,9 +90,10 @@ def cards(today: date) -> list[Card]:
 
 def first_steps(request: HttpRequest) -> FirstSteps | None:
     """The settings pages, as long as no way to pay is switched on."""
-    if any(section.load().enabled for section in (WeChatSettings, AlipaySettings)):
+    if any(takes_orders(gateway) for gateway in GATEWAYS):
         return None
-    pages = [page for page in (RechargeSettings, WeChatSettings, AlipaySettings) if may(request, page, "change")]
+    sections: list[type[Section]] = [RechargeSettings, *map(GatewaySettings.of, GATEWAYS)]
+    pages = [page for page in sections if may(request, page, "change")]
     text = _("No way to pay is switched on yet, so nobody can recharge.")
     return FirstSteps(text, [(str(page._meta.verbose_name), list_url(page)) for page in pages])
 
@@ -134,5 +137,5 @@ def income_chart(today: date) -> Chart:
     )
     income = {(day, gateway): fen for day, gateway, fen in rows}
     days = [first + timedelta(days=number) for number in range(DAYS)]
-    series = {name: [income.get((day, name), 0) for day in days] for name in words.GATEWAY_NAMES}
+    series = {name: [income.get((day, name), 0) for day in days] for name in GATEWAYS}
     return chart(days, series)

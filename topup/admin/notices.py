@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -17,7 +16,7 @@ from voicehelper.admin.columns import link, when
 from voicehelper.admin.filters import Days, choice
 
 from .. import services
-from ..gateways import xml
+from ..gateways import GATEWAYS
 from ..models import GatewayCall, Notice, Order
 from ..services import receiving
 from . import words
@@ -109,7 +108,7 @@ class NoticeAdmin(_Traffic):
 
     @admin.display(description=_("fields"))
     def fields_of_body(self, notice: Notice) -> SafeString:
-        return fields_table(notice.body)
+        return fields_table(notice)
 
     @admin.display(description=_("as it came"))
     def body_as_it_came(self, notice: Notice) -> SafeString:
@@ -187,18 +186,9 @@ def preformatted(text: str) -> SafeString:
     return format_html('<pre class="vh-pre">{}</pre>', text)
 
 
-def fields_table(body: str) -> SafeString:
-    """The fields of a notice, escaped; a dash when it is neither WeChat's XML nor a form."""
-    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", _fields(body))
+def fields_table(notice: Notice) -> SafeString:
+    """The fields of a notice, escaped; a dash when its gateway cannot read it."""
+    gateway = GATEWAYS.get(notice.gateway)
+    fields = gateway.notice_fields(notice.body.encode()) if gateway else {}
+    rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", fields.items())
     return format_html('<table class="vh-fields">{}</table>', rows) if rows else mark_safe("—")
-
-
-def _fields(body: str) -> list[tuple[str, str]]:
-    try:
-        return list(xml.parse(body.encode()).items())
-    except xml.XMLError:
-        pass
-    try:
-        return parse_qsl(body, keep_blank_values=True, strict_parsing=True, max_num_fields=200)
-    except ValueError:
-        return []

@@ -24,7 +24,7 @@ from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
 from .. import services
-from ..gateways import GATEWAYS
+from ..gateways import GATEWAYS, label_of
 from ..models import GatewayCall, Order, Refund
 from ..models.orders import MANUAL_MARK
 from ..money import yuan
@@ -125,7 +125,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        for found in (Q(order_no__startswith=term), Q(gateway__in=services.SECTIONS, transaction_id=term)):
+        for found in (Q(order_no__startswith=term), Q(gateway__in=GATEWAYS, transaction_id=term)):
             if Order.objects.filter(found).exists():
                 return queryset.filter(found), False
         return queryset.filter(user__in=users_like(username__startswith=term)), False
@@ -244,7 +244,7 @@ def _service(order: Order) -> str:
     """What an operator should know of the gateway of an order that is under way."""
     if order.next_ask_at is None:
         return ""
-    name = words.GATEWAY_NAMES.get(order.gateway, order.gateway)
+    name = label_of(order.gateway)
     if services.service_of(order) == services.Service.TO_ITS_END:
         text = gettext("%(gateway)s is switched off and takes no new orders. This one is still served to its end.")
         return text % {"gateway": name}

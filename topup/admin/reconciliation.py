@@ -24,6 +24,7 @@ from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
 from .. import tasks
+from ..gateways import GATEWAYS, label_of
 from ..models import Difference, GatewayCall, Order, Reconciliation
 from . import words
 from .differences import both, difference_label, settled_label
@@ -109,7 +110,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         today = clock.today()
         context: dict[str, Any] = {"today": f"{today}", "yesterday": f"{today - timedelta(days=1)}"}
         if may(request, Reconciliation, "change"):
-            context |= {"ask_url": reverse("admin:topup_reconciliation_ask"), "gateways": words.GATEWAY_NAMES.items()}
+            context |= {"ask_url": reverse("admin:topup_reconciliation_ask"), "gateways": words.gateway_choices()}
         return super().changelist_view(request, context | (extra_context or {}))
 
     def ask(self, request: HttpRequest) -> HttpResponse:
@@ -125,7 +126,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
             messages.error(request, gettext("Choose a day."))
             return back
         gateway = request.POST.get("gateway", "")
-        if gateway not in words.GATEWAY_NAMES or day > clock.today():
+        if gateway not in GATEWAYS or day > clock.today():
             messages.error(request, gettext("Choose a gateway and a day that has begun."))
             return back
         report = _begin(request, gateway, day)
@@ -147,7 +148,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         listed = listed_differences(day) if may(request, Difference, "view") else day.differences.none()
         context |= {
             "day": day,
-            "title": f"{words.GATEWAY_NAMES.get(day.gateway, day.gateway)} {day.day}",
+            "title": f"{label_of(day.gateway)} {day.day}",
             "state": state_label(day, day.opened),
             "gateway": words.gateway(day.gateway),
             "totals": totals(day),
@@ -171,7 +172,7 @@ def _begin(request: HttpRequest, gateway: str, day: date) -> Report:
         tasks.reconcile_day.delay(gateway, day.isoformat(), operator(request))
     except OperationalError:
         return Report(False, gettext("The task queue cannot be reached: is Valkey running? Try again in a minute."))
-    facts = {"gateway": words.GATEWAY_NAMES[gateway], "day": day}
+    facts = {"gateway": label_of(gateway), "day": day}
     return Report(True, gettext("%(gateway)s is asked for its bill of %(day)s. Look again in a moment.") % facts)
 
 

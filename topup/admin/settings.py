@@ -1,7 +1,7 @@
-"""The settings pages of recharging: prices and offers, WeChat Pay, Alipay."""
+"""The settings pages of recharging: prices and offers, and one of each gateway."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,9 +17,10 @@ from voicehelper.clock import BEIJING
 from voicehelper.net.probe import Probe, nothing_called
 
 from .. import services
-from ..gateways.base import NotConfigured
-from ..models import AlipaySettings, Notice, RechargeSettings, WeChatSettings
-from ..models.sections import GatewaySettings
+from ..gateways import GATEWAYS
+from ..gateways.errors import NotConfigured
+from ..models import GatewaySettings, Notice, RechargeSettings
+from ..models.sections import SettingsCard
 from ..services import options
 from . import preview
 from .rows import Column, NumbersField, TableField
@@ -120,25 +121,49 @@ class RechargeSettingsAdmin(SectionAdmin):
 
 
 class GatewayAdmin(ProbedSectionAdmin):
-    """A gateway's page: status, keys, the callback address to enter at the provider, and the test of the connection."""
+    """A gateway's page, by the card of its section: status, keys, the callback address to enter at the provider, and
+    the test of the connection."""
 
-    key_field = ""
+    card: SettingsCard
 
-    def help_steps(self, callback: str) -> Sequence[str]:
-        raise NotImplementedError
+    def __init__(self, model: type[GatewaySettings], site: admin.AdminSite) -> None:
+        self.card = card = model.card
+        self.purpose = card.purpose
+        self.multiline_secrets = card.multiline
+        self.placeholders = card.placeholders
+        self.help_texts = {**_EVERY_GATEWAY, **card.help}
+        super().__init__(model, site)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [(heading, {"fields": fields}) for heading, fields in self.card.groups]
 
     def problems(self, row: Any) -> Mapping[str, str]:
         return options.problems(row)
 
     def status(self, row: Any) -> Status:
-        """On with its last callback, or what is still missing."""
+        """On with its last callback, or what is still missing; and until when refunds are possible."""
         missing = self._missing(row)
-        last4 = getattr(row, self.key_field).last4
+        last4 = getattr(row, self.card.key).last4
         key = gettext("key ····%(last4)s") % {"last4": last4} if last4 else ""
         if missing:
             labels = gettext("still missing or wrong: %(fields)s") % {"fields": ", ".join(missing)}
-            return Status("trouble" if row.enabled else "off", (_on(row.enabled), labels))
-        return Status("on" if row.enabled else "off", tuple(filter(None, (_on(row.enabled), _last_callback(row), key))))
+            return self._with_refunds(row, "trouble" if row.enabled else "off", _on(row.enabled), labels)
+        parts = filter(None, (_on(row.enabled), _last_callback(row), key))
+        return self._with_refunds(row, "on" if row.enabled else "off", *parts)
+
+    def _with_refunds(self, row: Any, tone: str, *parts: str) -> Status:
+        """With the client certificate: until when it is good, or why there are no refunds."""
+        obstacle, expires = services.refund_readiness(row)
+        if obstacle:
+            filled_in = bool(self.card.certificate and getattr(row, self.card.certificate))
+            return Status("trouble" if filled_in else tone, (*parts, obstacle))
+        if expires is None:
+            return Status(tone, parts)
+        day = {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
+        if services.expires_soon(expires):
+            text = gettext("the client certificate expires on %(day)s: download a new one and upload it") % day
+            return Status("trouble", (*parts, text))
+        return Status(tone, (*parts, gettext("client certificate good until %(day)s") % day))
 
     def _missing(self, row: GatewaySettings) -> list[str]:
         candidate = copy.copy(row)
@@ -147,12 +172,20 @@ class GatewayAdmin(ProbedSectionAdmin):
         return [names.get(field, field) for field in options.problems(candidate)]
 
     def page_context(self, row: Any) -> dict[str, Any]:
-        callback = f"{RechargeSettings.load().address}/api/{row.gateway}/notify"
-        steps = self.help_steps(callback)
+        ours = RechargeSettings.load().address
+        callback = f"{ours}/api/{row.gateway}/{GATEWAYS[row.gateway].payment_callbacks[0]}"
+        steps = [str(step) % {"url": callback, "pages": f"{ours}/"} for step in (*self.card.steps, _REACHABLE)]
         return {"callback_address": callback, "help_steps": steps}
 
     def probe(self, request: HttpRequest, row: Any) -> Probe:
         return _probe(row)
+
+
+_EVERY_GATEWAY = {
+    "enabled": _("Shown on the recharge page. Only complete settings can be switched on."),
+    "min_topup": _("The smallest recharge, in units."),
+}
+_REACHABLE = _("The server must be reachable from outside at this address, by HTTPS, without signing in.")
 
 
 def _on(enabled: bool) -> str:
@@ -181,117 +214,10 @@ def _probe(row: GatewaySettings) -> Probe:
         return nothing_called(gettext("Nothing was called: the settings are not complete yet."), hint, details)
 
 
-@admin.register(WeChatSettings)
-class WeChatSettingsAdmin(GatewayAdmin):
-    purpose = _("Lets users pay by scanning a QR code with WeChat; the money goes to your merchant account.")
-    key_field = "api_v2_key"
-    fieldsets = (
-        (None, {"fields": ["enabled", "min_topup"]}),
-        (_("Merchant account"), {"fields": ["app_id", "mch_id", "api_v2_key", "sign_type"]}),
-        (_("Paying inside WeChat (optional)"), {"fields": ["app_secret"]}),
-        (_("Certificate (for refunds only)"), {"fields": ["client_cert", "client_key"]}),
-    )
-    multiline_secrets = ("client_cert", "client_key")
-    placeholders = {
-        "app_id": _("Please enter the app id, like wx8888888888888888"),
-        "mch_id": _("Please enter the WeChat Pay merchant number"),
-        "api_v2_key": _("Please enter the WeChat Pay API v2 key"),
-        "app_secret": _("Please enter the app secret"),
-        "client_cert": "-----BEGIN CERTIFICATE-----",
-        "client_key": "-----BEGIN PRIVATE KEY-----",
-    }
-    help_texts = {
-        "enabled": _("Shown on the recharge page. Only complete settings can be switched on."),
-        "min_topup": _("The smallest recharge, in units."),
-        "app_id": _("The official account, mini program or app that is bound to the merchant number."),
-        "mch_id": _("Usually ten digits."),
-        "api_v2_key": _("Exactly 32 letters and digits. Stored encrypted and never shown again."),
-        "sign_type": _("HMAC-SHA256 unless your account can only do MD5. Orders keep the one they were placed with."),
-        "app_secret": _(
-            "Of the official account above. With it the recharge page pays inside WeChat without a code; without it, it"
-            " shows one there too."
-        ),
-        "client_cert": _("The content of apiclient_cert.pem."),
-        "client_key": _("The content of apiclient_key.pem."),
-    }
-
-    def status(self, row: Any) -> Status:
-        """With the client certificate: until when it is good, or why there are no refunds."""
-        status = super().status(row)
-        obstacle, expires = services.refund_readiness(row)
-        if obstacle:
-            return Status("trouble" if row.client_cert else status.tone, (*status.parts, obstacle))
-        if expires is None:
-            return status
-        day = {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
-        if services.expires_soon(expires):
-            text = gettext("the client certificate expires on %(day)s: download a new one and upload it") % day
-            return Status("trouble", (*status.parts, text))
-        return Status(status.tone, (*status.parts, gettext("client certificate good until %(day)s") % day))
-
-    def help_steps(self, callback: str) -> Sequence[str]:
-        return [
-            gettext(
-                "Merchant number: sign in at pay.weixin.qq.com;"
-                " it is shown under Account centre → Merchant information."
-            ),
-            gettext(
-                "API v2 key: Account centre → API security → Set the API v2 key (32 characters). Enter the same here."
-            ),
-            gettext("App id: Product centre → App id management; the app id must be bound to the merchant number."),
-            gettext("Native payment must be enabled: Product centre → Native payment."),
-            gettext(
-                "On phones: enable H5 payment with the domain of this server; and for pages inside WeChat, enable JSAPI"
-                " payment with the directory %(pages)s, and enter the domain as the official account’s web page"
-                " authorization domain (mp.weixin.qq.com → Settings)."
-            )
-            % {"pages": f"{RechargeSettings.load().address}/"},
-            gettext(
-                "For refunds: Account centre → API security → API certificate. Paste apiclient_cert.pem and"
-                " apiclient_key.pem of the same download."
-            ),
-            gettext("Callback address: %(url)s — each order carries it; where WeChat Pay asks for one, enter this.")
-            % {"url": callback},
-            gettext("The server must be reachable from outside at this address, by HTTPS, without signing in."),
-        ]
+def register(gateway: str) -> None:
+    """Give a gateway's section its page."""
+    admin.site.register(GatewaySettings.of(gateway), GatewayAdmin)
 
 
-@admin.register(AlipaySettings)
-class AlipaySettingsAdmin(GatewayAdmin):
-    purpose = _("Lets users pay by scanning a QR code with Alipay; the money goes to your Alipay account.")
-    key_field = "private_key"
-    fieldsets = (
-        (None, {"fields": ["enabled", "min_topup", "sandbox"]}),
-        (_("Application"), {"fields": ["app_id", "seller_id"]}),
-        (_("Keys"), {"fields": ["private_key", "public_key"]}),
-    )
-    multiline_secrets = ("private_key", "public_key")
-    placeholders = {
-        "app_id": _("Please enter the Alipay app id"),
-        "seller_id": _("Please enter the seller id (PID), like 2088…"),
-        "private_key": _("Please enter the application private key"),
-        "public_key": _("Please enter the Alipay public key"),
-    }
-    help_texts = {
-        "enabled": _("Shown on the recharge page. Only complete settings can be switched on."),
-        "min_topup": _("The smallest recharge, in units."),
-        "sandbox": _("For trials with an app id of Alipay’s sandbox. Nothing real is paid."),
-        "app_id": _("16 digits, shown beside the application at the open platform."),
-        "seller_id": _("16 digits beginning with 2088: the account that receives the money."),
-        "private_key": _("Made by Alipay’s key tool (RSA2); PKCS#1 or PKCS#8, with or without BEGIN lines."),
-        "public_key": _("Alipay’s own public key, not your application’s: both are shown side by side."),
-    }
-
-    def help_steps(self, callback: str) -> Sequence[str]:
-        return [
-            gettext("App id: sign in at open.alipay.com → Console → your web or mobile application."),
-            gettext("Seller id (PID): Account centre → Account management; 16 digits beginning with 2088."),
-            gettext(
-                "Keys: Development settings → Interface signing (public key mode)."
-                " Upload your application’s public key, then copy the Alipay public key shown in return."
-            ),
-            gettext("The product “face-to-face payment” must be signed, and the application published."),
-            gettext("Callback address: %(url)s — each order carries it; where Alipay asks for one, enter this.")
-            % {"url": callback},
-            gettext("The server must be reachable from outside at this address, by HTTPS, without signing in."),
-        ]
+for _name in GATEWAYS:
+    register(_name)

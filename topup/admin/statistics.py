@@ -19,6 +19,7 @@ from voicehelper.charts import Chart, Scale, Series, Words
 from voicehelper.numbers import grouped, percent
 from voicehelper.spreadsheet import Columns, csv_file
 
+from ..gateways import GATEWAYS, label_of
 from ..models import Order, Refund
 from ..money import yuan
 from . import words
@@ -184,7 +185,7 @@ def _row(head: Any, sums: OrderSums, by: str, links: Links) -> StatisticsRow:
         query = {by: head}
     shown = [(read(sums), url) for _title, read, url in _columns()]
     cells = [Cell(text, url(links, **query) if url and text not in _NOTHING else "") for text, url in shown]
-    title = words.GATEWAY_NAMES.get(head, head) if by == "gateway" else head
+    title = label_of(head) if by == "gateway" else head
     return StatisticsRow(Cell(str(title)), cells)
 
 
@@ -296,7 +297,7 @@ def _charts(found: Figures) -> list[tuple[str, Chart]]:
 def _income(found: Figures) -> dict[str, list[int]]:
     """Fen by gateway and day."""
     places = {day: number for number, day in enumerate(found.days)}
-    series = {name: [0] * len(found.days) for name in words.GATEWAY_NAMES}
+    series = {name: [0] * len(found.days) for name in GATEWAYS}
     for (day, gateway, _group), sums in found.cells.items():
         if sums.income_fen:
             series.setdefault(gateway, [0] * len(found.days))[places[day]] += sums.income_fen

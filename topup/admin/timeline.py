@@ -15,7 +15,7 @@ from voicehelper.numbers import grouped
 from voicehelper.wallet.models import Entry
 
 from ..models import GatewayCall, Notice, Order, Refund
-from ..services import OPENED_IN_A_BROWSER
+from ..services import place_of
 from . import words
 
 
@@ -42,7 +42,7 @@ def timeline(order: Order, request: HttpRequest) -> list[Moment]:
 def _milestones(order: Order) -> Iterator[Moment]:
     yield Moment(order.created, gettext("Order created"), f"{order.user} · {order.client_ip}")
     if order.offered_at:
-        scanned = order.pay_url and order.trade_type not in OPENED_IN_A_BROWSER
+        scanned = order.pay_url and not place_of(order).is_page
         yield Moment(order.offered_at, gettext("QR code shown") if scanned else gettext("Payment offered"), tone="info")
     if order.state in Order.OPEN:
         yield Moment(order.expires_at, gettext("Offer ends"), tone="future")

@@ -11,10 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.columns import choice_label, label
 from voicehelper.admin.filters import Choice, choice
 
+from ..gateways import GATEWAYS, label_of
 from ..models import Notice, Order, Refund
 from ..money import yuan
-
-GATEWAY_NAMES: dict[str, Any] = {"wechat": _("WeChat Pay"), "alipay": _("Alipay")}
 
 STATE_TONES = {
     Order.State.CREATED: "info",
@@ -95,12 +94,17 @@ def signed_money(amount_fen: int) -> str:
 
 def by_gateway(lookup: str = "gateway") -> type[Choice]:
     """A filter of a list; `lookup` leads from the row to the gateway's name."""
-    return choice(_("gateway"), "gateway", GATEWAY_NAMES.items, lookup)
+    return choice(_("gateway"), "gateway", gateway_choices, lookup)
 
 
 def gateway(name: str) -> SafeString:
     """The provider's name with its colour."""
-    return format_html('<span class="vh-gateway vh-{}">{}</span>', name, GATEWAY_NAMES.get(name, name))
+    return format_html('<span class="vh-gateway vh-{}">{}</span>', name, label_of(name))
+
+
+def gateway_choices() -> list[tuple[str, str]]:
+    """What a filter offers."""
+    return [(name, label_of(name)) for name in GATEWAYS]
 
 
 def state(order: Order) -> SafeString:

@@ -17,10 +17,14 @@ from voicehelper.net.addresses import client_address
 from voicehelper.wallet.services import wallet_of
 
 from .. import services
+from ..gateways import GATEWAYS
+from ..gateways.ways import Place
 from ..models import Order
 from ..money import yuan
 from ..services import brakes, wechat_payer
 from ..services.offers import recharge_offer
+
+_TRADE_TYPES = "; ".join(f"{name}: {', '.join(gateway.trade_types)}" for name, gateway in GATEWAYS.items())
 
 
 class PayRequest(serializers.Serializer[Any]):
@@ -32,7 +36,7 @@ class PayRequest(serializers.Serializer[Any]):
         max_length=16,
         default="",
         allow_blank=True,
-        help_text="WeChat Pay: NATIVE, MWEB, JSAPI; Alipay: precreate, wap, page. Default: the QR code.",
+        help_text=f"{_TRADE_TYPES}. Default: the QR code.",
     )
     quoted = serializers.DecimalField(
         max_digits=11,
@@ -92,13 +96,13 @@ class PayView(PaymentView):
             quoted=asked["quoted"],
         )
         data: dict[str, Any] = {"pay_url": order.pay_url, "order_id": order.order_no}
-        if order.trade_type == services.JSAPI:
+        if services.place_of(order) is Place.APP:
             data["payment"] = services.payment_arguments(order)
         return Response({"message": "success", "data": data})
 
     def _way(self, trade_type: str) -> services.Way:
         """Who pays inside WeChat is known to us, from WeChat: a page's session asked it, the mini program signed in."""
-        if trade_type != services.JSAPI:
+        if GATEWAYS[self.gateway].place(trade_type) is not Place.APP:
             return services.Way(trade_type)
         if isinstance(self.request.successful_authenticator, BrowserSession):
             return wechat_payer.payer_of(self.request.session)

@@ -15,9 +15,11 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Self
 
+from voicehelper.clock import BEIJING
 from voicehelper.net.http import Limits
 
-from .base import BEIJING, GatewayError
+from .errors import GatewayError
+from .refunds import RefundState
 
 # A million rows are about 400 MB; the provider sends them compressed.
 DOWNLOAD = Limits(read_s=30, total_s=900, max_bytes=4 * 1024**3)
@@ -68,7 +70,8 @@ class BillKind(StrEnum):
 @dataclass(frozen=True)
 class BillRow:
     """One payment, or one refund. `amount_fen` is what was asked for, or asked back, never negative; `at` (aware) is
-    when it was paid, or the refund begun. `state` is the provider's word, `raw` each column by its name in the file."""
+    when it was paid, or the refund begun. `state` is the provider's word, `refund_state` what it means of a refund;
+    `app_id` and `merchant_id` are whose it is, where the file tells; `raw` is each column by its name in the file."""
 
     kind: BillKind
     order_no: str
@@ -78,6 +81,9 @@ class BillRow:
     state: str
     refund_no: str = ""
     refund_id: str = ""
+    refund_state: RefundState = RefundState.SUCCEEDED
+    app_id: str = ""
+    merchant_id: str | None = None
     fee: Decimal = Decimal(0)
     raw: Mapping[str, str] = field(default_factory=dict, repr=False)
 

@@ -1,11 +1,13 @@
 """Requests that leave and what comes back, whatever the protocol."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import IO, Protocol, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, TypeVar
 
 from voicehelper.net.certificates import ClientCertificate
 from voicehelper.net.http import HTTPAnswer, Limits
+
+from .errors import Unknown
 
 Result = TypeVar("Result")
 # What Chinese providers write in. Another one that is declared is not tried.
@@ -29,12 +31,12 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A signed request, ready to be posted; `shown` is how the log of calls shows it."""
+    """A signed request, ready to be sent; `shown` is how the log of calls shows it."""
 
     url: str
     body: bytes
-    content_type: str
     shown: str
+    headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
     certificate: ClientCertificate | None = None
     # Where the answer's body goes when it may be large; `limits` are its own then.
@@ -42,16 +44,21 @@ class Outgoing:
     limits: Limits | None = None
 
 
-class Exchanger(Protocol):
-    """Posts a request and hands the answer to `read`: see Gateway._exchange."""
-
-    def __call__(
-        self, operation: str, order_no: str, request: Outgoing, read: Callable[[HTTPAnswer], Result], /
-    ) -> Result: ...
-
-
 def forget(_exchange: Exchange) -> None:
     """The default recorder: keeps nothing."""
+
+
+def only_200(answer: HTTPAnswer) -> HTTPAnswer:
+    """For protocols without a meaning for any other status. Raises Unknown."""
+    if answer.status != 200:
+        raise Unknown(f"The gateway answered with HTTP status {answer.status}.")
+    return answer
+
+
+def into_200(answer: HTTPAnswer, file: IO[bytes]) -> IO[bytes]:
+    """The same for an answer whose body went into a file."""
+    only_200(answer)
+    return file
 
 
 def codec_of(answer: HTTPAnswer) -> str:

@@ -5,18 +5,17 @@ from .notices import GatewayCall, Notice
 from .orders import Order
 from .reconciliation import Difference, Reconciliation
 from .refunds import Refund
-from .sections import AlipaySettings, RechargeSettings, WeChatSettings
+from .sections import GatewaySettings, RechargeSettings
 
 __all__ = [
-    "AlipaySettings",
     "CodeBatch",
     "Difference",
     "GatewayCall",
+    "GatewaySettings",
     "Notice",
     "Order",
     "RechargeSettings",
     "Reconciliation",
     "RedemptionCode",
     "Refund",
-    "WeChatSettings",
 ]

@@ -30,6 +30,9 @@ class Notice(models.Model):
     received = models.DateTimeField(_("received"), db_default=Now(), editable=False)
     source = models.GenericIPAddressField(_("source"), null=True, editable=False)
     body = models.TextField(_("body"), editable=False)
+    # Of the callback, as far as its gateway signs them.
+    headers = models.JSONField(default=dict, db_default={}, editable=False)
+    query = models.TextField(default="", db_default="", editable=False)
     order_no = models.CharField(_("order number"), max_length=64, blank=True, editable=False)
     order = models.ForeignKey(
         Order, models.PROTECT, null=True, related_name="notices", verbose_name=_("order"), editable=False

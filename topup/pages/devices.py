@@ -4,41 +4,24 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..gateways import GATEWAYS
+from ..gateways.ways import DESKTOP, PHONE, Device, Place
 from ..models import Order
-from ..services import JSAPI, OPENED_IN_A_BROWSER, QR_CODE, Way
-
-
-class Device(StrEnum):
-    """What a browser can do to pay: only a phone's can open the app it runs beside."""
-
-    DESKTOP = "desktop"
-    PHONE = "phone"
-    WECHAT = "wechat"
-    ALIPAY = "alipay"
-
+from ..services import QR_CODE, Way, place_of
 
 _PC = re.compile(r"Windows NT|Macintosh|X11|WindowsWechat|MacWechat")
-# Phones of Apple, Google and Huawei. A tablet may well have neither app: it is shown the code.
+# Phones of Apple, Google and Huawei. A tablet may well have no gateway's app: it is shown the code.
 _PHONE = re.compile(r"iPhone|iPod|Android.+\bMobile\b|\(Phone; |Windows Phone")
-_WAYS: dict[Device, dict[str, str]] = {
-    Device.DESKTOP: {},
-    Device.PHONE: {"wechat": "MWEB", "alipay": "WAP"},
-    # What the app itself does not open is opened in the phone's browser, with a copied address.
-    Device.WECHAT: {"wechat": JSAPI, "alipay": "WAP"},
-    Device.ALIPAY: {"wechat": "MWEB", "alipay": "WAP"},
-}
 
 
 def device_of(user_agent: str) -> Device:
-    """WeChat's and Alipay's own browsers on a PC are desktops: they have a screen to show a code on."""
+    """The apps' own browsers on a PC are desktops: they have a screen to show a code on."""
     if _PC.search(user_agent):
-        return Device.DESKTOP
-    # WeCom says MicroMessenger too, and cannot tell who its user is in WeChat.
-    if "MicroMessenger/" in user_agent and "wxwork/" not in user_agent:
-        return Device.WECHAT
-    if "AlipayClient/" in user_agent:
-        return Device.ALIPAY
-    return Device.PHONE if _PHONE.search(user_agent) else Device.DESKTOP
+        return DESKTOP
+    apps = [name for name, gateway in GATEWAYS.items() if re.search(gateway.app_browser, user_agent)]
+    if apps:
+        return Device(apps[0])
+    return PHONE if _PHONE.search(user_agent) else DESKTOP
 
 
 class Step(StrEnum):
@@ -46,36 +29,41 @@ class Step(StrEnum):
 
     SCAN = "scan"
     OPEN = "open"
-    IN_WECHAT = "in_wechat"
+    IN_APP = "in_app"
     # Not in this browser.
     ELSEWHERE = "elsewhere"
 
 
 @dataclass(frozen=True)
 class Browser:
-    """What a page is shown in; `payer` is how the WeChat around it pays, without openid while that is not known."""
+    """What a page is shown in; `payer` is how the app around it pays, without openid while that is not known."""
 
-    device: Device = Device.DESKTOP
+    device: Device = DESKTOP
     payer: Way = QR_CODE
 
-    def way(self, gateway: str) -> Way:
-        """How it pays: by the QR code unless it can open the app."""
-        trade_type = _WAYS[self.device].get(gateway, "")
-        if trade_type != JSAPI:
+    def way(self, name: str) -> Way:
+        """How it pays: by the QR code unless it can open the app. What the app around it does not open is opened in
+        the phone's browser, with a copied address."""
+        gateway = GATEWAYS.get(name)
+        if gateway is None:
+            return QR_CODE
+        phones = gateway.ways.get(PHONE, "") if self.device != DESKTOP else ""
+        trade_type = gateway.ways.get(self.device, phones)
+        if gateway.place(trade_type) is not Place.APP:
             return Way(trade_type)
         return self.payer if self.payer.openid else QR_CODE
 
-    def takes(self, gateway: str) -> bool:
-        """WeChat does not open Alipay, nor Alipay WeChat."""
-        return self.device not in (Device.WECHAT, Device.ALIPAY) or self.device == gateway
+    def takes(self, name: str) -> bool:
+        """One gateway's app does not open another's."""
+        return self.device in (DESKTOP, PHONE, name)
 
     def step(self, order: Order) -> Step:
         """How an order that waits can be paid here, wherever it was placed."""
-        if order.trade_type == JSAPI:
-            mine = (self.payer.app_id, self.payer.openid) == (order.app_id, order.openid)
-            return Step.IN_WECHAT if self.device == Device.WECHAT and mine else Step.ELSEWHERE
-        if order.trade_type not in OPENED_IN_A_BROWSER:
+        place = place_of(order)
+        if place is Place.CODE:
             return Step.SCAN
-        # WeChat's page for phones wants a phone; Alipay's pages open anywhere but in WeChat.
-        fits = self.device == Device.PHONE if order.trade_type == "MWEB" else self.device != Device.WECHAT
+        if place is Place.APP:
+            mine = (self.payer.app_id, self.payer.openid) == (order.app_id, order.openid)
+            return Step.IN_APP if self.device == order.gateway and mine else Step.ELSEWHERE
+        fits = self.device == PHONE if place is Place.PHONE else self.takes(order.gateway)
         return Step.OPEN if fits else Step.ELSEWHERE

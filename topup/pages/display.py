@@ -17,9 +17,11 @@ from voicehelper.numbers import grouped
 from voicehelper.wallet.services import wallet_of
 from voicehelper.wallet.worth import in_yuan
 
+from ..gateways import GATEWAYS, label_of
+from ..gateways.ways import Place
 from ..models import Order, RechargeSettings
 from ..pricing import OutOfRange, Quote, quote
-from ..services import payment_arguments, seconds_left, service_of
+from ..services import payment_arguments, place_of, seconds_left, service_of
 from ..services.offers import pay_methods
 from .devices import Browser, Step
 
@@ -141,6 +143,7 @@ class Method:
     shown_minimum: str
     takes_it: bool
     trade_type: str
+    icon: str
 
 
 def methods_for(recharge: RechargeSettings, amount: int | None, browser: Browser) -> list[Method]:
@@ -155,18 +158,25 @@ def methods_for(recharge: RechargeSettings, amount: int | None, browser: Browser
             shown_minimum=grouped(method["min_topup"]),
             takes_it=amount is not None and amount >= method["min_topup"],
             trade_type=browser.way(method["type"]).trade_type,
+            icon=icon(method["type"]),
         )
         for method in [method for method in found if browser.takes(method["type"])] or found
     ]
 
 
-def gateway_name(gateway: str) -> str:
-    return {"wechat": _("WeChat Pay"), "alipay": _("Alipay")}.get(gateway, gateway)
+def any_gateway() -> str:
+    """All of them, for whoever may choose one: "this or that"."""
+    return _(" or ").join(map(label_of, GATEWAYS))
 
 
 def app_name(gateway: str) -> str:
     """The app that scans the code."""
-    return {"wechat": _("WeChat"), "alipay": _("Alipay")}.get(gateway, gateway)
+    return str(GATEWAYS[gateway].app_label) if gateway in GATEWAYS else gateway
+
+
+def icon(gateway: str) -> str:
+    """Its picture's name in static/img/icons.svg."""
+    return GATEWAYS[gateway].icon if gateway in GATEWAYS else ""
 
 
 class View:
@@ -205,8 +215,8 @@ REPEATABLE = (View.UNANSWERED, View.EXPIRED, View.FAILED)
 
 @dataclass(frozen=True)
 class PaymentCard:
-    """The payment card of one order. `step` is how it is paid in this browser, `payment` (JSON) what WeChat's is
-    handed, `here` the card's address for another browser, `service` how its gateway serves it ("": it has ended)."""
+    """The payment card of one order. `step` is how it is paid in this browser, `payment` (JSON) what the app around it
+    is handed, `here` the card's address for another browser, `service` how its gateway serves it ("": it has ended)."""
 
     order: Order
     view: str
@@ -223,6 +233,8 @@ class PaymentCard:
     bonus: str
     gateway_name: str
     app_name: str
+    icon: str
+    in_app: bool
     code: str
     again: Method | None
     again_price: Price | None
@@ -241,7 +253,7 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
         view=view,
         browser=browser,
         step=step,
-        payment=_handed_to_wechat(order) if waits and step == Step.IN_WECHAT else "",
+        payment=_handed_to_app(order) if waits and step == Step.IN_APP else "",
         here=f"{recharge.address}{reverse('topup:payment', args=[order.order_no])}",
         service=service_of(order) if view in LIVE else "",
         live=view in LIVE,
@@ -250,8 +262,10 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
         pay=money(order.amount_fen),
         credit=grouped(order.quota),
         bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
-        gateway_name=gateway_name(order.gateway),
+        gateway_name=label_of(order.gateway),
         app_name=app_name(order.gateway),
+        icon=icon(order.gateway),
+        in_app=place_of(order) is Place.APP,
         code=qr_image(order.pay_url) if waits and step == Step.SCAN else "",
         again=again,
         again_price=price,
@@ -259,8 +273,8 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
     )
 
 
-def _handed_to_wechat(order: Order) -> str:
-    """What WeixinJSBridge wants: the arguments of wx.requestPayment and the app id they are signed with."""
+def _handed_to_app(order: Order) -> str:
+    """What WeixinJSBridge wants: the arguments of the payment and the app id they are signed with."""
     return json.dumps({"appId": order.app_id} | payment_arguments(order))
 
 
@@ -300,7 +314,7 @@ def row_of(order: Order, now: datetime) -> OrderRow:
     tone, label = _standing(order, view_of(order, seconds_left(order, now)))
     return OrderRow(
         order=order,
-        gateway_name=gateway_name(order.gateway),
+        gateway_name=label_of(order.gateway),
         credit=grouped(order.quota),
         bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
         pay=money(order.amount_fen),

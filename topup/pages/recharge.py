@@ -29,10 +29,11 @@ from voicehelper.net.addresses import client_address
 from voicehelper.numbers import grouped
 
 from .. import services
+from ..gateways import label_of
 from ..models import Order, RechargeSettings
 from ..services import brakes, wechat_payer
 from . import display
-from .devices import Browser, Device, device_of
+from .devices import Browser, device_of
 
 # Where the stand-ins' phone is, when settings.SANDBOX mounts them.
 SANDBOX_PHONE = "/sandbox/phone"
@@ -74,7 +75,7 @@ def _browser(request: HttpRequest) -> Browser:
     if _wants_code(request):
         return Browser()
     device = device_of(request.headers.get("User-Agent", ""))
-    return Browser(device, wechat_payer.payer_of(request.session)) if device is Device.WECHAT else Browser(device)
+    return Browser(device, wechat_payer.payer_of(request.session)) if device == wechat_payer.APP else Browser(device)
 
 
 def _wants_code(request: HttpRequest) -> bool:
@@ -87,7 +88,7 @@ def _wants_code(request: HttpRequest) -> bool:
 def recharge(request: HttpRequest) -> HttpResponse:
     """The form; posting it places an order and leads to its card."""
     if request.method != "POST":
-        if _browser(request).device is Device.WECHAT and wechat_payer.should_ask(request.session):
+        if _browser(request).device == wechat_payer.APP and wechat_payer.should_ask(request.session):
             amount = _amount_in(request.GET)
             back = reverse("topup:recharge") + (f"?amount={amount}" if amount else "")
             return redirect(wechat_payer.open_question(request.session, back))
@@ -163,6 +164,7 @@ def _form_page(
         "typed": typed,
         "price": price,
         "methods": methods,
+        "gateways": display.any_gateway(),
         "least": least,
         "shown_least": grouped(least),
         "savings": display.savings(rules, user),
@@ -205,8 +207,8 @@ def payment(request: HttpRequest, order_no: str) -> HttpResponse:
     """The payment card as a page: the same order after a reload and on another device."""
     facts = _card_facts(request, order_no)
     card: display.PaymentCard = facts["card"]
-    in_wechat = card.browser.device is Device.WECHAT and card.order.trade_type == services.JSAPI
-    if in_wechat and card.view == display.View.WAITING and wechat_payer.should_ask(request.session):
+    in_wechat = card.browser.device == wechat_payer.APP == card.order.gateway
+    if in_wechat and card.in_app and card.view == display.View.WAITING and wechat_payer.should_ask(request.session):
         return redirect(wechat_payer.open_question(request.session, request.path))
     return render(request, "topup/payment.html", facts)
 
@@ -251,7 +253,7 @@ def open_payment(request: HttpRequest, order_no: str) -> HttpResponse:
         pass
     except services.PaymentNotOffered:
         words = _("%(name)s cannot be opened just now. Try again in a moment, or order again.")
-        messages.warning(request, words % {"name": display.gateway_name(order.gateway)})
+        messages.warning(request, words % {"name": label_of(order.gateway)})
     return redirect(address or reverse("topup:payment", args=[order.order_no]))
 
 

@@ -36,7 +36,6 @@ from .following import (
     seconds_left,
 )
 from .gateways import (
-    SECTIONS,
     Service,
     build_gateway,
     expires_soon,
@@ -44,15 +43,15 @@ from .gateways import (
     gateway_for_new_orders,
     open_gateway,
     open_gateway_of,
+    place_of,
     refund_readiness,
+    section_of,
     service_of,
     takes_orders,
     warn_of_expiry,
 )
 from .given_back import hear_of_refund
 from .placing import (
-    JSAPI,
-    OPENED_IN_A_BROWSER,
     QR_CODE,
     Way,
     address_to_open,
@@ -83,12 +82,9 @@ from .sweeping import follow_orders
 
 __all__ = [
     "ASK_EVERY",
-    "JSAPI",
-    "OPENED_IN_A_BROWSER",
     "POLL_AFTER",
     "POLL_EVERY",
     "QR_CODE",
-    "SECTIONS",
     "WATCH_EVERY",
     "WATCH_FOR",
     "AmountInvalid",
@@ -138,6 +134,7 @@ __all__ = [
     "open_gateway_of",
     "order_of",
     "payment_arguments",
+    "place_of",
     "place_order",
     "poll_order",
     "preview_refund",
@@ -150,6 +147,7 @@ __all__ = [
     "request_refund",
     "revoke_batch",
     "seconds_left",
+    "section_of",
     "service_of",
     "settle_order",
     "settle_refund",

@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import User
 
-from ..gateways.base import Receipt, Trade, TradeState
+from ..gateways.orders import Receipt, Trade, TradeState
 from ..models import Order
 from ..money import yuan
 from .errors import CompletionRefused

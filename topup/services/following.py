@@ -9,7 +9,9 @@ from django.db.models.functions import Now
 from voicehelper import clock
 from voicehelper.accounts.models import User
 
-from ..gateways.base import Gateway, Receipt, Refused, Trade, TradeState, Unknown
+from ..gateways.base import Gateway
+from ..gateways.errors import Refused, Unknown
+from ..gateways.orders import Receipt, Trade, TradeState
 from ..models import Order, RechargeSettings
 from ..models.orders import GIVEN_BACK_SOME
 from .errors import NoSuchOrder

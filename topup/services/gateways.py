@@ -12,10 +12,11 @@ from voicehelper.net.http import Limits
 from voicehelper.secrets import SecretUnreadable
 
 from ..gateways import GATEWAYS
-from ..gateways.base import Gateway, NotConfigured
+from ..gateways.base import Gateway
+from ..gateways.errors import NotConfigured
 from ..gateways.exchanges import Exchange
-from ..models import AlipaySettings, GatewayCall, Order, WeChatSettings
-from ..models.sections import GatewaySettings
+from ..gateways.ways import Place
+from ..models import GatewayCall, GatewaySettings, Order
 from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,18 @@ UNREACHABLE_AFTER = 5
 NO_ANSWER = ("unknown", "retryable")
 EXPIRES_SOON = timedelta(days=30)
 
-SECTIONS: dict[str, type[GatewaySettings]] = {"wechat": WeChatSettings, "alipay": AlipaySettings}
+
+def section_of(name: str) -> GatewaySettings:
+    """A gateway's settings row. Raises UnknownGateway."""
+    if name not in GATEWAYS:
+        raise UnknownGateway(name)
+    return GatewaySettings.of(name).load()
 
 
 def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
     """The gateway as configured now, for orders of another app of the same merchant with `app_id`. Switched off or not,
     it serves what is under way. Raises UnknownGateway, or GatewayOff unless it is complete."""
-    if name not in SECTIONS:
-        raise UnknownGateway(name)
-    section = SECTIONS[name].load()
+    section = section_of(name)
     try:
         return build_gateway(section, app_id=app_id, limits=limits)
     except NotConfigured as error:
@@ -46,14 +50,14 @@ def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -
 def gateway_for_new_orders(name: str, *, app_id: str = "") -> Gateway:
     """The gateway, for an order that is yet to be placed. Raises UnknownGateway, or GatewayOff unless it is complete
     and switched on."""
-    if name in SECTIONS and not takes_orders(name):
+    if not takes_orders(name):
         raise GatewayOff(name)
     return open_gateway(name, app_id=app_id)
 
 
 def takes_orders(name: str) -> bool:
-    """Whether it is switched on. Off means no new orders, and no more than that."""
-    return SECTIONS[name].load().enabled
+    """Whether it is switched on. Off means no new orders, and no more than that. Raises UnknownGateway."""
+    return section_of(name).enabled
 
 
 def open_gateway_of(order: Order, *, limits: Limits | None = None) -> Gateway | None:
@@ -81,6 +85,12 @@ class Service(StrEnum):
     OPEN = "open"
     TO_ITS_END = "to_its_end"
     NONE = "none"
+
+
+def place_of(order: Order) -> Place:
+    """Where an order is paid."""
+    gateway = GATEWAYS.get(order.gateway)
+    return gateway.place(order.trade_type) if gateway else Place.CODE
 
 
 def service_of(order: Order) -> Service:
@@ -183,8 +193,8 @@ def expires_soon(moment: datetime) -> bool:
 def warn_of_expiry() -> int:
     """Raise an alert for each gateway whose refunds will soon be refused for an old certificate; returns how many."""
     warned = 0
-    for name, model in SECTIONS.items():
-        section = model.load()
+    for name in GATEWAYS:
+        section = section_of(name)
         _obstacle, expires = refund_readiness(section) if section.enabled else ("", None)
         if expires is None or not expires_soon(expires):
             continue

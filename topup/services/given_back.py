@@ -15,7 +15,9 @@ from notifications.services import raise_alert
 from voicehelper import clock
 from voicehelper.net.http import Limits
 
-from ..gateways.base import Gateway, Receipt, Refused, Trade, TradeState, Unknown
+from ..gateways.base import Gateway
+from ..gateways.errors import Refused, Unknown
+from ..gateways.orders import Receipt, Trade, TradeState
 from ..gateways.refunds import RefundHint, RefundState, RefundStatus
 from ..models import Order, Refund
 from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
@@ -102,8 +104,8 @@ def settle_trade(
 
 
 def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: str) -> SettledOrder | None:
-    """Money that went back since is looked for. Alipay closes what was refunded in full, and does not say by which
-    refunds."""
+    """Money that went back since is looked for. Some close what was refunded in full, and do not say by
+    which refunds."""
     if trade.state == TradeState.PAID and trade.receipt:
         return settle_order(trade.receipt, source=source)
     if trade.state in (TradeState.REFUNDED, TradeState.CLOSED):

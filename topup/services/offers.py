@@ -2,29 +2,30 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from voicehelper.accounts.models import User
 
+from ..gateways import GATEWAYS
 from ..models import RechargeSettings
-from . import SECTIONS, TopupError, gateway_for_new_orders
-
-COLORS = {"wechat": "#07C160", "alipay": "#1677FF"}
+from . import TopupError, gateway_for_new_orders, section_of
 
 
 def pay_methods(recharge: RechargeSettings) -> list[dict[str, Any]]:
     """The gateways that work now: name, type, colour and the least amount in what users type."""
-    names = {"wechat": _("WeChat Pay"), "alipay": _("Alipay")}
     return [
         {
-            "name": names[gateway],
-            "type": gateway,
-            "color": COLORS[gateway],
-            "min_topup": recharge.shown_amount(section.load().min_topup),
+            "name": str(gateway.label),
+            "type": name,
+            "color": gateway.colour,
+            "min_topup": least_amount(recharge, name),
         }
-        for gateway, section in SECTIONS.items()
-        if gateway_works(gateway)
+        for name, gateway in GATEWAYS.items()
+        if gateway_works(name)
     ]
+
+
+def least_amount(recharge: RechargeSettings, gateway: str) -> int:
+    """The smallest recharge through a gateway, in what users type."""
+    return recharge.shown_amount(section_of(gateway).min_topup)
 
 
 def gateway_works(gateway: str) -> bool:
@@ -42,10 +43,8 @@ def recharge_offer(user: User) -> dict[str, Any]:
     methods = pay_methods(recharge)
     on = {method["type"] for method in methods}
     return {
-        "enable_wechat_topup": "wechat" in on,
-        "enable_alipay_topup": "alipay" in on,
-        "wechat_min_topup": recharge.shown_amount(SECTIONS["wechat"].load().min_topup),
-        "alipay_min_topup": recharge.shown_amount(SECTIONS["alipay"].load().min_topup),
+        **{f"enable_{name}_topup": name in on for name in GATEWAYS},
+        **{f"{name}_min_topup": least_amount(recharge, name) for name in GATEWAYS},
         "pay_methods": methods,
         "amount_options": [recharge.shown_amount(units) for units in recharge.amount_options],
         "discount": {str(recharge.shown_amount(int(units))): rate for units, rate in recharge.amount_discounts.items()},

@@ -19,10 +19,9 @@ from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 from voicehelper.sections import Section
 
 from ..gateways import GATEWAYS
-from ..models import AlipaySettings, RechargeSettings, WeChatSettings
-from ..models.sections import GatewaySettings
+from ..models import GatewaySettings, RechargeSettings
 
-_NAMES: dict[str, tuple[type[Section], str]] = {
+_RECHARGE: dict[str, tuple[type[Section], str]] = {
     "ServerAddress": (RechargeSettings, "server_address"),
     "Price": (RechargeSettings, "price"),
     "QuotaPerUnit": (RechargeSettings, "quota_per_unit"),
@@ -33,28 +32,23 @@ _NAMES: dict[str, tuple[type[Section], str]] = {
     "TopupGroupRatio": (RechargeSettings, "group_ratios"),
     "OrderLifeMinutes": (RechargeSettings, "order_life_minutes"),
     "ConfirmAbove": (RechargeSettings, "confirm_above"),
-    "WechatEnabled": (WeChatSettings, "enabled"),
-    "WechatAppId": (WeChatSettings, "app_id"),
-    "WechatMchId": (WeChatSettings, "mch_id"),
-    "WechatApiV2Key": (WeChatSettings, "api_v2_key"),
-    "WechatSignType": (WeChatSettings, "sign_type"),
-    "WechatMinTopUp": (WeChatSettings, "min_topup"),
-    "WechatClientCert": (WeChatSettings, "client_cert"),
-    "WechatClientKey": (WeChatSettings, "client_key"),
-    "WechatAppSecret": (WeChatSettings, "app_secret"),
-    "AlipayEnabled": (AlipaySettings, "enabled"),
-    "AlipayAppId": (AlipaySettings, "app_id"),
-    "AlipayPrivateKey": (AlipaySettings, "private_key"),
-    "AlipayPublicKey": (AlipaySettings, "public_key"),
-    "AlipaySellerId": (AlipaySettings, "seller_id"),
-    "AlipayMinTopUp": (AlipaySettings, "min_topup"),
-    "AlipaySandbox": (AlipaySettings, "sandbox"),
+}
+_MINI_PROGRAM: dict[str, tuple[type[Section], str]] = {
     "MiniProgramAppId": (MiniProgramSettings, "app_id"),
     "MiniProgramAppSecret": (MiniProgramSettings, "app_secret"),
 }
-_KEYS = {(section, field): name for name, (section, field) in _NAMES.items()}
-# In the order in which they are locked.
-_SECTIONS = tuple(dict.fromkeys(section for section, _field in _NAMES.values()))
+
+
+def _names() -> dict[str, tuple[type[Section], str]]:
+    """Option name → section and field; the sections come in the order in which they are locked."""
+    sections = [GatewaySettings.of(gateway) for gateway in GATEWAYS]
+    named = {name: (section, field) for section in sections for name, field in section.option_names().items()}
+    return _RECHARGE | named | _MINI_PROGRAM
+
+
+def all_sections() -> list[type[Section]]:
+    """Every section that has options."""
+    return list(dict.fromkeys(section for section, _field in _names().values()))
 
 
 class OptionsRefused(Exception):
@@ -79,18 +73,18 @@ class Editor:
 
 def visible_sections(user: User) -> list[type[Section]]:
     """The sections a user may look at; to change one is to see it."""
-    return [section for section in _SECTIONS if _may(user, "view", section) or _may(user, "change", section)]
+    return [section for section in all_sections() if _may(user, "view", section) or _may(user, "change", section)]
 
 
 def _may(user: User, verb: str, section: type[Section]) -> bool:
     return user.has_perm(f"{section._meta.app_label}.{verb}_{section._meta.model_name}")
 
 
-def read_options(sections: Collection[type[Section]] = _SECTIONS) -> dict[str, Any]:
-    """Every option of the sections. Decimals are strings; a secret reads "" beside …Set and …Last4."""
-    rows = {section: section.load() for section in sections}
+def read_options(sections: Collection[type[Section]] | None = None) -> dict[str, Any]:
+    """Every option of the sections (None: of all). Decimals are strings; a secret reads "" beside …Set and …Last4."""
+    rows = {section: section.load() for section in (all_sections() if sections is None else sections)}
     values: dict[str, Any] = {}
-    for name, (section, field) in _NAMES.items():
+    for name, (section, field) in _names().items():
         if section not in rows:
             continue
         value = getattr(rows[section], field)
@@ -107,11 +101,12 @@ def write_options(changes: Mapping[str, Any], editor: Editor | None = None) -> N
     Raises OptionsRefused with an error per name, OptionsForbidden, or what `editor.confirm` raises; and then changes
     nothing.
     """
-    unknown = {name: _("There is no such option.") for name in changes if name not in _NAMES}
+    known = _names()
+    unknown = {name: _("There is no such option.") for name in changes if name not in known}
     if unknown:
         raise OptionsRefused(unknown)
-    touched = {_NAMES[name][0] for name in changes}
-    sections = [section for section in _SECTIONS if section in touched]
+    touched = {known[name][0] for name in changes}
+    sections = [section for section in all_sections() if section in touched]
     if editor is not None:
         _check_may_change(editor.user, sections)
     with transaction.atomic():
@@ -138,16 +133,18 @@ def _check_may_change(user: User, sections: Collection[type[Section]]) -> None:
 
 def _assign_all(rows: Mapping[type[Section], Section], changes: Mapping[str, Any]) -> dict[str, str]:
     """Set every value in its row. Returns what is wrong with one, or with a row as it then stands, by option."""
+    known = _names()
+    keys = {place: name for name, place in known.items()}
     errors: dict[str, str] = {}
     for name, value in changes.items():
-        section, field = _NAMES[name]
+        section, field = known[name]
         try:
             _assign(rows[section], field, value)
         except (ValidationError, ValueError, TypeError, ArithmeticError) as error:
             errors[name] = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
     for row in rows.values():
         # What has no name here is edited in the admin only.
-        named = {_KEYS.get((type(row), field), field): text for field, text in problems(row).items()}
+        named = {keys.get((type(row), field), field): text for field, text in problems(row).items()}
         errors |= {name: text for name, text in named.items() if name not in errors}
     return errors
 
@@ -167,7 +164,7 @@ def problems(row: Section) -> dict[str, str]:
     found |= _unreadable(row)
     if isinstance(row, GatewaySettings) and row.enabled and not _unreadable(row):
         for problem in GATEWAYS[row.gateway].problems(row.config_values()):
-            found.setdefault(_FIELD_OF_CONFIG.get(problem.field, problem.field), str(problem.message))
+            found.setdefault(row.config_names.get(problem.field, problem.field), str(problem.message))
     return found
 
 
@@ -181,10 +178,6 @@ def _unreadable(row: Section) -> dict[str, str]:
             except SecretUnreadable as error:
                 found[field.name] = str(error)
     return found
-
-
-# Where a configuration class names a thing otherwise than the settings row does.
-_FIELD_OF_CONFIG = {"api_key": "api_v2_key"}
 
 
 def _recharge_problems(row: RechargeSettings) -> dict[str, str]:

@@ -10,9 +10,11 @@ from django.db.models.functions import Now
 from voicehelper import clock
 from voicehelper.accounts.models import User
 
-from ..gateways.base import Gateway, NewOrder, NumberTaken, Offer, Refused, Retryable, TradeState, Unknown
-from ..models import Order, RechargeSettings
-from ..models.sections import GatewaySettings
+from ..gateways.base import Gateway
+from ..gateways.errors import NumberTaken, Refused, Retryable, Unknown
+from ..gateways.orders import NewOrder, Offer, TradeState
+from ..gateways.ways import Place
+from ..models import GatewaySettings, Order, RechargeSettings
 from ..money import yuan
 from ..pricing import OutOfRange, Quote, quote
 from .errors import (
@@ -22,24 +24,21 @@ from .errors import (
     NobodyPays,
     PaymentNotOffered,
     PriceChanged,
-    UnknownGateway,
     UnknownWay,
 )
 from .following import ASK_EVERY, WATCH_EVERY, ask_provider, seconds_left
-from .gateways import SECTIONS, gateway_for, gateway_for_new_orders
+from .gateways import gateway_for, gateway_for_new_orders, place_of, section_of
 
-JSAPI = "JSAPI"
-# The ways that end at an address the buyer's browser opens, and for how long one that was made is surely good: WeChat's
-# lives for five minutes, and Alipay compares the time in its own with the clock.
-OPENED_IN_A_BROWSER = ("MWEB", "WAP", "PAGE")
+# For how long an address that the buyer's browser opens is surely good: some live for five minutes, and some providers
+# compare the time in it with the clock.
 ADDRESS_LIFE = timedelta(minutes=4)
 SUBJECT = "AI服务充值"
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a buyer pays: a trade type of the gateway, empty for the QR code. JSAPI wants the WeChat app the buyer is in,
-    and the buyer's openid there, which must come from WeChat and never from a request."""
+    """How a buyer pays: a trade type of the gateway, empty for the QR code. Inside the gateway's app, it wants to know
+    our app there, and the buyer's openid, which must come from the provider and never from a request."""
 
     trade_type: str = ""
     app_id: str = ""
@@ -51,10 +50,7 @@ QR_CODE = Way()
 
 def quote_for(user: User, gateway: str, amount: int) -> Quote:
     """What `amount` costs this user. Raises UnknownGateway, AmountTooSmall, AmountInvalid."""
-    if gateway not in SECTIONS:
-        raise UnknownGateway(gateway)
-    recharge = RechargeSettings.load()
-    return _quote(recharge, SECTIONS[gateway].load(), user, amount)
+    return _quote(RechargeSettings.load(), section_of(gateway), user, amount)
 
 
 def _quote(recharge: RechargeSettings, section: GatewaySettings, user: User, amount: int) -> Quote:
@@ -84,9 +80,9 @@ def place_order(
     PriceChanged. Raises the TopupErrors; after PaymentNotOffered(unknown=True) the sweep goes on asking.
     """
     gateway = _gateway_of_way(gateway_name, way)
-    trade_type = way.trade_type or gateway.trade_types[0]
+    trade_type = way.trade_type or gateway.qr_code
     recharge = RechargeSettings.load()
-    price = _quote(recharge, SECTIONS[gateway_name].load(), user, amount)
+    price = _quote(recharge, section_of(gateway_name), user, amount)
     known = _known_order(user, idempotency_key)
     charge = yuan((known or price).amount_fen)
     if quoted is not None and quoted != Decimal(charge):
@@ -112,7 +108,7 @@ def _gateway_of_way(name: str, way: Way) -> Gateway:
     gateway = gateway_for_new_orders(name)
     if way.trade_type and way.trade_type not in gateway.trade_types:
         raise UnknownWay(way.trade_type)
-    if way.trade_type != JSAPI:
+    if gateway.place(way.trade_type) is not Place.APP:
         return gateway
     if not way.openid:
         raise NobodyPays
@@ -138,7 +134,7 @@ def _insert_order(
         order_no=Order.new_number(now),
         user=user,
         gateway=gateway.name,
-        trade_type=way.trade_type or gateway.trade_types[0],
+        trade_type=way.trade_type or gateway.qr_code,
         openid=way.openid,
         app_id=gateway.app_id,
         merchant_id=gateway.merchant_id,
@@ -201,7 +197,7 @@ def _offer_of(order: Order, gateway: Gateway, recharge: RechargeSettings) -> Off
         amount_fen=order.amount_fen,
         subject=SUBJECT,
         expires_at=order.expires_at,
-        notify_url=f"{recharge.address}/api/{gateway.name}/notify",
+        notify_url=f"{recharge.address}/api/{gateway.name}/{gateway.payment_callbacks[0]}",
         client_ip=order.client_ip,
         trade_type=order.trade_type,
         openid=order.openid,
@@ -217,7 +213,7 @@ def _offer_of(order: Order, gateway: Gateway, recharge: RechargeSettings) -> Off
 def address_to_open(order: Order) -> str:
     """Where the buyer's browser goes to pay, made anew when it may be stale; empty when the order cannot be paid so.
     Raises PaymentNotOffered."""
-    if order.state != Order.State.PENDING or order.trade_type not in OPENED_IN_A_BROWSER or not seconds_left(order):
+    if order.state != Order.State.PENDING or not place_of(order).is_page or not seconds_left(order):
         return ""
     if order.offered_at and order.offered_at > clock.now() - ADDRESS_LIFE:
         return order.pay_url
@@ -236,7 +232,7 @@ def address_to_open(order: Order) -> str:
 
 
 def payment_arguments(order: Order) -> dict[str, str]:
-    """The five arguments of wx.requestPayment, signed now; empty when there is nothing to pay inside WeChat."""
+    """What the gateway's app is handed, signed now; empty when there is nothing to pay inside it."""
     payable = order.state == Order.State.PENDING and order.prepay_id
     gateway = gateway_for(order) if payable else None
     return gateway.payment_arguments(order.prepay_id) if gateway else {}

@@ -1,4 +1,4 @@
-"""The inbox: what providers post to us. Verify, store, settle, answer; and replay what went wrong.
+"""The inbox: what providers post to us. Open, store, settle or look after a refund, answer; and replay what went wrong.
 
 A provider is answered "received" only after the commit that credited the order (or found it credited). Whatever is not
 certain is answered "send it again".
@@ -6,6 +6,7 @@ certain is answered "send it again".
 
 import logging
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models.functions import Now
@@ -14,20 +15,14 @@ from notifications.services import raise_alert
 from voicehelper.api import ratelimit
 from voicehelper.net.http import Limits
 
-from ..gateways.base import (
-    BadSignature,
-    Gateway,
-    GatewayError,
-    Implausible,
-    Malformed,
-    Receipt,
-    Reply,
-    WrongRecipient,
-)
+from ..gateways import GATEWAYS
+from ..gateways.base import Gateway
+from ..gateways.errors import BadSignature, GatewayError, Implausible, Malformed, WrongRecipient
+from ..gateways.notices import IncomingNotice, Reply
+from ..gateways.orders import Receipt
 from ..gateways.refunds import RefundHint
 from ..models import Notice, Order
 from . import (
-    SECTIONS,
     SettledOrder,
     Settlement,
     TopupError,
@@ -71,77 +66,35 @@ _REASONS = {
 }
 
 
-def receive_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
-    """Handle a callback and say what to answer, also for a gateway that is switched off. Raises GatewayOff or
-    UnknownGateway: there is nobody here to answer."""
+def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) -> Reply:
+    """Handle a callback, about a payment or a refund, and say what to answer, also for a gateway that is switched off.
+    Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
     gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
-    if not body:
+    if not incoming.body:
         return gateway.acknowledge(False, "读取数据失败")
-    notice = _process(gateway, body, source=source)
+    notice = _process(gateway, incoming, source=source)
     _tell_while_off(notice)
     return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
-
-
-def receive_refund_notice(gateway_name: str, *, body: bytes, source: str) -> Reply:
-    """Handle a callback about a refund, as `receive_notice` does. What nobody signed only makes us ask. Raises
-    GatewayOff."""
-    gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
-    if not body:
-        return gateway.acknowledge(False, "读取数据失败")
-    notice = _process_refund(gateway, body, source=source)
-    _tell_while_off(notice)
-    return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
-
-
-def _process_refund(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
-    notice = Notice(gateway=gateway.name, source=source, body=_as_text(body), **facts)
-    try:
-        hint = gateway.refund_hint(body)
-    except Malformed as error:
-        return _reject(notice, _V.MALFORMED, str(error))
-    except BadSignature as error:
-        return _reject(notice, _V.FORGED, str(error))
-    except WrongRecipient as error:
-        _alert_mismatch(notice, str(error))
-        return _finish(notice, _V.MISMATCH, str(error))
-    if hint is None:
-        return _reject(notice, _V.MALFORMED, "It is not about a refund.")
-    return _look_after_refund(gateway, notice, hint)
-
-
-def _look_after_refund(gateway: Gateway, notice: Notice, hint: RefundHint) -> Notice:
-    """Keep what a notice claims, or ask the provider about it."""
-    notice.order_no = hint.order_no
-    notice.order = Order.objects.select_related("user").filter(order_no=hint.order_no, gateway=gateway.name).first()
-    notice.save()
-    if notice.order is None:
-        _alert_unknown_order(notice)
-        return _finish(notice, _V.UNKNOWN_ORDER, f"No order {hint.order_no}.")
-    if not hear_of_refund(notice.order, hint, source="notice", limits=CONFIRM_LIMITS):
-        return _finish(notice, _V.UNCONFIRMED, "The provider gave no certain answer about the refund.")
-    return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
 
 
 def replay_notice(notice: Notice, *, actor: str) -> Notice:
     """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
     gateway = open_gateway(notice.gateway, limits=CONFIRM_LIMITS)
-    body = notice.body.encode()
-    # WeChat Pay's notices about refunds come to an address of their own, and are no payments.
-    process = _process_refund if b"<req_info>" in body else _process
-    return process(gateway, body, source=notice.source, replay_of=notice, actor=actor)
+    return _process(gateway, _stored(notice), source=notice.source, replay_of=notice, actor=actor)
 
 
-def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any) -> Notice:
-    """Verify, store, settle; returns the notice with its verdict."""
-    notice = Notice(gateway=gateway.name, source=source, body=_as_text(body), **facts)
+def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, **facts: Any) -> Notice:
+    """Open, store, settle or look after the refund; returns the notice with its verdict."""
+    notice = Notice(
+        gateway=gateway.name,
+        source=source,
+        body=_as_text(incoming.body),
+        headers={name: incoming.headers[name] for name in gateway.signed_headers if name in incoming.headers},
+        query=incoming.query if gateway.signs_query else "",
+        **facts,
+    )
     try:
-        notice.order_no = gateway.order_no_in(body)[:64]
-        order = Order.objects.select_related("user").filter(order_no=notice.order_no).first()
-        notice.order = order
-        receipt = gateway.read_notice(
-            body, sign_type=order.sign_type if order and order.gateway == gateway.name else ""
-        )
-        hint = gateway.refund_hint(body) if receipt is None else None
+        opened = gateway.open(incoming, partial(_claimed, notice))
     except Implausible as error:
         # Genuine, so it must not be forgotten: flag the order, like any amount that differs.
         _alert_mismatch(notice, str(error))
@@ -154,14 +107,30 @@ def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any)
     except WrongRecipient as error:
         _alert_mismatch(notice, str(error))
         return _finish(notice, _V.MISMATCH, str(error))
-    if receipt is None:
-        if hint is None or order is None:
-            return _finish(notice, _V.IGNORED, "")
-        return _acknowledge(_look_after_refund(gateway, notice, hint))
+    if opened.receipt:
+        return _credit(gateway, notice, opened.receipt)
+    if opened.refund and (notice.order or not opened.signed):
+        looked_after = _look_after_refund(notice, opened.refund)
+        return _acknowledge(looked_after) if opened.signed else looked_after
+    return _finish(notice, _V.IGNORED, "")
+
+
+def _claimed(notice: Notice, order_no: str) -> str:
+    """Put the order beside the notice that claims it. The algorithm recorded with it counts."""
+    notice.order_no = order_no
+    notice.order = Order.objects.select_related("user").filter(order_no=order_no).first()
+    return notice.order.sign_type if notice.order and notice.order.gateway == notice.gateway else ""
+
+
+def _stored(notice: Notice) -> IncomingNotice:
+    return IncomingNotice(notice.body.encode(), notice.headers, notice.query)
+
+
+def _credit(gateway: Gateway, notice: Notice, receipt: Receipt) -> Notice:
     # Stored before it is settled, so that a crash in between leaves a trace to replay.
     notice.save()
     try:
-        settled = _settle(gateway, receipt, order)
+        settled = _settle(gateway, receipt, notice.order)
     except Exception:
         log.exception("Settling order %s failed", notice.order_no)
         return _finish(notice, _V.FAILED, "An error inside; see the log.")
@@ -170,6 +139,19 @@ def _process(gateway: Gateway, body: bytes, *, source: str | None, **facts: Any)
     if settled.outcome == Settlement.UNKNOWN_ORDER:
         _alert_unknown_order(notice)
     return _finish(notice, _OF_SETTLEMENT[settled.outcome], settled.detail)
+
+
+def _look_after_refund(notice: Notice, hint: RefundHint) -> Notice:
+    """Keep what a notice claims, or ask the provider about it."""
+    if notice.order and notice.order.gateway != notice.gateway:
+        notice.order = None
+    notice.save()
+    if notice.order is None:
+        _alert_unknown_order(notice)
+        return _finish(notice, _V.UNKNOWN_ORDER, f"No order {hint.order_no}.")
+    if not hear_of_refund(notice.order, hint, source="notice", limits=CONFIRM_LIMITS):
+        return _finish(notice, _V.UNCONFIRMED, "The provider gave no certain answer about the refund.")
+    return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
 
 
 def _settle(gateway: Gateway, receipt: Receipt, order: Order | None) -> SettledOrder | None:
@@ -205,11 +187,11 @@ def follow_refund_hints(limit: int = 20) -> int:
     """Ask again about refunds whose notice was received and could not be confirmed; returns how many now are."""
     done = 0
     waiting = Notice.objects.filter(
-        gateway__in=SECTIONS, verdict=_V.UNCONFIRMED, acknowledged=True, received__gt=Now() - FOLLOW_HINTS_FOR
+        gateway__in=GATEWAYS, verdict=_V.UNCONFIRMED, acknowledged=True, received__gt=Now() - FOLLOW_HINTS_FOR
     )
     for notice in waiting.select_related("order__user").order_by("-received")[:limit]:
         try:
-            hint = open_gateway(notice.gateway).refund_hint(notice.body.encode())
+            hint = open_gateway(notice.gateway).open(_stored(notice)).refund
         except (GatewayError, TopupError) as error:
             log.warning("Notice %s cannot be followed: %s", notice, error)
             continue

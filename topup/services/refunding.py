@@ -20,7 +20,8 @@ from voicehelper.accounts.models import User
 from voicehelper.net.http import Limits
 from voicehelper.wallet.services import InsufficientQuota, hold, hold_up_to, wallet_of
 
-from ..gateways.base import Gateway, NotConfigured, Refused, Unknown
+from ..gateways.base import Gateway
+from ..gateways.errors import NotConfigured, Refused, Unknown
 from ..gateways.refunds import NewRefund, RefundState, RefundStatus
 from ..models import Order, RechargeSettings, Refund
 from ..money import yuan
@@ -197,7 +198,7 @@ def _send(refund: Refund, gateway: Gateway) -> None:
                 amount_fen=refund.amount_fen,
                 total_fen=order.amount_fen,
                 reason=refund.reason,
-                notify_url=f"{RechargeSettings.load().address}/api/{gateway.name}/refund-notify",
+                notify_url=f"{RechargeSettings.load().address}/api/{gateway.name}/{gateway.refund_callback}",
             )
         )
     except Refused as error:

@@ -11,7 +11,7 @@ from notifications.services import raise_alert
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
-from ..gateways.base import Receipt
+from ..gateways.orders import Receipt
 from ..models import Order
 from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan

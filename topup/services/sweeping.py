@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from voicehelper import clock
 
+from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
 from ..gateways.exchanges import Exchange
 from ..models import Order
@@ -26,7 +27,6 @@ from .errors import TopupError
 from .following import ASK_EVERY, WATCH_EVERY, follow_order
 from .gateways import (
     NO_ANSWER,
-    SECTIONS,
     UNREACHABLE_AFTER,
     belongs,
     note_another_account,
@@ -65,7 +65,7 @@ def follow_orders(*, budget_s: int = BUDGET_S) -> int:
     Raises what keeps it from claiming any. An order whose turn came is finished even if that takes longer.
     """
     deadline_ns = monotonic_ns() + budget_s * 1_000_000_000
-    crews = [crew for name in SECTIONS if (crew := _Crew(name, deadline_ns)).is_needed()]
+    crews = [crew for name in GATEWAYS if (crew := _Crew(name, deadline_ns)).is_needed()]
     _at_once([crew.run for crew in crews])
     return sum(crew.done for crew in crews)
 

@@ -17,11 +17,16 @@ from voicehelper.accounts.wechat.base import BASE_URL, LoginFailed
 from voicehelper.accounts.wechat.web_login import PAGE, WebLogin
 from voicehelper.secrets import SecretUnreadable
 
-from ..models import RechargeSettings, WeChatSettings
-from .placing import JSAPI, Way
+from ..gateways.ways import Device
+from ..gateways.wechat import WeChatPay
+from ..models import RechargeSettings
+from ..models.sections import WeChatSettings
+from .placing import Way
 
 log = logging.getLogger(__name__)
 
+# The browser this is about.
+APP = Device(WeChatPay.name)
 # In the session: [app id, openid]; the question that is open; when WeChat was asked last.
 PAYER, QUESTION, ASKED_AT = "wechat_payer", "wechat_question", "wechat_asked_at"
 # A question that brought nothing is not asked again at once, or the page would go round in circles.
@@ -31,7 +36,7 @@ ASK_AGAIN_AFTER_S = 600
 def payer_of(session: SessionBase) -> Way:
     """How the WeChat in front of us pays; without openid while we do not know whose it is."""
     app_id, openid = session.get(PAYER) or ("", "")
-    return Way(JSAPI, app_id, openid if app_id == WeChatSettings.load().app_id else "")
+    return Way(WeChatPay.ways[APP], app_id, openid if app_id == WeChatSettings.load().app_id else "")
 
 
 def should_ask(session: SessionBase) -> bool:

@@ -13,10 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests import vectors
 from topup.gateways.alipay import Alipay, AlipayConfig
-from topup.gateways.base import (
-    NewOrder,
-    Receipt,
-)
+from topup.gateways.notices import IncomingNotice, OpenedNotice
+from topup.gateways.orders import NewOrder, Receipt
 
 CONFIG = AlipayConfig(
     app_id="2021000000000001",
@@ -59,6 +57,15 @@ ALIPAY, APP, ATTACKER = private("alipay"), private("app"), private("attacker")
 
 def sign(text: str, key: RSAPrivateKey = ALIPAY, digest: hashes.HashAlgorithm = hashes.SHA256()) -> str:
     return base64.b64encode(key.sign(text.encode(), padding.PKCS1v15(), digest)).decode()
+
+
+def opened(body: bytes, *, sign_type: str = "", by: Alipay = GATEWAY) -> OpenedNotice:
+    """What a notice says; `sign_type` is what was recorded with the order it claims."""
+    return by.open(IncomingNotice(body), lambda _order_no: sign_type)
+
+
+def paid(body: bytes, *, sign_type: str = "", by: Alipay = GATEWAY) -> Receipt | None:
+    return opened(body, sign_type=sign_type, by=by).receipt
 
 
 def notice(changes: Mapping[str, str | None] | None = None, **options: Any) -> bytes:

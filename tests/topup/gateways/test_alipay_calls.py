@@ -29,8 +29,9 @@ from tests.topup.gateways.alipay_side import (
     sign,
 )
 from topup.gateways.alipay import Alipay
-from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeState, Unknown, Unsigned, WronglySigned
+from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from topup.gateways.exchanges import Exchange
+from topup.gateways.orders import Trade, TradeState
 from voicehelper.net.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from tests.far_side import FarSide, Seen, http
 from tests.topup.gateways import alipay_side, wechat_side
 from topup.gateways.alipay import Alipay
 from topup.gateways.alipay import bills as alipay_bills
-from topup.gateways.base import Retryable, Unknown
 from topup.gateways.bills import Bill, BillDamaged, BillKind, BillNotReady, BillRefused, BillRow
+from topup.gateways.errors import Retryable, Unknown
 from topup.gateways.exchanges import Exchange
 from topup.gateways.wechat import WeChatPay
 from topup.gateways.wechat import bills as wechat_bills

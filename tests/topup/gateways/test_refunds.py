@@ -21,9 +21,9 @@ from tests.far_side import FarSide, http
 from tests.topup.gateways import alipay_side, wechat_side
 from tests.topup.gateways.wechat_side import CONFIG, KEY, ORDER, ORDER_NO, document, signed
 from topup.gateways.alipay import Alipay
-from topup.gateways.base import (
+from topup.gateways.base import Gateway
+from topup.gateways.errors import (
     BadSignature,
-    Gateway,
     Malformed,
     NotConfigured,
     NotSupported,
@@ -34,7 +34,7 @@ from topup.gateways.base import (
 )
 from topup.gateways.refunds import NewRefund, RefundHint, RefundState, RefundStatus
 from topup.gateways.wechat import WeChatPay, string_to_sign
-from topup.gateways.wechat.refunds import opened
+from topup.gateways.wechat.notices import decrypted
 
 REFUND_NO = f"R{ORDER_NO}01"
 NEW = NewRefund(ORDER_NO, REFUND_NO, 500, 1990, "客户不再需要", "https://pay.example.com/api/wechat/refund-notify")
@@ -246,15 +246,15 @@ GATEWAY = WeChatPay(CONFIG)
 
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda v: v["name"])
 def test_a_published_notice_is_opened(vector: dict[str, Any]) -> None:
-    assert opened(vector["req_info"], vector["key"]) == vector["plaintext"].encode()
-    hint = GATEWAY.refund_hint(vector["notify_xml"].encode())
+    assert decrypted(vector["req_info"], vector["key"]) == vector["plaintext"].encode()
+    hint = wechat_side.opened(vector["notify_xml"].encode()).refund
     assert hint == RefundHint(vector["decoded"]["out_trade_no"], vector["decoded"]["out_refund_no"])
 
 
 @pytest.mark.parametrize("vector", VECTORS["negatives"], ids=lambda v: v["name"])
 def test_a_notice_under_another_key_is_refused(vector: dict[str, Any]) -> None:
     with pytest.raises(BadSignature):
-        opened(vector["req_info"], vector["key"])
+        decrypted(vector["req_info"], vector["key"])
 
 
 def outer(req_info: str, **changes: str) -> bytes:
@@ -271,7 +271,7 @@ def test_A13_a_notice_with_its_blocks_rearranged_is_refused_or_claims_no_more_th
             moved = list(blocks)
             moved[first], moved[second] = moved[second], moved[first]
             try:
-                hint = GATEWAY.refund_hint(outer(base64.b64encode(b"".join(moved)).decode()))
+                hint = wechat_side.opened(outer(base64.b64encode(b"".join(moved)).decode())).refund
             except (Malformed, BadSignature):
                 continue
             assert hint is not None
@@ -281,17 +281,17 @@ def test_A13_a_notice_with_its_blocks_rearranged_is_refused_or_claims_no_more_th
 @pytest.mark.parametrize("noise", ["", "x", "====", "AAAA", base64.b64encode(b"0" * 32).decode()])
 def test_what_our_key_does_not_open_is_refused(noise: str) -> None:
     with pytest.raises(BadSignature):
-        GATEWAY.refund_hint(outer(noise))
+        wechat_side.opened(outer(noise))
 
 
 def test_a_refund_notice_for_another_merchant_is_refused() -> None:
     with pytest.raises(WrongRecipient):
-        GATEWAY.refund_hint(outer(VECTOR["req_info"], mch_id="1900000110"))
+        wechat_side.opened(outer(VECTOR["req_info"], mch_id="1900000110"))
 
 
 def test_a_payment_notice_is_no_refund_notice() -> None:
-    assert GATEWAY.refund_hint(wechat_side.notice()) is None
-    assert alipay_side.GATEWAY.refund_hint(alipay_side.notice()) is None
+    assert wechat_side.opened(wechat_side.notice()).refund is None
+    assert alipay_side.opened(alipay_side.notice()).refund is None
 
 
 # --- Alipay ----------------------------------------------------------------------------------------------------------
@@ -385,10 +385,10 @@ def test_a_notice_of_alipay_about_a_refund_names_it_and_credits_nothing() -> Non
     notice = alipay_side.notice(
         {"refund_fee": "5.00", "gmt_refund": "2026-01-03 10:00:00.123", "out_biz_no": REFUND_NO}
     )
-    assert alipay_side.GATEWAY.read_notice(notice) is None
-    assert alipay_side.GATEWAY.refund_hint(notice) == RefundHint(alipay_side.NOTICE["out_trade_no"], REFUND_NO, 500)
+    assert alipay_side.paid(notice) is None
+    assert alipay_side.opened(notice).refund == RefundHint(alipay_side.NOTICE["out_trade_no"], REFUND_NO, 500)
     with pytest.raises(BadSignature):
-        alipay_side.GATEWAY.refund_hint(notice.replace(b"refund_fee=5.00", b"refund_fee=6.00"))
+        alipay_side.opened(notice.replace(b"refund_fee=5.00", b"refund_fee=6.00"))
 
 
 # --- More ways to pay ------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topup.gateways.signed_json import JSONError, signed_member
+from topup.gateways.alipay.signed_json import JSONError, signed_member
 
 NAMES = ("a_response", "error_response")
 JSON = st.recursive(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.far_side import FarSide, Seen, http
 from tests.topup.gateways.wechat_side import CONFIG, KEY, NOTICE, ORDER, ORDER_NO, RECEIPT, document, signed
-from topup.gateways.base import NumberTaken, Refused, Retryable, Trade, TradeState, Unknown, Unsigned, WronglySigned
+from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from topup.gateways.exchanges import Exchange
+from topup.gateways.orders import Trade, TradeState
 from topup.gateways.wechat import WeChatPay
 from topup.gateways.wechat.orders import _short
 from voicehelper.net.http import Limits

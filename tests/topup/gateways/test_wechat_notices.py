@@ -10,15 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import vectors
-from tests.topup.gateways.wechat_side import CONFIG, GATEWAY, KEY, NOTICE, ORDER_NO, RECEIPT, document, notice, signed
-from topup.gateways.base import (
-    BadSignature,
-    Implausible,
-    Malformed,
-    NotConfigured,
-    NoticeRefused,
-    WrongRecipient,
+from tests.topup.gateways.wechat_side import (
+    CONFIG,
+    GATEWAY,
+    KEY,
+    NOTICE,
+    ORDER_NO,
+    RECEIPT,
+    document,
+    notice,
+    opened,
+    paid,
+    signed,
 )
+from topup.gateways.errors import BadSignature, Implausible, Malformed, NotConfigured, NoticeRefused, WrongRecipient
+from topup.gateways.notices import OpenedNotice
 from topup.gateways.wechat import WeChatPay, sign, string_to_sign
 from topup.gateways.wechat.orders import _GRACE
 
@@ -41,7 +47,7 @@ def test_the_published_second_signature_is_ours(vector: dict[str, Any]) -> None:
 def test_a_published_forgery_is_refused(vector: dict[str, Any]) -> None:
     gateway = WeChatPay(replace(CONFIG, api_key=vector["key"], sign_type=vector["sign_type"]))
     with pytest.raises(BadSignature):
-        gateway.read_notice(document({**vector["params"], "sign": vector["sign"]}))
+        paid(document({**vector["params"], "sign": vector["sign"]}), by=gateway)
 
 
 def test_names_are_sorted_as_ascii() -> None:
@@ -59,11 +65,11 @@ def test_an_empty_key_and_an_unknown_algorithm_sign_nothing() -> None:
 def test_a_notice_for_another_app_of_ours_is_believed_and_names_that_app() -> None:
     mini_program = "wx1111111111111111"
     gateway = WeChatPay(replace(CONFIG, other_app_ids=(mini_program, "")))
-    assert gateway.read_notice(notice(appid=mini_program)) == replace(RECEIPT, app_id=mini_program)
-    assert gateway.read_notice(notice()) == RECEIPT
+    assert paid(notice(appid=mini_program), by=gateway) == replace(RECEIPT, app_id=mini_program)
+    assert paid(notice(), by=gateway) == RECEIPT
     for changes in ({"appid": "wx2222222222222222"}, {"appid": None}, {"appid": mini_program, "mch_id": "1900000110"}):
         with pytest.raises(WrongRecipient):
-            gateway.read_notice(notice(**changes))
+            paid(notice(**changes), by=gateway)
 
 
 @pytest.mark.parametrize("vector", vectors.load("wechat_v2_notify_bodies")["vectors"], ids=lambda v: v["name"])
@@ -71,15 +77,14 @@ def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
     gateway = WeChatPay(replace(CONFIG, api_key=vector["key"]))
     body = vector["xml"].encode()
     if vector["expected_valid"]:
-        assert gateway.read_notice(body, sign_type=vector["sign_type"]) == RECEIPT
-        assert gateway.order_no_in(body) == ORDER_NO
+        assert opened(body, sign_type=vector["sign_type"], by=gateway) == OpenedNotice(ORDER_NO, RECEIPT)
     else:
         with pytest.raises(NoticeRefused):
-            gateway.read_notice(body, sign_type=vector["sign_type"])
+            paid(body, sign_type=vector["sign_type"], by=gateway)
 
 
 def test_a_notice_becomes_a_receipt_of_what_was_asked_not_of_what_was_left_after_coupons() -> None:
-    assert GATEWAY.read_notice(notice()) == RECEIPT
+    assert paid(notice()) == RECEIPT
 
 
 @pytest.mark.parametrize(
@@ -88,30 +93,30 @@ def test_a_notice_becomes_a_receipt_of_what_was_asked_not_of_what_was_left_after
 def test_A2_a_missing_or_wrong_sign_is_refused(given_sign: str | None) -> None:
     fields = NOTICE if given_sign is None else {**NOTICE, "sign": given_sign}
     with pytest.raises(BadSignature):
-        GATEWAY.read_notice(document(fields))
+        paid(document(fields))
 
 
 def test_A2_a_sign_in_lower_case_is_refused() -> None:
     body = notice()
     with pytest.raises(BadSignature):
-        GATEWAY.read_notice(re.sub(rb"[0-9A-F]{64}", lambda found: found[0].lower(), body))
+        paid(re.sub(rb"[0-9A-F]{64}", lambda found: found[0].lower(), body))
 
 
 def test_A2_two_signs_are_refused() -> None:
     with pytest.raises(Malformed):
-        GATEWAY.read_notice(notice().replace(b"</xml>", b"<sign>x</sign></xml>"))
+        paid(notice().replace(b"</xml>", b"<sign>x</sign></xml>"))
 
 
 @pytest.mark.parametrize("said", [None, "MD5", "HMAC-SHA256"])
 def test_A3_only_the_orders_algorithm_counts(said: str | None) -> None:
     """An order signed with HMAC-SHA256 gets a notice that often does not say so."""
     strong, weak = signed({**NOTICE, "sign_type": said}), signed({**NOTICE, "sign_type": said}, md5=True)
-    assert GATEWAY.read_notice(strong) == RECEIPT
-    assert GATEWAY.read_notice(strong, sign_type="HMAC-SHA256") == RECEIPT
-    assert GATEWAY.read_notice(weak, sign_type="MD5") == RECEIPT
+    assert paid(strong) == RECEIPT
+    assert paid(strong, sign_type="HMAC-SHA256") == RECEIPT
+    assert paid(weak, sign_type="MD5") == RECEIPT
     for body, sign_type in ((weak, ""), (weak, "HMAC-SHA256"), (strong, "MD5"), (strong, "RSA2"), (weak, "none")):
         with pytest.raises(BadSignature):
-            GATEWAY.read_notice(body, sign_type=sign_type)
+            paid(body, sign_type=sign_type)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_A3_only_the_orders_algorithm_counts(said: str | None) -> None:
 )
 def test_A5_a_notice_for_somebody_else_is_refused(changes: dict[str, str | None]) -> None:
     with pytest.raises(WrongRecipient):
-        GATEWAY.read_notice(notice(**changes))
+        paid(notice(**changes))
 
 
 AMOUNTS = [
@@ -144,53 +149,52 @@ AMOUNTS = [
 @pytest.mark.parametrize("amount", [None, *AMOUNTS, str(2**63), "9" * 40])
 def test_A6_an_amount_that_is_no_number_of_fen_is_refused(amount: str | None) -> None:
     with pytest.raises(Implausible):
-        GATEWAY.read_notice(notice(total_fee=amount))
+        paid(notice(total_fee=amount))
 
 
 def test_A6_the_currency_is_passed_on_and_is_yuan_when_absent() -> None:
-    assert GATEWAY.read_notice(notice(fee_type="USD")) == replace(RECEIPT, currency="USD")
-    assert GATEWAY.read_notice(notice(fee_type=None)) == RECEIPT
+    assert paid(notice(fee_type="USD")) == replace(RECEIPT, currency="USD")
+    assert paid(notice(fee_type=None)) == RECEIPT
 
 
 @pytest.mark.parametrize(
     "number", [None, "", "short", "x" * 33, "20260102-150405", "20260102 150405", "２０２６０１０２"]
 )
 def test_an_order_number_that_is_none_of_ours_is_refused(number: str | None) -> None:
-    for read in (GATEWAY.read_notice, GATEWAY.order_no_in):
-        with pytest.raises(Malformed):
-            read(notice(out_trade_no=number))
+    with pytest.raises(Malformed):
+        opened(notice(out_trade_no=number))
 
 
 @pytest.mark.parametrize("number", [None, "", "x" * 65, "42 00", "'; --"])
 def test_a_transaction_id_that_is_none_is_refused(number: str | None) -> None:
     with pytest.raises(Implausible):
-        GATEWAY.read_notice(notice(transaction_id=number))
+        paid(notice(transaction_id=number))
 
 
 @pytest.mark.parametrize("moment", [None, "", "20261301000000", "soon", "00010101000000", "2026-01-02 15:05:12"])
 def test_a_broken_time_does_not_keep_a_payment_from_counting(moment: str | None) -> None:
-    assert GATEWAY.read_notice(notice(time_end=moment)) == replace(RECEIPT, paid_at=None)
+    assert paid(notice(time_end=moment)) == replace(RECEIPT, paid_at=None)
 
 
 def test_a_genuine_notice_that_nobody_paid_is_no_receipt() -> None:
-    assert GATEWAY.read_notice(notice(result_code="FAIL", err_code="SYSTEMERROR")) is None
-    assert GATEWAY.read_notice(notice(result_code=None)) is None
+    assert paid(notice(result_code="FAIL", err_code="SYSTEMERROR")) is None
+    assert paid(notice(result_code=None)) is None
 
 
 @pytest.mark.parametrize("state", ["NOTPAY", "REFUND", "CLOSED", ""])
 def test_the_answer_to_a_query_cannot_pass_for_a_notice(state: str) -> None:
-    assert GATEWAY.read_notice(notice(trade_state=state)) is None
+    assert paid(notice(trade_state=state)) is None
 
 
 def test_a_notice_that_says_return_code_fail_is_refused() -> None:
     for code in ("FAIL", "", "success"):
         with pytest.raises(Malformed):
-            GATEWAY.read_notice(notice(return_code=code))
+            paid(notice(return_code=code))
 
 
 def test_B4_a_notice_over_64_kib_is_refused() -> None:
     with pytest.raises(Malformed):
-        GATEWAY.read_notice(notice(attach="x" * 65536))
+        paid(notice(attach="x" * 65536))
 
 
 @given(st.data())
@@ -200,7 +204,7 @@ def test_B9_no_mutation_of_a_notice_counts_as_another_payment(data: st.DataObjec
         position = data.draw(st.integers(0, len(body) - 1))
         body[position : position + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     try:
-        found = GATEWAY.read_notice(bytes(body))
+        found = paid(bytes(body))
     except NoticeRefused:
         return
     assert found == RECEIPT

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tests.merchants import wechat_sign
-from topup.gateways.base import (
-    NewOrder,
-    Receipt,
-)
+from topup.gateways.notices import IncomingNotice, OpenedNotice
+from topup.gateways.orders import NewOrder, Receipt
 from topup.gateways.wechat import WeChatConfig, WeChatPay
 
 KEY = "VoiceHelperTestApiV2Key012345678"
@@ -62,6 +60,15 @@ def document(fields: Mapping[str, str]) -> bytes:
     return (
         "<xml>" + "".join(f"<{name}><![CDATA[{value}]]></{name}>" for name, value in cdata.items()) + "</xml>"
     ).encode()
+
+
+def opened(body: bytes, *, sign_type: str = "", by: WeChatPay = GATEWAY) -> OpenedNotice:
+    """What a notice says; `sign_type` is what was recorded with the order it claims."""
+    return by.open(IncomingNotice(body), lambda _order_no: sign_type)
+
+
+def paid(body: bytes, *, sign_type: str = "", by: WeChatPay = GATEWAY) -> Receipt | None:
+    return opened(body, sign_type=sign_type, by=by).receipt
 
 
 def notice(**changes: str | None) -> bytes:

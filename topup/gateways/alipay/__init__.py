@@ -4,78 +4,56 @@ Source: opendocs.alipay.com. The official SDK's classes build the requests; the 
 """
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import date
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
 
-from voicehelper.net.http import HTTP, TRUSTED
+from django.utils.translation import gettext_lazy as _
 
-from .. import rsa
-from ..base import Gateway, NewOrder, NotSupported, Offer, Receipt, Reply, Trade, TradeState
-from ..bills import Bill
-from ..exchanges import Exchange, forget
-from ..refunds import NewRefund, RefundHint, RefundStatus
-from . import bills, orders, refunds
+from ..notices import Reply
+from ..ways import PHONE, Place
+from . import bills, notices, orders, refunds
 from .config import KNOWN_MISTAKES, AlipayConfig
 from .wire import RSA2, AlipayWire, string_to_sign
 
 __all__ = ["RSA2", "Alipay", "AlipayConfig", "string_to_sign"]
 
-ADDRESS = "https://openapi.alipay.com/gateway.do"
-SANDBOX_ADDRESS = "https://openapi-sandbox.dl.alipaydev.com/gateway.do"
 
-
-class Alipay(Gateway):
+class Alipay(AlipayWire):
     """One application at Alipay."""
 
-    name = "alipay"
+    name, label, app_label = "alipay", _("Alipay"), _("Alipay")
+    colour, icon = "#1677FF", "alipay"
+    off = _("The administrator has not enabled Alipay!")
+
+    # WAP and PAGE are Alipay's pages, for a phone's browser and for a desktop's.
+    trade_types = {"PRECREATE": Place.CODE, "WAP": Place.BROWSER, "PAGE": Place.BROWSER}
+    ways = {PHONE: "WAP"}
+    app_browser = "AlipayClient/"
+
+    notice_types = ("application/x-www-form-urlencoded",)
+
     config_class = AlipayConfig
     known_mistakes = KNOWN_MISTAKES
-    trade_types = ("PRECREATE", "WAP", "PAGE")
     closes_refunded = True
 
-    def __init__(self, config: AlipayConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
-        super().__init__(config, http, record)
-        self.app_id = config.app_id
-        self.merchant_id = config.seller_id
-        self.sign_type = RSA2
-        self.address = config.gateway_url or (SANDBOX_ADDRESS if config.sandbox else ADDRESS)
-        self.live = urlsplit(self.address).hostname == urlsplit(ADDRESS).hostname
-        keys = rsa.private_key(config.private_key), rsa.public_key(config.public_key)
-        self._wire = AlipayWire(self.app_id, self.merchant_id, self.address, self.live, *keys, self._exchange)
-
-    def create(self, order: NewOrder) -> Offer:
-        return orders.create(self._wire, order)
-
-    def query(self, order_no: str) -> Trade:
-        return orders.query(self._wire, order_no)
-
-    def close(self, order_no: str) -> TradeState:
-        return orders.close(self._wire, order_no)
-
-    def refund(self, refund: NewRefund) -> RefundStatus:
-        return refunds.refund(self._wire, refund)
-
-    def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:
-        return refunds.query_refund(self._wire, order_no, refund_no)
-
-    def refunds_of(self, order_no: str) -> Sequence[RefundStatus]:
-        raise NotSupported("Alipay lists no refunds: ask with their numbers, or read the bill.")
-
-    def refund_hint(self, body: bytes) -> RefundHint | None:
-        return refunds.refund_hint(self._wire, body)
-
-    def bill(self, day: date) -> Bill:
-        return bills.download(self._wire, day)
-
-    def order_no_in(self, body: bytes) -> str:
-        return orders.number_in(orders.parsed(body))
-
-    def read_notice(self, body: bytes, *, sign_type: str = "") -> Receipt | None:
-        return orders.read_notice(self._wire, body, sign_type)
+    create = orders.create
+    query = orders.query
+    close = orders.close
+    refund = refunds.refund
+    query_refund = refunds.query_refund
+    refunds_of = refunds.refunds_of
+    bill = bills.download
+    open = notices.open_notice
 
     def acknowledge(self, ok: bool, reason: str = "") -> Reply:
         return Reply("success" if ok else "fail", "text/plain")
+
+    @classmethod
+    def notice_fields(cls, body: bytes) -> Mapping[str, str]:
+        try:
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=200))
+        except ValueError:
+            return {}
 
     def _redact(self, text: str) -> str:
         return re.sub(r'("sign"\s*:\s*")[^"]*', r"\1…", text)

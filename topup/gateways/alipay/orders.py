@@ -1,33 +1,16 @@
-"""Orders at Alipay: precreate, wap and page, query, close, and the notice that somebody paid. A trade exists only once
-somebody scanned the QR code, or signed in on the page.
+"""Orders at Alipay: precreate, wap and page, query, close, and the payment that an answer or a notice tells of. A trade
+exists only once somebody scanned the QR code, or signed in on the page.
 """
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
-from topup.money import fen, fen_loosely, yuan
+from topup.money import fen_loosely, yuan
+from voicehelper.clock import BEIJING
 
-from .. import rsa
-from ..base import (
-    BEIJING,
-    ORDER_NO,
-    TRANSACTION_ID,
-    BadSignature,
-    Implausible,
-    Malformed,
-    NewOrder,
-    Offer,
-    Receipt,
-    Trade,
-    TradeState,
-    Unknown,
-    WrongRecipient,
-    beijing_time,
-)
-from .wire import ABSENT, NOT_OPEN, RSA2, TIME, AlipayWire, Fields, string_to_sign
+from ..errors import Implausible, Malformed, Unknown
+from ..orders import ORDER_NO, TRANSACTION_ID, NewOrder, Offer, Receipt, Trade, TradeState, beijing_time
+from .wire import ABSENT, NOT_OPEN, TIME, AlipayWire, Fields
 
-_MAX_BYTES = 64 * 1024
-_MAX_FIELDS = 200
 _SUBJECT_CHARS = 256
 
 # For a phone's browser and for a desktop's: the SDK's request, and the product's name.
@@ -36,7 +19,7 @@ _PAGES = {
     "PAGE": ("AlipayTradePagePay", "FAST_INSTANT_TRADE_PAY"),
 }
 
-_TRADE_STATES = {
+TRADE_STATES = {
     "WAIT_BUYER_PAY": TradeState.WAITING,
     "TRADE_SUCCESS": TradeState.PAID,
     "TRADE_FINISHED": TradeState.PAID,
@@ -75,18 +58,18 @@ def query(wire: AlipayWire, order_no: str) -> Trade:
         if answer.get("sub_code") == ABSENT:
             return Trade(TradeState.ABSENT, ABSENT)
         word = answer.get("trade_status", "")
-        state = _TRADE_STATES.get(word)
+        state = TRADE_STATES.get(word)
         if state is None:
             raise Unknown(f"Alipay's trade_status {word!r} is not known.")
         try:
             back = refunded_fen(answer)
             if state is TradeState.CLOSED and (back or answer.get("send_pay_date")):
                 # What timed out was never paid: this was, and all of it went back.
-                receipt = _receipt(wire, answer, paid_at=answer.get("send_pay_date", ""))
-                return Trade(TradeState.REFUNDED, word, receipt, receipt.amount_fen)
+                paid = receipt(wire, answer, paid_at=answer.get("send_pay_date", ""))
+                return Trade(TradeState.REFUNDED, word, paid, paid.amount_fen)
             if state is not TradeState.PAID:
                 return Trade(state, word)
-            return Trade(state, word, _receipt(wire, answer, paid_at=answer.get("send_pay_date", "")), back)
+            return Trade(state, word, receipt(wire, answer, paid_at=answer.get("send_pay_date", "")), back)
         except Malformed as error:
             raise Unknown(str(error)) from error
 
@@ -104,32 +87,6 @@ def close(wire: AlipayWire, order_no: str) -> TradeState:
     return state or query(wire, order_no).state
 
 
-def read_notice(wire: AlipayWire, body: bytes, sign_type: str) -> Receipt | None:
-    """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
-    notice = verified(wire, body, sign_type)
-    if _TRADE_STATES.get(notice.get("trade_status", "")) is not TradeState.PAID or is_about_refund(notice):
-        return None
-    return _receipt(wire, notice, paid_at=notice.get("gmt_payment", ""), read=fen)
-
-
-def verified(wire: AlipayWire, body: bytes, sign_type: str = "") -> Fields:
-    """A notice that is Alipay's word to us. Raises Malformed, BadSignature, WrongRecipient."""
-    notice = parsed(body)
-    # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed.
-    text = string_to_sign(notice, without={"sign", "sign_type"})
-    if sign_type not in {"", RSA2} or not rsa.is_signed(wire.public_key, text.encode(), notice.get("sign", "")):
-        raise BadSignature("The notice is not signed by Alipay with RSA2.")
-    if (notice.get("app_id"), notice.get("seller_id")) != (wire.app_id, wire.merchant_id):
-        raise WrongRecipient(f"The notice is for {notice.get('app_id')} / {notice.get('seller_id')}.")
-    return notice
-
-
-def is_about_refund(notice: Fields) -> bool:
-    """A partial refund is announced as TRADE_SUCCESS once more; only these tell it from the payment."""
-    refunded = notice.get("refund_fee", "").strip("0.") != ""
-    return refunded or bool(notice.get("gmt_refund")) or bool(notice.get("out_biz_no"))
-
-
 def refunded_fen(fields: Fields) -> int:
     """What went back of the trade in all, as far as a notice or an answer says. Raises Implausible."""
     try:
@@ -138,7 +95,7 @@ def refunded_fen(fields: Fields) -> int:
         raise Implausible(f"refund_fee: {error}") from error
 
 
-def _receipt(wire: AlipayWire, fields: Fields, *, paid_at: str, read: Callable[[str], int] = fen_loosely) -> Receipt:
+def receipt(wire: AlipayWire, fields: Fields, *, paid_at: str, read: Callable[[str], int] = fen_loosely) -> Receipt:
     """The payment in the verified answer to a query of ours, which may write "73" or "73.0" as well, or in a verified
     notice, read strictly. Raises Implausible."""
     transaction_id = fields.get("trade_no", "")
@@ -162,24 +119,6 @@ def _receipt(wire: AlipayWire, fields: Fields, *, paid_at: str, read: Callable[[
         live=wire.live,
         paid_at=beijing_time(paid_at, TIME),
     )
-
-
-def parsed(body: bytes) -> Fields:
-    """A notice's form, decoded once. Raises Malformed, also for a parameter that comes twice."""
-    if len(body) > _MAX_BYTES:
-        raise Malformed(f"More than {_MAX_BYTES} bytes.")
-    try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_FIELDS
-        )
-    except ValueError as error:
-        raise Malformed("The notice is not a form in UTF-8.") from error
-    form = dict(pairs)
-    if not form or len(form) != len(pairs):
-        raise Malformed("The notice is empty, or has a parameter twice.")
-    if form.get("charset", "utf-8").lower() != "utf-8":
-        raise Malformed("The notice is not in UTF-8.")
-    return form
 
 
 def number_in(fields: Fields) -> str:

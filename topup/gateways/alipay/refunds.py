@@ -1,16 +1,16 @@
-"""Refunds at Alipay: trade.refund, fastpay.refund.query, and what a notice says about one.
+"""Refunds at Alipay: trade.refund and fastpay.refund.query.
 
-"10000" of a refund means that it was accepted; `fund_change` says whether money moved. Refunds are announced where
-payments are.
+"10000" of a refund means that it was accepted; `fund_change` says whether money moved.
 """
 
 import re
+from collections.abc import Sequence
 
 from topup.money import fen_loosely, yuan
 
-from ..base import Malformed, Unknown, beijing_time
-from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
-from .orders import is_about_refund, number_in, refunded_fen, verified
+from ..errors import NotSupported, Unknown
+from ..orders import beijing_time
+from ..refunds import NewRefund, RefundState, RefundStatus
 from .wire import ABSENT, TIME, AlipayWire, Fields
 
 REFUND_NO = re.compile(r"[0-9A-Za-z_\-]{1,64}")
@@ -54,20 +54,13 @@ def query_refund(wire: AlipayWire, order_no: str, refund_no: str) -> RefundStatu
     return wire.call("refund query", "AlipayTradeFastpayRefundQuery", fields, read, expected={ABSENT}, named=False)
 
 
+def refunds_of(_wire: AlipayWire, order_no: str) -> Sequence[RefundStatus]:
+    raise NotSupported(f"Alipay lists no refunds of {order_no}: ask with their numbers, or read the bill.")
+
+
 def _amount(answer: Fields) -> int:
     """What was given back, in fen; 0 when the answer does not say. Raises Unknown for what is no amount."""
     try:
         return fen_loosely(answer["refund_amount"]) if answer.get("refund_amount") else 0
     except ValueError as error:
         raise Unknown(f"refund_amount: {error}") from error
-
-
-def refund_hint(wire: AlipayWire, body: bytes) -> RefundHint | None:
-    """What a genuine notice says about a refund; None when it is about a payment or a time-out."""
-    notice = verified(wire, body)
-    if not is_about_refund(notice):
-        return None
-    refund_no = notice.get("out_biz_no", "")
-    if refund_no and not REFUND_NO.fullmatch(refund_no):
-        raise Malformed(f"out_biz_no {refund_no[:64]!r} is not one.")
-    return RefundHint(number_in(notice), refund_no, refunded_fen(notice))

@@ -3,20 +3,22 @@ the SDK accepts SHA-1, reads no PKCS#8 key and takes the process's time zone.
 """
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from voicehelper.clock import BEIJING
+from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer
 
-from voicehelper.net.http import HTTPAnswer
+from ..base import Gateway
+from ..errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
+from ..exchanges import Exchange, Outgoing, Result, codec_of, forget, only_200
+from . import rsa
+from .config import AlipayConfig
+from .signed_json import signed_member
 
-from .. import rsa
-from ..base import BEIJING, GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
-from ..exchanges import Exchanger, Outgoing, Result, codec_of
-from ..signed_json import signed_member
-
+ADDRESS = "https://openapi.alipay.com/gateway.do"
+SANDBOX_ADDRESS = "https://openapi-sandbox.dl.alipaydev.com/gateway.do"
 RSA2 = "RSA2"
 TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -58,17 +60,19 @@ def string_to_sign(fields: Mapping[str, str], *, without: Container[str]) -> str
     return "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if name not in without)
 
 
-@dataclass(frozen=True)
-class AlipayWire:
-    """Whose application it is, where it is, and how requests leave."""
+class AlipayWire(Gateway):
+    """Whose application it is, and how requests leave in its name."""
 
-    app_id: str
-    merchant_id: str
-    address: str
-    live: bool
-    private_key: RSAPrivateKey = field(repr=False)
-    public_key: RSAPublicKey = field(repr=False)
-    exchange: Exchanger
+    sign_type = RSA2
+
+    def __init__(self, config: AlipayConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
+        super().__init__(config, http, record)
+        self.app_id = config.app_id
+        self.merchant_id = config.seller_id
+        self.address = config.gateway_url or (SANDBOX_ADDRESS if config.sandbox else ADDRESS)
+        self.live = urlsplit(self.address).hostname == urlsplit(ADDRESS).hostname
+        self._private_key = rsa.private_key(config.private_key)
+        self.public_key = rsa.public_key(config.public_key)
 
     def call(
         self,
@@ -88,8 +92,8 @@ class AlipayWire:
         # Alipay decodes the form by the charset in the query string.
         del form["charset"]
         shown = string_to_sign(form | {"charset": "utf-8"}, without={"sign"})
-        kind = "application/x-www-form-urlencoded; charset=utf-8"
-        request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), kind, f"POST {shown}")
+        kind = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), f"POST {shown}", kind)
         node, order_no = f"{form['method'].replace('.', '_')}_response", content.get("out_trade_no", "")
 
         def read_verified(said: HTTPAnswer) -> Result:
@@ -115,12 +119,12 @@ class AlipayWire:
             "timestamp": f"{datetime.now(BEIJING):{TIME}}",
         }
         text = string_to_sign(fields, without={"sign"})
-        return {**fields, "sign": rsa.sign(self.private_key, text.encode())}
+        return {**fields, "sign": rsa.sign(self._private_key, text.encode())}
 
     def _verified(self, said: HTTPAnswer, node: str, expected: Container[str]) -> Fields:
         """An answer that is Alipay's word. Raises Refused, Retryable or Unknown for any other."""
         try:
-            codec = codec_of(said)
+            codec = codec_of(only_200(said))
             raw, answer, signature = signed_member(said.body, (node, "error_response"), codec)
         except ValueError as error:
             raise Unknown(f"Alipay's answer is not its JSON: {error}") from error

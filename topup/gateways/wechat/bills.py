@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import IO
 
-from .. import xml
-from ..base import Retryable, Unknown
 from ..bills import (
     DOWNLOAD,
     Bill,
@@ -28,6 +26,10 @@ from ..bills import (
     no_bill,
     number,
 )
+from ..errors import Retryable, Unknown
+from ..exchanges import into_200
+from ..refunds import RefundState
+from . import xml
 from .wire import WeChatWire
 
 _SUMMARY = "总交易单数"
@@ -45,6 +47,13 @@ _SUMS = {
 }
 _NEEDED = ("交易时间", "微信订单号", "商户订单号", "交易状态")
 _KINDS = {"SUCCESS": BillKind.PAYMENT, "REFUND": BillKind.REFUND, "REVOKED": BillKind.REFUND}
+# Any other word means that the refund is not over.
+_REFUND_STATES = {
+    "SUCCESS": RefundState.SUCCEEDED,
+    "": RefundState.SUCCEEDED,
+    "FAIL": RefundState.CLOSED,
+    "REFUNDCLOSE": RefundState.CLOSED,
+}
 
 
 def download(wire: WeChatWire, day: date) -> Bill:
@@ -52,7 +61,7 @@ def download(wire: WeChatWire, day: date) -> Bill:
 
     def get(file: IO[bytes]) -> Bill:
         request = wire.request("/pay/downloadbill", fields, into=file, limits=DOWNLOAD)
-        return wire.exchange("bill", f"{day:%Y%m%d}", request, lambda _answer: read(file, day))
+        return wire.exchange("bill", f"{day:%Y%m%d}", request, lambda answer: read(into_200(answer, file), day))
 
     return fetched(get)
 
@@ -141,6 +150,9 @@ def _row(row: Mapping[str, str]) -> BillRow:
         state=row.get("退款状态", "") if kind is BillKind.REFUND else row["交易状态"],
         refund_no=_filled(row.get("商户退款单号", "")),
         refund_id=_filled(row.get("微信退款单号", "")),
+        refund_state=_REFUND_STATES.get(row.get("退款状态", ""), RefundState.PROCESSING),
+        app_id=row.get("公众账号ID", ""),
+        merchant_id=row.get("商户号"),
         fee=number(row["手续费"], "手续费") if "手续费" in row else number("0", ""),
         raw=row,
     )

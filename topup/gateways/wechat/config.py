@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.clock import BEIJING
 from voicehelper.net.certificates import (
     CertificateRefused,
     CertificateUnreadable,
@@ -15,7 +16,6 @@ from voicehelper.net.certificates import (
     read_certificate,
 )
 
-from ..base import BEIJING
 from ..configuration import Problem, first_problems, is_unset, is_web_address
 from .signing import HMAC_SHA256, SIGN_TYPES
 

@@ -1,4 +1,4 @@
-"""Orders at WeChat Pay: unifiedorder, orderquery, closeorder, and the notice that somebody paid."""
+"""Orders at WeChat Pay: unifiedorder, orderquery, closeorder, and the payment that an answer or a notice tells of."""
 
 import json
 import re
@@ -7,26 +7,12 @@ import time
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
-from .. import xml
-from ..base import (
-    BEIJING,
-    ORDER_NO,
-    TRANSACTION_ID,
-    BadSignature,
-    Implausible,
-    Malformed,
-    NewOrder,
-    Offer,
-    Receipt,
-    Refused,
-    Trade,
-    TradeState,
-    Unknown,
-    WrongRecipient,
-    beijing_time,
-)
-from .signing import is_signed, sign
-from .wire import Fields, WeChatWire
+from voicehelper.clock import BEIJING
+
+from ..errors import Implausible, Malformed, Refused, Unknown
+from ..orders import ORDER_NO, TRANSACTION_ID, NewOrder, Offer, Receipt, Trade, TradeState, beijing_time
+from .signing import sign
+from .wire import Fields, WeChatWire, plain
 
 # WeChat refuses a time_expire less than five minutes away. Five minutes after our own expiry is always far enough, and
 # the same whenever the request is sent again; in between it is we who close the order.
@@ -130,21 +116,6 @@ def close(wire: WeChatWire, order_no: str) -> TradeState:
     return wire.call("close", "/pay/closeorder", {"out_trade_no": order_no}, read, expected=_CLOSE_CODES)
 
 
-def read_notice(wire: WeChatWire, body: bytes, sign_type: str) -> Receipt | None:
-    """Verify a notice. None: genuine, but nobody paid. Raises Malformed, BadSignature, WrongRecipient."""
-    notice = parsed(body)
-    if notice.get("return_code") != "SUCCESS":
-        raise Malformed("The notice does not say return_code SUCCESS.")
-    if not is_signed(notice, wire.key, sign_type):
-        raise BadSignature("The notice is not signed with our API key.")
-    if not wire.is_for_us(notice):
-        raise WrongRecipient(f"The notice is for {notice.get('appid')} / {notice.get('mch_id')}.")
-    # The answer to a query is signed in the same way: trade_state keeps one from passing for a notice.
-    if notice.get("result_code") != "SUCCESS" or notice.get("trade_state", "SUCCESS") != "SUCCESS":
-        return None
-    return receipt(wire, notice)
-
-
 def receipt(wire: WeChatWire, fields: Fields) -> Receipt:
     """The payment in a verified notice or query. total_fee is what was asked; cash_fee is less when the buyer had
     coupons. Raises Implausible."""
@@ -167,23 +138,11 @@ def receipt(wire: WeChatWire, fields: Fields) -> Receipt:
     )
 
 
-def parsed(body: bytes) -> Fields:
-    try:
-        return xml.parse(body)
-    except xml.XMLError as error:
-        raise Malformed(f"The notice is not WeChat Pay's XML: {error}") from error
-
-
 def number_in(fields: Fields) -> str:
     number = fields.get("out_trade_no", "")
     if not ORDER_NO.fullmatch(number):
         raise Malformed(f"out_trade_no {number[:64]!r} is not one of ours.")
     return number
-
-
-def plain(text: str) -> str:
-    """Without control characters, which XML cannot carry."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _short(text: str) -> str:

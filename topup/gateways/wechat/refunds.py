@@ -1,27 +1,16 @@
-"""Refunds at WeChat Pay: refund (which wants a client certificate), refundquery, and the encrypted notice.
+"""Refunds at WeChat Pay: refund (which wants a client certificate), and refundquery.
 
-"Success" of a refund call means that it was accepted; what became of it is the query's to say. The notice is encrypted
-with AES in ECB mode and not signed: whoever has seen notices can rearrange their blocks. It only makes us ask.
+"Success" of a refund call means that it was accepted; what became of it is the query's to say.
 """
 
-import base64
-import binascii
-import hashlib
 import re
 from collections.abc import Container, Sequence
 
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import ECB
-from cryptography.hazmat.primitives.padding import PKCS7
-
-from voicehelper.net.certificates import ClientCertificate
-
-from .. import xml
-from ..base import BadSignature, Malformed, Receipt, Refused, Unknown, WrongRecipient, beijing_time
-from ..refunds import NewRefund, RefundHint, RefundState, RefundStatus
-from .orders import number_in, parsed, plain, receipt
-from .wire import Fields, WeChatWire
+from ..errors import Malformed, NotConfigured, Refused, Unknown
+from ..orders import Receipt, beijing_time
+from ..refunds import NewRefund, RefundState, RefundStatus
+from .orders import receipt
+from .wire import Fields, WeChatWire, plain
 
 _ABSENT = "REFUNDNOTEXIST"
 _STATES = {
@@ -38,7 +27,9 @@ _MOST = 50
 REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 
 
-def refund(wire: WeChatWire, new: NewRefund, certificate: ClientCertificate) -> RefundStatus:
+def refund(wire: WeChatWire, new: NewRefund) -> RefundStatus:
+    if obstacle := wire.why_no_refunds:
+        raise NotConfigured(obstacle)
     fields = {
         "out_trade_no": new.order_no,
         "out_refund_no": new.refund_no,
@@ -61,7 +52,7 @@ def refund(wire: WeChatWire, new: NewRefund, certificate: ClientCertificate) -> 
             answer.get("refund_id", "")[:64],
         )
 
-    return wire.call("refund", "/secapi/pay/refund", fields, read, certificate=certificate)
+    return wire.call("refund", "/secapi/pay/refund", fields, read, certificate=wire.config.certificate())
 
 
 def query_refund(wire: WeChatWire, order_no: str, refund_no: str) -> RefundStatus:
@@ -143,35 +134,3 @@ def _status(answer: Fields, order_no: str, number: str) -> RefundStatus:
 def _fen(text: str) -> int:
     """A whole number of fen; 0 when it is none."""
     return int(text) if re.fullmatch(r"[1-9][0-9]{0,17}", text) else 0
-
-
-def refund_hint(wire: WeChatWire, body: bytes) -> RefundHint | None:
-    """What a notice claims. Raises Malformed, BadSignature when our key does not open it, WrongRecipient."""
-    notice = parsed(body)
-    if "req_info" not in notice:
-        return None
-    if notice.get("return_code") != "SUCCESS":
-        raise Malformed("The notice does not say return_code SUCCESS.")
-    if not wire.is_for_us(notice):
-        raise WrongRecipient(f"The notice is for {notice.get('appid')} / {notice.get('mch_id')}.")
-    try:
-        inner = xml.parse(opened(notice["req_info"], wire.key), root="root")
-    except xml.XMLError as error:
-        raise BadSignature(f"What our key opens is not WeChat Pay's XML: {error}") from error
-    refund_no = inner.get("out_refund_no", "")
-    if refund_no and not REFUND_NO.fullmatch(refund_no):
-        raise Malformed(f"out_refund_no {refund_no[:64]!r} is not one.")
-    return RefundHint(number_in(inner), refund_no)
-
-
-def opened(req_info: str, key: str) -> bytes:
-    """The XML inside a notice: base64, AES-256-ECB, PKCS#7, under the MD5 of the API key. Raises BadSignature."""
-    aes_key = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest().encode()
-    # The mode is the protocol's choice, not ours.
-    decryptor = Cipher(AES(aes_key), ECB()).decryptor()  # noqa: S305
-    unpadder = PKCS7(AES.block_size).unpadder()
-    try:
-        padded = decryptor.update(base64.b64decode(req_info, validate=True)) + decryptor.finalize()
-        return unpadder.update(padded) + unpadder.finalize()
-    except (binascii.Error, ValueError) as error:
-        raise BadSignature("Our API key does not open the notice.") from error

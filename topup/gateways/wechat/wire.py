@@ -4,15 +4,21 @@ return_code (transport; a FAIL is not signed), sign, appid and mch_id, result_co
 
 import secrets
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from voicehelper.net.certificates import ClientCertificate
+from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer
 
-from .. import xml
-from ..base import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
-from ..exchanges import Exchanger, Outgoing, Result
+from ..base import Gateway
+from ..errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
+from ..exchanges import Exchange, Outgoing, Result, forget, only_200
+from . import xml
+from .config import WeChatConfig
 from .signing import is_signed, sign
+
+ADDRESS = "https://api.mch.weixin.qq.com"
+_REAL_HOSTS = {"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com", "apihk.mch.weixin.qq.com"}
 
 Fields = dict[str, str]
 
@@ -42,19 +48,20 @@ _FINAL = {
 }
 
 
-@dataclass(frozen=True)
-class WeChatWire:
-    """Whose account it is, where it is, and how requests leave."""
+class WeChatWire(Gateway):
+    """Whose account it is, and how requests leave in its name."""
 
-    app_id: str
-    merchant_id: str
-    sign_type: str
-    address: str
-    live: bool
-    key: str = field(repr=False)
-    exchange: Exchanger
-    # Whose notices are ours.
-    app_ids: frozenset[str] = frozenset()
+    def __init__(self, config: WeChatConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
+        super().__init__(config, http, record)
+        self.app_id = config.app_id
+        self.merchant_id = config.mch_id
+        self.sign_type = config.sign_type
+        self.address = config.base_url.rstrip("/") or ADDRESS
+        self.live = urlsplit(self.address).hostname in _REAL_HOSTS
+        self.config = config
+        self.key = config.api_key
+        # Whose notices are ours.
+        self.app_ids = frozenset({config.app_id, *filter(None, config.other_app_ids)})
 
     def call(
         self,
@@ -71,7 +78,7 @@ class WeChatWire:
         is the order's number, for the log, when the fields do not say it."""
         request = self.request(path, fields, certificate=certificate)
         order_no = about or fields["out_trade_no"]
-        return self.exchange(operation, order_no, request, lambda answer: read(self._verified(answer.body, expected)))
+        return self.exchange(operation, order_no, request, lambda answer: read(self._verified(answer, expected)))
 
     def request(self, path: str, fields: Fields, **more: Any) -> Outgoing:
         """`fields` with the common ones, signed; `more` goes to Outgoing."""
@@ -83,7 +90,8 @@ class WeChatWire:
             **fields,
         }
         text = xml.build({**fields, "sign": sign(fields, self.key, self.sign_type)})
-        return Outgoing(self.address + path, text.encode(), "text/xml; charset=utf-8", f"POST {path}\n{text}", **more)
+        kind = {"Content-Type": "text/xml; charset=utf-8"}
+        return Outgoing(self.address + path, text.encode(), f"POST {path}\n{text}", kind, **more)
 
     def is_ours(self, fields: Fields) -> bool:
         """An answer to a request of ours."""
@@ -93,10 +101,10 @@ class WeChatWire:
         """A notice for an app of ours; of which one, the order knows."""
         return notice.get("appid") in self.app_ids and notice.get("mch_id") == self.merchant_id
 
-    def _verified(self, body: bytes, expected: Container[str]) -> Fields:
+    def _verified(self, said: HTTPAnswer, expected: Container[str]) -> Fields:
         """An answer that is WeChat's word about our account. Raises Refused, Retryable or Unknown for any other."""
         try:
-            answer = xml.parse(body)
+            answer = xml.parse(only_200(said).body)
         except xml.XMLError as error:
             raise Unknown(f"WeChat Pay's answer is not its XML: {error}") from error
         if answer.get("return_code") != "SUCCESS":
@@ -109,6 +117,11 @@ class WeChatWire:
         if answer.get("result_code") != "SUCCESS" and not (answer.get("result_code") == "FAIL" and code in expected):
             raise _failure(code, answer.get("err_code_des", ""))
         return answer
+
+
+def plain(text: str) -> str:
+    """Without control characters, which XML cannot carry."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _failure(code: str, text: str) -> GatewayError:

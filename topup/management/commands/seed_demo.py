@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from topup.models import AlipaySettings, WeChatSettings
+from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.wallet.models import Entry

@@ -11,7 +11,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from ... import services
-from ...gateways.base import Gateway, GatewayError, NotConfigured, TradeState
+from ...gateways.base import Gateway
+from ...gateways.errors import GatewayError, NotConfigured
+from ...gateways.orders import TradeState
 from ...models import Difference, Order, Reconciliation, Refund
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ def put_right(difference: Difference, gateway: Gateway, *, actor: str = BY_ITSEL
 
 def ask_again(difference: Difference, *, actor: str) -> tuple[bool, str]:
     """An operator wants the provider asked once more. Whether that settled it, and if not, why."""
-    section = services.SECTIONS[difference.reconciliation.gateway].load()
+    section = services.section_of(difference.reconciliation.gateway)
     try:
         gateway = services.build_gateway(section)
     except NotConfigured as error:

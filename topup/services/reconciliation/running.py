@@ -17,7 +17,9 @@ from voicehelper import clock
 from voicehelper.clock import BEIJING
 
 from ... import services
-from ...gateways.base import Gateway, GatewayError, NotConfigured
+from ...gateways import GATEWAYS
+from ...gateways.base import Gateway
+from ...gateways.errors import GatewayError, NotConfigured
 from ...models import Order, Reconciliation, Refund
 from . import staging
 from .alerts import tell
@@ -49,7 +51,7 @@ def reconcile(name: str, day: date, *, actor: str) -> Reconciliation:
     The account is the one configured now. Raises NoBill and UnderWay.
     """
     try:
-        gateway = services.build_gateway(services.SECTIONS[name].load())
+        gateway = services.build_gateway(services.section_of(name))
     except NotConfigured as error:
         raise NoBill(f"{name} is not completely configured: {error}") from error
     if day > clock.now().astimezone(BEIJING).date():
@@ -121,8 +123,8 @@ def reconcile_due() -> int:
     Raises NoBill in the end, when there was none somewhere: the next beat tries again.
     """
     done, problems = 0, []
-    for name, section in services.SECTIONS.items():
-        for day in _due(name) if section.load().enabled or _is_under_way(name) else ():
+    for name in GATEWAYS:
+        for day in _due(name) if services.takes_orders(name) or _is_under_way(name) else ():
             try:
                 reconcile(name, day, actor=SCHEDULE)
                 done += 1
@@ -146,7 +148,7 @@ def _due(name: str) -> list[date]:
     """Days that were not compared since they ended, oldest first; none from before the account's first order."""
     yesterday = clock.now().astimezone(BEIJING).date() - timedelta(days=1)
     try:
-        gateway = services.build_gateway(services.SECTIONS[name].load())
+        gateway = services.build_gateway(services.section_of(name))
     except NotConfigured:
         # `reconcile` says what is missing.
         return [yesterday]

@@ -9,16 +9,7 @@ from voicehelper.clock import BEIJING
 
 from ...gateways.base import Gateway
 from ...gateways.bills import Bill, BillDamaged, BillKind, BillRow
-from ...gateways.refunds import RefundState
 
-# The words of both providers for a refund in a bill; any other means that it is not over.
-_REFUND_STATES = {
-    "SUCCESS": RefundState.SUCCEEDED,
-    "退款": RefundState.SUCCEEDED,
-    "": RefundState.SUCCEEDED,
-    "FAIL": RefundState.CLOSED,
-    "REFUNDCLOSE": RefundState.CLOSED,
-}
 # A row may lie so far outside of its day before the bill is taken for another day's.
 _SLACK = timedelta(hours=1)
 _CHARS = 64
@@ -66,9 +57,8 @@ def _values(bill: Bill, gateway: Gateway) -> Iterator[tuple[object, ...]]:
     for number, row in enumerate(bill, 1):
         if not first <= row.at < last:
             raise BillDamaged(f"Row {number} is of {row.at:%Y-%m-%d %H:%M}, so this is not the bill of {bill.day}.")
-        merchant = row.raw.get("商户号", gateway.merchant_id)
-        if merchant != gateway.merchant_id:
-            raise BillDamaged(f"Row {number} is of merchant {merchant[:32]}, not of {gateway.merchant_id}.")
+        if row.merchant_id not in (None, gateway.merchant_id):
+            raise BillDamaged(f"Row {number} is of merchant {row.merchant_id[:32]}, not of {gateway.merchant_id}.")
         yield _staged(number, row)
 
 
@@ -84,8 +74,8 @@ def _staged(number: int, row: BillRow) -> tuple[object, ...]:
         row.amount_fen,
         row.at,
         _text(row.state),
-        _REFUND_STATES.get(row.state, RefundState.PROCESSING).value if refund else "",
-        _text(row.raw.get("公众账号ID", "")),
+        row.refund_state.value if refund else "",
+        _text(row.app_id),
     )
 
 

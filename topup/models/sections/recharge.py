@@ -1,20 +1,18 @@
-"""The settings sections operators edit: recharge, WeChat Pay, Alipay."""
+"""The settings section of recharging: prices, and what the recharge page offers."""
 
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.accounts.models import MiniProgramSettings
-from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
 from voicehelper.wallet.worth import ListPrice
 
-from ..pricing import Terms
+from ...pricing import Terms
 
 
 def default_amount_options() -> list[int]:
@@ -126,85 +124,3 @@ class RechargeSettings(Section):
             (self.shown_amount(units), self.shown_amount(bonus))
             for units, bonus in sorted((int(units), int(bonus)) for units, bonus in self.amount_bonuses.items())
         ]
-
-
-class GatewaySettings(Section):
-    """What every gateway's section has. `gateway` is its key in topup.gateways.GATEWAYS."""
-
-    gateway: str
-
-    enabled = models.BooleanField(_("enabled"), default=False)
-    min_topup = models.PositiveIntegerField(_("minimum recharge"), default=1, validators=[MinValueValidator(1)])
-
-    class Meta(Section.Meta):
-        abstract = True
-
-    def __str__(self) -> str:
-        return str(self._meta.verbose_name)
-
-    def config_values(self) -> dict[str, Any]:
-        """The arguments of the gateway's configuration class, secrets in clear text."""
-        raise NotImplementedError
-
-
-class WeChatSettings(GatewaySettings):
-    """The merchant account at WeChat Pay (API v2)."""
-
-    class SignType(models.TextChoices):
-        HMAC_SHA256 = "HMAC-SHA256", "HMAC-SHA256"
-        MD5 = "MD5", "MD5"
-
-    SENSITIVE: ClassVar = frozenset({"app_id", "mch_id"})
-    gateway = "wechat"
-
-    app_id = models.CharField(_("app id"), max_length=32, blank=True)
-    mch_id = models.CharField(_("merchant number"), max_length=32, blank=True)
-    api_v2_key = EncryptedField(_("API v2 key"))
-    sign_type = models.CharField(
-        _("signature algorithm"), max_length=16, choices=SignType, default=SignType.HMAC_SHA256
-    )
-    client_cert = EncryptedField(_("client certificate"), help_text=_("For refunds only: apiclient_cert.pem."))
-    client_key = EncryptedField(_("client certificate's key"), help_text=_("For refunds only: apiclient_key.pem."))
-    # Asks WeChat who pays, in its own browser; no call to WeChat Pay wants it.
-    app_secret = EncryptedField(_("app secret"), db_default="")
-
-    class Meta(GatewaySettings.Meta):
-        verbose_name = verbose_name_plural = _("WeChat Pay settings")
-
-    def config_values(self) -> dict[str, Any]:
-        return {
-            "app_id": self.app_id,
-            "mch_id": self.mch_id,
-            "api_key": self.api_v2_key.reveal(),
-            "sign_type": self.sign_type,
-            "base_url": settings.WECHAT_PAY_BASE_URL,
-            "client_cert": self.client_cert.reveal(),
-            "client_key": self.client_key.reveal(),
-            "other_app_ids": (self.app_id, MiniProgramSettings.load().app_id),
-        }
-
-
-class AlipaySettings(GatewaySettings):
-    """The application at Alipay's open platform."""
-
-    SENSITIVE: ClassVar = frozenset({"app_id", "seller_id", "sandbox"})
-    gateway = "alipay"
-
-    app_id = models.CharField(_("app id"), max_length=32, blank=True)
-    private_key = EncryptedField(_("application private key"))
-    public_key = EncryptedField(_("Alipay public key"))
-    seller_id = models.CharField(_("seller id (PID)"), max_length=32, blank=True)
-    sandbox = models.BooleanField(_("Alipay's sandbox"), default=False)
-
-    class Meta(GatewaySettings.Meta):
-        verbose_name = verbose_name_plural = _("Alipay settings")
-
-    def config_values(self) -> dict[str, Any]:
-        return {
-            "app_id": self.app_id,
-            "private_key": self.private_key.reveal(),
-            "public_key": self.public_key.reveal(),
-            "seller_id": self.seller_id,
-            "gateway_url": settings.ALIPAY_GATEWAY_URL,
-            "sandbox": self.sandbox,
-        }
