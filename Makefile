@@ -1,4 +1,4 @@
-# `make` alone lists what there is. Nothing but Python 3.11 and make has to be installed first.
+# `make` alone lists what there is. Nothing but Python (3.11, 3.12 or 3.13) and make has to be installed first.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -8,9 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 UV_VERSION := 0.13.9
+# The first of these that runs and is one of the versions above; PYTHON=… chooses another.
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3)
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# A proxy's authority is often known to the system's store alone, which neither uv nor an older pip looks into unasked.
+# Where there is no such store they use the one they bring.
+SYSTEM_CERTS := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt \
+	/etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
+TRUST := $(if $(SYSTEM_CERTS),UV_SYSTEM_CERTS=true PIP_CERT="$${PIP_CERT:-$(SYSTEM_CERTS)}")
 EMBEDDED := $(BIN)/python -m voicehelper.embedded --with-parent
 WORKERS := 3
-UV_COMPILE := $(BIN)/uv pip compile -q pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-annotate
+UV_COMPILE := $(TRUST) $(BIN)/uv pip compile -q pyproject.toml --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 
 # What `manage.py check --deploy` needs to see production; nothing is connected to and nothing is kept.
 DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=False \
@@ -21,7 +29,7 @@ DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=Fals
 # Some containers set this. Without compiled modules every start of Django takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-rare soak lint bench audit-deps lock messages browser
+.PHONY: help run test test-all test-newest test-here test-rare soak lint bench audit-deps lock messages browser
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -35,7 +43,18 @@ PYTEST = $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m pytest -n $(WORKERS) --
 test: $(INSTALLED) browser ## the tests; some of them: T=tests/topup, K=refund
 	@exec $(PYTEST) $(if $(T)$(K),,-m 'not rare')
 
-test-all: $(INSTALLED) browser ## and those that are slow and seldom tell more
+test-all: $(INSTALLED) browser ## and those that are slow and seldom tell more; and all again under the newest Python here
+	@$(PYTEST)
+	@$(if $(VOICEHELPER_SOAK),,$(MAKE) --no-print-directory test-newest)
+
+# In an environment of its own. Shims of a version manager that has not switched the version on count as not there.
+test-newest: $(INSTALLED)
+	@version='import sys; print("%d.%d" % sys.version_info[:2])'; own=$$($(BIN)/python -c "$$version"); \
+	for python in python3.13 python3.12 none; do newest=$$("$$python" -c "$$version" 2>/dev/null) && break; done; \
+	case $$python in python$$own|none) echo "Tried under Python $$own only: there is no newer one here up to 3.13."; exit;; esac; \
+	exec $(MAKE) --no-print-directory VENV=$(VENV)/$$newest PYTHON=$$python test-here
+
+test-here: $(INSTALLED)
 	@exec $(PYTEST)
 
 test-rare: $(INSTALLED) browser ## what `make test` leaves to `make test-all`
@@ -72,14 +91,13 @@ messages: $(INSTALLED) ## bring locale/*.po up to date (needs GNU gettext)
 # another interpreter, or one whose making was interrupted, is made anew; any other only gets what changed.
 $(INSTALLED): requirements-dev.txt
 	@exec 9<Makefile; flock 9; [ $@ -nt $< ] && exit; \
-	python=$$(command -v python3.11 || command -v python3 || true); \
-	"$${python:-false}" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-		|| { echo "Python 3.11 is needed; $${python:-python3} is $$("$${python:-true}" --version 2>&1)" >&2; exit 1; }; \
-	echo 'Installing into $(VENV)'; \
+	for python in $(PYTHONS) none; do "$$python" -c '$(FITS)' 2>/dev/null && break; done; \
+	[ "$$python" != none ] || { echo 'Python 3.11, 3.12 or 3.13 is needed; there is none among: $(PYTHONS)' >&2; exit 1; }; \
+	echo "Installing into $(VENV) ($$("$$python" --version))"; \
 	base='import os, sys; print(os.path.realpath(sys.executable))'; \
 	[ -x $(BIN)/pip ] && [ "$$($(BIN)/python -c "$$base")" = "$$("$$python" -c "$$base")" ] || "$$python" -m venv --clear $(VENV); \
-	$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); \
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements-dev.txt; \
+	$(TRUST) $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION); \
+	$(TRUST) $(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements-dev.txt; \
 	touch $@
 
 # The browser tests need Chromium. Where we may not install it they say so and are skipped.

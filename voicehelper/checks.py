@@ -12,10 +12,11 @@ from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import WARNING, CheckMessage, Error, Tags, register
 
 # Values that stand in examples and tutorials.
 _EXAMPLES = ("change-me", "changeme", "secret", "django-insecure-", "your-secret-key", "xxx")
+_MENDED_POSTGRES = (18, 7)
 
 
 @register(Tags.security)
@@ -105,6 +106,28 @@ def check_demo_accounts(
         )
         for user in users
         if check_password(user.username, user.password)
+    ]
+
+
+@register(Tags.database)
+def check_postgres(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warns of a server with a known hole. Runs with `--database default`, and so with `make run` and `migrate`."""
+    from django.db import connection
+
+    if "default" not in (databases or []):
+        return []
+    version = connection.get_database_version()
+    if version >= _MENDED_POSTGRES:
+        return []
+    return [
+        CheckMessage(
+            WARNING,
+            f"PostgreSQL {'.'.join(map(str, version))} is older than 18.7, which mends CVE-2026-6460.",
+            hint="Update the server; an older major has a release of its own. The demo's only this machine can reach.",
+            id="voicehelper.W001",
+        )
     ]
 
 

@@ -159,7 +159,6 @@ if SANDBOX:
     MIDDLEWARE.insert(0, "sandbox.browser.PlayedBrowser")
 ROOT_URLCONF = "voicehelper.urls"
 ASGI_APPLICATION = "voicehelper.asgi.application"
-WSGI_APPLICATION = "voicehelper.wsgi.application"
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 

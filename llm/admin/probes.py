@@ -70,7 +70,7 @@ def reason(text: str) -> str:
 
 def _diagnosis(error: ProviderError) -> tuple[str, str]:
     """What happened, and how to mend it. The provider's own hint is the better one where it has one."""
-    status, code, hint = error.status, error.code.lower(), str(error.hint)
+    status, hint = error.status, str(error.hint)
     if error.code == ADDRESS_REFUSED:
         return _("The address is refused: nothing was sent."), _(
             "Enter an address of the public Internet. One inside your own network has to come from the environment."
@@ -78,7 +78,7 @@ def _diagnosis(error: ProviderError) -> tuple[str, str]:
     if status == 0:
         late = _("The provider may be slow or unreachable from here. Try again, or raise the time-out.")
         return reason(error.text) or error.text, (late if error.text in _LATE else hint)
-    if "overdue" in code or status == 402 or code in ("insufficient_quota", "billing_error"):
+    if error.unpaid:
         return _("The account at the provider is overdue or has no credit."), hint
     known = {
         200: _("Something answered that is not the provider's API."),

@@ -59,6 +59,11 @@ class ProviderError(Exception):
         return self.cool_down and self.recovery is Recovery.FAILOVER
 
     @property
+    def unpaid(self) -> bool:
+        """Whether the account has no credit at the provider: overdue, used up, or its billing is off."""
+        return self.status == 402 or "overdue" in self.code.lower() or "quota" in self.code or "billing" in self.code
+
+    @property
     def told(self) -> str:
         """The text for whoever called: what is wrong with our account is only the operator's business."""
         ours = self.status in (401, 402, 403) or self.account_at_fault

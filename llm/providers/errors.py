@@ -165,7 +165,7 @@ def with_text(error: ProviderError, text: str) -> ProviderError:
 
 
 def _hint(error: ProviderError) -> StrOrPromise | None:
-    if error.status == 402 or "overdue" in error.code.lower() or "quota" in error.code or "billing" in error.code:
+    if error.unpaid:
         return _OVERDUE
     by_status = {401: _WRONG_KEY, 404: _NO_MODEL, 0: _NO_CONNECTION}
     if error.status in by_status:

@@ -94,6 +94,14 @@ class Attempts:
             # Limits are a model's own; a wrong key or an unpaid bill is every model's.
             resting, said_so = "" if error.account_at_fault else model, bool(error.retry_after_s)
             engine.statistics.rest(credential.id, error.retry_after_s or REST_S, said_so=said_so, model=resting)
+            if error.account_at_fault and error.unpaid:
+                engine.alert(
+                    "provider_low_balance",
+                    level="warning",
+                    title=f"{credential.name} has no credit at its provider",
+                    content=f"Recharge it there; other accounts are asked meanwhile. It said: {error.text[:500]}",
+                    key=f"unpaid:{credential.id}",
+                )
         elif error.recovery is Recovery.RETRY and engine.statistics.failed(credential.id, model):
             engine.alert(
                 "provider_circuit_open",

@@ -733,6 +733,17 @@ def test_J9_a_production_database_that_knows_the_demos_passwords_is_refused(name
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("version", "warned"), [(180_006, True), (180_007, False), (190_000, False)])
+def test_J9_a_database_server_with_a_known_hole_is_warned_of(
+    version: int, warned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "pg_version", version, raising=False)
+    found = [each for each in checks.run_checks(databases=["default"]) if each.id == "voicehelper.W001"]
+    assert (len(found), all("18.7" in each.msg for each in found)) == (warned, True)
+    assert [each for each in checks.run_checks() if each.id == "voicehelper.W001"] == []
+
+
+@pytest.mark.django_db
 def test_J9_demo_data_is_not_made_in_production(settings: Any) -> None:
     settings.PRODUCTION = True
     with pytest.raises(CommandError):

@@ -200,6 +200,24 @@ def test_an_account_that_is_not_accepted_rests_for_all_its_models(world: World, 
     assert keys == ["Bearer ark-key", "Bearer second-key", "Bearer second-key"]
 
 
+@pytest.mark.parametrize(("status", "code"), [(403, "AccountOverdueError"), (402, None)])
+def test_an_account_without_credit_at_its_provider_is_told_of(world: World, status: int, code: str) -> None:
+    world.give(10_000_000)
+    account(world, "second")
+    world.upstream.scripts = [says({"error": {"message": "pay first", "code": code}}, status)]
+    assert ask(world).status == 200
+    alert = Alert.objects.get(event="provider_low_balance")
+    assert (alert.level, world.credential.name in alert.title) == ("warning", True)
+
+
+def test_a_wrong_key_is_not_called_a_low_balance(world: World) -> None:
+    world.give(10_000_000)
+    account(world, "second")
+    world.upstream.scripts = [fails(401)]
+    assert ask(world).status == 200
+    assert not Alert.objects.filter(event="provider_low_balance").exists()
+
+
 def test_rests_are_known_to_other_processes_model_by_model(world: World) -> None:
     async def scenario(w: World) -> list[float]:
         mine, other = Statistics(), Statistics()

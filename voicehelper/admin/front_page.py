@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
@@ -80,6 +81,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     found = [matter for _place, read in sorted(_asks.items()) for matter in read(request)]
     return context | {
         "title": _("Overview"),
+        "demo": settings.MODE == "demo",
         "setup": next((steps for read in _begins if (steps := read(request)) is not None and steps.pages), None),
         "above": _panels(_above, request),
         "problems": [matter for matter in found if matter.count],

@@ -2,8 +2,8 @@
 
 import http.client
 import os
+import select
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,18 @@ from voicehelper.embedded.services import services
 from voicehelper.embedded.translations import compile_translations
 
 _DEFAULT_PORT = 8000
+# A request that a dying server took is answered by nobody.
+_ASK_AGAIN_AFTER_S = 120.0
 # One interpreter for both: importing Django takes longer than either command.
 _PREPARE = """
+from io import StringIO
 from django.core.management import call_command
 import django
 django.setup()
 call_command("migrate", verbosity=0, interactive=False)
-call_command("seed_demo")
 call_command("seed_demo_channels")
+call_command("seed_demo", history=True)
+call_command("check", databases=["default"], stdout=StringIO())
 """
 
 
@@ -41,11 +45,13 @@ def run() -> None:
         with _step("Translations"):
             compile_translations(folder.ROOT / "locale")
         with _step("Database and demo data"):
-            _prepare_database(env)
+            said = _prepare_database(data, env)
+        _say(said, end="")
         with _step("Web, worker and beat"):
             applications = [stack.enter_context(each) for each in _start_applications(data, env, listener)]
             processes += applications
-            applications[0].wait_until(lambda: _healthy(port, processes))
+            health = _Health(port, processes)
+            applications[0].wait_until(health.ready, lambda: health.said)
         _announce(port, data)
         stack.callback(_say, "  Stopping …")
         _watch(processes)
@@ -102,29 +108,57 @@ def _port() -> int:
     return int(value)
 
 
-def _prepare_database(env: Mapping[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _PREPARE],
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise EmbeddedError(f"Migrating or filling the database failed:\n{done.stdout}")
+def _prepare_database(data: Path, env: Mapping[str, str]) -> str:
+    """What the start-up checks warn of; the rest of this is silent when all is well."""
+    with Process("prepare", [sys.executable, "-c", _PREPARE], data, env=env) as process:
+        return process.finish()
 
 
-def _healthy(port: int, processes: Sequence[Process]) -> bool:
-    _check(processes)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+class _Health:
+    """Asks /healthz, with one request that is given the time it needs: a busy machine may take minutes to import what
+    the first answer wants, and those given up meanwhile would all stand before the next in the server's queue."""
+
+    def __init__(self, port: int, processes: Sequence[Process]) -> None:
+        self._port, self._processes = port, processes
+        self._connection: http.client.HTTPConnection | None = None
+        self._asked_at = 0.0
+        self.said = "has not answered"
+
+    def ready(self) -> bool:
+        """Whether the answer was 200; waits for it a tenth of a second. Raises EmbeddedError as _check does."""
+        _check(self._processes)
+        if self._connection is None:
+            self._ask()
+        elif select.select([self._connection.sock], [], [], 0.1)[0]:
+            return self._answer(self._connection)
+        elif time.monotonic() - self._asked_at > _ASK_AGAIN_AFTER_S:
+            self._forget(self._connection)
         return False
-    finally:
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5)
+        try:
+            # Our own socket listens, so this waits for nobody.
+            connection.request("GET", "/healthz")
+        except OSError:
+            connection.close()
+        else:
+            self._connection, self._asked_at = connection, time.monotonic()
+
+    def _answer(self, connection: http.client.HTTPConnection) -> bool:
+        try:
+            answer = connection.getresponse()
+            self.said = f"answers {answer.status} {answer.read(200).decode(errors='replace')}"
+        except (OSError, http.client.HTTPException):
+            self.said = "breaks off"
+            return False
+        finally:
+            self._forget(connection)
+        return answer.status == 200
+
+    def _forget(self, connection: http.client.HTTPConnection) -> None:
         connection.close()
+        self._connection = None
 
 
 def _watch(processes: Sequence[Process]) -> None:

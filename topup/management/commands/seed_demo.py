@@ -1,6 +1,7 @@
 """manage.py seed_demo: demo accounts, and the gateways and models pointed at the sandbox. Demo and test mode only."""
 
 import json
+from argparse import ArgumentParser
 from io import StringIO
 from typing import Any
 
@@ -17,10 +18,14 @@ from voicehelper.wallet.services import credit
 
 GIFT_UNITS = 10
 QUOTA_PER_UNIT = 500_000
+WELCOME = "demo-welcome"
 
 
 class Command(BaseCommand):
     help = "Make the demo accounts (admin/admin, demo/demo) and switch on the gateways with the sandbox's keys."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--history", action="store_true", help="and a month of made-up business (seed_history)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION or not settings.SANDBOX:
@@ -30,18 +35,26 @@ class Command(BaseCommand):
         _switch_on_gateways()
         # The first call of a server would make them too; the admin shall show them before it.
         call_command("ensure_llm_accounts", stdout=StringIO())
+        if options["history"]:
+            call_command("seed_history")
+        _welcome_demo()
 
 
 def _make_users() -> None:
     if not User.objects.filter(username="admin").exists():
         User.objects.create_superuser("admin", password="admin")  # noqa: S106  # public, demo mode only
     if not User.objects.filter(username="demo").exists():
-        demo = User.objects.create_user("demo", password="demo")  # noqa: S106  # public, demo mode only
+        User.objects.create_user("demo", password="demo")  # noqa: S106  # public, demo mode only
+
+
+def _welcome_demo() -> None:
+    """Last: what demo did before ends with nothing left, and this is what it starts with."""
+    if not Entry.objects.filter(kind=Entry.Kind.GIFT, ref=WELCOME).exists():
         credit(
-            demo,
+            User.objects.get(username="demo"),
             GIFT_UNITS * QUOTA_PER_UNIT,
             kind=Entry.Kind.GIFT,
-            ref="demo-welcome",
+            ref=WELCOME,
             actor="seed_demo",
             reason="Ten units to try things with",
         )
