@@ -143,7 +143,9 @@ def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
         sent = cluster.tell(gateway, [merchant.notice(order)] * NOTICES)
         assert_credited_once(order)
         verdicts = Notice.objects.filter(order=order).values_list("verdict", flat=True)
-        assert sorted(verdicts) == ["credited"] + ["duplicate"] * (sent - 1)
+        assert sorted(verdicts) == ["credited"] + ["duplicate"] * (len(verdicts) - 1)
+        # One that was answered "send it again" may have left its row before.
+        assert NOTICES <= len(verdicts) <= sent
     books_agree()
 
 

@@ -212,7 +212,8 @@ def test_paid_and_given_back_there_and_never_credited_here_stays_for_people(
     books.give_back(trade, "CONSOLE1", order.amount_fen)
     assert run(books.gateway)[0] == 1
     order.refresh_from_db()
-    assert (order.state, wallet_of(buyer).balance) == ("pending", 0)
+    assert (order.state, wallet_of(buyer).balance) == ("closed", 0)
+    assert "efunded at the provider" in order.review
     assert sorted(found()) == ["not_credited", "refund_unknown_here"]
     assert all(Difference.objects.values_list("note", flat=True))
     books_agree()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 from django.db import connections
 from django.test import Client
 from hypothesis import HealthCheck, example, given, settings
@@ -21,7 +22,7 @@ from tests.far_side import FarSide, http
 from tests.llm.client import Answer, ApiClient
 from tests.llm.conftest import ASK, STREAM, World
 from tests.llm.providers.test_http_async import ADDRESSES
-from tests.llm.upstream import in_a_thread
+from tests.llm.upstream import Asked, chat, in_a_thread
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key, issue_token, revoke_api_key
 from voicehelper.asgi import application
@@ -105,10 +106,20 @@ header = st.one_of(
 )
 
 
+async def answers_what_was_asked(asked: Asked) -> web.StreamResponse:
+    if not asked.path.endswith("/embeddings"):
+        return await chat()(asked)
+    given = asked.body["input"]
+    one = isinstance(given, str) or isinstance(given[0], int)
+    vectors = [{"index": n, "embedding": [0.5]} for n in range(1 if one else len(given))]
+    return web.json_response({"data": vectors, "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+
+
 @pytest.fixture
 def runner(world: World) -> Iterator[asyncio.Runner]:
     """One event loop for many requests, with the upstream beside it."""
     world.give(10**12)
+    world.upstream.otherwise = answers_what_was_asked
     with in_a_thread(world.upstream), asyncio.Runner() as one:
         yield one
         one.run(close_engine())

@@ -27,6 +27,7 @@ from tests.merchants import WeChatMerchant
 from tests.notifications.channels import arrived, mail_channel, refused, robot_channel
 from tests.notifications.conftest import Mailbox, mailbox, messengers  # noqa: F401  # fixtures
 from tests.orders import pending_order
+from topup.services.options import write_options
 from voicehelper.accounts.models import User
 
 from .conftest import at_once, credited_once
@@ -185,14 +186,15 @@ def test_L3_money_never_waits_for_a_channel(
     with FarSide(answer=slow(30)) as dingtalk:
         settings.DINGTALK_BASE_URL = dingtalk.url
         robot_channel()
-        order = pending_order(buyer, wechat, state="closed")
+        order = pending_order(buyer, wechat)
+        write_options({"WechatEnabled": False})
         started = time.monotonic()
         answer = provider.post("/api/wechat/notify", wechat.notice(order), content_type="text/xml")
         assert time.monotonic() - started < 2
         assert b"SUCCESS" in answer.content
         assert dingtalk.seen == []
     credited_once(order)
-    assert Alert.objects.filter(event="late_payment").exists()
+    assert Alert.objects.filter(event="notice_while_off").exists()
     books_agree()
 
 
