@@ -261,9 +261,9 @@ def leave(port: int, key: dict[str, str], upstream: Upstream, seen: bytes, reset
 def test_H3_nobody_is_asked_for_a_client_that_has_left(world: World, books_agree: Callable[[], None]) -> None:
     """It left during the pause between two tries: there is no second one, and nothing to pay."""
     world.give(1_000_000)
-    Credential.objects.update(retry_delay_ms=2000)
+    Credential.objects.update(retry_delay_ms=600)
     world.upstream.scripts = [fails(500)]
-    world.play(lambda w: w.client.post(CHAT, STREAM, leave_after_s=0.5))
+    world.play(lambda w: w.client.post(CHAT, STREAM, leave_after_s=0.15, leave_when=lambda: bool(w.upstream.asked)))
     assert len(world.upstream.asked) == 1
     assert (world.usage().quota, world.usage().outcome) == (0, "failed")
     books_agree()

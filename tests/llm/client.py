@@ -62,13 +62,14 @@ class ApiClient:
         headers: dict[str, str] | None = None,
         leave_after: int | None = None,
         leave_after_s: float | None = None,
+        leave_when: Callable[[], bool] = lambda: True,
         on_data: Callable[[bytes], None] | None = None,
     ) -> Answer:
-        """One request; hangs up after so many pieces of the body, or seconds. Returns when the server is done."""
+        """One request; hangs up after so many pieces of the body, or seconds, which count from when `leave_when` is so.
+        Returns when the server is done."""
         answer, left = Answer(), asyncio.Event()
         bodies = [{"type": "http.request", "body": content, "more_body": False}]
-        if leave_after_s is not None:
-            asyncio.get_running_loop().call_later(leave_after_s, left.set)
+        leaving = asyncio.create_task(_in_a_while(left, leave_after_s, leave_when)) if leave_after_s else None
         if leave_after == 0:
             left.set()
 
@@ -99,4 +100,13 @@ class ApiClient:
         path, _, query = path.partition("?")
         scope = {"type": "http", "method": method, "path": path, "headers": raw, "query_string": query.encode()}
         await application(scope, receive, send)
+        if leaving:
+            leaving.cancel()
         return answer
+
+
+async def _in_a_while(left: asyncio.Event, seconds: float, when: Callable[[], bool]) -> None:
+    while not when():
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(seconds)
+    left.set()

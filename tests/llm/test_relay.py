@@ -463,7 +463,7 @@ def test_H3_who_hangs_up_before_the_first_word_pays_for_what_the_model_wrote(
 ) -> None:
     world.give(1_000_000)
     world.upstream.scripts = [stream(WORDS, (10, 50), first_after_s=0.3)]
-    ask(world, STREAM, leave_after_s=0.1)
+    ask(world, STREAM, leave_after_s=0.1, leave_when=lambda: bool(world.upstream.asked))
     usage = world.usage()
     assert (usage.outcome, usage.usage_source, usage.quota) == ("abandoned", "provider", 60 * QUOTA_PER_TOKEN)
     books_agree()
@@ -492,7 +492,7 @@ def test_H3_who_hangs_up_on_a_silent_model_pays_for_the_prompt(
     world.give(1_000_000)
     settings.LLM_DRAIN_SECONDS = 0.3
     world.upstream.scripts = [never()]
-    ask(world, STREAM, leave_after_s=0.1)
+    ask(world, STREAM, leave_after_s=0.1, leave_when=lambda: bool(world.upstream.asked))
     usage = world.usage()
     assert (usage.outcome, usage.usage_source, usage.output_tokens) == ("abandoned", "estimate", 0)
     assert 0 < usage.quota < 20 * QUOTA_PER_TOKEN
@@ -503,7 +503,7 @@ def test_H3_who_hangs_up_while_nobody_answers_pays_nothing(world: World, books_a
     world.give(1_000_000)
     Credential.objects.update(retry_delay_ms=2000)
     world.upstream.otherwise = fails(500)
-    ask(world, STREAM, leave_after_s=0.1)
+    ask(world, STREAM, leave_after_s=0.1, leave_when=lambda: bool(world.upstream.asked))
     usage = world.usage()
     assert (usage.outcome, usage.quota, world.wallet.held) == ("failed", 0, 0)
     books_agree()
@@ -514,7 +514,7 @@ def test_H3_a_whole_answer_is_charged_whether_or_not_it_is_awaited(
 ) -> None:
     world.give(1_000_000)
     world.upstream.scripts = [chat(after_s=0.3)]
-    ask(world, ASK, leave_after_s=0.1)
+    ask(world, ASK, leave_after_s=0.1, leave_when=lambda: bool(world.upstream.asked))
     assert world.usage().quota == 30 * QUOTA_PER_TOKEN
     books_agree()
 

@@ -319,7 +319,8 @@ def test_a_certificate_that_is_mixed_up_is_not_saved(staff: User, wechat: WeChat
         answer = api.put("/api/option", {"WechatClientCert": cert, "WechatClientKey": key}, format="json")
         assert (answer.status_code, list(answer.json()["data"])) == (400, [field])
     assert not WeChatSettings.load().client_cert
-    answer = api.put("/api/option", {"WechatClientCert": client.pem, "WechatClientKey": client.key}, format="json")
+    both = {"WechatClientCert": client.pem, "WechatClientKey": client.key}
+    answer = api.put("/api/option", {**both, "CurrentPassword": "a long operator password"}, format="json")
     assert answer.status_code == 200
     assert (answer.json()["data"]["WechatClientCert"], answer.json()["data"]["WechatClientCertSet"]) == ("", True)
     assert WeChatSettings.load().client_cert.reveal() == client.pem.strip()
