@@ -9,7 +9,7 @@ Imports nothing of the product and nothing of the product imports it: it signs a
 product over HTTP only, as the real providers do, so that both sides check each other. Where a provider would refuse, it
 refuses. Where it has to be looser, it says so: notices go to loopback only, over plain HTTP.
 
-`upstream/` holds the model providers, an ASGI application of its own. For the payment providers, a new operation is one
-function and one line in an OPERATIONS: of `wechat.py` or `alipay.py` for orders, of `wechat_refunds.py` or
-`alipay_refunds.py` for what comes after.
+`history/` is the one exception: it makes up a demo's past, in the product's own rows. `upstream/` holds the model
+providers, an ASGI application of its own. For the payment providers, a new operation is one function and one line in
+an OPERATIONS: of `wechat.py` or `alipay.py` for orders, of `wechat_refunds.py` or `alipay_refunds.py` for the rest.
 """

@@ -80,7 +80,7 @@ class Recharges:
             order_no=f"{at.astimezone(BEIJING):%Y%m%d}DEMO{chance.getrandbits(80):020x}",
             user=user,
             gateway=name,
-            trade_type=gateway.trade_types[0],
+            trade_type=gateway.qr_code,
             app_id=gateway.app_id,
             merchant_id=gateway.merchant_id,
             live=gateway.live,
@@ -139,7 +139,7 @@ class Recharges:
 
     def trade(self, name: str, order_no: str, amount_fen: int, code: str) -> Trade:
         gateway = self.gateways[name]
-        facts = {"appid": gateway.app_id, "out_trade_no": order_no, "trade_type": gateway.trade_types[0]}
+        facts = {"appid": gateway.app_id, "out_trade_no": order_no, "trade_type": gateway.qr_code}
         trade = Trade(
             merchant=self._merchants[name],
             out_trade_no=order_no,
@@ -213,12 +213,11 @@ class Recharges:
         GatewayCall.objects.bulk_create(calls)
 
     def _call(self, order: Order, operation: str, at: datetime, answer: dict[str, Any]) -> GatewayCall:
-        request = "\n".join(f"{key} = {value}" for key, value in {"out_trade_no": order.order_no, "": MARK}.items())
         return GatewayCall(
             gateway=order.gateway,
             operation=operation,
             order_no=order.order_no,
-            request=request,
+            request=f"out_trade_no = {order.order_no}\n{MARK}",
             response="\n".join(f"{key} = {value}" for key, value in answer.items()),
             outcome="ok",
             elapsed_ms=self.calendar.chance.randrange(40, 400),

@@ -1,8 +1,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ import requests
 
 from tests.conftest import SOAK
 from tests.embedded.conftest import processes_of, wait_for
+from voicehelper.embedded.demo import _Health
 from voicehelper.embedded.folder import ROOT, prepare
 
 # One worker, one data folder: only the first start has to make a database.
@@ -86,6 +90,29 @@ def test_X41_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trac
         demo.terminate()
         assert demo.wait(30) == 0
         assert processes_of(folder) == []
+
+
+def test_an_answer_of_healthz_is_waited_for_and_asked_for_once_however_slow_the_machine_is() -> None:
+    """Questions that were given up after five seconds would all be answered before the next, and to nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            connection, _address = server.accept()
+            with connection:
+                asked.append(connection.recv(4096))
+                time.sleep(6)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+        slow = threading.Thread(target=answer)
+        slow.start()
+        health = _Health(server.getsockname()[1], [])
+        wait_for(health.ready)
+        slow.join()
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert [request.split(b"\r\n")[0] for request in asked] == [b"GET /healthz HTTP/1.1"]
 
 
 @pytest.mark.skipif(not SOAK, reason="make soak: another start takes as long as two hundred other tests")

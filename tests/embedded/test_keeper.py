@@ -76,3 +76,13 @@ def test_a_command_that_dies_while_we_wait_is_reported_with_the_end_of_its_log(f
     process = Process("talker", shell("echo the disk is full; exit 4", folder), folder)
     with pytest.raises(EmbeddedError, match=r"talker ended with exit code 4\n  \| the disk is full"):
         process.wait_until(lambda: False)
+
+
+def test_a_long_wait_has_no_end_and_says_what_is_missing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("voicehelper.embedded.process._WORD_EVERY_S", 0.1)
+    looks = iter([False] * 20)
+    with Process("slow", ["sleep", "60"], folder) as process:
+        process.wait_until(lambda: next(looks, True), lambda: "answers 503")
+    assert "slow answers 503 after 0 s" in capsys.readouterr().err
