@@ -48,6 +48,14 @@ ROOMS = {
 }
 
 
+# What people, programs, operators and the clock come in by. They call services; nothing but the routes calls them.
+EDGES = {"api", "pages", "admin", "tasks", "management"}
+# A button of the admin that only queues a task.
+QUEUES = {("topup.admin.reconciliation", "topup.tasks")}
+# Where a server answers before Django.
+FRONT_DOOR = "voicehelper.asgi"
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
@@ -83,6 +91,24 @@ def test_imports_go_one_way(name: str, path: Path) -> None:
         if own in MAY_IMPORT and part and part != own:
             assert part in MAY_IMPORT[own], f"{name} imports {imported}"
             assert imported.startswith(ONLY.get((own, part), "")), f"{name} imports {imported}"
+
+
+def edge_of(module: str) -> tuple[str, str] | None:
+    """The edge a module belongs to: its app and "api", "pages", … None for services and what is below them, and for
+    the project's own kits, which all edges are built from."""
+    app = part_of(module)
+    room = module.removeprefix(f"{app}.").partition(".")[0]
+    return (app, room) if room in EDGES and app != "voicehelper" else None
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value) if isinstance(value, str) else "")
+def test_edges_import_no_other_edge_and_nothing_below_them_imports_one(name: str, path: Path) -> None:
+    own = edge_of(name)
+    if own is None and (name == FRONT_DOOR or name.rpartition(".")[2] in {"urls", "apps"}):
+        return
+    for imported in imports(name, path):
+        known = any(name == source and imported.startswith(target) for source, target in QUEUES)
+        assert known or edge_of(imported) in {None, own}, f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("room", ROOMS)
