@@ -71,10 +71,10 @@ def _call(
     recording: Recording | None = None,
     streamed: bool = False,
 ) -> Call:
-    wish = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
+    asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
-    return Call(engine(), caller, operation, question, wish, streamed=streamed)
+    return Call(engine(), caller, operation, question, asked_for, streamed=streamed)
 
 
 async def chat(

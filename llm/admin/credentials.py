@@ -162,10 +162,10 @@ class CredentialAdmin(ProbedFormAdmin):
 
 
 def _state(row: Credential, live: Live) -> tuple[str, str]:
-    """Tone and word: off, resting until when, no usable key, or on."""
+    """Tone and word: off, cooling down until when, no usable key, or on."""
     if not row.enabled:
         return "default", gettext("Off")
-    until = live.rests_until(row)
+    until = live.cools_until(row)
     if until is not None:
         return "warning", gettext("Resting until %(time)s") % {"time": clock_time(until)}
     if row.pk not in live.catalogue.credentials:

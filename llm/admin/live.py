@@ -38,13 +38,13 @@ class Live:
         catalogue, statistics = read_now(), Statistics.heard()
         return cls(catalogue, statistics.seen(catalogue), statistics)
 
-    def rests_until(self, credential: Credential) -> datetime | None:
+    def cools_until(self, credential: Credential) -> datetime | None:
         """When an account whose circuit is open, if only for one model, may be asked for all again."""
-        rest_s = self.statistics.longest_rest_of(credential.pk)
-        return clock.now() + timedelta(seconds=rest_s) if rest_s else None
+        cooldown_s = self.statistics.longest_cooldown_of(credential.pk)
+        return clock.now() + timedelta(seconds=cooldown_s) if cooldown_s else None
 
-    def resting(self) -> list[int]:
-        return sorted(self.statistics.resting(self.catalogue.credentials))
+    def cooling_down(self) -> list[int]:
+        return sorted(self.statistics.cooling_down(self.catalogue.credentials))
 
     def calls(self, credential: Credential) -> tuple[int, int]:
         """Calls and failures of the models this account serves, whichever account took them."""

@@ -24,7 +24,7 @@ from . import words
 from .fallbacks import FallbacksField, in_order, keep_order
 from .live import Live
 from .prices import PriceList, shown
-from .routing import WishForm, candidates
+from .routing import RoutingForm, candidates
 
 if TYPE_CHECKING:
     from django.contrib.admin.views.main import ChangeList
@@ -218,13 +218,15 @@ class ModelAdmin(CardAdmin):
         """Who would be asked now, and why."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        form = WishForm(request.GET if "capability" in request.GET else {"capability": "chat", "priority": "balanced"})
+        form = RoutingForm(
+            request.GET if "capability" in request.GET else {"capability": "chat", "priority": "balanced"}
+        )
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("Router preview"),
             "opts": self.opts,
             "form": form,
-            "candidates": candidates(Live.now(), form.wish()) if form.is_valid() else [],
+            "candidates": candidates(Live.now(), form.asked_for()) if form.is_valid() else [],
         }
         return TemplateResponse(request, "admin/llm/router.html", context)
 

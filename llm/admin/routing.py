@@ -14,7 +14,7 @@ from . import words
 from .live import Live, calls_text
 
 
-class WishForm(forms.Form):
+class RoutingForm(forms.Form):
     """What a call asks for."""
 
     capability = forms.ChoiceField(
@@ -35,7 +35,7 @@ class WishForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
     )
 
-    def wish(self) -> RoutingRequest:
+    def asked_for(self) -> RoutingRequest:
         typed = self.cleaned_data
         needs = frozenset({typed["capability"]})
         return RoutingRequest(needs, typed["max_tokens"], Priority(typed["priority"]), provider=typed["provider"])
@@ -57,20 +57,20 @@ class RankedModel:
     last_because: str
 
 
-def candidates(live: Live, wish: RoutingRequest) -> list[RankedModel]:
+def candidates(live: Live, asked_for: RoutingRequest) -> list[RankedModel]:
     """The router's answer, the first asked first."""
-    chosen = route(live.catalogue.models, live.seen, wish)
-    return [_candidate(place, model, live.seen[model.name], wish) for place, model in enumerate(chosen, 1)]
+    chosen = route(live.catalogue.models, live.seen, asked_for)
+    return [_candidate(place, model, live.seen[model.name], asked_for) for place, model in enumerate(chosen, 1)]
 
 
-def _candidate(place: int, model: ModelSpec, seen: ModelHealth, wish: RoutingRequest) -> RankedModel:
+def _candidate(place: int, model: ModelSpec, seen: ModelHealth, asked_for: RoutingRequest) -> RankedModel:
     latency = latency_ms(model, seen)
     measured = seen.calls - seen.failures >= ENOUGH
     return RankedModel(
         place=place,
         name=model.name,
         provider=words.provider(model.provider),
-        score=_score(model, latency, wish.priority),
+        score=_score(model, latency, asked_for.priority),
         quality=f"{model.quality:g}",
         latency=f"{latency:,.0f} ms",
         latency_note=_("measured") if measured else _("typical"),
@@ -93,6 +93,6 @@ def _score(model: ModelSpec, latency: float, priority: Priority) -> str:
 def _why_last(seen: ModelHealth) -> str:
     if not goes_last(seen):
         return ""
-    if seen.resting:
+    if seen.cooling_down:
         return _("all its accounts rest")
     return _("failed more often than it answered")

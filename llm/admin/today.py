@@ -1,4 +1,4 @@
-"""Models on the admin's front page: today's calls, what they charged, what failed, and who rests."""
+"""Models on the admin's front page: today's calls, what they charged, what failed, and who cools down."""
 
 from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
@@ -34,6 +34,6 @@ def panel(request: HttpRequest) -> Panel | None:
 
 def _resting() -> Card:
     on = dict(Credential.objects.filter(enabled=True).values_list("pk", "name"))
-    resting = Statistics.heard().resting(on)
-    names = ", ".join(on[number] for number in sorted(resting)) or _("all accounts that are on can be asked")
-    return Card(_("Accounts resting now"), f"{len(resting)} / {len(on)}", names)
+    cooling_down = Statistics.heard().cooling_down(on)
+    names = ", ".join(on[number] for number in sorted(cooling_down)) or _("all accounts that are on can be asked")
+    return Card(_("Accounts resting now"), f"{len(cooling_down)} / {len(on)}", names)

@@ -327,9 +327,9 @@ async def _transcriptions(exchange: V1Request, relay: Engine) -> None:
 def _call(
     exchange: V1Request, relay: Engine, operation: Operation, body: dict[str, Any], *, streamed: bool = False
 ) -> Call:
-    wish = chat_completions.wish_of(body, operation.capability)
+    asked_for = chat_completions.routing_request(body, operation.capability)
     question = Question(body, operation.weigh(body))
-    call = Call(relay, exchange.caller, operation, question, wish, streamed=streamed)
+    call = Call(relay, exchange.caller, operation, question, asked_for, streamed=streamed)
     exchange.request_id = call.request_id
     return call
 

@@ -108,7 +108,7 @@ def check_input(body: Mapping[str, Any]) -> None:
         raise CallRefused("input must be a text, a list of texts, or token numbers.", param="input")
 
 
-def wish_of(body: dict[str, Any], capability: str) -> RoutingRequest:
+def routing_request(body: dict[str, Any], capability: str) -> RoutingRequest:
     """Whom to ask. Takes the routing fields out of the body: `models` or `fallbacks` (names), `priority`, `provider`.
 
     `model` is a name, or "auto" (also "auto:cost", "auto:speed", "auto:quality") for the best one by priority.

@@ -30,8 +30,8 @@ class ProviderError(Exception):
     """A call that failed before any output. `str()` is the provider's own text, fit for an operator.
 
     `status` is the provider's HTTP status (0: none came), `retry_after_s` what it asked for, in seconds, `cool_down`
-    whether the model should rest at this account (rate limit), or the whole account (`account_at_fault`: overdue, wrong
-    key). `hint` says how to mend it, after a probe.
+    whether the model should at this account (rate limit), or the whole account (`account_at_fault`: overdue, bad key).
+    `hint` says how to mend it, after a probe.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ _MAX_RETRY_S = 86_400.0
 
 
 class Verdict(NamedTuple):
-    """What to do, and whether the model should rest there; with FAILOVER, the whole account."""
+    """What to do, and whether the model should cool down there; with FAILOVER, the whole account."""
 
     recovery: Recovery
     cool_down: bool = False

@@ -2,7 +2,7 @@
 
 RETRY: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter.
 FAILOVER: the next candidate. FAIL: the request is at fault. A model that keeps failing at an account, or has reached
-its limit there, rests there: it is then asked last, and once only. So do all models of an account that is not accepted.
+its limit there, cools down: it is then asked last, and once only. So do all models of an account that is not accepted.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 # A provider that asks for more patience than this is left alone, and another one asked.
 LONGEST_WAIT_S = 20.0
 # How long an account that cannot work now (wrong key, overdue) is left alone when it did not say.
-REST_S = 30.0
+COOLDOWN_S = 30.0
 
 T = TypeVar("T")
 
@@ -35,14 +35,14 @@ class Candidate:
     credential: CredentialSpec
 
 
-def candidates(catalogue: Catalogue, engine: Engine, wish: RoutingRequest) -> list[Candidate]:
-    """Whom to ask, in order: each model at each of its accounts, those that rest last. Raises CallRefused."""
-    models = route(catalogue.models, engine.seen(catalogue), wish)
+def candidates(catalogue: Catalogue, engine: Engine, asked_for: RoutingRequest) -> list[Candidate]:
+    """Whom to ask, in order: each model at each of its accounts, those that cool down last. Raises CallRefused."""
+    models = route(catalogue.models, engine.seen(catalogue), asked_for)
     if not models:
-        raise nothing_fits(catalogue, wish)
+        raise nothing_fits(catalogue, asked_for)
     found = [Candidate(model, catalogue.credentials[number]) for model in models for number in model.credentials]
     if len(found) > 1:
-        found.sort(key=lambda each: engine.statistics.rest_of(each.credential.id, each.model.name)[0] > 0)
+        found.sort(key=lambda each: engine.statistics.cooldown_of(each.credential.id, each.model.name)[0] > 0)
     return found
 
 
@@ -63,10 +63,10 @@ class Attempts:
         """The first answer and who gave it; nothing is tried again once the client is `gone`. Raises CallFailed."""
         for candidate in self._possible:
             credential = candidate.credential
-            rest_s, said_so = self._engine.statistics.rest_of(credential.id, candidate.model.name)
-            if said_so and not await self._wait_out(candidate, rest_s):
+            cooldown_s, said_so = self._engine.statistics.cooldown_of(credential.id, candidate.model.name)
+            if said_so and not await self._wait_out(candidate, cooldown_s):
                 continue
-            for number in range(1 if rest_s else credential.tries):
+            for number in range(1 if cooldown_s else credential.tries):
                 if gone():
                     # Nobody waits for an answer, and nobody is generating one.
                     raise CallFailed(self.tries)
@@ -76,7 +76,7 @@ class Attempts:
                 except ProviderError as error:
                     wait_s = self._wait_after(error, candidate, number)
                     self.asked = None
-                    if wait_s is None or number + 1 >= credential.tries or rest_s:
+                    if wait_s is None or number + 1 >= credential.tries or cooldown_s:
                         break
                     if not gone():
                         await asyncio.sleep(wait_s)
@@ -92,8 +92,8 @@ class Attempts:
         engine.statistics.note(model, failed=True)
         if error.cool_down:
             # Limits are a model's own; a wrong key or an unpaid bill is every model's.
-            resting, said_so = "" if error.account_at_fault else model, bool(error.retry_after_s)
-            engine.statistics.rest(credential.id, error.retry_after_s or REST_S, said_so=said_so, model=resting)
+            cooled, said_so = "" if error.account_at_fault else model, bool(error.retry_after_s)
+            engine.statistics.cool_down(credential.id, error.retry_after_s or COOLDOWN_S, said_so=said_so, model=cooled)
             if error.account_at_fault and error.unpaid:
                 engine.alert(
                     "provider_low_balance",
@@ -136,13 +136,13 @@ class Attempts:
         jitter = random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
         return float(candidate.credential.retry_delay_s * 2**number * jitter)
 
-    async def _wait_out(self, candidate: Candidate, rest_s: float) -> bool:
+    async def _wait_out(self, candidate: Candidate, cooldown_s: float) -> bool:
         """Until an account that asked for time has had it. False: that is too long."""
-        if rest_s <= LONGEST_WAIT_S:
-            await asyncio.sleep(rest_s)
+        if cooldown_s <= LONGEST_WAIT_S:
+            await asyncio.sleep(cooldown_s)
             return True
-        text = f"It asked to be left alone for another {rest_s:.0f} s."
-        error = ProviderError(text, recovery=Recovery.FAILOVER, status=429, retry_after_s=rest_s)
+        text = f"It asked to be left alone for another {cooldown_s:.0f} s."
+        error = ProviderError(text, recovery=Recovery.FAILOVER, status=429, retry_after_s=cooldown_s)
         self.tries.append(Try(candidate.model.name, candidate.model.provider, candidate.credential.name, error))
         self.last = candidate
         return False

@@ -74,7 +74,7 @@ class Call:
         caller: Caller,
         operation: Operation,
         question: Question,
-        wish: RoutingRequest,
+        asked_for: RoutingRequest,
         *,
         streamed: bool,
     ) -> None:
@@ -82,13 +82,13 @@ class Call:
         self.caller = caller
         self.operation = operation
         self.question = question
-        self.wish = wish
+        self.asked_for = asked_for
         self.gone = False
         self.bill = Charge(
             # The hold, the entry and the usage row carry it.
             request_id=f"req_{secrets.token_hex(12)}",
             user_id=caller.user_id,
-            asked_model=",".join(wish.names) or f"auto:{wish.priority}",
+            asked_model=",".join(asked_for.names) or f"auto:{asked_for.priority}",
             operation=operation.name,
             streamed=streamed,
         )
@@ -165,7 +165,7 @@ class Call:
         engine = self.engine
         # What it costs is what it cost when it began.
         self._catalogue = await engine.catalogue()
-        possible = candidates(self._catalogue, engine, self.wish)
+        possible = candidates(self._catalogue, engine, self.asked_for)
         self._attempts = Attempts(engine, possible)
         most = 1
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():

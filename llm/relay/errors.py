@@ -80,21 +80,21 @@ def _timed_out(error: ProviderError) -> bool:
     return error.status in (408, 504) or (error.status == 0 and "time" in error.text.lower())
 
 
-def nothing_fits(catalogue: Catalogue, wish: RoutingRequest) -> CallRefused:
-    """Why no model fits a wish, as exactly as can be said."""
-    if not wish.names:
+def nothing_fits(catalogue: Catalogue, asked_for: RoutingRequest) -> CallRefused:
+    """Why no model fits what was asked for, as exactly as can be said."""
+    if not asked_for.names:
         if not catalogue.models:
             return CallRefused("No provider is set up.", status=503, code="no_provider")
-        needs = ", ".join(sorted(wish.needs))
-        return CallRefused(f"No model can do this: {needs}, max_tokens {wish.max_tokens}.", param="model")
-    known = [catalogue.models[name] for name in wish.names if name in catalogue.models]
+        needs = ", ".join(sorted(asked_for.needs))
+        return CallRefused(f"No model can do this: {needs}, max_tokens {asked_for.max_tokens}.", param="model")
+    known = [catalogue.models[name] for name in asked_for.names if name in catalogue.models]
     if not known:
-        names = ", ".join(wish.names)
+        names = ", ".join(asked_for.names)
         text = f"The model {names!r} does not exist or is not available."
         return CallRefused(text, status=404, code="model_not_found", param="model")
     model = known[0]
-    if not wish.needs <= model.capabilities:
-        lacking = ", ".join(sorted(wish.needs - model.capabilities))
+    if not asked_for.needs <= model.capabilities:
+        lacking = ", ".join(sorted(asked_for.needs - model.capabilities))
         return CallRefused(f"The model {model.name} cannot do this: {lacking}.", code="unsupported", param="model")
     text = f"max_tokens is too large: {model.name} writes at most {model.max_tokens} tokens."
     return CallRefused(text, code="max_tokens_too_large", param="max_tokens")

@@ -2,8 +2,8 @@
 
 Scores: cost (cheapest first), speed (lowest latency first), quality (highest first), and
 balanced = 0.4·quality + 0.3·max(0, 1 - latency/1000) + 0.3·max(0, 1 - cost). Latency is the model's typical one until
-`ENOUGH` calls were measured lately, and their mean from then on. A model that rests, or that failed more often than it
-answered, goes last whatever its score.
+`ENOUGH` calls were measured lately, and their mean from then on. A model that cools down, or that failed more often
+than it answered, goes last whatever its score.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,14 +25,14 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelHealth:
-    """A model's last minutes: calls, those that failed, the mean latency of the others, tokens; `resting`: all its
+    """A model's last minutes: calls, those that failed, the mean latency of the others, tokens; `cooling_down`: all its
     accounts cool down."""
 
     calls: int = 0
     failures: int = 0
     latency_ms: float = 0.0
     tokens: int = 0
-    resting: bool = False
+    cooling_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,34 +47,34 @@ class RoutingRequest:
 
 
 def route(
-    models: Mapping[str, ModelSpec], seen: Mapping[str, ModelHealth], wish: RoutingRequest
+    models: Mapping[str, ModelSpec], seen: Mapping[str, ModelHealth], asked_for: RoutingRequest
 ) -> tuple[ModelSpec, ...]:
     """The candidates, best first; empty when nothing fits. A model asked for by name is replaced by its own fallbacks
     only."""
-    fits = [model for model in _asked_for(models, wish) if _fits(model, wish)]
-    if not wish.names:
-        score = _SCORES[wish.priority]
+    fits = [model for model in _asked_for(models, asked_for) if _fits(model, asked_for)]
+    if not asked_for.names:
+        score = _SCORES[asked_for.priority]
         fits.sort(key=lambda model: (score(model, latency_ms(model, seen.get(model.name))), -model.quality, model.name))
     fits.sort(key=lambda model: goes_last(seen.get(model.name)))
     return tuple(fits)
 
 
-def _asked_for(models: Mapping[str, ModelSpec], wish: RoutingRequest) -> Iterable[ModelSpec]:
-    if not wish.names:
+def _asked_for(models: Mapping[str, ModelSpec], asked_for: RoutingRequest) -> Iterable[ModelSpec]:
+    if not asked_for.names:
         return models.values()
-    names: dict[str, None] = dict.fromkeys(wish.names)
+    names: dict[str, None] = dict.fromkeys(asked_for.names)
     # The operator's fallbacks stand behind everything the caller named.
-    for name in wish.names:
+    for name in asked_for.names:
         if name in models:
             names.update(dict.fromkeys(models[name].fallbacks))
     return [models[name] for name in names if name in models]
 
 
-def _fits(model: ModelSpec, wish: RoutingRequest) -> bool:
+def _fits(model: ModelSpec, asked_for: RoutingRequest) -> bool:
     return (
-        wish.needs <= model.capabilities
-        and (wish.max_tokens is None or wish.max_tokens <= model.max_tokens)
-        and wish.provider in ("", model.provider)
+        asked_for.needs <= model.capabilities
+        and (asked_for.max_tokens is None or asked_for.max_tokens <= model.max_tokens)
+        and asked_for.provider in ("", model.provider)
     )
 
 
@@ -86,7 +86,7 @@ def latency_ms(model: ModelSpec, seen: ModelHealth | None) -> float:
 
 def goes_last(seen: ModelHealth | None) -> bool:
     """Whether a model is tried only when every other one failed."""
-    return seen is not None and (seen.resting or (seen.calls >= ENOUGH and 2 * seen.failures > seen.calls))
+    return seen is not None and (seen.cooling_down or (seen.calls >= ENOUGH and 2 * seen.failures > seen.calls))
 
 
 def balanced(model: ModelSpec, latency: float) -> float:

@@ -42,8 +42,8 @@ class _Counts:
 
 
 _FIELDS = ("calls", "failures", "latency_ms", "tokens")
-# Where Redis keeps until when a model rests at an account: by "account\nmodel". (`llm:rests` was by account only.)
-_RESTS = "llm:rests:models"
+# Where Redis keeps until when a model cools down at an account: by "account\nmodel". (`llm:rests` was by account only.)
+_COOLDOWNS = "llm:rests:models"
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class _Circuit:
 
     failures: int = 0
     opened: int = 0
-    rests_until: float = 0.0
+    cools_until: float = 0.0
     # The provider named the time itself.
     said_so: bool = False
 
@@ -62,7 +62,7 @@ _Place = tuple[int, str]
 
 
 class Statistics:
-    """Live statistics per model, and the rest of accounts that fail: of one model there, or of all."""
+    """Live statistics per model, and the cool-down of accounts that fail: of one model there, or of all."""
 
     def __init__(self) -> None:
         # Ours by (bucket, model); `_unshared` is what Redis has not been told.
@@ -88,8 +88,8 @@ class Statistics:
             counts = lately.get(name) or _Counts()
             answered = counts.calls - counts.failures
             latency = counts.latency_ms / answered if answered else 0.0
-            rests = bool(self._circuits) and all(self.rest_of(number, name)[0] for number in model.credentials)
-            found[name] = ModelHealth(counts.calls, counts.failures, latency, counts.tokens, rests)
+            cooldowns = bool(self._circuits) and all(self.cooldown_of(number, name)[0] for number in model.credentials)
+            found[name] = ModelHealth(counts.calls, counts.failures, latency, counts.tokens, cooldowns)
         return found
 
     def _lately(self) -> dict[str, _Counts]:
@@ -104,30 +104,30 @@ class Statistics:
         return sums
 
     # --- Accounts --------------------------------------------------------------------------------------------------
-    def resting(self, credentials: Iterable[int]) -> set[int]:
-        """The accounts that rest, or one of whose models does there."""
-        return {number for number in credentials if self.longest_rest_of(number)}
+    def cooling_down(self, credentials: Iterable[int]) -> set[int]:
+        """The accounts that cool down, or one of whose models does there."""
+        return {number for number in credentials if self.longest_cooldown_of(number)}
 
-    def longest_rest_of(self, credential: int) -> float:
-        """Seconds until an account has no model that rests there."""
+    def longest_cooldown_of(self, credential: int) -> float:
+        """Seconds until an account has no model that cools down there."""
         return max((self._rest_at(place)[0] for place in self._circuits if place[0] == credential), default=0.0)
 
-    def rest_of(self, credential: int, model: str) -> tuple[float, bool]:
+    def cooldown_of(self, credential: int, model: str) -> tuple[float, bool]:
         """Seconds an account should still not be asked for a model, and whether its provider said so."""
         return max(self._rest_at((credential, "")), self._rest_at((credential, model)))
 
     def _rest_at(self, place: _Place) -> tuple[float, bool]:
         circuit = self._circuits.get(place)
-        rest_s = max(0.0, circuit.rests_until - time.time()) if circuit else 0.0
-        return rest_s, circuit is not None and rest_s > 0 and circuit.said_so
+        cooldown_s = max(0.0, circuit.cools_until - time.time()) if circuit else 0.0
+        return cooldown_s, circuit is not None and cooldown_s > 0 and circuit.said_so
 
-    def rest(self, credential: int, seconds: float, *, said_so: bool, model: str = "") -> None:
-        """Let an account rest, which cannot work (wrong key, overdue); or a model there, whose provider asked for time
-        (`said_so`) or fails."""
+    def cool_down(self, credential: int, seconds: float, *, said_so: bool, model: str = "") -> None:
+        """Let an account cool down, which cannot work (wrong key, overdue); or a model there, whose provider asked for
+        time (`said_so`) or fails."""
         circuit = self._circuits.setdefault((credential, model), _Circuit())
-        circuit.rests_until = max(circuit.rests_until, time.time() + min(seconds, LONGEST_OPEN_S))
+        circuit.cools_until = max(circuit.cools_until, time.time() + min(seconds, LONGEST_OPEN_S))
         circuit.said_so = said_so
-        self._news[credential, model] = circuit.rests_until
+        self._news[credential, model] = circuit.cools_until
 
     def answered(self, credential: int, model: str) -> None:
         """The account works, and this model there."""
@@ -144,9 +144,9 @@ class Statistics:
         """The model did not work at this account. True when that opened its circuit just now."""
         circuit = self._circuits.setdefault((credential, model), _Circuit())
         circuit.failures += 1
-        if circuit.failures < FAILURES_TO_OPEN or circuit.rests_until > time.time():
+        if circuit.failures < FAILURES_TO_OPEN or circuit.cools_until > time.time():
             return False
-        self.rest(credential, OPEN_S * 2**circuit.opened, said_so=False, model=model)
+        self.cool_down(credential, OPEN_S * 2**circuit.opened, said_so=False, model=model)
         circuit.opened += 1
         return circuit.opened == 1
 
@@ -160,10 +160,10 @@ class Statistics:
             ) as connection:
                 pipe = connection.pipeline(transaction=False)
                 _ask_what_is_known(pipe)
-                *buckets, rests = pipe.execute()
+                *buckets, cooldowns = pipe.execute()
         except (redis.RedisError, OSError):
             return found
-        found._hear(buckets, rests)
+        found._hear(buckets, cooldowns)
         return found
 
     # --- Together --------------------------------------------------------------------------------------------------
@@ -185,13 +185,13 @@ class Statistics:
                 pipe.hincrby(key, f"{model}\n{name}", getattr(counts, name))
             pipe.expire(key, BUCKET_S * (BUCKETS + 1))
         for (credential, name), until in news.items():
-            pipe.hset(_RESTS, f"{credential}\n{name}", str(until))
-        pipe.expire(_RESTS, int(LONGEST_OPEN_S) * 2)
+            pipe.hset(_COOLDOWNS, f"{credential}\n{name}", str(until))
+        pipe.expire(_COOLDOWNS, int(LONGEST_OPEN_S) * 2)
         _ask_what_is_known(pipe)
-        *buckets, rests = (await pipe.execute())[-BUCKETS - 1 :]
-        self._hear(buckets, rests)
+        *buckets, cooldowns = (await pipe.execute())[-BUCKETS - 1 :]
+        self._hear(buckets, cooldowns)
 
-    def _hear(self, buckets: list[dict[bytes, bytes]], rests: dict[bytes, bytes]) -> None:
+    def _hear(self, buckets: list[dict[bytes, bytes]], cooldowns: dict[bytes, bytes]) -> None:
         sums: dict[str, _Counts] = {}
         for found in buckets:
             for field, value in found.items():
@@ -200,11 +200,11 @@ class Statistics:
                 setattr(counts, name, getattr(counts, name) + int(value))
         self._shared = sums
         now = time.time()
-        for field, until in rests.items():
+        for field, until in cooldowns.items():
             number, _, name = field.decode().partition("\n")
             place = int(number), name
             if float(until) > now:
-                self._circuits.setdefault(place, _Circuit()).rests_until = float(until)
+                self._circuits.setdefault(place, _Circuit()).cools_until = float(until)
             elif float(until) == 0.0 and place in self._circuits and place not in self._news:
                 # Another process found that it works again.
                 del self._circuits[place]
@@ -222,8 +222,8 @@ class Statistics:
 
 
 def _ask_what_is_known(pipe: Any) -> None:
-    """The counts of the last minutes, a bucket each, then the rests."""
+    """The counts of the last minutes, a bucket each, then the cooldowns."""
     bucket = int(time.time()) // BUCKET_S
     for moment in range(bucket - BUCKETS + 1, bucket + 1):
         pipe.hgetall(f"llm:seen:{moment}")
-    pipe.hgetall(_RESTS)
+    pipe.hgetall(_COOLDOWNS)

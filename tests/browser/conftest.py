@@ -119,7 +119,7 @@ def open_browser(shop: User, browsers: Browsers) -> Iterator[Callable[..., Perso
         return browsers.person(width, javascript)
 
     yield start
-    browsers.rest()
+    browsers.cool_down()
 
 
 @pytest.fixture

@@ -299,7 +299,7 @@ def test_the_card_speaks_chinese(staff: User, upstream: World) -> None:
 def test_an_open_circuit_is_said_with_its_end(browser: Client, world: World) -> None:
     async def rest() -> None:
         statistics = Statistics()
-        statistics.rest(world.credential.pk, 60, said_so=True)
+        statistics.cool_down(world.credential.pk, 60, said_so=True)
         for failed in (False, False, True):
             statistics.note("doubao-pro", failed=failed, latency_ms=100)
         await statistics.share()

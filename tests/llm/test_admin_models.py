@@ -175,7 +175,7 @@ def test_the_router_says_why_a_model_goes_last() -> None:
     plant(Model)
     pricing = PriceList.now().pricing
     specs = {name: spec_of(Model.objects.get(name=name)) for name in ("doubao-pro", "doubao-lite")}
-    seen = {"doubao-lite": ModelHealth(resting=True), "doubao-pro": ModelHealth(30, 2, 80.0)}
+    seen = {"doubao-lite": ModelHealth(cooling_down=True), "doubao-pro": ModelHealth(30, 2, 80.0)}
     live = Live(Catalogue(specs, {}, pricing), seen, Statistics())
     with translation.override("en"):
         first, second = routing.candidates(live, RoutingRequest(frozenset({"chat"}), priority=Priority.COST))

@@ -174,7 +174,7 @@ def test_one_models_limit_is_not_the_other_models(world: World, failure: Any) ->
             # The first account fails; the second answers.
             w.upstream.scripts = [failure]
             assert (await w.client.post(CHAT, ASK)).status == 200
-            if engine.engine().statistics.rest_of(w.credential.pk, "doubao-pro")[0]:
+            if engine.engine().statistics.cooldown_of(w.credential.pk, "doubao-pro")[0]:
                 break
         w.upstream.asked.clear()
         for body in (LITE, ASK):
@@ -221,14 +221,14 @@ def test_a_wrong_key_is_not_called_a_low_balance(world: World) -> None:
 def test_rests_are_known_to_other_processes_model_by_model(world: World) -> None:
     async def scenario(w: World) -> list[float]:
         mine, other = Statistics(), Statistics()
-        mine.rest(w.credential.pk, 60, said_so=True, model="doubao-pro")
+        mine.cool_down(w.credential.pk, 60, said_so=True, model="doubao-pro")
         await mine.share()
         await other.share()
-        heard = [other.rest_of(w.credential.pk, name)[0] for name in ("doubao-pro", "doubao-lite")]
+        heard = [other.cooldown_of(w.credential.pk, name)[0] for name in ("doubao-pro", "doubao-lite")]
         other.answered(w.credential.pk, "doubao-pro")
         await other.share()
         await mine.share()
-        heard.append(mine.rest_of(w.credential.pk, "doubao-pro")[0])
+        heard.append(mine.cooldown_of(w.credential.pk, "doubao-pro")[0])
         await mine.close()
         await other.close()
         return heard

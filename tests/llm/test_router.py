@@ -37,8 +37,8 @@ ALL = {model.name: model for model in (PRO, LITE, EMBEDDING, DEAR)}
 CHAT = frozenset({"chat"})
 
 
-def names(wish: RoutingRequest, seen: dict[str, ModelHealth] | None = None) -> list[str]:
-    return [model.name for model in route(ALL, seen or {}, wish)]
+def names(asked_for: RoutingRequest, seen: dict[str, ModelHealth] | None = None) -> list[str]:
+    return [model.name for model in route(ALL, seen or {}, asked_for)]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_a_name_is_not_replaced() -> None:
 def test_fallbacks_come_in_order_the_operators_last() -> None:
     assert names(RoutingRequest(CHAT, names=("dear", "doubao-pro", "dear"))) == ["dear", "doubao-pro"]
     models = ALL | {"dear": replace(DEAR, fallbacks=("doubao-lite", "unknown"))}
-    wish = RoutingRequest(CHAT, names=("dear", "doubao-pro"))
-    assert [model.name for model in route(models, {}, wish)] == ["dear", "doubao-pro", "doubao-lite"]
+    asked_for = RoutingRequest(CHAT, names=("dear", "doubao-pro"))
+    assert [model.name for model in route(models, {}, asked_for)] == ["dear", "doubao-pro", "doubao-lite"]
 
 
 def test_a_provider_can_be_asked_for() -> None:
@@ -86,18 +86,18 @@ def test_a_provider_can_be_asked_for() -> None:
 
 
 def test_what_was_measured_replaces_the_typical_latency() -> None:
-    wish = RoutingRequest(CHAT, priority=Priority.SPEED)
-    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH - 1, 0, 900.0)})[0] == "doubao-lite"
-    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH, 0, 900.0)})[0] == "doubao-pro"
-    assert names(wish, {"dear": ModelHealth(ENOUGH, 0, 10.0)})[0] == "dear"
+    asked_for = RoutingRequest(CHAT, priority=Priority.SPEED)
+    assert names(asked_for, {"doubao-lite": ModelHealth(ENOUGH - 1, 0, 900.0)})[0] == "doubao-lite"
+    assert names(asked_for, {"doubao-lite": ModelHealth(ENOUGH, 0, 900.0)})[0] == "doubao-pro"
+    assert names(asked_for, {"dear": ModelHealth(ENOUGH, 0, 10.0)})[0] == "dear"
 
 
 def test_what_rests_or_mostly_fails_goes_last() -> None:
-    wish = RoutingRequest(CHAT, priority=Priority.COST)
-    assert names(wish, {"doubao-lite": ModelHealth(resting=True)}) == ["doubao-pro", "dear", "doubao-lite"]
-    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH, ENOUGH // 2 + 1)})[-1] == "doubao-lite"
-    assert names(wish, {"doubao-lite": ModelHealth(ENOUGH, ENOUGH // 2, 1.0)})[0] == "doubao-lite"
-    assert names(RoutingRequest(CHAT, names=("dear", "doubao-pro")), {"dear": ModelHealth(resting=True)}) == [
+    asked_for = RoutingRequest(CHAT, priority=Priority.COST)
+    assert names(asked_for, {"doubao-lite": ModelHealth(cooling_down=True)}) == ["doubao-pro", "dear", "doubao-lite"]
+    assert names(asked_for, {"doubao-lite": ModelHealth(ENOUGH, ENOUGH // 2 + 1)})[-1] == "doubao-lite"
+    assert names(asked_for, {"doubao-lite": ModelHealth(ENOUGH, ENOUGH // 2, 1.0)})[0] == "doubao-lite"
+    assert names(RoutingRequest(CHAT, names=("dear", "doubao-pro")), {"dear": ModelHealth(cooling_down=True)}) == [
         "doubao-pro",
         "dear",
     ]
