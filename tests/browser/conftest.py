@@ -119,7 +119,7 @@ def open_browser(shop: User, browsers: Browsers) -> Iterator[Callable[..., Perso
         return browsers.person(width, javascript)
 
     yield start
-    browsers.cool_down()
+    browsers.rest()
 
 
 @pytest.fixture
