@@ -1,5 +1,11 @@
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from voicehelper.admin.menu import MenuPage
 
 
 class TopupConfig(AppConfig):
@@ -38,10 +44,6 @@ class TopupConfig(AppConfig):
         from voicehelper.admin import menu
         from voicehelper.admin.menu import MenuPage
 
-        from .gateways import GATEWAYS
-        from .models import GatewaySettings
-
-        settings_pages = map(GatewaySettings.of, GATEWAYS)
         menu.add(
             menu.RECHARGE,
             MenuPage(10, _("All orders"), "receipt_long", "topup.order"),
@@ -53,8 +55,16 @@ class TopupConfig(AppConfig):
             MenuPage(70, _("Gateway calls"), "swap_horiz", "topup.gatewaycall"),
             MenuPage(80, _("Redemption codes"), "redeem", "topup.codebatch"),
         )
-        menu.add(
-            menu.SETTINGS,
-            MenuPage(10, _("Recharge settings"), "sell", "topup.rechargesettings"),
-            *(MenuPage(20, page._meta.verbose_name, "qr_code_2", page._meta.label_lower) for page in settings_pages),
-        )
+        menu.add(menu.SETTINGS, MenuPage(10, _("Recharge settings"), "sell", "topup.rechargesettings"))
+        menu.add_from(menu.SETTINGS, _gateways)
+
+
+def _gateways() -> "Iterator[MenuPage]":
+    """The settings page of each."""
+    from voicehelper.admin.menu import MenuPage
+
+    from .gateways import GATEWAYS
+    from .models import GatewaySettings
+
+    for page in map(GatewaySettings.of, GATEWAYS):
+        yield MenuPage(20, page._meta.verbose_name, "qr_code_2", page._meta.label_lower)

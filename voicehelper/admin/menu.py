@@ -3,7 +3,7 @@
 menu.add(menu.FILES, MenuPage(10, _("Files"), "folder", "storage_backends.storedfile"))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,12 @@ class MenuGroup:
 
     title: Any
     pages: list[MenuPage] = field(default_factory=list)
+    tables: list[Callable[[], Iterable[MenuPage]]] = field(default_factory=list)
+
+    def entries(self) -> list[MenuPage]:
+        """All pages, by their place."""
+        found = [*self.pages, *(page for read in self.tables for page in read())]
+        return sorted(found, key=lambda page: page.place)
 
 
 RECHARGE = MenuGroup(_("Recharge"))
@@ -56,7 +62,11 @@ SETTINGS = MenuGroup(_("Settings"))
 
 def add(group: MenuGroup, *pages: MenuPage) -> None:
     group.pages.extend(pages)
-    group.pages.sort(key=lambda page: page.place)
+
+
+def add_from(group: MenuGroup, read: Callable[[], Iterable[MenuPage]]) -> None:
+    """One page for each row of a table, which is read anew each time."""
+    group.tables.append(read)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -64,7 +74,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     overview = {"title": gettext("Overview"), "icon": "space_dashboard", "link": reverse("admin:index"), "show": True}
     shown: list[dict[str, Any]] = [{"title": "", "items": [overview]}]
     for group in (RECHARGE, MODELS, FILES, LEDGER, USERS, ALERTS, SETTINGS):
-        items = [page.item() for page in group.pages if page.is_for(request)]
+        items = [page.item() for page in group.entries() if page.is_for(request)]
         shown.append({"title": str(group.title), "items": items})
     _mark_where_we_are(request, [item for group in shown for item in group["items"]])
     return shown

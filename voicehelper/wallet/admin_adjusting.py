@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin import stepup
 from voicehelper.admin.base import Action, ReadOnlyAdmin, RecordActions, Report, change_url, may, url_name
 from voicehelper.admin.columns import link, signed, when
+from voicehelper.admin.filters import choice
 from voicehelper.admin.sections import SectionAdmin
 from voicehelper.numbers import grouped
 
@@ -128,7 +129,7 @@ def _user(request: HttpRequest) -> AbstractUser:
 class AdjustmentAdmin(ReadOnlyAdmin):
     time_created = when("created", _("created"))
     list_display = ("time_created", "user", "num_amount", "state", "reason", "requested_by", "decided_by")
-    list_filter = ("state",)
+    list_filter = (choice(_("state"), "state", lambda: Adjustment.State.choices),)
     list_select_related = ("wallet__user",)
     ordering = ("-created",)
     sortable_by = ()
