@@ -83,7 +83,8 @@ def full(soak: int, quick: int) -> int:
 
 def rarely(*values: Any) -> list[Any]:
     """Parameters that only `make test-all` tries; the others show as much."""
-    return [pytest.param(value, marks=pytest.mark.rare) for value in values]
+    rows = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [pytest.param(*row, marks=pytest.mark.rare) for row in rows]
 
 
 @pytest.fixture(scope="session")

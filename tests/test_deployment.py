@@ -33,6 +33,7 @@ def test_image_and_demo_start_the_server_that_bounds_headers() -> None:
         assert "voicehelper.protocol:Bounded" in (ROOT / file).read_text(), file
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("command", "old"),

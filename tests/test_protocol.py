@@ -164,6 +164,7 @@ def test_a_connection_is_kept_between_requests(port: int) -> None:
         assert line.socket.recv(65536).endswith(b"done")
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 def test_N7_the_image_answers_readyz_while_a_hundred_requests_are_half_sent(image: Image) -> None:
     with image.serving(HEADER_SECONDS="4") as port, ExitStack() as stack:

@@ -97,6 +97,7 @@ def test_an_answer_streams_in_pieces_and_the_quota_falls_by_what_the_usage_says(
     books_agree()
 
 
+@pytest.mark.rare
 def test_a_conversation_goes_on_with_the_model_that_is_chosen(chatter: Person, provider: Upstream) -> None:
     chatter.click(".models summary")
     chatter.click("[value=doubao-pro]")
@@ -112,6 +113,7 @@ def test_a_conversation_goes_on_with_the_model_that_is_chosen(chatter: Person, p
     assert chatter.text("[data-chosen]") == "doubao-pro"
 
 
+@pytest.mark.rare
 def test_stop_keeps_what_was_written_and_tells_what_it_cost(
     chatter: Person, shop: User, provider: Upstream, books_agree: Callable[[], None]
 ) -> None:
@@ -208,6 +210,7 @@ def test_a_lost_connection_keeps_what_came_and_tells_its_price_later(chatter: Pe
     assert said(chatter).startswith("word0 word1")
 
 
+@pytest.mark.rare
 def test_a_model_that_fails_is_said_and_the_question_can_be_edited(chatter: Person, provider: Upstream) -> None:
     provider.otherwise = fails(500)
     ask(chatter, "First try")
@@ -262,6 +265,7 @@ def test_a_draft_survives_a_reload_and_an_example_is_only_written_down(chatter: 
     assert provider.asked == []
 
 
+@pytest.mark.rare
 def test_everything_can_be_done_with_the_keyboard(chatter: Person, provider: Upstream) -> None:
     chatter.tab_to(".models summary")
     chatter.press(Keys.ENTER)
@@ -417,6 +421,7 @@ def test_the_browser_says_what_quota_is_worth_as_the_server_does(chatter: Person
 
 
 # --- Everybody -------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_without_javascript_the_form_posts_and_shows_the_answer(
     shop: User, provider: Upstream, open_browser: Callable[..., Person]
 ) -> None:

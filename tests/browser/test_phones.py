@@ -73,6 +73,7 @@ def test_without_javascript_a_phone_pays_by_a_link(shop: User, open_browser: Cal
     person.sees(CARD.format("paid"), "5,000,000")
 
 
+@pytest.mark.rare
 def test_inside_wechat_the_payment_opens_in_the_page(
     shop: User, phone: Person, books_agree: Callable[[], None]
 ) -> None:

@@ -75,6 +75,7 @@ def test_the_page_fits_the_phone_and_the_buttons_are_at_the_thumb(
 
 
 # --- The price -------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_the_price_follows_the_amount_and_locks_the_buttons_meanwhile(person: Person) -> None:
     assert person.text("[data-price=pay]") == "¥73.00"
     person.fill("#amount", "100")
@@ -107,6 +108,7 @@ def test_the_last_answer_wins_even_when_an_older_one_comes_later(person: Person)
     assert person.find("[data-pay] [name=amount]").get_attribute("value") == "20"
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
@@ -125,6 +127,7 @@ def test_an_amount_that_cannot_be_bought_says_why(person: Person, typed: str, wo
     assert not person.has("#amount-problem")
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("width", ["desktop", "phone"])
 def test_P47_a_price_raised_behind_an_open_page_is_shown_and_the_next_click_agrees(
     shop: User, open_browser: Callable[..., Person], width: str, books_agree: Callable[[], None]
@@ -151,6 +154,7 @@ def test_P47_a_price_raised_behind_an_open_page_is_shown_and_the_next_click_agre
     books_agree()
 
 
+@pytest.mark.rare
 def test_P47_ordering_again_costs_what_the_card_says_or_asks(person: Person) -> None:
     order = start_paying(person)
     Order.objects.filter(pk=order.pk).update(state=Order.State.CLOSED)
@@ -172,6 +176,7 @@ def test_C12_a_double_click_makes_one_order(person: Person) -> None:
     assert Order.objects.count() == 1
 
 
+@pytest.mark.rare
 def test_a_reload_and_the_back_button_lead_where_one_expects(person: Person) -> None:
     order = start_paying(person)
     person.driver.refresh()
@@ -194,6 +199,7 @@ def test_a_lost_notice_is_made_up_for_by_the_open_page(person: Person, shop: Use
     assert wallet_of(shop).balance == 5_000_000
 
 
+@pytest.mark.rare
 def test_an_expired_order_is_ordered_again_in_one_click(person: Person) -> None:
     order = start_paying(person, amount=20)
     Order.objects.filter(pk=order.pk).update(expires_at=clock.now() + timedelta(seconds=2))
@@ -222,6 +228,7 @@ def test_a_payment_that_cannot_be_started_offers_another_way(person: Person) -> 
     assert order_on(person).gateway == "alipay"
 
 
+@pytest.mark.rare
 def test_without_a_network_the_card_says_so_and_goes_on_afterwards(person: Person) -> None:
     start_paying(person)
     person.is_offline(True)
@@ -258,6 +265,7 @@ def test_a_hidden_page_does_not_ask_and_goes_on_when_seen(person: Person) -> Non
     person.sees(CARD.format("paid"))
 
 
+@pytest.mark.rare
 def test_a_session_that_ended_leads_to_signing_in_and_back(person: Person) -> None:
     order = start_paying(person)
     person.driver.delete_cookie("sessionid")
@@ -265,6 +273,7 @@ def test_a_session_that_ended_leads_to_signing_in_and_back(person: Person) -> No
     assert person.path == f"/accounts/sign-in?next=/recharge/orders/{order.order_no}"
 
 
+@pytest.mark.rare
 def test_everything_can_be_done_with_the_keyboard(person: Person) -> None:
     person.tab_to('[data-amount="20"]')
     person.press(Keys.ENTER)
@@ -284,6 +293,7 @@ def test_everything_can_be_done_with_the_keyboard(person: Person) -> None:
     person.sees("[data-recharge]")
 
 
+@pytest.mark.rare
 def test_without_javascript_the_form_posts_and_the_card_refreshes_itself(
     shop: User, open_browser: Callable[..., Person]
 ) -> None:

@@ -27,6 +27,7 @@ def order(shop: User) -> Order:
     return order
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "without"])
 def test_enter_in_the_reason_shows_what_would_happen_and_only_the_button_does_it(
     order: Order, staff: User, open_browser: Callable[..., Person], javascript: bool

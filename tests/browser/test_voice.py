@@ -93,6 +93,7 @@ def test_it_works_with_the_keyboard_and_escape_forgets_the_recording(talker: Per
     assert not StoredFile.objects.exists()
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -109,6 +110,7 @@ def test_what_keeps_one_from_speaking_is_said(talker: Person, name: str, words: 
     assert talker.find(SPEAK).is_enabled()
 
 
+@pytest.mark.rare
 def test_what_is_not_understood_or_cannot_be_spoken_is_said(talker: Person, provider: Upstream) -> None:  # noqa: F811
     provider.scripts = [says({"text": "  "}), stream(["Hello"], (1, 2)), fails(400), sounds]
     speak(talker)

@@ -79,6 +79,7 @@ def pay_as(folder: Path, forwarded_for: str) -> None:
     assert (answer.status_code, answer.json()["message"]) == (200, "success")
 
 
+@pytest.mark.rare
 def test_X41_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trace(folder: Path) -> None:
     with running_demo(folder) as demo:
         demo.kill()
@@ -92,6 +93,7 @@ def test_X41_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trac
         assert processes_of(folder) == []
 
 
+@pytest.mark.rare
 def test_an_answer_of_healthz_is_waited_for_and_asked_for_once_however_slow_the_machine_is() -> None:
     """Questions that were given up after five seconds would all be answered before the next, and to nobody."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -149,6 +149,7 @@ def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
     books_agree()
 
 
+@pytest.mark.rare
 def test_C2_notices_of_a_hundred_orders_of_one_user_at_once_add_up(
     cluster: Cluster, buyer: User, books_agree: Callable[[], None]
 ) -> None:
@@ -214,6 +215,7 @@ def test_C3_notices_polls_and_sweeps_that_all_find_it_paid_credit_once(
     books_agree()
 
 
+@pytest.mark.rare
 def test_C3_a_lost_notice_is_made_up_for_by_the_open_page_within_ten_seconds(
     cluster: Cluster, buyer: User, books_agree: Callable[[], None]
 ) -> None:
@@ -254,6 +256,7 @@ def test_C3_with_the_page_closed_a_lost_notice_is_made_up_for_by_the_sweep(
     books_agree()
 
 
+@pytest.mark.rare
 def test_C3_while_a_server_is_killed_and_started_again_every_payment_is_credited_once(
     cluster: Cluster, buyer: User, books_agree: Callable[[], None]
 ) -> None:

@@ -97,6 +97,7 @@ def test_D_what_is_paid_while_the_worker_is_dead_is_credited(
     books_agree()
 
 
+@pytest.mark.rare
 def test_D_an_operator_whose_server_is_killed_while_it_closes_an_order_presses_again(
     workers: Workers, expired: Callable[[], Order], operator: dict[str, str], books_agree: Callable[[], None]
 ) -> None:

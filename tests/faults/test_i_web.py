@@ -648,6 +648,7 @@ def test_I15_pages_with_somebodys_data_are_not_kept_by_caches(wechat: Any, buyer
         assert "no-store" in browser_of(buyer if url != SIGN_IN else None).get(url)["Cache-Control"], url
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 def test_I15_the_deployment_check_is_clean(image: Image) -> None:
     run = image.run("python manage.py check --deploy --database default --fail-level ERROR", image.deployed())

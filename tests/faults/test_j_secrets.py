@@ -708,6 +708,7 @@ def test_J9_the_deployment_check_stops_a_deployment() -> None:
         assert f"voicehelper.{found}" in run.stderr
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 def test_J9_the_server_itself_refuses_to_start_with_what_the_checks_refuse(image: Image) -> None:
     """Not only the command: uvicorn imports this module and nothing else, and does so on its event loop."""

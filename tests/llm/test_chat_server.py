@@ -108,6 +108,7 @@ def test_who_hangs_up_on_a_silent_model_frees_everything_at_once(
     books_agree()
 
 
+@pytest.mark.rare
 def test_forty_slow_models_keep_no_page_waiting(
     server: Server, world: World, token: str, books_agree: Callable[[], None]
 ) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,13 @@ from django.test import Client
 from tests.processes import Server
 
 from .clients import AlipayClient, MerchantServer, WeChatClient
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What tries the stand-ins themselves seldom tells more than the tests that use them: it is left to test-all."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.rare)
 
 
 @pytest.fixture(scope="session")

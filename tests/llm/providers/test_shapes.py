@@ -34,6 +34,7 @@ ANY_BODY = st.dictionaries(KEYS, ANYTHING, max_size=4).map(lambda odd: {**asked(
 LOTS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.rare
 @LOTS
 @given(ANY_BODY, st.booleans())
 def test_a_request_of_any_shape_is_sent_or_refused(body: dict[str, Any], stream: bool) -> None:
