@@ -112,16 +112,18 @@ class Proxy:
             while data := source.recv(65536):
                 trap = self._trap
                 sprung = to_target and trap is not None and trap[0] in data
-                if sprung and not trap[1]:  # type: ignore[index]
+                late = sprung and trap is not None and trap[1]
+                if sprung and not late:
                     self._spring()
                 if self.mode == "half_open":
                     continue
+                if late:
+                    # Let the target act on it; its answer, which may come at once, meets the broken way.
+                    self._mode = "half_open"
                 if to_target and self.latency_s:
                     time.sleep(self.latency_s)
                 sink.sendall(data)
-                if sprung and trap[1]:  # type: ignore[index]
-                    # Let the target act on it; its answer meets the broken way.
-                    self._mode = "half_open"
+                if late:
                     time.sleep(0.2)
                     self._spring()
         with suppress(OSError):

@@ -102,7 +102,8 @@ class Provider:
         await send_chunk(response, asked, {}, None, finish="stop")
         if done.kind != "unreported":
             await send_chunk(response, asked, None, tokens(used))
-            done.reported = used
+            # What was counted before does not become less by the last report.
+            done.reported = (used[0], max(used[1], done.reported[1] if done.reported else 0))
         done.ended = True
         await response.write(b"data: [DONE]\n\n")
         return response
