@@ -105,10 +105,13 @@ def storable(text: str, length: int) -> str:
 
 
 # Written in the statement that charges: no spending without its row, no row that says another amount.
-RECORD = """
+_RECORD = """
     INSERT INTO llm_usage (quota, uncollected, {columns}) SELECT s.charge, s.uncollected, {of_note}
     FROM settled s CROSS JOIN LATERAL json_populate_record(NULL::llm_usage, s.note) u
     WHERE s.note IS NOT NULL
     ORDER BY s.n
     ON CONFLICT (request_id) DO NOTHING
-""".replace("{columns}", ", ".join(COLUMNS)).replace("{of_note}", ", ".join(f"u.{name}" for name in COLUMNS))
+"""
+RECORD = _RECORD.replace("{columns}", ", ".join(COLUMNS)).replace(
+    "{of_note}", ", ".join(f"u.{name}" for name in COLUMNS)
+)
