@@ -27,7 +27,7 @@ from tests.orders import pending_order
 from topup.gateways.alipay import Alipay, AlipayConfig
 from topup.gateways.errors import Malformed
 from topup.gateways.notices import IncomingNotice
-from topup.gateways.wechat import WeChatConfig, WeChatPay
+from topup.gateways.wechat.v2 import WeChatConfig, WeChatPayV2
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
 from voicehelper.protocol import Bounded
@@ -95,7 +95,7 @@ def bombs() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", bombs())
 def test_B2_a_bomb_is_refused_quickly_in_little_memory(name: str, wechat: WeChatMerchant, provider: Client) -> None:
     body = bombs()[name][: 64 * 1024]
-    gateway = WeChatPay(WeChatConfig(wechat.app_id, wechat.mch_id, wechat.key))
+    gateway = WeChatPayV2(WeChatConfig(wechat.app_id, wechat.mch_id, wechat.key))
     took = []
     for _ in range(3):
         gc.collect()

@@ -35,7 +35,7 @@ from tests.image import Image
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.gateways.alipay import AlipayConfig
-from topup.gateways.wechat import WeChatConfig
+from topup.gateways.wechat.v2 import WeChatConfig
 from topup.models import GatewayCall, Order
 from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.options import read_options, write_options

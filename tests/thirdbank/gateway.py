@@ -107,9 +107,8 @@ class ThirdBank(Gateway):
         return Trade(state, state, self._receipt(said) if paid else None, said.get("refunded", 0))
 
     def close(self, order_no: str) -> TradeState:
-        return TradeState(
-            self._call("close", order_no, f"POST /orders/{order_no}/close", absent={"state": "absent"})["state"]
-        )
+        said = self._call("close", order_no, f"POST /orders/{order_no}/close", absent={"state": "absent"})
+        return TradeState(said["state"])
 
     def _receipt(self, said: Fields) -> Receipt:
         paid_at = datetime.fromisoformat(said["paid_at"])
@@ -156,6 +155,9 @@ class ThirdBank(Gateway):
         if said["event"] == "refunded":
             return OpenedNotice(order_no, refund=RefundHint(order_no, said["refund"], said["refunded"]))
         return OpenedNotice(order_no, self._receipt(said) if said["event"] == "paid" else None)
+
+    def is_named_by(self, notice: IncomingNotice) -> bool:
+        return self.notice_fields(notice.body).get("contract") == self.merchant_id
 
     def acknowledge(self, ok: bool, reason: str = "") -> Reply:
         return Reply(json.dumps({"ok": ok}), "application/json", 200 if ok else 503)

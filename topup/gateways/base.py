@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
@@ -49,6 +49,10 @@ class Gateway(ABC):
     icon: ClassVar[str]
     # What users are told who ask for it while it takes no orders.
     off: ClassVar[object]
+
+    # --- The versions of its protocol by name, the default first, when there are several: then this class is what they
+    # have in common, and an account's configuration says which by "version".
+    versions: "ClassVar[Mapping[str, type[Gateway]]]" = {}
 
     # --- How orders are paid: its trade types, in the provider's own words, the first being the QR code; which one fits
     # a device (without any: the first); and what the browser of its own app says of itself (a pattern).
@@ -101,15 +105,25 @@ class Gateway(ABC):
         self.record = record
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Self:
+    def from_values(cls, values: Mapping[str, Any]) -> "Gateway":
         """The gateway from the fields of its configuration. Raises NotConfigured."""
-        return cls(cls.config_class(**values))
+        version = cls.version_of(values)
+        return version(version._config(values))
 
     @classmethod
     def problems(cls, values: Mapping[str, Any]) -> list[Problem]:
         """Everything that keeps such a configuration from working; empty when it can. Sends nothing."""
-        config = cls.config_class(**values)
+        config = cls.version_of(values)._config(values)
         return config.problems() + config.refund_problems()
+
+    @classmethod
+    def version_of(cls, values: Mapping[str, Any]) -> "type[Gateway]":
+        """The class that speaks the version which a configuration names, or the default."""
+        return cls.versions.get(values.get("version", ""), next(iter(cls.versions.values()), cls))
+
+    @classmethod
+    def _config(cls, values: Mapping[str, Any]) -> Config:
+        return cls.config_class(**{name: value for name, value in values.items() if name != "version"})
 
     @property
     def refund_callback(self) -> str:
@@ -176,6 +190,10 @@ class Gateway(ABC):
         """Parse and verify a notice, once. `claimed` is told the order number as soon as it is read, also of a notice
         that is refused then, and says which algorithm counts; the message's own is never believed. Raises Malformed,
         Implausible, BadSignature, WrongRecipient."""
+
+    @abstractmethod
+    def is_named_by(self, notice: IncomingNotice) -> bool:
+        """Whether a notice says that it is for this account, believed or not. Whose keys verify it hangs on this."""
 
     @abstractmethod
     def acknowledge(self, ok: bool, reason: str = "") -> Reply:

@@ -24,8 +24,8 @@ from topup.gateways.alipay import bills as alipay_bills
 from topup.gateways.bills import Bill, BillDamaged, BillKind, BillNotReady, BillRefused, BillRow
 from topup.gateways.errors import Retryable, Unknown
 from topup.gateways.exchanges import Exchange
-from topup.gateways.wechat import WeChatPay
-from topup.gateways.wechat import bills as wechat_bills
+from topup.gateways.wechat.v2 import WeChatPayV2
+from topup.gateways.wechat.v2 import bills as wechat_bills
 from voicehelper.clock import BEIJING
 
 DAY = date(2026, 1, 2)
@@ -254,7 +254,7 @@ def far() -> Iterator[FarSide]:
 
 def test_wechats_bill_is_asked_for_by_its_day_and_not_kept_in_the_log(far: FarSide) -> None:
     calls: list[Exchange] = []
-    pay = WeChatPay(replace(wechat_side.CONFIG, base_url=far.url), record=calls.append)
+    pay = WeChatPayV2(replace(wechat_side.CONFIG, base_url=far.url), record=calls.append)
     far.answer = lambda _seen: http(gzip.compress(WECHAT))
     with pay.bill(DAY) as bill:
         assert len(list(bill)) == 4

@@ -33,8 +33,8 @@ from topup.gateways.errors import (
     WrongRecipient,
 )
 from topup.gateways.refunds import NewRefund, RefundHint, RefundState, RefundStatus
-from topup.gateways.wechat import WeChatPay, string_to_sign
-from topup.gateways.wechat.notices import decrypted
+from topup.gateways.wechat.v2 import WeChatPayV2, string_to_sign
+from topup.gateways.wechat.v2.notices import decrypted
 
 REFUND_NO = f"R{ORDER_NO}01"
 NEW = NewRefund(ORDER_NO, REFUND_NO, 500, 1990, "客户不再需要", "https://pay.example.com/api/wechat/refund-notify")
@@ -50,7 +50,7 @@ class Far:
 
     def __init__(self, side: FarSide) -> None:
         self.side = side
-        self.pay = WeChatPay(replace(WITH_CERTIFICATE, base_url=side.url))
+        self.pay = WeChatPayV2(replace(WITH_CERTIFICATE, base_url=side.url))
 
     def says(self, *answers: Mapping[str, str]) -> None:
         left = list(answers)
@@ -174,11 +174,11 @@ def strict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FarSide]
 
 
 def test_a_refund_shows_the_client_certificate(strict: FarSide) -> None:
-    assert WeChatPay(replace(WITH_CERTIFICATE, base_url=strict.url)).refund(NEW).state is RefundState.PROCESSING
+    assert WeChatPayV2(replace(WITH_CERTIFICATE, base_url=strict.url)).refund(NEW).state is RefundState.PROCESSING
 
 
 def test_other_calls_do_not_show_it(strict: FarSide) -> None:
-    pay = WeChatPay(replace(WITH_CERTIFICATE, base_url=strict.url))
+    pay = WeChatPayV2(replace(WITH_CERTIFICATE, base_url=strict.url))
     pay.refund(NEW)
     with pytest.raises(Unknown):
         pay.query(ORDER_NO)
@@ -189,7 +189,7 @@ def test_a_certificate_of_somebody_else_is_not_let_in(strict: FarSide) -> None:
     stranger = issue("1900000109", by=issue("Another authority"))
     config = replace(CONFIG, client_cert=stranger.pem, client_key=stranger.key, base_url=strict.url)
     with pytest.raises(Unknown):
-        WeChatPay(config).refund(NEW)
+        WeChatPayV2(config).refund(NEW)
     assert strict.seen == []
 
 
@@ -206,11 +206,11 @@ def test_a_certificate_of_somebody_else_is_not_let_in(strict: FarSide) -> None:
 )
 def test_files_that_are_mixed_up_are_told_before_they_are_saved(cert: str, key: str, field: str, words: str) -> None:
     values = CONFIG.__dict__ | {"client_cert": cert, "client_key": key}
-    (problem,) = WeChatPay.problems(values)
+    (problem,) = WeChatPayV2.problems(values)
     assert problem.field == field
     assert words in problem.message
     assert "hush" not in problem.message
-    pay = WeChatPay.from_values(values)
+    pay = WeChatPayV2.from_values(values)
     assert words in pay.why_no_refunds
     with pytest.raises(NotConfigured):
         pay.refund(NEW)
@@ -219,8 +219,8 @@ def test_files_that_are_mixed_up_are_told_before_they_are_saved(cert: str, key: 
 @pytest.mark.parametrize(("cert", "key"), [(CLIENT.pem[:200], CLIENT.key), (CLIENT.pem, CLIENT.key[:80])], ids=range(2))
 def test_a_damaged_file_keeps_refunds_back_and_nothing_else(cert: str, key: str) -> None:
     values = CONFIG.__dict__ | {"client_cert": cert, "client_key": key}
-    assert WeChatPay.problems(values) == []
-    assert "from BEGIN to END" in WeChatPay.from_values(values).why_no_refunds
+    assert WeChatPayV2.problems(values) == []
+    assert "from BEGIN to END" in WeChatPayV2.from_values(values).why_no_refunds
 
 
 def test_without_a_certificate_or_with_an_expired_one_only_refunds_are_refused(far: Far) -> None:
@@ -230,18 +230,18 @@ def test_without_a_certificate_or_with_an_expired_one_only_refunds_are_refused(f
         ({}, "upload apiclient_cert.pem"),
         ({"client_cert": old.pem, "client_key": old.key}, "expired on"),
     ):
-        pay = WeChatPay(replace(CONFIG, base_url=far.side.url, **changes))
+        pay = WeChatPayV2(replace(CONFIG, base_url=far.side.url, **changes))
         assert words in pay.why_no_refunds
         with pytest.raises(NotConfigured, match=words):
             pay.refund(NEW)
         pay.query(ORDER_NO)
-    assert WeChatPay.problems(CONFIG.__dict__ | {"client_cert": old.pem, "client_key": old.key}) == []
+    assert WeChatPayV2.problems(CONFIG.__dict__ | {"client_cert": old.pem, "client_key": old.key}) == []
 
 
 # --- WeChat Pay's refund notice --------------------------------------------------------------------------------------
 VECTORS = vectors.load("wechat_v2_refund_notify")
 VECTOR: dict[str, Any] = VECTORS["vectors"][0]
-GATEWAY = WeChatPay(CONFIG)
+GATEWAY = WeChatPayV2(CONFIG)
 
 
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda v: v["name"])

@@ -16,8 +16,8 @@ from tests.topup.gateways.wechat_side import CONFIG, KEY, NOTICE, ORDER, ORDER_N
 from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from topup.gateways.exchanges import Exchange
 from topup.gateways.orders import Trade, TradeState
-from topup.gateways.wechat import WeChatPay
-from topup.gateways.wechat.orders import _short
+from topup.gateways.wechat.v2 import WeChatPayV2
+from topup.gateways.wechat.v2.orders import _short
 from voicehelper.net.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ class Far:
     def __init__(self, far_side: FarSide) -> None:
         self.side = far_side
         self.calls: list[Exchange] = []
-        self.pay = WeChatPay(replace(CONFIG, base_url=far_side.url), record=self.calls.append)
+        self.pay = WeChatPayV2(replace(CONFIG, base_url=far_side.url), record=self.calls.append)
         self.pay.limits = Limits(max_bytes=100_000)
 
     def says(self, answer: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_long_chinese_title_is_cut_between_characters(far: Far) -> None:
 
 
 def test_an_md5_merchant_signs_with_md5(far: Far) -> None:
-    far.pay = WeChatPay(replace(CONFIG, base_url=far.side.url, sign_type="MD5"))
+    far.pay = WeChatPayV2(replace(CONFIG, base_url=far.side.url, sign_type="MD5"))
     far.signs(CREATED, md5=True)
     far.pay.create(ORDER)
     assert far.sent()["sign_type"] == "MD5"
@@ -204,7 +204,7 @@ def test_close_says_how_it_ended(far: Far, fields: dict[str, str], state: TradeS
     far.signs(fields)
     assert far.pay.close(ORDER_NO) is state
     assert far.side.seen[0].line.split()[1] == "/pay/closeorder"
-    assert WeChatPay.close_after_s == 300
+    assert WeChatPayV2.close_after_s == 300
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_a_request_nobody_can_have_seen_is_retryable() -> None:
     calls: list[Exchange] = []
     for address in (closed_address(), "http://no-such-host.invalid"):
         with pytest.raises(Retryable):
-            WeChatPay(replace(CONFIG, base_url=address), record=calls.append).create(ORDER)
+            WeChatPayV2(replace(CONFIG, base_url=address), record=calls.append).create(ORDER)
     assert [call.outcome for call in calls] == ["retryable", "retryable"]
 
 
@@ -352,7 +352,7 @@ def test_a_failed_probe_names_the_mistake(far: Far, answer: bytes, hint: str) ->
 
 
 def test_a_probe_that_reaches_nobody_says_so() -> None:
-    probe = WeChatPay(replace(CONFIG, base_url=closed_address())).probe()
+    probe = WeChatPayV2(replace(CONFIG, base_url=closed_address())).probe()
     assert not probe.ok
     assert "network" in probe.hint
 

@@ -25,8 +25,8 @@ from tests.topup.gateways.wechat_side import (
 )
 from topup.gateways.errors import BadSignature, Implausible, Malformed, NotConfigured, NoticeRefused, WrongRecipient
 from topup.gateways.notices import OpenedNotice
-from topup.gateways.wechat import WeChatPay, sign, string_to_sign
-from topup.gateways.wechat.orders import _GRACE
+from topup.gateways.wechat.v2 import WeChatPayV2, sign, string_to_sign
+from topup.gateways.wechat.v2.orders import _GRACE
 
 
 # --- Signatures ------------------------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def test_the_published_second_signature_is_ours(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", vectors.load("wechat_v2_sign")["negatives"], ids=lambda v: v["name"])
 def test_a_published_forgery_is_refused(vector: dict[str, Any]) -> None:
-    gateway = WeChatPay(replace(CONFIG, api_key=vector["key"], sign_type=vector["sign_type"]))
+    gateway = WeChatPayV2(replace(CONFIG, api_key=vector["key"], sign_type=vector["sign_type"]))
     with pytest.raises(BadSignature):
         paid(document({**vector["params"], "sign": vector["sign"]}), by=gateway)
 
@@ -64,7 +64,7 @@ def test_an_empty_key_and_an_unknown_algorithm_sign_nothing() -> None:
 # --- Notices ---------------------------------------------------------------------------------------------------------
 def test_a_notice_for_another_app_of_ours_is_believed_and_names_that_app() -> None:
     mini_program = "wx1111111111111111"
-    gateway = WeChatPay(replace(CONFIG, other_app_ids=(mini_program, "")))
+    gateway = WeChatPayV2(replace(CONFIG, other_app_ids=(mini_program, "")))
     assert paid(notice(appid=mini_program), by=gateway) == replace(RECEIPT, app_id=mini_program)
     assert paid(notice(), by=gateway) == RECEIPT
     for changes in ({"appid": "wx2222222222222222"}, {"appid": None}, {"appid": mini_program, "mch_id": "1900000110"}):
@@ -74,7 +74,7 @@ def test_a_notice_for_another_app_of_ours_is_believed_and_names_that_app() -> No
 
 @pytest.mark.parametrize("vector", vectors.load("wechat_v2_notify_bodies")["vectors"], ids=lambda v: v["name"])
 def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
-    gateway = WeChatPay(replace(CONFIG, api_key=vector["key"]))
+    gateway = WeChatPayV2(replace(CONFIG, api_key=vector["key"]))
     body = vector["xml"].encode()
     if vector["expected_valid"]:
         assert opened(body, sign_type=vector["sign_type"], by=gateway) == OpenedNotice(ORDER_NO, RECEIPT)
@@ -236,12 +236,12 @@ def test_A1_a_configuration_that_cannot_work_makes_no_gateway(field: str, value:
     config = replace(CONFIG, **{field: value})
     assert [problem.field for problem in config.problems()] == [field]
     with pytest.raises(NotConfigured, match=field) as caught:
-        WeChatPay(config)
+        WeChatPayV2(config)
     assert field != "api_key" or len(value) < 5 or value not in str(caught.value)
 
 
 def test_all_problems_are_told_at_once() -> None:
-    problems = WeChatPay.problems({"app_id": "", "mch_id": "", "api_key": ""})
+    problems = WeChatPayV2.problems({"app_id": "", "mch_id": "", "api_key": ""})
     assert [problem.field for problem in problems] == ["app_id", "mch_id", "api_key"]
     assert all(type(problem.message) is str for problem in problems)
 
@@ -257,7 +257,7 @@ def test_all_problems_are_told_at_once() -> None:
     ],
 )
 def test_A10_only_the_real_gateway_is_live(base_url: str, live: bool) -> None:
-    gateway = WeChatPay.from_values(
+    gateway = WeChatPayV2.from_values(
         {"app_id": CONFIG.app_id, "mch_id": CONFIG.mch_id, "api_key": KEY, "base_url": base_url}
     )
     assert gateway.live is live

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.far_side import FarSide
-from topup.gateways.wechat import xml
+from topup.gateways.wechat.v2 import xml
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,15}", fullmatch=True)
 # Everything that XML 1.0 can carry and reads back as it was written.

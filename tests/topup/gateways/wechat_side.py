@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from tests.merchants import wechat_sign
 from topup.gateways.notices import IncomingNotice, OpenedNotice
 from topup.gateways.orders import NewOrder, Receipt
-from topup.gateways.wechat import WeChatConfig, WeChatPay
+from topup.gateways.wechat.v2 import WeChatConfig, WeChatPayV2
 
 KEY = "VoiceHelperTestApiV2Key012345678"
 CONFIG = WeChatConfig(app_id="wx8888888888888888", mch_id="1900000109", api_key=KEY)
-GATEWAY = WeChatPay(CONFIG)
+GATEWAY = WeChatPayV2(CONFIG)
 ORDER_NO = "20260102150405abcdef0123456789AB"
 ORDER = NewOrder(
     order_no=ORDER_NO,
@@ -62,12 +62,12 @@ def document(fields: Mapping[str, str]) -> bytes:
     ).encode()
 
 
-def opened(body: bytes, *, sign_type: str = "", by: WeChatPay = GATEWAY) -> OpenedNotice:
+def opened(body: bytes, *, sign_type: str = "", by: WeChatPayV2 = GATEWAY) -> OpenedNotice:
     """What a notice says; `sign_type` is what was recorded with the order it claims."""
     return by.open(IncomingNotice(body), lambda _order_no: sign_type)
 
 
-def paid(body: bytes, *, sign_type: str = "", by: WeChatPay = GATEWAY) -> Receipt | None:
+def paid(body: bytes, *, sign_type: str = "", by: WeChatPayV2 = GATEWAY) -> Receipt | None:
     return opened(body, sign_type=sign_type, by=by).receipt
 
 

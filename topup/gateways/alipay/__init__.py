@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from django.utils.translation import gettext_lazy as _
 
-from ..notices import Reply
+from ..notices import IncomingNotice, Reply
 from ..ways import PHONE, Place
 from . import bills, notices, orders, refunds
 from .config import KNOWN_MISTAKES, AlipayConfig
@@ -47,6 +47,10 @@ class Alipay(AlipayWire):
 
     def acknowledge(self, ok: bool, reason: str = "") -> Reply:
         return Reply("success" if ok else "fail", "text/plain")
+
+    def is_named_by(self, notice: IncomingNotice) -> bool:
+        fields = self.notice_fields(notice.body)
+        return (fields.get("app_id"), fields.get("seller_id", self.merchant_id)) == (self.app_id, self.merchant_id)
 
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:

@@ -6,9 +6,9 @@
 import re
 from collections.abc import Container, Sequence
 
-from ..errors import Malformed, NotConfigured, Refused, Unknown
-from ..orders import Receipt, beijing_time
-from ..refunds import NewRefund, RefundState, RefundStatus
+from ...errors import Malformed, NotConfigured, Refused, Unknown
+from ...orders import Receipt, beijing_time
+from ...refunds import NewRefund, RefundState, RefundStatus
 from .orders import receipt
 from .wire import Fields, WeChatWire, plain
 

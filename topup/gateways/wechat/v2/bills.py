@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import IO
 
-from ..bills import (
+from ...bills import (
     DOWNLOAD,
     Bill,
     BillDamaged,
@@ -26,9 +26,9 @@ from ..bills import (
     no_bill,
     number,
 )
-from ..errors import Retryable, Unknown
-from ..exchanges import into_200
-from ..refunds import RefundState
+from ...errors import Retryable, Unknown
+from ...exchanges import into_200
+from ...refunds import RefundState
 from . import xml
 from .wire import WeChatWire
 

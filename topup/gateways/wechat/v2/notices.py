@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from ..errors import BadSignature, Malformed, WrongRecipient
-from ..notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
-from ..refunds import RefundHint
+from ...errors import BadSignature, Malformed, WrongRecipient
+from ...notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
+from ...refunds import RefundHint
 from . import xml
 from .orders import number_in, receipt
 from .refunds import REFUND_NO

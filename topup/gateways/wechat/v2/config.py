@@ -16,7 +16,7 @@ from voicehelper.net.certificates import (
     read_certificate,
 )
 
-from ..configuration import Problem, first_problems, is_unset, is_web_address
+from ...configuration import Problem, first_problems, is_unset, is_web_address
 from .signing import HMAC_SHA256, SIGN_TYPES
 
 KNOWN_MISTAKES = (

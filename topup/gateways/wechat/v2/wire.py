@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from voicehelper.net.certificates import ClientCertificate
 from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer
 
-from ..base import Gateway
-from ..errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
-from ..exchanges import Exchange, Outgoing, Result, forget, only_200
+from ...errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
+from ...exchanges import Exchange, Outgoing, Result, forget, only_200
+from ..brand import WeChatPay
 from . import xml
 from .config import WeChatConfig
 from .signing import is_signed, sign
@@ -48,7 +48,7 @@ _FINAL = {
 }
 
 
-class WeChatWire(Gateway):
+class WeChatWire(WeChatPay):
     """Whose account it is, and how requests leave in its name."""
 
     def __init__(self, config: WeChatConfig, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from voicehelper.clock import BEIJING
 
-from ..errors import Implausible, Malformed, Refused, Unknown
-from ..orders import ORDER_NO, TRANSACTION_ID, NewOrder, Offer, Receipt, Trade, TradeState, beijing_time
+from ...errors import Implausible, Malformed, Refused, Unknown
+from ...orders import ORDER_NO, TRANSACTION_ID, NewOrder, Offer, Receipt, Trade, TradeState, beijing_time
 from .signing import sign
 from .wire import Fields, WeChatWire, plain
 

@@ -1,0 +1,42 @@
+"""What WeChat Pay is to people, whichever version of its protocol an account speaks."""
+
+from collections.abc import Mapping
+
+from django.utils.translation import gettext_lazy as _
+
+from ..base import Gateway
+from ..ways import PHONE, Device, Place
+
+
+class WeChatPay(Gateway):
+    """The facts that the versions share; __init__.py lists them."""
+
+    name, label, app_label = "wechat", _("WeChat Pay"), _("WeChat")
+    colour, on_colour, icon = "#07C160", "#03270F", "wechat"
+    off = _("The administrator has not enabled WeChat Pay!")
+
+    # MWEB is WeChat's page for phones' browsers, JSAPI the payment inside WeChat.
+    trade_types = {"NATIVE": Place.CODE, "JSAPI": Place.APP, "MWEB": Place.PHONE}
+    ways = {PHONE: "MWEB", Device(name): "JSAPI"}
+    # WeCom says MicroMessenger too, and cannot tell who its user is in WeChat.
+    app_browser = r"(?s)^(?!.*wxwork/).*MicroMessenger/"
+
+    refund_callbacks = ("refund-notify",)
+    # No proxy of ours knows these as anything else; a browser's multipart form is not a notice.
+    notice_types = (
+        "text/xml",
+        "application/xml",
+        "text/plain",
+        "application/octet-stream",
+        "",
+        "application/x-www-form-urlencoded",
+    )
+
+    many_apps = True
+    # WeChat refuses to close a younger order.
+    close_after_s = 300
+    lists_refunds = True
+
+    @classmethod
+    def notice_fields(cls, body: bytes) -> Mapping[str, str]:
+        return next(filter(None, (version.notice_fields(body) for version in cls.versions.values())), {})
