@@ -5,24 +5,19 @@ gateway. What is refused before the caller is known (missing, expired, wrongly s
 with two decimals, times are Beijing time.
 """
 
-import base64
-import binascii
 import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from urllib.parse import urlencode
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from django.http import HttpRequest
 from django.utils import timezone
 
+from .alipay_signing import sign, signed_text, verify
+from .alipay_time import moment, text_of, timeout
 from .base import BEIJING, Call, Fields, Refusal, Unsigned, check_notify_url
 from .models import GatewayName, Merchant, Trade, TradeState, refunded_fen, yuan
 
@@ -37,7 +32,6 @@ AMOUNT_FIELD, APP_FIELD, MERCHANT_FIELD = "total_amount", "app_id", "seller_id"
 # How far a request's timestamp may be off; the real tolerance is not published.
 TOLERANCE = timedelta(minutes=15)
 CODE_LIFE = timedelta(hours=2)
-LONGEST_TIMEOUT = timedelta(days=15)
 LARGEST = Decimal(100_000_000)
 METHODS = {
     "alipay.trade.precreate": "create",
@@ -72,38 +66,6 @@ STATE_WORDS = {
     TradeState.CLOSED: "TRADE_CLOSED",
 }
 BUYER_ID, BUYER_LOGON_ID = "2088000000000001", "san***@sandbox.test"
-
-
-# --- Signing ---------------------------------------------------------------------------------------------------------
-def signed_text(params: Mapping[str, str], *, without: set[str]) -> bytes:
-    """`k=v&…` of all non-empty parameters in ASCII order, raw."""
-    return "&".join(f"{k}={v}" for k, v in sorted(params.items()) if v != "" and k not in without).encode()
-
-
-def sign(data: bytes, private_key: str) -> str:
-    """RSA2: SHA-256 with RSA, PKCS#1 v1.5, base64. The key is bare base64 of PKCS#8."""
-    return base64.b64encode(_key(private_key).sign(data, PKCS1v15(), hashes.SHA256())).decode()
-
-
-# Loading a private key proves its primes: a hundred times the work of a signature.
-@lru_cache(maxsize=8)
-def _key(private_key: str) -> RSAPrivateKey:
-    key = serialization.load_der_private_key(base64.b64decode(private_key), password=None)
-    if not isinstance(key, RSAPrivateKey):
-        raise TypeError("not an RSA key")
-    return key
-
-
-def verify(data: bytes, signature: str, public_key: str) -> bool:
-    """Whether an RSA2 signature is right. The key is bare base64 of SPKI."""
-    key = serialization.load_der_public_key(base64.b64decode(public_key))
-    if not isinstance(key, RSAPublicKey):
-        raise TypeError("not an RSA key")
-    try:
-        key.verify(base64.b64decode(signature, validate=True), data, PKCS1v15(), hashes.SHA256())
-    except (InvalidSignature, binascii.Error, ValueError):
-        return False
-    return True
 
 
 # --- Requests and answers --------------------------------------------------------------------------------------------
@@ -154,7 +116,7 @@ def _merchant(params: Fields, method: str) -> Merchant:
     for name, allowed, sub_code, text in COMMON:
         if params.get(name, "") not in allowed:
             raise _unsigned(method, sub_code, text)
-    sent = _moment(params["timestamp"])
+    sent = moment(params["timestamp"])
     if sent is None or abs(timezone.now() - sent) > TOLERANCE:
         raise _unsigned(method, "isv.invalid-timestamp", "非法的时间戳参数：应为北京时间yyyy-MM-dd HH:mm:ss")
     merchant = Merchant.objects.filter(gateway=NAME, app_id=params["app_id"]).first()
@@ -296,42 +258,15 @@ def _check_order(call: Call) -> None:
         raise Refusal("ACQ.INVALID_PARAMETER", f"参数无效：{wrong}")
 
 
-# --- Time ------------------------------------------------------------------------------------------------------------
-def _moment(text: str) -> datetime | None:
-    try:
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text, re.ASCII):
-            return None
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=BEIJING)
-    except ValueError:
-        return None
-
-
-def text_of(moment: datetime | None) -> str:
-    return f"{moment.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}" if moment else ""
-
-
-def _timeout(text: str, now: datetime, name: str) -> timedelta:
-    """1m to 15d; 1c ends with the Beijing day."""
-    units = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-    if text == "1c":
-        today = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
-        return today + timedelta(days=1) - now
-    if re.fullmatch(r"[1-9][0-9]{0,4}[mhd]", text):
-        timeout = int(text[:-1]) * units[text[-1]]
-        if timeout <= LONGEST_TIMEOUT:
-            return timeout
-    raise Refusal("ACQ.INVALID_PARAMETER", f"参数无效：{name}应为1m到15d的整数")
-
-
 def _code_expiry(call: Call) -> datetime:
     """Until when the code can be scanned: two hours at most, and not after the trade's own end."""
     params, ends = call.params, [call.now + CODE_LIFE]
     if "timeout_express" in params:
-        _timeout(params["timeout_express"], call.now, "timeout_express")
+        timeout(params["timeout_express"], call.now, "timeout_express")
     if "qr_code_timeout_express" in params:
-        ends.append(call.now + _timeout(params["qr_code_timeout_express"], call.now, "qr_code_timeout_express"))
+        ends.append(call.now + timeout(params["qr_code_timeout_express"], call.now, "qr_code_timeout_express"))
     if "time_expire" in params:
-        end = _moment(params["time_expire"])
+        end = moment(params["time_expire"])
         if end is None or end <= call.now:
             raise Refusal("ACQ.INVALID_PARAMETER", "参数无效：time_expire应为将来的北京时间yyyy-MM-dd HH:mm:ss")
         ends.append(end)
@@ -343,8 +278,8 @@ def scan(trade: Trade, now: datetime) -> bool:
     """The trade comes into being. timeout_express is counted from here, time_expire is absolute."""
     ends = []
     if "timeout_express" in trade.params:
-        ends.append(now + _timeout(trade.params["timeout_express"], now, "timeout_express"))
-    if end := _moment(trade.params.get("time_expire", "")):
+        ends.append(now + timeout(trade.params["timeout_express"], now, "timeout_express"))
+    if end := moment(trade.params.get("time_expire", "")):
         ends.append(end)
     return trade.scan(now, expires_at=min(ends, default=trade.expires_at), transaction_id=new_transaction_id(now))
 

@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from . import refunds
-from .alipay import scanned, text_of
+from .alipay import scanned
+from .alipay_time import text_of
 from .base import BEIJING, Call, Fields, Refusal
 from .models import Merchant, Refund, RefundState, Trade, TradeState, refunded_fen, yuan
 

@@ -15,12 +15,14 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from . import alipay, buyer, refunds, wechat
+from . import alipay, buyer, refunds
 from .base import Call, Refusal, Unsigned
 from .faults import BadScript
 from .models import GatewayName, Trade
 from .phone import way_back
 from .views import alipay_gateway, posted, same_site, wants_json
+from .wechat_apps import app_of
+from .wechat_xml import sign
 
 # An mweb_url is good for so long.
 MWEB_LIFE = timedelta(minutes=5)
@@ -112,8 +114,8 @@ def _prepaid(data: dict[str, str]) -> Trade | None:
     fields = {name: data.get(name, "") for name in ("appId", "timeStamp", "nonceStr", "package", "signType")}
     if trade is None or not re.fullmatch(r"[0-9]{10}", fields["timeStamp"]) or not all(fields.values()):
         return None
-    right = (wechat.app_of(trade), trade.sign_type) == (fields["appId"], fields["signType"])
-    signed = wechat.sign(fields, trade.merchant.api_key, trade.sign_type) == data.get("paySign")
+    right = (app_of(trade), trade.sign_type) == (fields["appId"], fields["signType"])
+    signed = sign(fields, trade.merchant.api_key, trade.sign_type) == data.get("paySign")
     return trade if right and signed else None
 
 

@@ -9,9 +9,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from . import alipay
+from .alipay_time import text_of
 from .base import BEIJING, Fields
 from .models import Refund, RefundState, Trade, refunded_fen, yuan
-from .wechat import app_of, to_xml
+from .wechat_apps import app_of
+from .wechat_xml import to_xml
 
 STATE_WORDS = {
     RefundState.PROCESSING: "PROCESSING",
@@ -66,7 +68,7 @@ def alipay_notice(each: Refund) -> str:
     refunded = refunded_fen(trade)
     fields = alipay.notice(trade) | {
         "refund_fee": yuan(refunded),
-        "gmt_refund": f"{alipay.text_of(each.finished_at)}.{secrets.randbelow(1000):03d}",
+        "gmt_refund": f"{text_of(each.finished_at)}.{secrets.randbelow(1000):03d}",
         "out_biz_no": each.out_refund_no,
     }
     if refunded == trade.amount_fen:

@@ -4,8 +4,6 @@ Order of judgement as on the real gateway: transport and signature (`return_code
 (`result_code` FAIL with `err_code`, signed). Amounts are fen, times are Beijing time.
 """
 
-import base64
-import hashlib
 import hmac
 import ipaddress
 import json
@@ -13,15 +11,14 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from xml.etree.ElementTree import ParseError
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 from django.http import HttpRequest
 from django.utils import timezone
 
-from .base import BEIJING, Call, Fields, Refusal, Unsigned, check_notify_url
+from .base import BEIJING, Call, Fields, Refusal, check_notify_url
 from .models import GatewayName, Merchant, Trade, TradeState
+from .wechat_apps import app_of, check_app, openid_of
+from .wechat_xml import fail, from_xml, sign, to_xml
 
 NAME = GatewayName.WECHAT
 CONTENT_TYPE = NOTICE_TYPE = "text/xml; charset=utf-8"
@@ -52,39 +49,6 @@ FORMATS = {
 }
 STATE_WORDS = {TradeState.WAITING: "NOTPAY", TradeState.PAID: "SUCCESS", TradeState.CLOSED: "CLOSED"}
 STATE_TEXTS = {TradeState.WAITING: "订单未支付", TradeState.PAID: "支付成功", TradeState.CLOSED: "订单已关闭"}
-
-
-# --- Signing and XML -------------------------------------------------------------------------------------------------
-def sign(fields: Mapping[str, str], key: str, sign_type: str) -> str:
-    """The A-Z signature over every non-empty field but `sign`, upper-case hex."""
-    pairs = [f"{name}={value}" for name, value in sorted(fields.items()) if value != "" and name != "sign"]
-    text = "&".join([*pairs, f"key={key}"]).encode()
-    if sign_type == "HMAC-SHA256":
-        return hmac.new(key.encode(), text, hashlib.sha256).hexdigest().upper()
-    return hashlib.md5(text, usedforsecurity=False).hexdigest().upper()
-
-
-def to_xml(fields: Mapping[str, str]) -> str:
-    """A flat document, every value in CDATA."""
-    split = "]]]]><![CDATA[>"
-    parts = [f"<{name}><![CDATA[{value.replace(']]>', split)}]]></{name}>" for name, value in fields.items()]
-    return f"<xml>{''.join(parts)}</xml>"
-
-
-def from_xml(body: bytes) -> Fields:
-    """The fields of a flat document. Raises ValueError for anything else: DTD, nesting, repeated elements."""
-    try:
-        root = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
-        raise ValueError(str(error)) from error
-    fields = {element.tag: element.text or "" for element in root}
-    if root.tag != "xml" or len(fields) != len(root) or any(len(element) for element in root):
-        raise ValueError("not a flat <xml> document")
-    return fields
-
-
-def fail(text: str) -> Unsigned:
-    return Unsigned(to_xml({"return_code": "FAIL", "return_msg": text}).encode())
 
 
 # --- Requests and answers --------------------------------------------------------------------------------------------
@@ -241,14 +205,6 @@ def existing(call: Call) -> Trade:
     return trade
 
 
-def check_app(call: Call) -> None:
-    if call.params["appid"] in (call.merchant.app_id, *call.merchant.other_app_ids):
-        return
-    if Merchant.objects.filter(gateway=NAME, app_id=call.params["appid"]).exists():
-        raise Refusal("APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配")
-    raise Refusal("APPID_NOT_EXIST", "APPID不存在")
-
-
 def _check_order(params: Fields) -> None:
     """Everything about a new order that does not depend on the clock."""
     for name in REQUIRED:
@@ -352,16 +308,6 @@ def acknowledged(status: int, body: str) -> bool:
         return status == 200 and from_xml(body.encode()).get("return_code") == "SUCCESS"
     except ValueError:
         return False
-
-
-def app_of(trade: Trade) -> str:
-    """The app an order was placed in."""
-    return str(trade.params.get("appid") or trade.merchant.app_id)
-
-
-def openid_of(person: str, app_id: str) -> str:
-    """Always the same for a person in an app: 28 characters that begin with o."""
-    return "o" + base64.urlsafe_b64encode(hashlib.sha256(f"{app_id} {person}".encode()).digest()).decode()[:27]
 
 
 def _payment(trade: Trade) -> Fields:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET
 
 from .base import is_loopback
 from .models import GatewayName, Merchant, WebCode
-from .wechat import openid_of
+from .wechat_apps import openid_of
 
 CODE_LIFE = timedelta(minutes=5)
 ASKED = ["appid", "redirect_uri", "response_type", "scope", "state"]

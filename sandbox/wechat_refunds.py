@@ -16,7 +16,9 @@ from . import refunds
 from .base import BEIJING, Call, Fields, Refusal, Unsigned
 from .models import Merchant, Refund, RefundState, Trade, TradeState, yuan
 from .refund_notices import STATE_WORDS, about, wechat_facts
-from .wechat import app_of, check_app, existing, fail, to_xml
+from .wechat import existing
+from .wechat_apps import app_of, check_app
+from .wechat_xml import fail, to_xml
 
 PAGE = 10
 HEADER = (

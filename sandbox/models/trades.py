@@ -1,11 +1,10 @@
-"""What the stand-ins remember: merchants, trades, notices to deliver, WeChat's apps and codes, scripted faults."""
+"""What payment platforms remember: merchants, trades, refunds, notices to deliver."""
 
-import json
 from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -153,23 +152,6 @@ class Trade(models.Model):
         return open_.update(state=TradeState.CLOSED, closed_at=now) == 1
 
 
-class WebCode(models.Model):
-    """What a page inside WeChat was told of its visitor: good for one use, five minutes and one app."""
-
-    code = models.CharField(max_length=64, unique=True)
-    app_id = models.CharField(max_length=32)
-    openid = models.CharField(max_length=64)
-    created_at = models.DateTimeField(default=timezone.now)
-    used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.openid} at {self.app_id}"
-
-    def use(self, now: datetime) -> bool:
-        """False: it was used before."""
-        return WebCode.objects.filter(pk=self.pk, used_at=None).update(used_at=now) == 1
-
-
 class RefundState(models.TextChoices):
     """What became of a refund. ABNORMAL: it could not reach the buyer."""
 
@@ -236,141 +218,7 @@ class Delivery(models.Model):
         return f"{self.url} ({self.tries})"
 
 
-class Script(models.Model):
-    """A fault that happens `times` times, to the next calls or payments that fit. `out_trade_no` narrows it to one."""
-
-    class Speaker(models.TextChoices):
-        """Who may be told to misbehave."""
-
-        WECHAT = GatewayName.WECHAT.value, GatewayName.WECHAT.label
-        ALIPAY = GatewayName.ALIPAY.value, GatewayName.ALIPAY.label
-        WEIXIN = "weixin", _("WeChat sign-in")
-
-    gateway = models.CharField(max_length=16, choices=Speaker)
-    operation = models.CharField(max_length=16)
-    fault = models.CharField(max_length=32)
-    parameters = models.JSONField(default=dict)
-    out_trade_no = models.CharField(max_length=64, blank=True)
-    times = models.PositiveIntegerField(default=1)
-    used = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.gateway} {self.operation}: {self.fault} ({self.used}/{self.times})"
-
-    @property
-    def parameters_json(self) -> str:
-        """The parameters as they were asked for, for the page."""
-        return json.dumps(self.parameters, ensure_ascii=False) if self.parameters else "—"
-
-    def take(self) -> bool:
-        """Use it once. False: it is used up."""
-        return Script.objects.filter(pk=self.pk, used__lt=F("times")).update(used=F("used") + 1) == 1
-
-
-class UpstreamScript(models.Model):
-    """A fault of a model provider that happens to the next `times` calls; empty `provider` or `model`: to any."""
-
-    provider = models.CharField(max_length=16, blank=True)
-    model = models.CharField(max_length=128, blank=True)
-    fault = models.CharField(max_length=32)
-    number = models.FloatField(default=0)
-    times = models.PositiveIntegerField(default=1)
-    used = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.provider or 'any'} {self.model or 'any'}: {self.fault} ({self.used}/{self.times})"
-
-    def take(self) -> bool:
-        """Use it once. False: it is used up."""
-        return UpstreamScript.objects.filter(pk=self.pk, used__lt=F("times")).update(used=F("used") + 1) == 1
-
-
 def yuan(fen: int) -> str:
     """Fen as yuan with two decimals."""
     sign = "-" if fen < 0 else ""
     return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
-
-
-class Messenger(models.Model):
-    """An account at a messenger: a robot of DingTalk, an SMS account, a mailbox.
-
-    `key_id` is the robot's token, the key's id or the mail user. `variables` are those of the template, by name for
-    Aliyun, by number for Tencent Cloud.
-    """
-
-    class Kind(models.TextChoices):
-        DINGTALK = "dingtalk", "DingTalk"
-        ALIYUN = "sms_aliyun", "Aliyun SMS"
-        TENCENT = "sms_tencent", "Tencent Cloud SMS"
-        SMTP = "email", "SMTP"
-
-    kind = models.CharField(max_length=16, choices=Kind)
-    key_id = models.CharField(max_length=64)
-    secret = models.CharField(max_length=80)
-    app_id = models.CharField(max_length=16, blank=True)
-    sign_name = models.CharField(max_length=32, blank=True)
-    template = models.CharField(max_length=32, blank=True)
-    variables = models.JSONField(default=list)
-    silenced_until = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint("kind", "key_id", name="sandbox_messenger_key")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} …{self.key_id[-4:]}"
-
-
-class Arrival(models.Model):
-    """A message that came to a messenger's address, taken or refused. `nonce` may be used once."""
-
-    messenger = models.ForeignKey(Messenger, models.CASCADE, related_name="arrivals")
-    to = models.CharField(max_length=200, blank=True)
-    text = models.TextField(blank=True)
-    raw = models.TextField(blank=True)
-    accepted = models.BooleanField()
-    answer = models.CharField(max_length=200)
-    nonce = models.CharField(max_length=64, blank=True)
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        indexes: ClassVar = [models.Index(fields=["messenger", "-at"], name="sandbox_arrival_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.messenger_id} {self.answer}"
-
-
-class WeChatApp(models.Model):
-    """A mini program at WeChat. Apps of one `open_platform` account see the same unionid; without one there is none.
-
-    `allowed_address`: the only address that may ask for an access token; empty: any.
-    """
-
-    name = models.CharField(max_length=64, unique=True)
-    app_id = models.CharField(max_length=32, unique=True)
-    secret = models.CharField(max_length=64)
-    open_platform = models.CharField(max_length=32, blank=True)
-    allowed_address = models.CharField(max_length=64, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.app_id})"
-
-
-class LoginCode(models.Model):
-    """What `wx.login` gave a person: good for one use, for one app, for five minutes."""
-
-    app = models.ForeignKey(WeChatApp, models.CASCADE, related_name="codes")
-    code = models.CharField(max_length=64, unique=True)
-    person = models.CharField(max_length=64)
-    created_at = models.DateTimeField(default=timezone.now)
-    used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"{self.person} → {self.app_id}"
-
-    def use(self, now: datetime) -> bool:
-        """False: it was used before."""
-        return LoginCode.objects.filter(pk=self.pk, used_at=None).update(used_at=now) == 1

@@ -1,0 +1,21 @@
+"""What the stand-ins remember."""
+
+from .messengers import Arrival, Messenger
+from .scripts import Script, UpstreamScript
+from .trades import (
+    Delivery,
+    GatewayName,
+    Merchant,
+    Refund,
+    RefundState,
+    Trade,
+    TradeState,
+    refunded_fen,
+    yuan,
+)
+from .wechat_apps import LoginCode, WebCode, WeChatApp
+
+__all__ = [
+    "Arrival", "Delivery", "GatewayName", "LoginCode", "Merchant", "Messenger", "Refund", "RefundState", "Script",
+    "Trade", "TradeState", "UpstreamScript", "WeChatApp", "WebCode", "refunded_fen", "yuan",
+]  # fmt: skip
