@@ -16,16 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.far_side import FarSide, Seen, http
-from voicehelper.net.http import (
-    PUBLIC,
-    TRUSTED,
-    AddressRefused,
-    HTTPAnswer,
-    Limits,
-    NoAnswer,
-    check_url,
-    public_addresses,
-)
+from voicehelper.net.addresses import AddressRefused, check_written, public_addresses
+from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, Limits, NoAnswer
 
 SMALL = Limits(max_bytes=1000)
 QUICK = Limits(connect_s=0.3, read_s=0.3, total_s=0.6)
@@ -301,9 +293,9 @@ PRIVATE = [
 @pytest.mark.parametrize("host", PRIVATE)
 def test_an_address_that_leads_inside_is_refused(host: str) -> None:
     with FarSide() as far_side:
+        with pytest.raises(AddressRefused):
+            check_written(f"https://{host}:{far_side.port}/")
         for url in (f"http://{host}:{far_side.port}/", f"https://{host}:{far_side.port}/"):
-            with pytest.raises(AddressRefused):
-                check_url(url, https_only=False)
             # NoAnswer: a resolver that does not know the notation at all.
             with pytest.raises((AddressRefused, NoAnswer)):
                 PUBLIC.send("GET", url, limits=QUICK)
@@ -322,19 +314,16 @@ def test_an_address_that_leads_inside_is_refused(host: str) -> None:
         "https://",
         "//8.8.8.8/",
         "file:///etc/passwd",
-        "https://no-such-host.invalid/",
-        "https://\u2488.example/",
-        "https://" + "a" * 70 + ".example/",
     ],
 )
 def test_an_address_that_is_not_a_plain_one_is_refused(url: str) -> None:
     with pytest.raises(AddressRefused):
-        check_url(url)
+        check_written(url)
 
 
 @pytest.mark.parametrize("url", ["https://8.8.8.8/", "https://1.1.1.1:8443/x?y", "https://[2606:4700:4700::1111]/"])
 def test_a_public_address_is_accepted(url: str) -> None:
-    assert check_url(url) == url
+    assert check_written(url) == url
 
 
 def resolving_to(*hosts: str, port: int = 443) -> Any:
@@ -356,9 +345,9 @@ def test_one_private_address_among_public_ones_refuses_the_name(monkeypatch: pyt
 def test_a_name_that_changes_after_the_check_is_refused_when_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
     with FarSide() as far_side:
         monkeypatch.setattr(socket, "getaddrinfo", resolving_to("8.8.8.8", "127.0.0.1", port=far_side.port))
-        url = check_url(f"http://rebind.example:{far_side.port}/", https_only=False)
+        assert public_addresses("rebind.example", far_side.port)
         with pytest.raises(AddressRefused):
-            PUBLIC.send("GET", url, limits=QUICK)
+            PUBLIC.send("GET", f"http://rebind.example:{far_side.port}/", limits=QUICK)
     assert far_side.connections == 0
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.columns import label
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
-from voicehelper.net.http import AddressRefused, check_written
+from voicehelper.net.addresses import AddressRefused, check_written
 from voicehelper.net.probe import Probe, nothing_called
 
 from ..models import Credential, Model

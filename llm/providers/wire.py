@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from voicehelper.net.http import AddressRefused, HTTPAnswer, NoAnswer
+from voicehelper.net.addresses import AddressRefused
+from voicehelper.net.http import HTTPAnswer, NoAnswer
 from voicehelper.net.http_async import AsyncHTTP, Body, HTTPStream
 
 from . import errors, sse

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, HTTPError, NoAnswer
+from voicehelper.net.addresses import AddressRefused
+from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, NoAnswer
 
 SYSTEM = "VoiceHelper智能语音助手"
 ICONS = {"critical": "🚨", "warning": "⚠️", "info": "ℹ️"}
@@ -98,7 +99,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, trusted: bool) ->
         text = _(error.reason)
         hint = _("It may have arrived, and is sent again.") if error.sent else _("Is the address reachable from here?")
         raise TransportError(text, permanent=False, unknown=error.sent, hint=hint) from None
-    except HTTPError as error:
+    except AddressRefused as error:
         raise TransportError(str(error), permanent=True) from None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.net import http
+from voicehelper.net.addresses import AddressRefused
 
 from .base import SYSTEM, Message, Sent, Transport, TransportError
 
@@ -177,7 +178,7 @@ def _explained() -> Iterator[None]:
     """Turn smtplib's exceptions into TransportError."""
     try:
         yield
-    except http.AddressRefused as error:
+    except AddressRefused as error:
         hint = _("Only the deployer can allow it: SMTP_PRIVATE_HOSTS in the environment.")
         raise TransportError(str(error), permanent=True, hint=hint) from None
     except http.NoAnswer as error:

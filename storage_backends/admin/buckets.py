@@ -18,7 +18,7 @@ from voicehelper.admin.base import Action, Report
 from voicehelper.admin.columns import label, number
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
-from voicehelper.net.http import AddressRefused, check_written
+from voicehelper.net.addresses import AddressRefused, check_written
 from voicehelper.net.probe import Probe
 from voicehelper.numbers import grouped
 

@@ -13,7 +13,8 @@ from botocore.exceptions import (
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.net.http import AddressRefused, NoAnswer
+from voicehelper.net.addresses import AddressRefused
+from voicehelper.net.http import NoAnswer
 
 from .base import NoSuchObject, StoreError
 

@@ -248,10 +248,10 @@ def test_I11_the_test_never_sends_a_stored_key_to_what_is_typed(browser: Client)
 def test_I11_a_name_that_leads_inside_is_refused_when_it_is_called(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import voicehelper.net.http
+    import voicehelper.net.addresses
 
     inside = [(2, ("10.0.0.7", 443))]
-    monkeypatch.setattr(voicehelper.net.http, "addresses", lambda host, port: inside)
+    monkeypatch.setattr(voicehelper.net.addresses, "addresses", lambda host, port: inside)
     Model.objects.create(name="m", provider="ark", provider_model_id="m", capabilities=["chat"])
     card = card_of(browser, None, base_url="https://rebind.example.com/api/v3", api_key=KEY)
     assert "The address is refused: nothing was sent." in card

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.certificates import CertificateRefused
-from voicehelper.net.http import HTTP, TRUSTED, AddressRefused, HTTPAnswer, Limits, NoAnswer
+from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer, Limits, NoAnswer
 from voicehelper.net.probe import Probe, since_ms
 
 from .configuration import Config, Problem

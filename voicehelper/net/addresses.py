@@ -1,7 +1,10 @@
-"""Whose address: the one place that turns a connection and its headers into an IP address."""
+"""Whose address: the one place that turns a connection and its headers into an IP address; and which may be called."""
 
 import ipaddress
 import re
+import socket
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -12,6 +15,19 @@ _HERE = "127.0.0.1"
 _WITH_PORT = re.compile(r'"?(?:\[([^\[\]]+)\]|([0-9.]+))(?::[0-9]+)?"?')
 # What one customer of a provider is given: whoever has one address of it has all.
 _NETWORK_BITS = 64
+
+# Where the Internet's hosts live in IPv6. The rest is private, or carries an IPv4 address inside (::/96, 64:ff9b::/96).
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# IETF protocol assignments: Python 3.11 calls most of it global, and a cloud keeps its metadata there (192.0.0.192).
+_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
+# Names that never lead to the public Internet.
+_INTERNAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+# An address family and what socket.connect takes for it.
+Address = tuple[int, tuple[Any, ...]]
+
+
+class AddressRefused(Exception):
+    """The URL may not be called: it is malformed, or it leads into a private network."""
 
 
 def client_address(request: HttpRequest) -> str:
@@ -49,3 +65,61 @@ def _parsed(text: str) -> str:
         return ""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
+
+
+def addresses(host: str, port: int) -> list[Address]:
+    """Every address a name leads to. Raises OSError or UnicodeError when it cannot be resolved."""
+    return [(found[0], found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def public_addresses(host: str, port: int) -> list[Address]:
+    """`addresses`, or AddressRefused unless every one is public.
+
+    One private address among several refuses them all: which one is used would be the attacker's choice.
+    """
+    found = addresses(host, port)
+    for _family, address in found:
+        ip = ipaddress.ip_address(str(address[0]).split("%")[0])
+        if not _is_public(ip):
+            raise AddressRefused(f"{host} leads to {ip}, which is not a public address.")
+    return found
+
+
+def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast and ip not in _ASSIGNMENTS
+    if ip.ipv4_mapped:
+        return _is_public(ip.ipv4_mapped)
+    return ip.is_global and ip in _GLOBAL_UNICAST and ip.sixtofour is None
+
+
+def check_written(url: str) -> str:
+    """The URL when an operator may type it, else AddressRefused with the reason. No name is looked up: forms are saved
+    inside a transaction, and where a name leads is checked with every connection anyway."""
+    host, port = host_and_port(url, https_only=True)
+    try:
+        # Numbers, however they are written: 127.1, 0x7f000001, 2130706433.
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        name = host.rstrip(".").lower()
+        if "." not in name or name.endswith(_INTERNAL_NAMES):
+            raise AddressRefused(f"{host} is a name of a private network.") from None
+        return url
+    public_addresses(host, port)
+    return url
+
+
+def host_and_port(url: str, *, https_only: bool) -> tuple[str, int]:
+    """What a URL leads to; AddressRefused unless it is a plain one."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise AddressRefused(f"The address is malformed: {error}.") from error
+    if parts.scheme not in ({"https"} if https_only else {"http", "https"}):
+        raise AddressRefused("The address must start with https://.")
+    if not host or parts.username is not None or parts.password is not None:
+        raise AddressRefused("The address must be a plain host name, without a user name.")
+    if port == 0:
+        raise AddressRefused("The port of the address is not a number between 1 and 65535.")
+    return host, port or (443 if parts.scheme == "https" else 80)

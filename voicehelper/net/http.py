@@ -8,15 +8,13 @@ Only looking up a name is beyond the limits: the system's resolver cannot be int
 import http.client
 import http.cookiejar
 import io
-import ipaddress
 import re
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, NoReturn
-from urllib.parse import urlsplit
 
 import requests
 import urllib3.connection
@@ -24,33 +22,15 @@ import urllib3.connectionpool
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
+from .addresses import Address, addresses, host_and_port, public_addresses
 from .certificates import ClientCertificate
 
 CONNECT_S = 2.0
 READ_S = 5.0
 MAX_BYTES = 1024 * 1024
 
-# Where the Internet's hosts live in IPv6. The rest is private, or carries an IPv4 address inside (::/96, 64:ff9b::/96).
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# IETF protocol assignments: Python 3.11 calls most of it global, and a cloud keeps its metadata there (192.0.0.192).
-_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
 
-# Names that never lead to the public Internet.
-_INTERNAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
-
-# An address family and what socket.connect takes for it.
-Address = tuple[int, tuple[Any, ...]]
-
-
-class HTTPError(Exception):
-    """Base of what can go wrong with an outgoing call."""
-
-
-class AddressRefused(HTTPError):
-    """The URL may not be called: it is malformed, or it leads into a private network."""
-
-
-class NoAnswer(HTTPError):
+class NoAnswer(Exception):
     """No complete answer came. `sent` is False only when the far side cannot have seen the request."""
 
     def __init__(self, reason: str, *, sent: bool) -> None:
@@ -83,74 +63,6 @@ class Limits:
     read_s: float = READ_S
     total_s: float = CONNECT_S + READ_S
     max_bytes: int = MAX_BYTES
-
-
-def addresses(host: str, port: int) -> list[Address]:
-    """Every address a name leads to. Raises OSError or UnicodeError when it cannot be resolved."""
-    return [(found[0], found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-
-
-def public_addresses(host: str, port: int) -> list[Address]:
-    """`addresses`, or AddressRefused unless every one is public.
-
-    One private address among several refuses them all: which one is used would be the attacker's choice.
-    """
-    found = addresses(host, port)
-    for _family, address in found:
-        ip = ipaddress.ip_address(str(address[0]).split("%")[0])
-        if not _is_public(ip):
-            raise AddressRefused(f"{host} leads to {ip}, which is not a public address.")
-    return found
-
-
-def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ip.is_global and not ip.is_multicast and ip not in _ASSIGNMENTS
-    if ip.ipv4_mapped:
-        return _is_public(ip.ipv4_mapped)
-    return ip.is_global and ip in _GLOBAL_UNICAST and ip.sixtofour is None
-
-
-def check_url(url: str, *, https_only: bool = True) -> str:
-    """The URL when an operator may type it, else AddressRefused with the reason. Resolves the name."""
-    host, port = _host_and_port(url, https_only=https_only)
-    try:
-        public_addresses(host, port)
-    except (OSError, UnicodeError) as error:
-        raise AddressRefused(f"{host} cannot be resolved: {error}") from error
-    return url
-
-
-def check_written(url: str) -> str:
-    """What `check_url` can tell without looking a name up, for forms: they are saved inside a transaction. Where a name
-    leads is checked with every connection anyway."""
-    host, port = _host_and_port(url, https_only=True)
-    try:
-        # Numbers, however they are written: 127.1, 0x7f000001, 2130706433.
-        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
-        name = host.rstrip(".").lower()
-        if "." not in name or name.endswith(_INTERNAL_NAMES):
-            raise AddressRefused(f"{host} is a name of a private network.") from None
-        return url
-    public_addresses(host, port)
-    return url
-
-
-def _host_and_port(url: str, *, https_only: bool) -> tuple[str, int]:
-    """What a URL leads to; AddressRefused unless it is a plain one."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise AddressRefused(f"The address is malformed: {error}.") from error
-    if parts.scheme not in ({"https"} if https_only else {"http", "https"}):
-        raise AddressRefused("The address must start with https://.")
-    if not host or parts.username is not None or parts.password is not None:
-        raise AddressRefused("The address must be a plain host name, without a user name.")
-    if port == 0:
-        raise AddressRefused("The port of the address is not a number between 1 and 65535.")
-    return host, port or (443 if parts.scheme == "https" else 80)
 
 
 class _Call(threading.local):
@@ -208,7 +120,7 @@ class _Timed:
     """Mixed into urllib3's connections: keeps the call's time, and notes when the request begins to leave."""
 
     response_class: type[http.client.HTTPResponse] = _TimedResponse
-    resolve = staticmethod(addresses)
+    resolve: Callable[[str, int], list[Address]]
 
     def _new_conn(self: Any) -> socket.socket:
         """Connect to an address that `resolve` found good, and no other (DNS rebinding). Each has its share of time."""
@@ -244,36 +156,17 @@ class _Timed:
         super().send(data)  # type: ignore[misc]
 
 
-class _HTTPConnection(_Timed, urllib3.connection.HTTPConnection):
-    pass
+def _pools(resolve: Callable[[str, int], list[Address]]) -> dict[str, type]:
+    timed = {"resolve": staticmethod(resolve)}
+    plain = type("Connection", (_Timed, urllib3.connection.HTTPConnection), timed)
+    tls = type("TLSConnection", (_Timed, urllib3.connection.HTTPSConnection), timed)
+    return {
+        "http": type("Pool", (urllib3.connectionpool.HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("TLSPool", (urllib3.connectionpool.HTTPSConnectionPool,), {"ConnectionCls": tls}),
+    }
 
 
-class _HTTPSConnection(_Timed, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _PublicHTTPConnection(_HTTPConnection):
-    resolve = staticmethod(public_addresses)
-
-
-class _PublicHTTPSConnection(_HTTPSConnection):
-    resolve = staticmethod(public_addresses)
-
-
-class _HTTPPool(urllib3.connectionpool.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-class _PublicHTTPPool(urllib3.connectionpool.HTTPConnectionPool):
-    ConnectionCls = _PublicHTTPConnection
-
-
-class _PublicHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
-    ConnectionCls = _PublicHTTPSConnection
+_TRUSTED_POOLS, _PUBLIC_POOLS = _pools(addresses), _pools(public_addresses)
 
 
 class _Adapter(HTTPAdapter):
@@ -283,11 +176,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_connections=16, pool_maxsize=32, max_retries=0)
         if certificate is not None:
             self.poolmanager.connection_pool_kw["ssl_context"] = certificate.tls()
-        self.poolmanager.pool_classes_by_scheme = (
-            {"http": _PublicHTTPPool, "https": _PublicHTTPSPool}
-            if public_only
-            else {"http": _HTTPPool, "https": _HTTPSPool}
-        )
+        self.poolmanager.pool_classes_by_scheme = _PUBLIC_POOLS if public_only else _TRUSTED_POOLS
 
 
 class _Session(requests.Session):
@@ -319,7 +208,7 @@ class HTTP:
         carry a secret.
         """
         if not self._trusted:
-            _host_and_port(url, https_only=False)
+            host_and_port(url, https_only=False)
         started = time.monotonic()
         _call.start(limits)
         try:

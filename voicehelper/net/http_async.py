@@ -15,7 +15,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http import HttpProcessingError
 
-from .http import CONNECT_S, MAX_BYTES, HTTPAnswer, NoAnswer, _host_and_port, public_addresses
+from .addresses import host_and_port, public_addresses
+from .http import CONNECT_S, MAX_BYTES, HTTPAnswer, NoAnswer
 
 # Idle connections are kept this long: a new TLS handshake to a provider costs a user's patience.
 KEEP_S = 30.0
@@ -153,7 +154,7 @@ class AsyncHTTP:
     ) -> aiohttp.ClientResponse:
         """Send once, without a time limit but that of connecting. Raises NoAnswer, AddressRefused."""
         if not self._trusted:
-            _host_and_port(url, https_only=False)
+            host_and_port(url, https_only=False)
         data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body
         try:
             return await self._open_session().request(method, url, data=data, headers=headers, allow_redirects=False)

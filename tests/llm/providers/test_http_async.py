@@ -10,10 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-import voicehelper.net.http
+import voicehelper.net.addresses
 from llm.providers import open_provider
 from llm.providers.base import Account, ProviderError, Recovery
-from voicehelper.net.http import AddressRefused, NoAnswer
+from voicehelper.net.addresses import AddressRefused
+from voicehelper.net.http import NoAnswer
 from voicehelper.net.http_async import AsyncHTTP
 
 from .upstream import KEY, STREAM_HEAD, Script, Upstream, answer, asked, collect, events, piece
@@ -95,7 +96,7 @@ def test_I11_a_name_is_looked_up_once_and_called_where_it_was_checked(monkeypatc
     # On any other loop (uvloop) this would call a public address for real.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         assert type(runner.get_loop()).sock_connect is connect, "connections are not intercepted"
-        assert voicehelper.net.http.socket.getaddrinfo is socket.getaddrinfo, "names are not intercepted"
+        assert voicehelper.net.addresses.socket.getaddrinfo is socket.getaddrinfo, "names are not intercepted"
         with pytest.raises(NoAnswer):
             runner.run(send("http://rebound.example:9/", trusted=False))
     assert (looked_up, called) == (["rebound.example"], [("93.184.216.34", 9)])
