@@ -4,7 +4,7 @@ import re
 
 from tests.image import ROOT, command, example
 
-SETTINGS = (ROOT / "voicehelper/settings.py").read_text()
+SETTINGS = "".join((ROOT / f"voicehelper/{name}.py").read_text() for name in ("variables", "settings"))
 COMPOSE = (ROOT / "compose.yaml").read_text()
 
 

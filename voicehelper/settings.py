@@ -5,65 +5,16 @@ The modes: `production` (the default, strict), `demo` (set by `make run`: loopba
 What operators edit (gateways, prices) is rows, never settings. See .env.example for every variable.
 """
 
-from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import django_stubs_ext
-import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
-from django.urls import reverse_lazy
-from django.utils.translation import gettext_lazy as _
-from limits import parse_many
+
+from voicehelper import admin_theme, schedule
+from voicehelper.variables import BASE_DIR, DATA_DIR, env, number, rate, required
 
 # Django's generic classes take type parameters at run time too.
 django_stubs_ext.monkeypatch()
-
-Number = TypeVar("Number", int, float)
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = environ.Env()
-DATA_DIR = Path(env.path("VOICEHELPER_DATA", default=str(BASE_DIR / ".data")))
-if (DATA_DIR / "env").is_file():
-    env.read_env(str(DATA_DIR / "env"), overwrite=False)
-
-
-def required(name: str, hint: str) -> str:
-    """The variable's value; a missing or empty one refuses to start and says how to make one."""
-    value: str = env.str(name, default="").strip()
-    if not value:
-        raise ImproperlyConfigured(f"{name} is not set. {hint} (`make run` does it for a demo.)")
-    return value
-
-
-def number(name: str, default: Number, *, least: Number) -> Number:
-    """The variable as a number of the default's kind; nonsense, or less than `least`, refuses to start."""
-    text: str = env.str(name, default="").strip() or str(default)
-    kind = type(default)
-    try:
-        value = kind(text)
-    except ValueError:
-        value = kind(least - 1)
-    if not least <= value < float("inf"):
-        whole = "whole " if kind is int else ""
-        raise ImproperlyConfigured(f"{name} is {text!r}: use a {whole}number of {least} or more.")
-    return value
-
-
-def rate(name: str, default: str) -> str:
-    """The variable as one rate limit, for ratelimit.py; what is none refuses to start."""
-    text: str = env.str(name, default="").strip() or default
-    try:
-        limits = parse_many(text)
-    except ValueError:
-        limits = []
-    if len(limits) != 1 or not limits[0].amount:
-        raise ImproperlyConfigured(f'{name} is {text!r}. Write it like "{default}".')
-    return text
-
 
 MODE: str = env.str("VOICEHELPER_MODE", default="production")
 if MODE not in {"production", "demo", "test"}:
@@ -218,63 +169,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TIMEZONE = "Asia/Shanghai"
-CELERY_BEAT_SCHEDULE = {
-    "close_expired_orders": {
-        "task": "topup.tasks.close_expired_orders",
-        "schedule": 15,
-        "options": {"expires": 15},
-    },
-    "deliver_alerts": {
-        "task": "notifications.tasks.deliver_alerts",
-        "schedule": 5,
-        "options": {"expires": 5},
-    },
-    "settle_unknown_refunds": {
-        "task": "topup.tasks.settle_unknown_refunds",
-        "schedule": 15,
-        "options": {"expires": 15},
-    },
-    # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
-    "reconcile": {
-        "task": "topup.tasks.reconcile",
-        "schedule": crontab(hour="10-23", minute=30),
-        "options": {"expires": 1800},
-    },
-    "audit": {
-        "task": "voicehelper.wallet.tasks.audit",
-        "schedule": 300,
-        "options": {"expires": 300},
-    },
-    "audit_in_full": {
-        "task": "voicehelper.wallet.tasks.audit",
-        "schedule": crontab(hour=3, minute=30),
-        "kwargs": {"full": True},
-    },
-    "warn_of_expiry": {
-        "task": "topup.tasks.warn_of_expiry",
-        "schedule": crontab(hour=9, minute=0),
-    },
-    "forget_rejected_notices": {
-        "task": "topup.tasks.forget_rejected_notices",
-        "schedule": crontab(hour=4, minute=0),
-    },
-    "sweep_files": {
-        "task": "storage_backends.tasks.sweep_files",
-        "schedule": 300,
-        "options": {"expires": 300},
-    },
-    "reap_holds": {
-        "task": "voicehelper.wallet.tasks.reap_holds",
-        "schedule": 60,
-        "options": {"expires": 60},
-    },
-}
-if SANDBOX:
-    CELERY_BEAT_SCHEDULE["sandbox_deliver"] = {
-        "task": "sandbox.tasks.deliver",
-        "schedule": 5,
-        "options": {"expires": 5},
-    }
+CELERY_BEAT_SCHEDULE = schedule.TASKS | (schedule.SANDBOX_TASKS if SANDBOX else {})
 
 # The bearer token `/metrics` asks for; without one there is no such page.
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
@@ -396,50 +291,4 @@ LOGGING = {
     "loggers": {"django": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }
 
-UNFOLD = {
-    "SITE_TITLE": "VoiceHelper",
-    "SITE_HEADER": "VoiceHelper",
-    "SITE_SYMBOL": "graphic_eq",
-    "SITE_URL": reverse_lazy("topup:recharge"),
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/logo.svg")}],
-    "SHOW_LANGUAGES": True,
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "ENVIRONMENT": "voicehelper.admin.menu.environment",
-    "DASHBOARD_CALLBACK": "voicehelper.admin.front_page.context",
-    # The gateways' colours are not in a file: the gateways know them.
-    "STYLES": [lambda request: static("admin_ext/admin.css"), reverse_lazy("topup:colours")],
-    "SCRIPTS": [lambda request: static("admin_ext/admin.js")],
-    "SIDEBAR": {"navigation": "voicehelper.admin.menu.navigation"},
-    # The colours of static/css/app.css: one accent, warm greys in light, cool ones in dark.
-    "COLORS": {
-        "base": {
-            "50": "#f7f6f3",
-            "100": "#f3f1ed",
-            "200": "#e7e3dc",
-            "300": "#d3cec5",
-            "400": "#a19aa9",
-            "500": "#6f685e",
-            "600": "#5d574e",
-            "700": "#423e39",
-            "800": "#312e36",
-            "900": "#1c1b1f",
-            "950": "#131215",
-        },
-        "primary": {
-            "50": "#f4f0fd",
-            "100": "#ebe4fb",
-            "200": "#d9ccf7",
-            "300": "#c3adf2",
-            "400": "#b79dff",
-            "500": "#9473e6",
-            "600": "#6a3fc8",
-            "700": "#5a31b4",
-            "800": "#482891",
-            "900": "#3b2374",
-            "950": "#241447",
-        },
-    },
-}
-SILENCED_SYSTEM_CHECKS: list[str] = []
-ADMIN_LANGUAGES_LABEL = _("Language")
+UNFOLD = admin_theme.UNFOLD

@@ -633,7 +633,8 @@ sound = dict(os.environ)
 for changes in json.loads(sys.argv[1]):
     os.environ.clear()
     os.environ.update({name: value for name, value in (sound | changes).items() if value is not None})
-    sys.modules.pop("voicehelper.settings", None)
+    for module in ("voicehelper.settings", "voicehelper.variables"):
+        sys.modules.pop(module, None)
     try:
         import voicehelper.settings
         print(json.dumps(""))

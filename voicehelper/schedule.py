@@ -1,0 +1,34 @@
+"""What Celery's beat does when: seconds, or Beijing time."""
+
+from typing import Any
+
+from celery.schedules import crontab
+
+
+def _every(task: str, seconds: int) -> dict[str, Any]:
+    """One that was not taken before the next is due is dropped."""
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+def _daily(task: str, hour: int, minute: int, **kwargs: bool) -> dict[str, Any]:
+    return {"task": task, "schedule": crontab(hour=hour, minute=minute), "kwargs": kwargs}
+
+
+TASKS: dict[str, dict[str, Any]] = {
+    "close_expired_orders": _every("topup.tasks.close_expired_orders", 15),
+    "deliver_alerts": _every("notifications.tasks.deliver_alerts", 5),
+    "settle_unknown_refunds": _every("topup.tasks.settle_unknown_refunds", 15),
+    # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
+    "reconcile": {
+        "task": "topup.tasks.reconcile",
+        "schedule": crontab(hour="10-23", minute=30),
+        "options": {"expires": 1800},
+    },
+    "audit": _every("voicehelper.wallet.tasks.audit", 300),
+    "audit_in_full": _daily("voicehelper.wallet.tasks.audit", 3, 30, full=True),
+    "warn_of_expiry": _daily("topup.tasks.warn_of_expiry", 9, 0),
+    "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
+    "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
+    "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
+}
+SANDBOX_TASKS = {"sandbox_deliver": _every("sandbox.tasks.deliver", 5)}
