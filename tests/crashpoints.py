@@ -51,6 +51,7 @@ WATCHED = (
     "topup/services/given_back.py",
     "topup/services/following.py",
     "topup/services/refunding.py",
+    "topup/services/refund_finding.py",
     "topup/services/refund_settling.py",
     "topup/services/sweeping.py",
     "voicehelper/asgi.py",

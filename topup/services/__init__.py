@@ -61,22 +61,12 @@ from .placing import (
 )
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .refund_approving import approve_refund, counted_fen, withdraw_refund
+from .refund_finding import find_refunds, mirror_refund, refund_was_told
 from .refund_following import follow_refund, settle_unknown_refunds
 from .refund_preview import Preview, preview_refund
 from .refund_settling import settle_refund
-from .refunding import (
-    ask_refund,
-    find_refunds,
-    mirror_refund,
-    next_number,
-    quota_due,
-    refund_was_told,
-    refundable_fen,
-    request_refund,
-    submit_refund,
-    unspent_fen,
-    why_no_refund,
-)
+from .refund_sums import next_number, quota_due, refundable_fen, unspent_fen
+from .refunding import ask_refund, request_refund, submit_refund, why_no_refund
 from .settling import SettledOrder, Settlement, settle_order
 from .sweeping import follow_orders
 

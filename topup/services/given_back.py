@@ -23,7 +23,8 @@ from ..models import Order, Refund
 from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan
 from .gateways import gateway_for
-from .refunding import ONLY_A_SUM, find_refunds, mirror_refund, refund_was_told, refundable_fen, refunds_there
+from .refund_finding import ONLY_A_SUM, find_refunds, mirror_refund, refund_was_told, refunds_there
+from .refund_sums import refundable_fen
 from .settling import SettledOrder, Settlement, settle_order
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of
 
 from ..models import Order, Refund
-from .refunding import refundable_fen, request_refund
+from .refund_sums import refundable_fen
+from .refunding import request_refund
 
 
 @dataclass(frozen=True)
