@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What a payment, or a call of a model, passes through between the socket and the disk.
 WATCHED = (
     "llm/api/v1.py",
+    "llm/api/v1_request.py",
     "llm/relay/attempts.py",
     "llm/relay/call.py",
     "notifications/delivery.py",

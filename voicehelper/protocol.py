@@ -1,7 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it, with limits on what it takes before anybody looks at a request: uvicorn keeps headers
 of any size, for any time. Used with `uvicorn --http voicehelper.protocol:Bounded`.
 
-Bodies have limits where they are read (asgi.py, llm/api/v1.py); here is only seen to it that they end.
+Bodies have limits where they are read (asgi.py, llm/api/v1_request.py); here is only seen to it that they end.
 """
 
 import asyncio

@@ -4,146 +4,27 @@ No ORM and no Django on this path: see docs/decisions.md for what that saves. An
 """
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 from django.conf import settings
 
-from voicehelper.accounts.keys import Owner
-from voicehelper.api.errors import ErrorAnswer, answer_to
+from voicehelper.api.errors import answer_to
 
 from ..dialects import chat_completions, messages
 from ..providers.base import Chunk
-from ..relay.call import Call, Caller
+from ..relay.call import Call, new_request_id
 from ..relay.catalogue import ModelSpec
 from ..relay.engine import Engine, engine
 from ..relay.errors import CallRefused
 from ..relay.operations import CHAT, EMBED, IMAGES, SPEAK, TRANSCRIBE, Operation, Question
 from . import forms, limits
-from .errors import anthropic, openai, too_large, too_slow, wrong_key
+from .errors import anthropic, openai, wrong_key
+from .v1_request import ClientLeft, Message, Receive, Send, V1Request
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-JSON_BYTES = 4 * 1024 * 1024
 AUDIO_BYTES = 32 * 1024 * 1024
-BODY_SECONDS = 10.0
 AUDIO_SECONDS = 120.0
-
-_JSON = (b"content-type", b"application/json")
-_EVENTS = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-)
-
-
-class ClientLeft(OSError):
-    """Nobody is there to answer."""
-
-
-class V1Request:
-    """One request and its answer."""
-
-    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        self.path: str = scope["path"]
-        self.method: str = scope["method"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.receive = receive
-        self._send = send
-        self.request_id = ""
-        self.begun = False
-        self._held: list[bytes] = []
-        self.owner: Owner
-
-    @property
-    def anthropic(self) -> bool:
-        """Whether the client is one of theirs."""
-        return self.path.startswith("/v1/messages") or b"anthropic-version" in self.headers
-
-    @property
-    def _request_id_header(self) -> bytes:
-        return b"request-id" if self.anthropic else b"x-request-id"
-
-    @property
-    def caller(self) -> Caller:
-        return Caller(self.owner.user_id, self.owner.group, self.owner.username)
-
-    async def read(self, limit: int, seconds: float) -> bytes:
-        """The whole body. Raises CallRefused when it is too large or too slow, ClientLeft when it never ends."""
-        announced = self.headers.get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > limit:
-            raise too_large()
-        try:
-            async with asyncio.timeout(seconds):
-                message = await self.receive()
-                body: bytes = message.get("body", b"")
-                if not message.get("more_body"):
-                    if message["type"] == "http.disconnect":
-                        raise ClientLeft
-                    if len(body) > limit:
-                        raise too_large()
-                    return body
-                return await self._read_on(bytearray(body), limit)
-        except TimeoutError:
-            raise too_slow() from None
-
-    async def _read_on(self, body: bytearray, limit: int) -> bytes:
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientLeft
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise too_large()
-            if not message.get("more_body"):
-                return bytes(body)
-
-    async def answer(
-        self, body: bytes, content_type: bytes = b"application/json", status: int = 200, *more: tuple[bytes, bytes]
-    ) -> None:
-        headers = [
-            (b"content-type", content_type),
-            (b"content-length", b"%d" % len(body)),
-            (self._request_id_header, self.request_id.encode()),
-            *more,
-        ]
-        self.begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def refuse(self, error: ErrorAnswer) -> None:
-        self.request_id = self.request_id or f"req_{secrets.token_hex(12)}"
-        body = anthropic(error, self.request_id) if self.anthropic else openai(error)
-        more = [(b"retry-after", b"%d" % error.retry_after_s)] if error.retry_after_s else []
-        await self.answer(orjson.dumps(body), _JSON[1], error.status, *more)
-
-    async def begin_events(self) -> None:
-        self.begun = True
-        headers = [*_EVENTS, (self._request_id_header, self.request_id.encode())]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    async def event(self, data: bytes, *, more: bool = False) -> None:
-        """Pass on the bytes of one or more events; with `more`, together with the next ones."""
-        if more or self._held:
-            self._held.append(data)
-            if more:
-                return
-            data = self._taken()
-        if data:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end_events(self, data: bytes = b"") -> None:
-        self._held.append(data)
-        await self._send({"type": "http.response.body", "body": self._taken()})
-
-    def _taken(self) -> bytes:
-        data = b"".join(self._held)
-        self._held.clear()
-        return data
 
 
 async def application(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -192,7 +73,7 @@ def _key(headers: Mapping[bytes, bytes]) -> bytes:
 
 # --- Chat ------------------------------------------------------------------------------------------------------------
 async def _chat(exchange: V1Request, relay: Engine) -> None:
-    body = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = await exchange.read_object()
     chat_completions.check_chat(body)
     call = _call(exchange, relay, CHAT, body, streamed=body.get("stream") is True)
     if call.bill.streamed:
@@ -206,15 +87,11 @@ async def _chat(exchange: V1Request, relay: Engine) -> None:
 
 async def _stream(exchange: V1Request, call: Call, *, include_usage: bool) -> None:
     async def emit(chunk: Chunk, model: ModelSpec) -> None:
-        if not exchange.begun:
-            await exchange.begin_events()
         wanted = include_usage or not chunk.usage_only
         await exchange.event(b"data: %b\n\n" % named(chunk.data, model) if wanted else b"", more=chunk.more)
 
     with Watch(exchange, call):
         await call.stream(emit)
-    if not exchange.begun:
-        await exchange.begin_events()
     await exchange.end_events(b"data: [DONE]\n\n")
 
 
@@ -248,7 +125,7 @@ class Watch:
 
 # --- The others ------------------------------------------------------------------------------------------------------
 async def _messages(exchange: V1Request, relay: Engine) -> None:
-    given = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    given = await exchange.read_object()
     body = messages.to_chat(given)
     chat_completions.check_chat(body)
     call = _call(exchange, relay, CHAT, body, streamed=given.get("stream") is True)
@@ -259,24 +136,20 @@ async def _messages(exchange: V1Request, relay: Engine) -> None:
     translator = messages.MessagesTranslator(call.request_id)
 
     async def emit(chunk: Chunk, model: ModelSpec) -> None:
-        if not exchange.begun:
-            await exchange.begin_events()
         await exchange.event(translator.feed(chunk, model), more=chunk.more)
 
     with Watch(exchange, call):
         completed = await call.stream(emit)
-    if not exchange.begun:
-        await exchange.begin_events()
     await exchange.end_events(translator.end(completed))
 
 
 async def _count_tokens(exchange: V1Request, relay: Engine) -> None:
     """An estimate: nobody is asked, nothing is charged."""
-    given = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    given = await exchange.read_object()
     body = messages.to_chat({"max_tokens": 1, **given})
     chat_completions.check_chat(body)
     name = chat_completions.text(body, "model", longest=128)
-    exchange.request_id = f"req_{secrets.token_hex(12)}"
+    exchange.request_id = new_request_id()
     count = relay.calibration.tokens(name, CHAT.weigh(body))
     await exchange.answer(orjson.dumps({"input_tokens": count}))
 
@@ -296,7 +169,7 @@ async def _images(exchange: V1Request, relay: Engine) -> None:
 
 async def _unstreamed(exchange: V1Request) -> dict[str, Any]:
     """The body of what is answered in one piece, whatever a client asks for."""
-    body = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = await exchange.read_object()
     return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
@@ -309,7 +182,7 @@ async def _whole(exchange: V1Request, call: Call) -> None:
 
 
 async def _speech(exchange: V1Request, relay: Engine) -> None:
-    body = chat_completions.read_object(await exchange.read(JSON_BYTES, BODY_SECONDS))
+    body = await exchange.read_object()
     chat_completions.text(body, "input", longest=settings.LLM_SPEECH_CHARACTERS)
     completed = await _call(exchange, relay, SPEAK, body).complete()
     await exchange.answer(completed.result.content, completed.result.content_type.encode("latin-1", "replace"))
@@ -339,7 +212,7 @@ async def _models(exchange: V1Request, relay: Engine) -> None:
     if exchange.method != "GET":
         raise CallRefused(f"{exchange.path} takes GET.", status=405, code="method_not_allowed")
     models = (await relay.catalogue()).models
-    exchange.request_id = f"req_{secrets.token_hex(12)}"
+    exchange.request_id = new_request_id()
     name = exchange.path.removeprefix("/v1/models").removeprefix("/")
     if name:
         if name not in models:

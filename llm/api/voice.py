@@ -16,7 +16,7 @@ from voicehelper.api.views import UserView
 
 from ..chat import conversations, voice
 from ..models import Spoken
-from ..relay import loops
+from ..relay.threads import in_thread
 from . import shapes
 
 _VOICE = r"^[A-Za-z0-9_-]{1,64}\Z"
@@ -96,7 +96,7 @@ class Speak(VoiceView):
             kept, done = await voice.speak(spoken, text, form["voice"])
             if not kept.path:
                 return HttpResponse(done.result.content, content_type=done.result.content_type)
-            return JsonResponse(await loops.in_thread(_spoken_json, kept, done.quota))
+            return JsonResponse(await in_thread(_spoken_json, kept, done.quota))
 
         return self.later(make)
 

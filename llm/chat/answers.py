@@ -15,7 +15,7 @@ from .. import services
 from ..providers.base import Chunk
 from ..relay.billing import storable
 from ..relay.engine import engine
-from ..relay.loops import in_thread
+from ..relay.threads import in_thread
 from .conversations import Answer, Turn, add_answer, answer_of, message_of, take_back, write_answer
 
 # No answer is longer; what `storable` wants to know.

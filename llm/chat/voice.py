@@ -21,9 +21,9 @@ from voicehelper.accounts.models import User
 
 from .. import services
 from ..models import ChatMessage, Spoken
-from ..relay import loops
 from ..relay.audio import NotARecording, Recording, TooLong, measure
 from ..relay.call import Completed
+from ..relay.threads import in_thread
 from ..services import Audio
 from ..services import Speech as Sound
 from . import conversations
@@ -136,9 +136,9 @@ async def speak(spoken: Spoken, text: str, voice: str = VOICE) -> tuple[Spoken, 
         body = {"input": text, "voice": voice, "response_format": "mp3"}
         done = await services.speak(spoken.user, body)
     except BaseException:
-        await loops.in_thread(_forget, spoken)
+        await in_thread(_forget, spoken)
         raise
-    await loops.in_thread(_keep, spoken, done)
+    await in_thread(_keep, spoken, done)
     return spoken, done
 
 

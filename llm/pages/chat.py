@@ -33,7 +33,7 @@ from .. import services
 from ..chat import answers, conversations
 from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
 from ..models import ChatSession
-from ..relay import loops
+from ..relay.threads import in_thread
 from . import display
 
 SESSIONS_SHOWN = 100
@@ -108,7 +108,7 @@ def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn
         try:
             return _answered(await answers.answer(turn))
         except Exception as error:  # noqa: BLE001  # the edge: every error has a page
-            return await loops.in_thread(refused, error)
+            return await in_thread(refused, error)
 
     return Later(make)
 

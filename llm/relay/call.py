@@ -34,6 +34,10 @@ T = TypeVar("T")
 Emit = Callable[[Chunk, ModelSpec], Awaitable[None]]
 
 
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """On whose account: the user, the group that chooses the price ratio, the name in the statement."""
@@ -86,7 +90,7 @@ class Call:
         self.gone = False
         self.bill = Charge(
             # The hold, the entry and the usage row carry it.
-            request_id=f"req_{secrets.token_hex(12)}",
+            request_id=new_request_id(),
             user_id=caller.user_id,
             asked_model=",".join(asked_for.names) or f"auto:{asked_for.priority}",
             operation=operation.name,

@@ -13,8 +13,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from asgiref.sync import sync_to_async
-from django.db import connection as django_connection
 
 from notifications.services import raise_alert
 from voicehelper.accounts.keys import KeyRing
@@ -30,6 +28,7 @@ from .estimates import Calibration
 from .router import ModelHealth
 from .snapshot import Snapshot
 from .statistics import Statistics
+from .threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +141,7 @@ class Engine:
 
     def alert(self, event: str, *, level: str, title: str, content: str, key: str) -> None:
         """Tell the operators, without keeping the call waiting."""
-
-        def tell() -> None:
-            try:
-                raise_alert(event, level=level, title=title, content=content, key=key)
-            finally:
-                django_connection.close()
-
-        self.in_background(sync_to_async(tell, thread_sensitive=False)())
+        self.in_background(in_thread(raise_alert, event, level=level, title=title, content=content, key=key))
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something that nobody has to wait for; `close` does."""
@@ -172,7 +164,7 @@ class Engine:
         await self._reader.close()
 
     async def _start(self) -> None:
-        await sync_to_async(_with_connection_closed, thread_sensitive=False)()
+        await in_thread(ensure_environment_credentials)
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     def _changed(self) -> None:
@@ -211,13 +203,6 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
         await work
     except Exception:
         log.exception("Work in the background failed")
-
-
-def _with_connection_closed() -> None:
-    try:
-        ensure_environment_credentials()
-    finally:
-        django_connection.close()
 
 
 _engines: "WeakKeyDictionary[asyncio.AbstractEventLoop, Engine]" = WeakKeyDictionary()

@@ -1,17 +1,13 @@
-"""Between threads and event loops. Calls of callers without a loop run on the server's, else on a thread's own."""
+"""Calls of callers without a loop run on the server's, else on a thread's own."""
 
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
-
-from asgiref.sync import sync_to_async
-from django.db import connection
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from .engine import close_engine
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _lock = threading.Lock()
@@ -29,18 +25,6 @@ def serve_here() -> None:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine, for synchronous callers: views of Django, tasks, tests."""
     return asyncio.run_coroutine_threadsafe(work, _loop()).result()
-
-
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The other way round: what uses the ORM, for coroutines. Its connection to the database is closed afterwards."""
-
-    def closing() -> T:
-        try:
-            return work(*args, **kwargs)
-        finally:
-            connection.close()
-
-    return await sync_to_async(closing, thread_sensitive=False)()
 
 
 def hang_up() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db import connection as django_connection
 
 from voicehelper.postgres import Connection, Statement
@@ -15,6 +14,7 @@ from voicehelper.wallet.worth import list_price
 
 from ..providers.base import Account
 from .catalogue import Catalogue, CredentialSpec, ModelSpec, Pricing
+from .threads import in_thread
 
 LIFE_S = 5.0
 # Read again in the background from here on, so that no call waits for it.
@@ -88,8 +88,7 @@ class Snapshot:
     async def _read(self) -> Catalogue:
         started, changes = time.monotonic(), self._changes
         rows = await self._connection.run(_READ, True)
-        pricing = await sync_to_async(_read_pricing, thread_sensitive=False)()
-        catalogue = _catalogue(rows, pricing)
+        catalogue = _catalogue(rows, await in_thread(pricing))
         # When something changed while it was read it serves whoever waits for it, and nobody after them.
         self._catalogue, self._read_at = catalogue, started if changes == self._changes else -LIFE_S
         self._changed(catalogue)
@@ -102,13 +101,6 @@ def read_now() -> Catalogue:
         cursor.execute(_SQL)
         (rows,) = cursor.fetchone()
     return _catalogue(rows, pricing())
-
-
-def _read_pricing() -> Pricing:
-    try:
-        return pricing()
-    finally:
-        django_connection.close()
 
 
 def pricing() -> Pricing:

@@ -133,7 +133,7 @@ POINTS = {
     "after the hold, before the provider is asked": ("llm/relay/attempts.py:run", 0),
     "after the provider's answer, before the settlement": ("llm/relay/call.py:_settle", 0),
     "as the settlement is sent": ("voicehelper/wallet/batch.py:_settle_all", 0),
-    "after the settlement, before the answer": ("llm/api/v1.py:answer", PRICE),
+    "after the settlement, before the answer": ("llm/api/v1_request.py:answer", PRICE),
 }
 
 
