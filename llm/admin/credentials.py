@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.columns import label
+from voicehelper.admin.columns import column, label
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.addresses import AddressRefused, check_written
@@ -97,26 +97,18 @@ class CredentialAdmin(ProbedFormAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return LiveList
 
-    @admin.display(description=_("provider"))
-    def provider_name(self, row: Credential) -> str:
-        return words.provider(row.provider)
+    provider_name = column(_("provider"), lambda row: words.provider(row.provider))
 
     @admin.display(description=_("state"))
     def state(self, row: Any) -> SafeString:
         tone, text = _state(row, row.live)
         return label(tone, text)
 
-    @admin.display(description=_("lately"))
-    def last_minutes(self, row: Any) -> str:
-        return calls_text(*row.live.calls(row))
-
-    @admin.display(description=_("key"))
-    def key(self, row: Credential) -> str:
-        return _key(row)
-
-    @admin.display(description=_("models"))
-    def num_models(self, row: Any) -> int:
-        return sum(row.pk in model.credentials for model in row.live.catalogue.models.values())
+    last_minutes = column(_("lately"), lambda row: calls_text(*row.live.calls(row)))
+    key = column(_("key"), lambda row: _key(row))
+    num_models = column(
+        _("models"), lambda row: sum(row.pk in model.credentials for model in row.live.catalogue.models.values())
+    )
 
     # --- The form ----------------------------------------------------------------------------------------------------
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

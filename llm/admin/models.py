@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from voicehelper.admin.base import url_name
+from voicehelper.admin.columns import column
 from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, CardForm
 
@@ -156,26 +157,23 @@ class ModelAdmin(CardAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return PricedList
 
-    @admin.display(description=_("provider"))
-    def provider_name(self, model: Model) -> str:
-        return words.provider(model.provider)
-
-    @admin.display(description=_("capabilities"))
-    def capability_labels(self, model: Model) -> SafeString:
-        return words.capabilities(model.capabilities)
+    provider_name = column(_("provider"), lambda model: words.provider(model.provider))
+    capability_labels = column(_("capabilities"), lambda model: words.capabilities(model.capabilities))
 
     @admin.display(description=_("quota, in / out"))
     def num_price(self, model: Any) -> SafeString:
         rates = " / ".join(shown(rate) for rate in model.prices.rates(model))
         return format_html('{}<br><span class="vh-muted">{}</span>', rates, model.get_measure_display())
 
-    @admin.display(description=_("about"))
-    def num_yuan(self, model: Any) -> str:
-        return " / ".join(model.prices.yuan(rate) for rate in model.prices.rates(model))
-
-    @admin.display(description=_("quality, latency"))
-    def num_routing(self, model: Model) -> SafeString:
-        return format_html('{}<br><span class="vh-muted">{} ms</span>', f"{model.quality:.2f}", f"{model.latency_ms:,}")
+    num_yuan = column(
+        _("about"), lambda model: " / ".join(model.prices.yuan(rate) for rate in model.prices.rates(model))
+    )
+    num_routing = column(
+        _("quality, latency"),
+        lambda model: format_html(
+            '{}<br><span class="vh-muted">{} ms</span>', f"{model.quality:.2f}", f"{model.latency_ms:,}"
+        ),
+    )
 
     # --- The form ----------------------------------------------------------------------------------------------------
     def problems(self, row: Any) -> Mapping[str, str]:

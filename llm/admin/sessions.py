@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.columns import linked, when
+from voicehelper.admin.columns import column, linked, when
 from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
@@ -32,13 +32,12 @@ class ChatSessionAdmin(EndlessAdmin):
         (None, {"fields": ("user_link", "model_name", "time_created", "time_last", "num_messages", "num_quota")}),
     )
 
-    @admin.display(description=_("messages"))
-    def num_messages(self, session: ChatSession) -> str:
-        return grouped(session.messages.aggregate(count=Count("pk"))["count"])
-
-    @admin.display(description=_("quota"))
-    def num_quota(self, session: ChatSession) -> str:
-        return grouped(session.messages.aggregate(quota=Sum("quota", default=0))["quota"])
+    num_messages = column(
+        _("messages"), lambda session: grouped(session.messages.aggregate(count=Count("pk"))["count"])
+    )
+    num_quota = column(
+        _("quota"), lambda session: grouped(session.messages.aggregate(quota=Sum("quota", default=0))["quota"])
+    )
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context["title"] = str(kwargs["obj"])

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import change_url, may, url_name
-from voicehelper.admin.columns import label, link, linked, number, when
+from voicehelper.admin.columns import column, label, link, linked, number, when
 from voicehelper.admin.filters import Days, choice, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.wallet.models import Entry, Hold
@@ -49,7 +49,7 @@ class UsageAdmin(EndlessAdmin):
     )
     list_select_related = ("user",)
     ordering = ("-created",)
-    search_fields = ("request_id",)  # what is searched really is in get_search_results
+    search_fields = ("request_id",)  # what is searched really is in find
     search_help_text = _("Request id (req_…), or the beginning of a user name")
     change_list_template = "admin/llm/usage_list.html"
     change_form_template = "admin/llm/usage.html"
@@ -67,70 +67,36 @@ class UsageAdmin(EndlessAdmin):
         (_("In the ledger"), {"fields": ("entry_link", "hold_link")}),
     )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         """One index or the other, never both: the page stays one walk along it."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
         if Usage.objects.filter(request_id=term).exists():
-            return queryset.filter(request_id=term), False
-        return queryset.filter(user__in=users_like(username__startswith=term)), False
+            return rows.filter(request_id=term)
+        return rows.filter(user__in=users_like(username__startswith=term))
 
     # --- Columns and facts -------------------------------------------------------------------------------------------
-    @admin.display(description=_("outcome"))
-    def outcome_label(self, usage: Usage) -> SafeString:
-        return words.outcome(usage)
-
-    @admin.display(description=_("in / out"))
-    def num_tokens(self, usage: Usage) -> str:
-        return f"{usage.input_tokens:,} / {usage.output_tokens:,}"
-
-    @admin.display(description=_("took"))
-    def num_ms(self, usage: Usage) -> str:
-        return f"{usage.latency_ms:,} ms"
-
-    @admin.display(description=_("request id"))
-    def id_link(self, usage: Usage) -> str:
-        return usage.request_id
-
-    @admin.display(description=_("operation"))
-    def operation_name(self, usage: Usage) -> object:
-        return words.OPERATIONS.get(usage.operation, usage.operation)
-
-    @admin.display(description=_("asked for"))
-    def asked(self, usage: Usage) -> str:
-        return usage.asked_model or gettext("any model")
-
-    @admin.display(description=_("answered by"))
-    def answered(self, usage: Usage) -> str:
-        return " · ".join(filter(None, (usage.model_name, words.provider(usage.provider)))) or "—"
-
-    @admin.display(description=_("how"))
-    def how(self, usage: Usage) -> str:
-        return gettext("streamed") if usage.streamed else gettext("in one piece")
-
-    @admin.display(description=_("input"))
-    def num_input(self, usage: Usage) -> str:
-        return f"{usage.input_tokens:,} {_unit(usage)[0]}".strip()
-
-    @admin.display(description=_("output"))
-    def num_output(self, usage: Usage) -> str:
-        return f"{usage.output_tokens:,} {_unit(usage)[1]}".strip()
+    outcome_label = column(_("outcome"), words.outcome)
+    num_tokens = column(_("in / out"), lambda usage: f"{usage.input_tokens:,} / {usage.output_tokens:,}")
+    num_ms = column(_("took"), lambda usage: f"{usage.latency_ms:,} ms")
+    id_link = column(_("request id"), lambda usage: usage.request_id)
+    operation_name = column(_("operation"), lambda usage: words.OPERATIONS.get(usage.operation, usage.operation))
+    asked = column(_("asked for"), lambda usage: usage.asked_model or gettext("any model"))
+    answered = column(
+        _("answered by"),
+        lambda usage: " · ".join(filter(None, (usage.model_name, words.provider(usage.provider)))) or "—",
+    )
+    how = column(_("how"), lambda usage: gettext("streamed") if usage.streamed else gettext("in one piece"))
+    num_input = column(_("input"), lambda usage: f"{usage.input_tokens:,} {_unit(usage)[0]}".strip())
+    num_output = column(_("output"), lambda usage: f"{usage.output_tokens:,} {_unit(usage)[1]}".strip())
 
     @admin.display(description=_("usage known from"))
     def known_from(self, usage: Usage) -> SafeString:
         tone = {Usage.Source.ESTIMATE: "warning", Usage.Source.CUMULATIVE: "info"}.get(Usage.Source(usage.usage_source))
         return label(tone or "default", usage.get_usage_source_display())
 
-    @admin.display(description=_("first output after"))
-    def num_first_ms(self, usage: Usage) -> str:
-        return "—" if usage.first_token_ms is None else f"{usage.first_token_ms:,} ms"
-
-    @admin.display(description=_("error"))
-    def error_text(self, usage: Usage) -> str:
-        return usage.error or "—"
+    num_first_ms = column(
+        _("first output after"), lambda usage: "—" if usage.first_token_ms is None else f"{usage.first_token_ms:,} ms"
+    )
+    error_text = column(_("error"), lambda usage: usage.error or "—")
 
     @admin.display(description=_("ledger entry"))
     def entry_link(self, usage: Usage) -> object:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator
-from voicehelper.admin.columns import choice_label, label, link, moment, number, when
+from voicehelper.admin.columns import choice_label, column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks
 from voicehelper.admin.front_page import OpenMatter
 from voicehelper.numbers import grouped
@@ -83,17 +83,9 @@ class AlertAdmin(ReadOnlyAdmin):
         ),
     )
 
-    @admin.display(description=_("level"))
-    def level_label(self, alert: Alert) -> SafeString:
-        return choice_label(alert, TONES, "level")
-
-    @admin.display(description=_("content"))
-    def text(self, alert: Alert) -> SafeString:
-        return format_html('<div class="vh-text">{}</div>', alert.content or "—")
-
-    @admin.display(description=_("event"))
-    def event_label(self, alert: Alert) -> str:
-        return events.label_of(alert.event)
+    level_label = column(_("level"), lambda alert: choice_label(alert, TONES, "level"))
+    text = column(_("content"), lambda alert: format_html('<div class="vh-text">{}</div>', alert.content or "—"))
+    event_label = column(_("event"), lambda alert: events.label_of(alert.event))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
         return super().get_queryset(request).prefetch_related("deliveries__channel")
@@ -218,13 +210,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
         ),
     )
 
-    @admin.display(description=_("alert"))
-    def alert_link(self, delivery: Delivery) -> SafeString:
-        return link(change_url(delivery.alert), delivery.alert.title)
-
-    @admin.display(description=_("state"))
-    def state_label(self, delivery: Delivery) -> SafeString:
-        return state_label(delivery)
+    alert_link = column(_("alert"), lambda delivery: link(change_url(delivery.alert), delivery.alert.title))
+    state_label = column(_("state"), lambda delivery: state_label(delivery))
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         return may(request, Alert, "change")

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.admin import stepup
-from voicehelper.admin.columns import label, moment, number
+from voicehelper.admin.columns import column, label, moment, number
 from voicehelper.admin.forms import PASSWORD, Status
 from voicehelper.admin.probing import ProbedAdmin
 from voicehelper.net.probe import Probe
@@ -58,9 +58,7 @@ class ChannelAdmin(ProbedAdmin):
         rows: QuerySet[Channel] = super().get_queryset(request).annotate(waiting=waiting)
         return rows
 
-    @admin.display(description=_("kind"))
-    def get_kind_display(self, channel: Channel) -> str:
-        return channel.get_kind_display()
+    get_kind_display = column(_("kind"), lambda channel: channel.get_kind_display())
 
     @admin.display(description=_("state"))
     def state(self, channel: Channel) -> SafeString:

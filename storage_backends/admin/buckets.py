@@ -10,12 +10,11 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet, Sum
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import Action, Report
-from voicehelper.admin.columns import label, number
+from voicehelper.admin.columns import column, label, number
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.addresses import AddressRefused, check_written
@@ -146,17 +145,11 @@ class BucketAdmin(ProbedFormAdmin):
         counted: QuerySet[Any] = rows.annotate(count=Count("files"), total=Sum("files__size", default=0))
         return counted
 
-    @admin.display(description=_("where"))
-    def where(self, row: Bucket) -> str:
-        return _where(row)
-
-    @admin.display(description=_("state"))
-    def state(self, row: Bucket) -> SafeString:
-        return label("success", gettext("Active")) if row.active else label("default", gettext("Kept"))
-
-    @admin.display(description=_("size"))
-    def total_size(self, row: Any) -> str:
-        return readable(row.total)
+    where = column(_("where"), lambda row: _where(row))
+    state = column(
+        _("state"), lambda row: label("success", gettext("Active")) if row.active else label("default", gettext("Kept"))
+    )
+    total_size = column(_("size"), lambda row: readable(row.total))
 
     # --- The form ----------------------------------------------------------------------------------------------------
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.columns import linked, when
+from voicehelper.admin.columns import column, linked, when
 from voicehelper.admin.filters import Days, username
 from voicehelper.admin.keyset import EndlessAdmin
 
@@ -42,13 +41,8 @@ class StoredFileAdmin(EndlessAdmin):
         ),
     )
 
-    @admin.display(description=_("size"))
-    def size_text(self, file: StoredFile) -> str:
-        return readable(file.size)
-
-    @admin.display(description=_("state"))
-    def state_text(self, file: StoredFile) -> SafeString:
-        return state_label(file)
+    size_text = column(_("size"), lambda file: readable(file.size))
+    state_text = column(_("state"), lambda file: state_label(file))
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context["title"] = str(kwargs["obj"])

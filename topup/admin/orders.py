@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import Action, Report, change_url, may
-from voicehelper.admin.columns import label, link, moment, number, when
+from voicehelper.admin.columns import column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks, user_group, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
@@ -82,7 +82,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     )
     list_select_related = ("user",)
     ordering = ("-created",)
-    search_fields = ("order_no",)  # what is searched really is in get_search_results
+    search_fields = ("order_no",)  # what is searched really is in find
     search_help_text = _("Order number, the provider’s transaction number, or user name")
     change_form_template = "admin/topup/order/change_form.html"
     fields = ()
@@ -110,25 +110,15 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
         marks = marks_of(order)[: -1 if settings.SANDBOX and not order.live else None]
         return format_html_join(" ", "{}", [(words.state(order),), *((mark,) for mark in marks)])
 
-    @admin.display(description=_("gateway"))
-    def gateway_label(self, order: Order) -> SafeString:
-        return words.gateway(order.gateway)
+    gateway_label = column(_("gateway"), lambda order: words.gateway(order.gateway))
+    num_money = column(_("money"), lambda order: words.money(order.amount_fen))
 
-    @admin.display(description=_("money"))
-    def num_money(self, order: Order) -> str:
-        return words.money(order.amount_fen)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         """One index or another, never several: the page stays one short walk."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
         for found in (Q(order_no__startswith=term), Q(gateway__in=GATEWAYS, transaction_id=term)):
             if Order.objects.filter(found).exists():
-                return queryset.filter(found), False
-        return queryset.filter(user__in=users_like(username__startswith=term)), False
+                return rows.filter(found)
+        return rows.filter(user__in=users_like(username__startswith=term))
 
     def actions_for(self, request: HttpRequest, record: Order) -> Sequence[Action]:
         if not may(request, Order, "change"):

@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from voicehelper import clock
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator, url_name
-from voicehelper.admin.columns import label, link, moment
+from voicehelper.admin.columns import column, label, link, moment
 from voicehelper.admin.filters import choice
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -73,25 +73,18 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         opened = Count("differences", filter=Q(differences__state=Difference.State.OPEN))
         return cast(QuerySet[Any], super().get_queryset(request).annotate(opened=opened))
 
-    @admin.display(description=_("gateway"))
-    def gateway_label(self, row: Reconciliation) -> SafeString:
-        return words.gateway(row.gateway)
-
-    @admin.display(description=_("state"))
-    def state_label(self, row: Any) -> SafeString:
-        return state_label(row, row.opened)
-
-    @admin.display(description=_("payments, theirs"))
-    def num_theirs(self, row: Reconciliation) -> str:
-        return both(row.theirs_payments, row.theirs_payments_fen) if row.compared else "—"
-
-    @admin.display(description=_("payments, ours"))
-    def num_ours(self, row: Reconciliation) -> str:
-        return both(row.ours_payments, row.ours_payments_fen) if row.compared else "—"
-
-    @admin.display(description=_("difference"))
-    def num_difference(self, row: Reconciliation) -> SafeString | str:
-        return difference_label(row.theirs_payments_fen, row.ours_payments_fen) if row.compared else "—"
+    gateway_label = column(_("gateway"), lambda row: words.gateway(row.gateway))
+    state_label = column(_("state"), lambda row: state_label(row, row.opened))
+    num_theirs = column(
+        _("payments, theirs"), lambda row: both(row.theirs_payments, row.theirs_payments_fen) if row.compared else "—"
+    )
+    num_ours = column(
+        _("payments, ours"), lambda row: both(row.ours_payments, row.ours_payments_fen) if row.compared else "—"
+    )
+    num_difference = column(
+        _("difference"),
+        lambda row: difference_label(row.theirs_payments_fen, row.ours_payments_fen) if row.compared else "—",
+    )
 
     @admin.display(description=_("refunds, theirs / ours"))
     def num_refunds(self, row: Reconciliation) -> SafeString | str:

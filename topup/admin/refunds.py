@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may
-from voicehelper.admin.columns import label, link, moment, number, when
+from voicehelper.admin.columns import column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
@@ -84,7 +84,7 @@ class RefundAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("order__user",)
     sortable_by = ("state_label", "time_created")
-    search_fields = ("refund_no",)  # what is searched really is in get_search_results
+    search_fields = ("refund_no",)  # what is searched really is in find
     search_help_text = _("Refund number or order number")
     change_form_template = "admin/topup/refund/change_form.html"
     fields = ()
@@ -110,28 +110,20 @@ class RefundAdmin(ReadOnlyAdmin):
         "live": lambda refund: refund.order.live,
     }
 
-    @admin.display(description=_("user"))
-    def user(self, refund: Refund) -> str:
-        return str(refund.order.user)
+    user = column(_("user"), lambda refund: str(refund.order.user))
+    state_label = column(
+        _("state"),
+        lambda refund: format_html_join(
+            " ", "{}", [(words.refund_state(refund),), *((mark,) for mark in marks_of(refund))]
+        ),
+        "state",
+    )
+    gateway_label = column(_("gateway"), lambda refund: words.gateway(refund.order.gateway))
+    num_money = column(_("money"), lambda refund: words.money(refund.amount_fen))
 
-    @admin.display(description=_("state"), ordering="state")
-    def state_label(self, refund: Refund) -> SafeString:
-        return format_html_join(" ", "{}", [(words.refund_state(refund),), *((mark,) for mark in marks_of(refund))])
-
-    @admin.display(description=_("gateway"))
-    def gateway_label(self, refund: Refund) -> SafeString:
-        return words.gateway(refund.order.gateway)
-
-    @admin.display(description=_("money"))
-    def num_money(self, refund: Refund) -> str:
-        return words.money(refund.amount_fen)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        orders = list(Order.objects.filter(order_no=term).values_list("pk", flat=True)) if term else []
-        return (queryset.filter(Q(refund_no=term) | Q(order__in=orders)) if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        orders = list(Order.objects.filter(order_no=term).values_list("pk", flat=True))
+        return rows.filter(Q(refund_no=term) | Q(order__in=orders))
 
     def actions_for(self, request: HttpRequest, record: Refund) -> Sequence[Action]:
         if not may(request, Refund, "change"):

@@ -55,6 +55,17 @@ class BaseAdmin(_ModelAdmin):
             return True
         return any(lookup in self._names_of(one, request) for one in self.get_list_filter(request))
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        found = self.find(queryset, term) if term else queryset
+        return super().get_search_results(request, queryset, term) if found is None else (found, False)
+
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any] | None:
+        """The rows that are searched for. None: look for the words in `search_fields`."""
+        return None
+
     def _names_of(self, declared: Any, request: HttpRequest) -> Sequence[str | None]:
         """What a filter of the list is called in an address."""
         if isinstance(declared, type):

@@ -3,7 +3,7 @@
 A column's name says how CSS sets it: time_…, num_….
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,35 +18,34 @@ from .base import BaseAdmin, change_url
 
 
 # --- Columns ---------------------------------------------------------------------------------------------------------
+def column(label: Any, shown: Callable[[Any], object], ordering: str | None = None) -> Any:
+    """A column, or a fact of a record, with what `shown` says of it."""
+
+    @admin.display(description=label, ordering=ordering)
+    def of_record(self: BaseAdmin, record: Any) -> object:
+        return shown(record)
+
+    return of_record
+
+
 def when(field: str, label: Any) -> Any:
     """A column with the exact time; name it time_…"""
-
-    @admin.display(description=label, ordering=field)
-    def column(self: BaseAdmin, record: Any) -> str:
-        return moment(getattr(record, field))
-
-    return column
+    return column(label, lambda record: moment(getattr(record, field)), field)
 
 
 def number(field: str, label: Any) -> Any:
     """A column with a whole number; name it num_…"""
-
-    @admin.display(description=label)
-    def column(self: BaseAdmin, record: Any) -> str:
-        return grouped(getattr(record, field))
-
-    return column
+    return column(label, lambda record: grouped(getattr(record, field)))
 
 
 def linked(field: str, label: Any) -> Any:
     """A column that leads to another record; a dash for none."""
 
-    @admin.display(description=label)
-    def column(self: BaseAdmin, record: Any) -> SafeString | str:
+    def shown(record: Any) -> object:
         other = getattr(record, field)
         return link(change_url(other), other) if other else "—"
 
-    return column
+    return column(label, shown)
 
 
 # --- Words -----------------------------------------------------------------------------------------------------------

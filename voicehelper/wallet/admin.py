@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import ReadOnlyAdmin, change_url, list_url, may
-from voicehelper.admin.columns import choice_label, label, link, linked, moment, number, signed, when
+from voicehelper.admin.columns import choice_label, column, label, link, linked, moment, number, signed, when
 from voicehelper.admin.filters import Days, choice, marks, username
 from voicehelper.admin.front_page import OpenMatter
 from voicehelper.admin.keyset import EndlessAdmin
@@ -41,10 +41,8 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
     num_used = number("used", _("used"))
     fieldsets = ((None, {"fields": ("user_link", "num_balance", "num_held", "num_available", "num_used")}),)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        return queryset.filter(user__username__startswith=search_term.strip()), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(user__username__startswith=term)
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         wallet: Wallet = kwargs["obj"]
@@ -67,23 +65,18 @@ class _Line(EndlessAdmin):
     """What entries and holds have in common: a wallet, an amount, a reference to search by."""
 
     list_select_related = ("wallet__user",)
-    search_fields = ("ref",)  # what is searched really is in get_search_results
+    search_fields = ("ref",)  # what is searched really is in find
     search_help_text = _("Reference (for a recharge: the order number), or user name")
     ordering = ("-created",)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        wallets = list(Wallet.objects.filter(user__username=term).values_list("pk", flat=True)) if term else []
-        return (queryset.filter(self.by_reference(term) | Q(wallet__in=wallets)) if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        wallets = list(Wallet.objects.filter(user__username=term).values_list("pk", flat=True))
+        return rows.filter(self.by_reference(term) | Q(wallet__in=wallets))
 
     def by_reference(self, term: str) -> Q:
         return Q(ref=term)
 
-    @admin.display(description=_("user"))
-    def user(self, line: Any) -> SafeString:
-        return link(change_url(line.wallet), line.wallet.user)
+    user = column(_("user"), lambda line: link(change_url(line.wallet), line.wallet.user))
 
 
 @admin.register(Entry)
@@ -111,13 +104,8 @@ class EntryAdmin(_Line):
         # The index is on (kind, ref).
         return Q(kind__in=Entry.Kind.values, ref=term)
 
-    @admin.display(description="#")
-    def entry_number(self, entry: Entry) -> int:
-        return entry.pk
-
-    @admin.display(description=_("amount"))
-    def num_amount(self, entry: Entry) -> SafeString:
-        return signed(entry.amount)
+    entry_number = column("#", lambda entry: entry.pk)
+    num_amount = column(_("amount"), lambda entry: signed(entry.amount))
 
 
 @admin.register(Hold)
@@ -129,9 +117,9 @@ class HoldAdmin(_Line):
     list_filter = (choice(_("state"), "state", lambda: Hold.State.choices), username("wallet__user"), ("created", Days))
     fieldsets = ((None, {"fields": ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")}),)
 
-    @admin.display(description=_("state"))
-    def state_label(self, hold: Hold) -> SafeString:
-        return choice_label(hold, {Hold.State.OPEN: "info", Hold.State.CAPTURED: "success"})
+    state_label = column(
+        _("state"), lambda hold: choice_label(hold, {Hold.State.OPEN: "info", Hold.State.CAPTURED: "success"})
+    )
 
 
 @admin.register(AuditRun)
@@ -155,9 +143,7 @@ class AuditRunAdmin(ReadOnlyAdmin):
     sortable_by = ()
     fieldsets = ((None, {"fields": ("time_started", "time_finished", "scope", "num_entries", "result", "found")}),)
 
-    @admin.display(description=_("scope"))
-    def scope(self, run: AuditRun) -> str:
-        return gettext("everything") if run.full else gettext("what is new")
+    scope = column(_("scope"), lambda run: gettext("everything") if run.full else gettext("what is new"))
 
     @admin.display(description=_("result"))
     def result(self, run: AuditRun) -> SafeString:

@@ -10,13 +10,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin import stepup
 from voicehelper.admin.base import Action, ReadOnlyAdmin, RecordActions, Report, change_url, may, url_name
-from voicehelper.admin.columns import link, signed, when
+from voicehelper.admin.columns import column, link, signed, when
 from voicehelper.admin.filters import choice
 from voicehelper.admin.sections import SectionAdmin
 from voicehelper.numbers import grouped
@@ -137,13 +136,8 @@ class AdjustmentAdmin(ReadOnlyAdmin):
         (None, {"fields": ("time_created", "user", "num_amount", "state", "reason", "requested_by", "decided_by")}),
     )
 
-    @admin.display(description=_("user"))
-    def user(self, adjustment: Adjustment) -> SafeString:
-        return link(change_url(adjustment.wallet), adjustment.wallet.user)
-
-    @admin.display(description=_("amount"))
-    def num_amount(self, adjustment: Adjustment) -> SafeString:
-        return signed(adjustment.amount)
+    user = column(_("user"), lambda adjustment: link(change_url(adjustment.wallet), adjustment.wallet.user))
+    num_amount = column(_("amount"), lambda adjustment: signed(adjustment.amount))
 
     def actions_for(self, request: HttpRequest, record: Adjustment) -> Sequence[Action]:
         if not may(request, Adjustment, "change") or record.state != Adjustment.State.WAITING:

@@ -25,7 +25,7 @@ from voicehelper.admin.base import (
     change_url,
     may,
 )
-from voicehelper.admin.columns import link, linked, when
+from voicehelper.admin.columns import column, link, linked, when
 from voicehelper.admin.filters import Days, marks, username
 from voicehelper.numbers import grouped
 
@@ -83,13 +83,8 @@ class WeChatInline(_ReadOnlyInline):
     time_seen = when("seen_at", _("last seen"))
     fields = readonly_fields = ("app_id", "short_openid", "in_union", "time_created", "time_seen")
 
-    @admin.display(description=_("openid"))
-    def short_openid(self, identity: WeChatIdentity) -> str:
-        return _shortened(identity.openid)
-
-    @admin.display(description=_("unionid"))
-    def in_union(self, identity: WeChatIdentity) -> str:
-        return _shortened(identity.unionid) if identity.unionid else "—"
+    short_openid = column(_("openid"), lambda identity: _shortened(identity.openid))
+    in_union = column(_("unionid"), lambda identity: _shortened(identity.unionid) if identity.unionid else "—")
 
 
 def _shortened(text: str) -> str:
@@ -239,19 +234,15 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     ordering = ("-pk",)
     sortable_by = ()
-    search_fields = ("user__username",)  # what is searched really is in get_search_results
+    search_fields = ("user__username",)  # what is searched really is in find
     search_help_text = _("User name, or the last four characters of a key")
     fieldsets = ((None, {"fields": ("name", "shown_key", "user_link", "time_created", "time_used", "time_revoked")}),)
 
-    @admin.display(description=_("key"))
-    def shown_key(self, key: ApiKey) -> str:
-        return key.shown
+    shown_key = column(_("key"), lambda key: key.shown)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip().lstrip("·…")
-        return (queryset.filter(Q(user__username=term) | Q(last4=term)) if term else queryset), False
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        key = term.lstrip("·…")
+        return rows.filter(Q(user__username=key) | Q(last4=key)) if key else rows
 
     def actions_for(self, request: HttpRequest, record: ApiKey) -> Sequence[Action]:
         if not may(request, ApiKey, "change"):
@@ -278,6 +269,4 @@ class LogEntryAdmin(ReadOnlyAdmin):
     search_fields = ("object_repr",)
     fieldsets = ((None, {"fields": ("time_done", "user", "content_type", "object_repr", "message")}),)
 
-    @admin.display(description=_("what"))
-    def message(self, entry: LogEntry) -> str:
-        return entry.get_change_message()
+    message = column(_("what"), lambda entry: entry.get_change_message())
