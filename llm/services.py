@@ -1,56 +1,26 @@
-"""Asking models on a user's account, for everything that is not /v1: `await chat(…)`, `await stream(…)`, and the same
-for callers without an event loop as `chat_now`, `stream_now`.
+"""Asking models on a user's account, for everything that is not /v1: `await chat(…)`, `await stream(…)`.
 
 Each raises before anything is charged: CallRefused, InsufficientQuota, CallFailed (with every try in its text),
 LedgerAway. What they return is settled: `Completed` says what was charged, for which model, and how that is known.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from voicehelper.accounts.models import User
 
-from .credentials import ensure_environment_credentials
 from .models import Credential
 from .providers import open_provider
-from .providers.base import Account, Audio, Chunk, Completion, Speech, Transcript
+from .providers.base import Account, Chunk, Completion, Speech, Transcript
 from .relay import loops
-from .relay.audio import Recording, measure
+from .relay.audio import Recording
 from .relay.billing import tariff_of
 from .relay.call import Call, Caller, Completed
 from .relay.catalogue import ModelSpec, Tariff
 from .relay.engine import engine
-from .relay.errors import CallFailed, CallRefused, LedgerAway
 from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation, Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
-
-__all__ = [
-    "AnswerStream",
-    "Audio",
-    "CallFailed",
-    "CallRefused",
-    "Chunk",
-    "Completed",
-    "LedgerAway",
-    "ModelOffer",
-    "Priority",
-    "Speech",
-    "chat",
-    "chat_now",
-    "embed",
-    "ensure_environment_credentials",
-    "models_for",
-    "models_now",
-    "offers_for",
-    "offers_now",
-    "probe",
-    "speak",
-    "stream",
-    "stream_now",
-    "transcribe",
-    "transcribe_now",
-]
 
 
 class ModelOffer(NamedTuple):
@@ -204,20 +174,6 @@ async def offers_for(user: User, capability: str) -> list[ModelOffer]:
 
 
 # --- Without an event loop -------------------------------------------------------------------------------------------
-def chat_now(
-    user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
-) -> Completed[Completion]:
-    """`chat`, for synchronous callers. Not inside a database transaction: it calls a provider."""
-    return loops.run(chat(user, body, models=models, priority=priority))
-
-
-def transcribe_now(
-    user: User, audio: Audio, fields: Mapping[str, str] | None = None, *, models: tuple[str, ...] = ()
-) -> Completed[Transcript]:
-    """`transcribe`, for synchronous callers, who have not measured yet. Raises NotARecording and TooLong too."""
-    return loops.run(transcribe(user, measure(audio), fields, models=models))
-
-
 def models_now(capability: str) -> list[ModelSpec]:
     """`models_for`, for synchronous callers."""
     return loops.run(models_for(capability))
@@ -226,31 +182,6 @@ def models_now(capability: str) -> list[ModelSpec]:
 def offers_now(user: User, capability: str) -> list[ModelOffer]:
     """`offers_for`, for synchronous callers."""
     return loops.run(offers_for(user, capability))
-
-
-def stream_now(
-    user: User, body: Mapping[str, Any], *, models: tuple[str, ...] = (), priority: Priority = Priority.BALANCED
-) -> tuple[AnswerStream, Iterator[Chunk]]:
-    """`stream`, for synchronous callers: the stream, and its chunks."""
-    opened = loops.run(stream(user, body, models=models, priority=priority))
-    return opened, _chunks(opened)
-
-
-def _chunks(opened: AnswerStream) -> Iterator[Chunk]:
-    chunks = aiter(opened)
-    try:
-        while (chunk := loops.run(_next(chunks))) is not None:
-            yield chunk
-    finally:
-        loops.run(_close(chunks))
-
-
-async def _next(chunks: AsyncIterator[Chunk]) -> Chunk | None:
-    return await anext(chunks, None)
-
-
-async def _close(chunks: Any) -> None:
-    await chunks.aclose()
 
 
 # --- For the admin ---------------------------------------------------------------------------------------------------

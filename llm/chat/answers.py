@@ -15,6 +15,7 @@ from .. import services
 from ..providers.base import Chunk
 from ..relay.billing import storable
 from ..relay.engine import engine
+from ..relay.errors import CallFailed, LedgerAway
 from ..relay.threads import in_thread
 from .conversations import Answer, Turn, add_answer, answer_of, message_of, take_back, write_answer
 
@@ -54,7 +55,7 @@ async def _answer(turn: Turn) -> Answer:
 
 
 async def _finish(writing: "asyncio.Future[Answer]") -> None:
-    with suppress(services.CallFailed):
+    with suppress(CallFailed):
         await writing
 
 
@@ -128,7 +129,7 @@ def _stored(turn: Turn) -> Answer:
 
 
 async def _take_back(turn: Turn, error: Exception) -> None:
-    if isinstance(error, services.LedgerAway):
+    if isinstance(error, LedgerAway):
         # It will be charged yet: a repeat with the same key must not pass for a new question.
         return
     # What went wrong is told in any case.

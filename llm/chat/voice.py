@@ -21,11 +21,11 @@ from voicehelper.accounts.models import User
 
 from .. import services
 from ..models import ChatMessage, Spoken
+from ..providers.base import Audio
+from ..providers.base import Speech as Sound
 from ..relay.audio import NotARecording, Recording, TooLong, measure
 from ..relay.call import Completed
 from ..relay.threads import in_thread
-from ..services import Audio
-from ..services import Speech as Sound
 from . import conversations
 
 MOST_SECONDS = 60

@@ -12,6 +12,7 @@ from llm.credentials import ensure_environment_credentials
 from llm.models import Credential, Model, Usage
 from llm.providers.base import Audio
 from llm.relay import loops
+from llm.relay.audio import measure
 from llm.seeds import ROWS, plant
 from voicehelper.wallet.services import InsufficientQuota
 
@@ -41,7 +42,7 @@ class BehindTheScenes:
 def test_a_view_without_an_event_loop_gets_an_answer(world: World, books_agree: Callable[[], None]) -> None:
     world.give(1_000_000)
     with BehindTheScenes(world):
-        completed = services.chat_now(world.user, BODY, models=("doubao-pro",))
+        completed = loops.run(services.chat(world.user, BODY, models=("doubao-pro",)))
     assert completed.result.body["choices"][0]["message"]["content"] == "Hello there"
     assert (completed.quota, completed.model) == (1500, "doubao-pro")
     assert completed.quota == Usage.objects.get(request_id=completed.request_id).quota
@@ -51,9 +52,13 @@ def test_a_view_without_an_event_loop_gets_an_answer(world: World, books_agree: 
 def test_and_a_stream(world: World, books_agree: Callable[[], None]) -> None:
     world.give(1_000_000)
     world.upstream.scripts = [stream(WORDS, (10, 30))]
+
+    async def read_all() -> tuple[services.AnswerStream, str]:
+        opened = await services.stream(world.user, BODY, models=("doubao-pro",))
+        return opened, "".join([chunk.text async for chunk in opened])
+
     with BehindTheScenes(world):
-        opened, chunks = services.stream_now(world.user, BODY, models=("doubao-pro",))
-        text = "".join(chunk.text for chunk in chunks)
+        opened, text = loops.run(read_all())
     assert text.split() == WORDS
     assert opened.completed is not None
     assert opened.completed.quota == 40 * 50
@@ -62,7 +67,7 @@ def test_and_a_stream(world: World, books_agree: Callable[[], None]) -> None:
 
 def test_errors_come_before_the_stream(world: World) -> None:
     with BehindTheScenes(world), pytest.raises(InsufficientQuota):
-        services.stream_now(world.user, BODY, models=("doubao-pro",))
+        loops.run(services.stream(world.user, BODY, models=("doubao-pro",)))
     assert world.upstream.asked == []
 
 
@@ -100,7 +105,8 @@ def test_speech_is_charged_by_the_second(world: World, books_agree: Callable[[],
 
     world.upstream.scripts = [heard]
     with BehindTheScenes(world):
-        completed = services.transcribe_now(world.user, Audio(wav(3), "a.wav", "audio/wav"), models=("whisper-1",))
+        recording = measure(Audio(wav(3), "a.wav", "audio/wav"))
+        completed = loops.run(services.transcribe(world.user, recording, models=("whisper-1",)))
     assert b"hello" in completed.result.body
     assert (completed.used.input, completed.quota) == (3, 150)
     books_agree()
@@ -146,7 +152,7 @@ def test_the_best_model_by_priority(world: World) -> None:
     world.give(10_000_000)
     world.upstream.otherwise = chat()
     with BehindTheScenes(world):
-        completed = services.chat_now(world.user, BODY, priority=services.Priority.QUALITY)
+        completed = loops.run(services.chat(world.user, BODY, priority=services.Priority.QUALITY))
     assert completed.model == "doubao-pro"
 
 
