@@ -27,24 +27,6 @@ from .buckets import active_bucket, store_of
 from .contents import HEAD_BYTES, clean_name, disposition_of, ending_of, type_of
 from .models import Bucket, StoredFile
 
-__all__ = [
-    "EmptyFile",
-    "FileNotFound",
-    "FileRefused",
-    "FileTooLarge",
-    "Purpose",
-    "QuotaFull",
-    "StoreDown",
-    "delete_file",
-    "file_of",
-    "list_files",
-    "open_file",
-    "read_file",
-    "signed_file",
-    "signed_url",
-    "store_file",
-]
-
 log = logging.getLogger(__name__)
 
 # The longest life of a signed address.

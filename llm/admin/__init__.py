@@ -4,5 +4,3 @@ Presentation only: pages read rows, buttons call one service and report.
 """
 
 from . import credentials, models, sessions, usage
-
-__all__ = ["credentials", "models", "sessions", "usage"]

@@ -15,15 +15,3 @@ TRANSPORTS: dict[str, type[Transport]] = {
     "sms_aliyun": AliyunSMS,
     "sms_tencent": TencentSMS,
 }
-
-__all__ = [
-    "TRANSPORTS",
-    "AliyunSMS",
-    "DingTalk",
-    "Email",
-    "Message",
-    "Sent",
-    "TencentSMS",
-    "Transport",
-    "TransportError",
-]

@@ -14,8 +14,3 @@ from .trades import (
     yuan,
 )
 from .wechat_apps import LoginCode, WebCode, WeChatApp
-
-__all__ = [
-    "Arrival", "Delivery", "GatewayName", "LoginCode", "Merchant", "Messenger", "Refund", "RefundState", "Script",
-    "Trade", "TradeState", "UpstreamScript", "WeChatApp", "WebCode", "refunded_fen", "yuan",
-]  # fmt: skip

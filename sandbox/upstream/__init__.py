@@ -9,5 +9,3 @@ protocols, `embeddings`, `pictures` and `sound` the rest; `mind` thinks of an an
 """
 
 from .app import application
-
-__all__ = ["application"]

@@ -1,5 +1,3 @@
 """The operator's pages of files: the buckets, and what lies in them."""
 
 from . import buckets, files
-
-__all__ = ["buckets", "files"]

@@ -4,5 +4,3 @@ Presentation only: pages read rows, buttons call one service and report.
 """
 
 from . import codes, differences, notices, orders, reconciliation, refunds, settings
-
-__all__ = ["codes", "differences", "notices", "orders", "reconciliation", "refunds", "settings"]

@@ -12,7 +12,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm, Status
+from voicehelper.admin.forms import Status
+from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm
 from voicehelper.clock import BEIJING
 from voicehelper.net.probe import Probe, nothing_called
 

@@ -6,16 +6,3 @@ from .orders import Order
 from .reconciliation import Difference, Reconciliation
 from .refunds import Refund
 from .sections import GatewaySettings, RechargeSettings
-
-__all__ = [
-    "CodeBatch",
-    "Difference",
-    "GatewayCall",
-    "GatewaySettings",
-    "Notice",
-    "Order",
-    "RechargeSettings",
-    "Reconciliation",
-    "RedemptionCode",
-    "Refund",
-]

@@ -10,13 +10,11 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from .base import url_name
-from .forms import CardAdmin, CardForm, Status
+from .forms import CardAdmin, CardForm
 from .probing import ProbedAdmin
 
 if TYPE_CHECKING:
     from voicehelper.sections import Section
-
-__all__ = ["ProbedSectionAdmin", "SectionAdmin", "SectionForm", "Status"]
 
 
 class SectionForm(CardForm):

@@ -4,15 +4,3 @@ from .alipay import AlipaySettings
 from .gateway import GatewaySettings, SettingsCard
 from .recharge import RechargeSettings, default_amount_discounts, default_amount_options, default_group_ratios
 from .wechat import WeChatSettings
-
-__all__ = [
-    "AlipaySettings",
-    "GatewaySettings",
-    "RechargeSettings",
-    "SettingsCard",
-    "WeChatSettings",
-    # Migrations name these here.
-    "default_amount_discounts",
-    "default_amount_options",
-    "default_group_ratios",
-]

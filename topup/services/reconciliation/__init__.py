@@ -8,14 +8,3 @@ nothing by itself. The rest is listed as differences for people to settle.
 from .repairing import ask_again
 from .resolving import refresh_state, reopen, settle
 from .running import NoBill, ReconciliationUnderWay, reconcile, reconcile_due
-
-__all__ = [
-    "NoBill",
-    "ReconciliationUnderWay",
-    "ask_again",
-    "reconcile",
-    "reconcile_due",
-    "refresh_state",
-    "reopen",
-    "settle",
-]

@@ -1,5 +1,3 @@
 """Users, roles, keys and the operators' log in the admin; the mini program's settings and shares."""
 
 from . import mini_program, users
-
-__all__ = ["mini_program", "users"]

@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.base import ReadOnlyAdmin
 from voicehelper.admin.columns import linked, moment, number, when
 from voicehelper.admin.filters import Days, username
-from voicehelper.admin.sections import ProbedSectionAdmin, Status
+from voicehelper.admin.forms import Status
+from voicehelper.admin.sections import ProbedSectionAdmin
 from voicehelper.net.probe import Probe, nothing_called, since_ms
 
 from .. import mini_program, sharing
