@@ -48,38 +48,29 @@ def _email(channel: Channel, options: dict[str, Any]) -> Transport:
 
 
 def _aliyun(channel: Channel, options: dict[str, Any]) -> Transport:
-    return AliyunSMS(
-        key_id=options["key_id"],
-        key_secret=channel.secret.reveal(),
-        sign_name=options["sign_name"],
-        template_code=options["template"],
-        phones=tuple(options["phones"]),
-        text=_text(options),
-        **_where(settings.ALIYUN_SMS_URL),
-    )
+    return AliyunSMS(**_sms(channel, options), **_where(settings.ALIYUN_SMS_URL))
 
 
 def _tencent(channel: Channel, options: dict[str, Any]) -> Transport:
-    return TencentSMS(
-        key_id=options["key_id"],
-        key_secret=channel.secret.reveal(),
-        sdk_app_id=options["sdk_app_id"],
-        sign_name=options["sign_name"],
-        template_id=options["template"],
-        phones=tuple(options["phones"]),
-        region=options["region"],
-        text=_text(options),
-        **_where(settings.TENCENT_SMS_URL),
-    )
+    own = {"sdk_app_id": options["sdk_app_id"], "region": options["region"]}
+    return TencentSMS(**_sms(channel, options), **own, **_where(settings.TENCENT_SMS_URL))
+
+
+def _sms(channel: Channel, options: dict[str, Any]) -> dict[str, Any]:
+    """What both vendors want to know."""
+    return {
+        "key_id": options["key_id"],
+        "key_secret": channel.secret.reveal(),
+        "sign_name": options["sign_name"],
+        "template": options["template"],
+        "phones": tuple(options["phones"]),
+        "text": SMSText(tuple((name, pattern) for name, pattern in options["patterns"]), options["most"]),
+    }
 
 
 def _where(url: str) -> dict[str, Any]:
     """The deployer's address, which is trusted; unset: the transport's own."""
     return {"base_url": url.rstrip("/"), "trusted": True} if url else {}
-
-
-def _text(options: dict[str, Any]) -> SMSText:
-    return SMSText(tuple((name, pattern) for name, pattern in options["patterns"]), options["most"])
 
 
 _BUILDERS: dict[str, Callable[[Channel, dict[str, Any]], Transport]] = {

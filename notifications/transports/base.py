@@ -5,10 +5,9 @@ A transport knows its protocol and nothing of rows, rules or rates. Its text is 
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, NoAnswer
 SYSTEM = "VoiceHelper智能语音助手"
 ICONS = {"critical": "🚨", "warning": "⚠️", "info": "ℹ️"}
 OTHER_ICON = "🔔"
+Clock = Callable[[], datetime]
 _BEIJING = ZoneInfo("Asia/Shanghai")
 
 
@@ -105,11 +105,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, trusted: bool) ->
 
 def read_json(answer: HTTPAnswer) -> dict[str, Any]:
     """The answer's JSON object. Raises TransportError: what is not JSON comes from something in between."""
-    try:
-        said = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+    said = answer.json_object()
+    if said is None:
         raise TransportError(
             f"HTTP {answer.status} without the JSON that was expected", permanent=False, unknown=answer.status < 400
         )
@@ -154,7 +151,6 @@ class SMSText:
         return {name: shortened(_replace(pattern, facts), self.most) or "-" for name, pattern in self.patterns}
 
 
-NO_VARIABLES = SMSText()
 SMS_WORDS = ("level", "title", "content", "event", "time", "count")
 
 
@@ -165,4 +161,17 @@ def _replace(pattern: str, facts: Mapping[str, str]) -> str:
     return pattern
 
 
-Clock = Callable[[], datetime]
+@dataclass(frozen=True, kw_only=True)
+class SMSTransport(Transport):
+    """One template of a vendor, texted to some phones; its variables are filled by `text`."""
+
+    key_id: str
+    key_secret: str = field(repr=False)
+    sign_name: str
+    template: str
+    phones: tuple[str, ...]
+    text: SMSText = SMSText()
+    trusted: bool = False
+    now: Clock = lambda: datetime.now(UTC)
+    per_minute = 5
+    target = "SendSms"

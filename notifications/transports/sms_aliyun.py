@@ -7,26 +7,13 @@ Signature: https://help.aliyun.com/document_detail/2593177.html; SendSms: …/do
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC
 from urllib.parse import quote
 
 from django.utils.translation import gettext_lazy as _
 
-from .base import (
-    NO_VARIABLES,
-    Clock,
-    Message,
-    Sent,
-    SMSText,
-    Transport,
-    TransportError,
-    hmac_sha256,
-    host_of,
-    post,
-    read_json,
-    sha256_hex,
-)
+from .base import Message, Sent, SMSTransport, TransportError, hmac_sha256, host_of, post, read_json, sha256_hex
 
 BASE_URL = "https://dysmsapi.aliyuncs.com"
 ALGORITHM = "ACS3-HMAC-SHA256"
@@ -74,28 +61,18 @@ def authorization(
     return f"{ALGORITHM} Credential={key_id},SignedHeaders={names},Signature={signature}"
 
 
-@dataclass(frozen=True)
-class AliyunSMS(Transport):
-    """One template, texted to some phones."""
+@dataclass(frozen=True, kw_only=True)
+class AliyunSMS(SMSTransport):
+    """An account at Aliyun."""
 
-    key_id: str
-    key_secret: str = field(repr=False)
-    sign_name: str
-    template_code: str
-    phones: tuple[str, ...]
-    text: SMSText = NO_VARIABLES
     base_url: str = BASE_URL
-    trusted: bool = False
-    now: Clock = lambda: datetime.now(UTC)
-    per_minute = 5
-    target = "SendSms"
 
     def send(self, message: Message) -> Sent:
         """One call for all phones. Raises TransportError."""
         query = {
             "PhoneNumbers": ",".join(self.phones),
             "SignName": self.sign_name,
-            "TemplateCode": self.template_code,
+            "TemplateCode": self.template,
             "TemplateParam": json.dumps(self.text.fill(message), ensure_ascii=False),
         }
         headers = {

@@ -5,26 +5,13 @@ answer is HTTP 200; each phone number has a `Code` of its own.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from .base import (
-    NO_VARIABLES,
-    Clock,
-    Message,
-    Sent,
-    SMSText,
-    Transport,
-    TransportError,
-    hmac_sha256,
-    host_of,
-    post,
-    read_json,
-    sha256_hex,
-)
+from .base import Message, Sent, SMSTransport, TransportError, hmac_sha256, host_of, post, read_json, sha256_hex
 
 BASE_URL = "https://sms.tencentcloudapi.com"
 ALGORITHM = "TC3-HMAC-SHA256"
@@ -61,23 +48,13 @@ def authorization(key_id: str, key_secret: str, *, service: str, host: str, body
     return f"{ALGORITHM} Credential={key_id}/{scope}, SignedHeaders={names}, Signature={hmac_sha256(key, text).hex()}"
 
 
-@dataclass(frozen=True)
-class TencentSMS(Transport):
-    """One template, texted to some phones; its variables are filled in the order of `text`."""
+@dataclass(frozen=True, kw_only=True)
+class TencentSMS(SMSTransport):
+    """An account at Tencent Cloud; the variables are filled in the order of `text`."""
 
-    key_id: str
-    key_secret: str = field(repr=False)
     sdk_app_id: str
-    sign_name: str
-    template_id: str
-    phones: tuple[str, ...]
     region: str = "ap-guangzhou"
-    text: SMSText = NO_VARIABLES
     base_url: str = BASE_URL
-    trusted: bool = False
-    now: Clock = lambda: datetime.now(UTC)
-    per_minute = 5
-    target = "SendSms"
 
     def send(self, message: Message) -> Sent:
         """One call for all phones: sent when any of them was, and says which were not. Raises TransportError."""
@@ -85,7 +62,7 @@ class TencentSMS(Transport):
             "PhoneNumberSet": list(self.phones),
             "SmsSdkAppId": self.sdk_app_id,
             "SignName": self.sign_name,
-            "TemplateId": self.template_id,
+            "TemplateId": self.template,
             "TemplateParamSet": list(self.text.fill(message).values()),
         }
         body = json.dumps(request, ensure_ascii=False).encode()

@@ -33,15 +33,15 @@ def robot(far_side: FarSide, **more: Any) -> DingTalk:
 
 
 def aliyun(far_side: FarSide) -> AliyunSMS:
+    account = {"key_id": "LTAI-id", "key_secret": "ali-secret", "sign_name": "智能", "template": "SMS_1"}
     phones = ("13800138000", "13900139000")
-    text = SMSText(PATTERNS)
-    return AliyunSMS("LTAI-id", "ali-secret", "智能", "SMS_1", phones, text, base_url=far_side.url, trusted=True)
+    return AliyunSMS(**account, phones=phones, text=SMSText(PATTERNS), base_url=far_side.url, trusted=True)
 
 
 def tencent(far_side: FarSide) -> TencentSMS:
-    phones = ("+8613800138000", "+8613900139000")
-    account = ("AKID-id", "tx-secret", "1400006666", "智能", "1234", phones)
-    return TencentSMS(*account, text=SMSText(PATTERNS), base_url=far_side.url, trusted=True)
+    account: dict[str, Any] = {"key_id": "AKID-id", "key_secret": "tx-secret", "sign_name": "智能", "template": "1234"}
+    account |= {"sdk_app_id": "1400006666", "phones": ("+8613800138000", "+8613900139000")}
+    return TencentSMS(**account, text=SMSText(PATTERNS), base_url=far_side.url, trusted=True)
 
 
 # --- DingTalk --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Only looking up a name is beyond the limits: the system's resolver cannot be int
 import http.client
 import http.cookiejar
 import io
+import json
 import re
 import socket
 import threading
@@ -53,6 +54,14 @@ class HTTPAnswer:
         """What the body's text is said to be in; empty when nothing is said."""
         said = re.search(r"charset\s*=\s*\"?([\w.:-]{1,40})", self.headers.get("content-type", ""), re.ASCII)
         return said[1] if said else ""
+
+    def json_object(self) -> dict[str, Any] | None:
+        """The body's JSON object; None when it holds something else, as what stands in between may answer."""
+        try:
+            said = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return said if isinstance(said, dict) else None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ https://developers.weixin.qq.com/miniprogram/dev/OpenApiDoc/user-login/code2Sess
 are JSON whatever their content type says.
 """
 
-import json
 import time
 from typing import Any
 
@@ -128,11 +127,8 @@ def _ask_once(method: str, url: str, body: bytes | None) -> dict[str, Any]:
 
 
 def _json(answer: HTTPAnswer) -> dict[str, Any]:
-    try:
-        said = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        said = None
-    if answer.status != 200 or not isinstance(said, dict):
+    said = answer.json_object()
+    if answer.status != 200 or said is None:
         hint = _("Something in between may have answered: check this server's network and WECHAT_API_BASE_URL.")
         raise WeChatAway(0, f"HTTP {answer.status}", hint)
     return said
