@@ -5,7 +5,8 @@ within three per cent of the exact value. Days are Beijing's.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from voicehelper import clock
 from voicehelper.charts import Chart, Scale, Series, Words, ceiling, curves, stacked
 from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped, percent
+from voicehelper.sums import Sums, percentile
 
 from ..models import Usage
 from . import words
@@ -42,31 +44,19 @@ class Span:
 
 
 @dataclass
-class UsageSums:
+class UsageSums(Sums):
     """What some calls came to. `steps` counts answered calls by the logarithm of their latency."""
 
     calls: int = 0
     failures: int = 0
     tokens: int = 0
     quota: int = 0
-    steps: dict[int, int] = field(default_factory=dict)
-
-    def add(self, calls: int, failures: int, tokens: int, quota: int, step: int, answered: int) -> None:
-        self.calls += calls
-        self.failures += failures
-        self.tokens += tokens
-        self.quota += quota
-        if answered:
-            self.steps[step] = self.steps.get(step, 0) + answered
+    steps: Counter[int] = field(default_factory=Counter)
 
     def latency_ms(self, per_cent: int) -> int | None:
         """The latency that so many per cent of the answered calls did not exceed; None without any."""
-        wanted, seen = -(-sum(self.steps.values()) * per_cent // 100), 0
-        for step in sorted(self.steps):
-            seen += self.steps[step]
-            if seen >= wanted:
-                return round(math.exp((step + 0.5) / _STEPS_PER_E))
-        return None
+        step = percentile(self.steps, per_cent)
+        return None if step is None else round(math.exp((step + 0.5) / _STEPS_PER_E))
 
     @property
     def failure_permille(self) -> int | None:
@@ -107,17 +97,9 @@ def sums(span: Span, by: str) -> Table:
     table: dict[tuple[datetime, str], UsageSums] = {}
     for slot, name, step, calls, failures, tokens, quota, answered in rows:
         cell = table.setdefault((slot, name), UsageSums())
-        cell.add(calls, failures, int(tokens), int(quota), int(step), answered)
+        steps = Counter({int(step): answered} if answered else {})
+        cell.add(UsageSums(calls, failures, int(tokens), int(quota), steps))
     return table
-
-
-def together(cells: Iterable[UsageSums]) -> UsageSums:
-    found = UsageSums()
-    for cell in cells:
-        found.add(cell.calls, cell.failures, cell.tokens, cell.quota, 0, 0)
-        for step, answered in cell.steps.items():
-            found.steps[step] = found.steps.get(step, 0) + answered
-    return found
 
 
 @dataclass(frozen=True)
@@ -146,12 +128,12 @@ def page_context(typed: Mapping[str, str]) -> dict[str, Any]:
         "by": by,
         "charts": _charts(span, table, names),
         "rows": [_row(_name(name, by), _total(table, name)) for name in names],
-        "all": _row(_("Together"), together(table.values())) if len(names) > 1 else None,
+        "all": _row(_("Together"), UsageSums.together(table.values())) if len(names) > 1 else None,
     }
 
 
 def _total(table: Table, name: str) -> UsageSums:
-    return together(cell for (_slot, other), cell in table.items() if other == name)
+    return UsageSums.together(cell for (_slot, other), cell in table.items() if other == name)
 
 
 def _name(name: str, by: str) -> str:
@@ -175,7 +157,11 @@ def _ms(value: int | None) -> str:
 
 
 def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, Chart]]:
-    whole = {slot: together(cell for (other, _name), cell in table.items() if other == slot) for slot in span.slots}
+    whole = {slot: UsageSums() for slot in span.slots}
+    for (slot, _name), cell in table.items():
+        # One of the next minute may have come meanwhile.
+        if slot in whole:
+            whole[slot].add(cell)
     nothing = _("No calls in this time.")
     found = []
     for title, what in ((_("Calls"), "calls"), (_("Tokens"), "tokens"), (_("Quota charged"), "quota")):

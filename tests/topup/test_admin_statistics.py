@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from html import unescape
@@ -171,7 +172,7 @@ def test_only_who_may_see_orders_sees_their_sums(db: None) -> None:
 
 
 def test_a_percentile_is_the_least_that_so_many_did_not_exceed() -> None:
-    sums = OrderSums(payments=20, waits={5: 18, 7: 1, 90: 1})
+    sums = OrderSums(payments=20, waits=Counter({5: 18, 7: 1, 90: 1}))
     assert (sums.wait_s(50), sums.wait_s(95), sums.wait_s(100)) == (5, 7, 90)
     assert OrderSums().wait_s(95) is None
 

@@ -1,6 +1,7 @@
 """What recharging came to in some days: four statements feed every chart and table of the statistics page. Days are
 Beijing's; groups are those the users are in now."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -13,6 +14,7 @@ from django.db.models.functions import Cast, Extract, TruncDate
 
 from voicehelper import clock
 from voicehelper.clock import BEIJING
+from voicehelper.sums import Sums, percentile
 
 from ..models import Order, Refund
 
@@ -21,7 +23,7 @@ Key = tuple[date, str, str]
 
 
 @dataclass
-class OrderSums:
+class OrderSums(Sums):
     """What some orders and refunds came to. Orders count on the day they were placed; payments, with what they brought
     and how long they took, on the day they were credited; refunds on the day they were confirmed."""
 
@@ -35,20 +37,7 @@ class OrderSums:
     refunds: int = 0
     refunded_fen: int = 0
     # Payments by their time to credit: to the second in the first minute, coarser after it.
-    waits: dict[int, int] = field(default_factory=dict)
-
-    def add(self, other: "OrderSums") -> None:
-        self.placed += other.placed
-        self.still_open += other.still_open
-        self.converted += other.converted
-        self.payments += other.payments
-        self.income_fen += other.income_fen
-        self.newcomers += other.newcomers
-        self.waited_s += other.waited_s
-        self.refunds += other.refunds
-        self.refunded_fen += other.refunded_fen
-        for wait, count in other.waits.items():
-            self.waits[wait] = self.waits.get(wait, 0) + count
+    waits: Counter[int] = field(default_factory=Counter)
 
     @property
     def ended(self) -> int:
@@ -68,12 +57,7 @@ class OrderSums:
 
     def wait_s(self, per_cent: int) -> int | None:
         """The time to credit that so many per cent of the payments did not exceed; None without any."""
-        wanted, seen = -(-self.payments * per_cent // 100), 0
-        for wait in sorted(self.waits):
-            seen += self.waits[wait]
-            if seen >= wanted:
-                return wait
-        return None
+        return percentile(self.waits, per_cent)
 
 
 @dataclass(frozen=True)
@@ -93,14 +77,7 @@ class Figures:
 
     @property
     def total(self) -> OrderSums:
-        return together(self.cells.values())
-
-
-def together(cells: Iterable[OrderSums]) -> OrderSums:
-    found = OrderSums()
-    for cell in cells:
-        found.add(cell)
-    return found
+        return OrderSums.together(self.cells.values())
 
 
 def real_orders() -> QuerySet[Order]:
@@ -128,7 +105,7 @@ def figures(today: date, days: int, *, groups: bool = True) -> Figures:
         states[state] = orders + count, money + fen
     for *key, wait, count, fen, waited in _credited(since, groups):
         cell = cells.setdefault(_key(key), OrderSums())
-        paid = OrderSums(payments=count, income_fen=fen, waited_s=int(waited), waits={int(wait): count})
+        paid = OrderSums(payments=count, income_fen=fen, waited_s=int(waited), waits=Counter({int(wait): count}))
         cell.add(paid)
     for *key, count in _newcomers(since, groups):
         cells.setdefault(_key(key), OrderSums()).newcomers += count
