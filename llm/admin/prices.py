@@ -10,8 +10,8 @@ from voicehelper.wallet.worth import in_yuan, list_price
 
 from ..models import Model
 from ..relay.billing import Amount, charge, tariff
-from ..relay.catalogue import ModelSpec, Pricing
-from ..relay.snapshot import pricing
+from ..relay.catalogue import Pricing
+from ..relay.snapshot import pricing, spec_of
 
 GROUP = "default"
 # One measure in, and one out; None where a model has no such price.
@@ -45,7 +45,7 @@ class PriceList:
 
     def rates(self, model: Model) -> list[Fraction]:
         """Exact quota for one measure: in and out for tokens, else the only one."""
-        price = tariff(spec_of(model), self.pricing, GROUP)
+        price = tariff(spec_of(vars(model)), self.pricing, GROUP)
         return [
             Fraction(one.input * price.input + one.output * price.output, price.divisor)
             for one in _ONE[model.measure]
@@ -64,7 +64,7 @@ class PriceList:
             Model.Measure.SECOND: (Amount(60, 0), _("A minute of audio")),
             Model.Measure.IMAGE: (Amount(0, 1), _("One picture")),
         }[Model.Measure(model.measure)]
-        quota = charge(tariff(spec_of(model), self.pricing, GROUP), used)
+        quota = charge(tariff(spec_of(vars(model)), self.pricing, GROUP), used)
         return Example(what, f"{quota:,}", self.yuan(quota))
 
 
@@ -72,21 +72,3 @@ def shown(rate: Fraction) -> str:
     """A rate with as many decimals as it needs, two at the most: "50,000", "0.75"."""
     text = f"{Decimal(round(rate * 100)).scaleb(-2):,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def spec_of(model: Model) -> ModelSpec:
-    """A row, saved or not, as the relay sees it, but for who serves it."""
-    cost = model.cost_per_1k
-    return ModelSpec(
-        name=model.name,
-        provider=model.provider,
-        provider_model_id=model.provider_model_id,
-        capabilities=frozenset(model.capabilities),
-        max_tokens=model.max_tokens,
-        cost=float(cost),
-        latency_ms=float(model.latency_ms),
-        quality=float(model.quality),
-        measure=model.measure,
-        input_price=Fraction(cost if model.input_price is None else model.input_price),
-        output_price=Fraction(cost if model.output_price is None else model.output_price),
-    )

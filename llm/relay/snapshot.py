@@ -26,13 +26,14 @@ _SQL = """
             SELECT COALESCE(json_agg(json_build_object(
                 'id', id, 'name', name, 'provider', provider, 'base_url', base_url, 'api_key', api_key,
                 'organization', organization, 'api_version', api_version, 'timeout_s', timeout_s,
-                'tries', max_retries, 'retry_delay_ms', retry_delay_ms, 'trusted', from_environment
+                'tries', max_retries, 'retry_delay_ms', retry_delay_ms, 'from_environment', from_environment
             ) ORDER BY id), '[]') FROM llm_credential WHERE enabled
         ),
         'models', (
             SELECT COALESCE(json_agg(json_build_object(
-                'name', m.name, 'provider', m.provider, 'model_id', m.provider_model_id, 'credential', m.credential_id,
-                'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost', m.cost_per_1k::text,
+                'name', m.name, 'provider', m.provider, 'provider_model_id', m.provider_model_id,
+                'credential', m.credential_id,
+                'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost_per_1k', m.cost_per_1k::text,
                 'latency_ms', m.latency_ms, 'quality', m.quality::text, 'measure', m.measure,
                 'input_price', m.input_price::text, 'output_price', m.output_price::text,
                 'fallbacks', (
@@ -119,7 +120,7 @@ def _catalogue(rows: Mapping[str, Any], pricing: Pricing) -> Catalogue:
             if spec.account.provider == row["provider"] and row["credential"] in (None, spec.id)
         )
         if serving:
-            models[row["name"]] = _model(row, serving)
+            models[row["name"]] = spec_of(row, tuple(row["fallbacks"]), serving)
     return Catalogue(models, credentials, pricing)
 
 
@@ -131,32 +132,39 @@ def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:
         return None
     if not api_key:
         return None
-    account = Account(
+    account = account_of(row, api_key)
+    return CredentialSpec(row["id"], row["name"], account, row["tries"], row["retry_delay_ms"] / 1000)
+
+
+def account_of(row: Mapping[str, Any], api_key: str) -> Account:
+    """A credential's columns as its provider takes them."""
+    return Account(
         provider=row["provider"],
         base_url=row["base_url"],
         api_key=api_key,
         organization=row["organization"],
         api_version=row["api_version"],
         timeout_s=float(row["timeout_s"]),
-        trusted=row["trusted"],
+        trusted=row["from_environment"],
     )
-    return CredentialSpec(row["id"], row["name"], account, row["tries"], row["retry_delay_ms"] / 1000)
 
 
-def _model(row: Mapping[str, Any], serving: tuple[int, ...]) -> ModelSpec:
-    cost = row["cost"]
+def spec_of(row: Mapping[str, Any], fallbacks: tuple[str, ...] = (), serving: tuple[int, ...] = ()) -> ModelSpec:
+    """A model's columns as the relay sees it; a price that is not set is its cost per 1,000 tokens."""
+    cost = row["cost_per_1k"]
+    prices = [Fraction(cost if row[name] is None else row[name]) for name in ("input_price", "output_price")]
     return ModelSpec(
         name=row["name"],
         provider=row["provider"],
-        provider_model_id=row["model_id"],
+        provider_model_id=row["provider_model_id"],
         capabilities=frozenset(row["capabilities"]),
         max_tokens=row["max_tokens"],
         cost=float(cost),
         latency_ms=float(row["latency_ms"]),
         quality=float(row["quality"]),
         measure=row["measure"],
-        input_price=Fraction(row["input_price"] or cost),
-        output_price=Fraction(row["output_price"] or cost),
-        fallbacks=tuple(row["fallbacks"]),
+        input_price=prices[0],
+        output_price=prices[1],
+        fallbacks=fallbacks,
         credentials=serving,
     )

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from llm.admin.prices import spec_of
 from llm.models import ChatMessage, ChatSession, Model, Usage
 from llm.relay.billing import Amount, charge, tariff
-from llm.relay.snapshot import pricing
+from llm.relay.snapshot import pricing, spec_of
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
 
@@ -97,7 +96,7 @@ class Calls:
             operation="transcription" if model.measure == Model.Measure.SECOND else "chat",
             input_tokens=used.input,
             output_tokens=used.output,
-            quota=charge(tariff(spec_of(model), self._pricing, user.group), used),
+            quota=charge(tariff(spec_of(vars(model)), self._pricing, user.group), used),
             usage_source=Usage.Source.NONE if failed else Usage.Source.PROVIDER,
             outcome=outcome,
             latency_ms=latency_ms,

@@ -11,12 +11,12 @@ from django.utils import translation
 from llm.admin import routing
 from llm.admin.fallbacks import in_order
 from llm.admin.live import Live
-from llm.admin.prices import PriceList, shown, spec_of
+from llm.admin.prices import PriceList, shown
 from llm.models import Credential, Model
 from llm.relay import billing
 from llm.relay.catalogue import Catalogue
 from llm.relay.router import ModelHealth, Priority, RoutingRequest
-from llm.relay.snapshot import read_now
+from llm.relay.snapshot import read_now, spec_of
 from llm.relay.statistics import Statistics
 from llm.seeds import plant
 from topup.services.options import write_options
@@ -174,7 +174,7 @@ def test_the_router_page_shows_the_routers_own_order(browser: Client) -> None:
 def test_the_router_says_why_a_model_goes_last() -> None:
     plant(Model)
     pricing = PriceList.now().pricing
-    specs = {name: spec_of(Model.objects.get(name=name)) for name in ("doubao-pro", "doubao-lite")}
+    specs = {name: spec_of(vars(Model.objects.get(name=name))) for name in ("doubao-pro", "doubao-lite")}
     seen = {"doubao-lite": ModelHealth(cooling_down=True), "doubao-pro": ModelHealth(30, 2, 80.0)}
     live = Live(Catalogue(specs, {}, pricing), seen, Statistics())
     with translation.override("en"):
@@ -201,6 +201,6 @@ def test_one_function_prices() -> None:
     plant(Model)
     prices = PriceList.now()
     for model in Model.objects.all():
-        tariff = billing.tariff(spec_of(model), prices.pricing, "default")
+        tariff = billing.tariff(spec_of(vars(model)), prices.pricing, "default")
         assert sum(prices.rates(model)) > 0
         assert billing.charge(tariff, billing.Amount(1000, 1000)) > 0
