@@ -12,6 +12,7 @@ from topup.models import GatewayCall, Notice, Order, RechargeSettings
 from topup.models.orders import MANUAL_MARK
 from topup.pricing import quote
 from topup.services import open_gateway
+from topup.services.placing import agreed
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
 
@@ -79,21 +80,8 @@ class Recharges:
         return Order(
             order_no=f"{at.astimezone(BEIJING):%Y%m%d}DEMO{chance.getrandbits(80):020x}",
             user=user,
-            gateway=name,
             trade_type=gateway.qr_code,
-            app_id=gateway.app_id,
-            merchant_id=gateway.merchant_id,
-            live=gateway.live,
-            sign_type=gateway.sign_type,
-            amount=price.amount,
-            amount_fen=price.amount_fen,
-            quota=price.quota,
-            bonus_quota=price.bonus_quota,
-            unit_price=price.unit_price,
-            ratio=price.ratio,
-            discount=price.discount,
-            quota_per_unit=price.quota_per_unit,
-            in_tokens=price.in_tokens,
+            **agreed(gateway, price),
             created=at,
             expires_at=(at + _LIFE).replace(microsecond=0),
             offered_at=at,

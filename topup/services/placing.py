@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
@@ -119,6 +120,26 @@ def _known_order(user: User, idempotency_key: str | None) -> Order | None:
     return Order.objects.filter(user=user, idempotency_key=idempotency_key).first() if idempotency_key else None
 
 
+def agreed(gateway: Gateway, price: Quote) -> dict[str, Any]:
+    """What an order keeps of whom it is placed with, and of the price, by column."""
+    return {
+        "gateway": gateway.name,
+        "app_id": gateway.app_id,
+        "merchant_id": gateway.merchant_id,
+        "live": gateway.live,
+        "sign_type": gateway.sign_type,
+        "amount": price.amount,
+        "amount_fen": price.amount_fen,
+        "quota": price.quota,
+        "bonus_quota": price.bonus_quota,
+        "unit_price": price.unit_price,
+        "ratio": price.ratio,
+        "discount": price.discount,
+        "quota_per_unit": price.quota_per_unit,
+        "in_tokens": price.in_tokens,
+    }
+
+
 def _insert_order(
     user: User,
     gateway: Gateway,
@@ -133,22 +154,9 @@ def _insert_order(
     order = Order(
         order_no=Order.new_number(now),
         user=user,
-        gateway=gateway.name,
         trade_type=way.trade_type or gateway.qr_code,
         openid=way.openid,
-        app_id=gateway.app_id,
-        merchant_id=gateway.merchant_id,
-        live=gateway.live,
-        sign_type=gateway.sign_type,
-        amount=price.amount,
-        amount_fen=price.amount_fen,
-        quota=price.quota,
-        bonus_quota=price.bonus_quota,
-        unit_price=price.unit_price,
-        ratio=price.ratio,
-        discount=price.discount,
-        quota_per_unit=price.quota_per_unit,
-        in_tokens=price.in_tokens,
+        **agreed(gateway, price),
         created=now,
         # Whole seconds: the provider is told this moment, and a repeated request must tell it the same.
         expires_at=(now + timedelta(minutes=recharge.order_life_minutes)).replace(microsecond=0),
