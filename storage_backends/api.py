@@ -18,7 +18,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from voicehelper.api import ratelimit
+from voicehelper.api import frames, ratelimit
 from voicehelper.api.paging import whole
 from voicehelper.api.views import UserView
 from voicehelper.clock import beijing_iso
@@ -45,11 +45,6 @@ class UploadAnswer(serializers.Serializer[Any]):
 class UploadForm(serializers.Serializer[Any]):
     file = serializers.FileField()
     fileName = serializers.CharField(required=False)  # noqa: N815
-
-
-class FileAnswer(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
-    data = serializers.DictField(required=False)  # type: ignore[assignment]  # the dialect names it so
 
 
 class Upload(UserView):
@@ -103,7 +98,7 @@ class Files(UserView):
             OpenApiParameter("limit", OpenApiTypes.INT, description="Up to 100; 20 without it."),
             OpenApiParameter("cursor", OpenApiTypes.STR, description="`cursor` of the page before."),
         ],
-        responses=FileAnswer,
+        responses=frames.One,
     )
     def get(self, request: Request) -> Response:
         limit = whole(request, "limit", 20, 100)
@@ -119,14 +114,14 @@ class OneFileView(UserView):
 
     @extend_schema(
         parameters=[OpenApiParameter("download", OpenApiTypes.BOOL, description="The bytes instead of the facts.")],
-        responses=FileAnswer,
+        responses=frames.One,
     )
     def get(self, request: Request, path: str) -> HttpResponseBase:
         if request.query_params.get("download") in ("1", "true"):
             return download(*services.open_file(self.user, path))
         return Response({"success": True, "data": file_json(services.file_of(self.user, path))})
 
-    @extend_schema(responses=FileAnswer)
+    @extend_schema(responses=frames.Done)
     def delete(self, request: Request, path: str) -> Response:
         services.delete_file(self.user, path)
         return Response({"success": True})

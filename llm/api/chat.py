@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from voicehelper.api import ratelimit
+from voicehelper.api import frames, ratelimit
 from voicehelper.api.paging import PAGING, page_of
 from voicehelper.api.views import UserView, idempotency_key
 
@@ -34,7 +34,7 @@ class Asking(UserView):
 class MessageView(Asking):
     """Ask, and get the whole answer."""
 
-    @extend_schema(request=shapes.QuestionShape, responses=shapes.or_refused(shapes.AnswerShape), parameters=[_KEY])
+    @extend_schema(request=shapes.QuestionShape, responses=frames.or_refused(shapes.AnswerShape), parameters=[_KEY])
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
@@ -50,7 +50,7 @@ class StreamView(Asking):
 
     @extend_schema(
         request=shapes.QuestionShape,
-        responses=shapes.or_refused(shapes.StreamEvent, "text/event-stream"),
+        responses=frames.or_refused(shapes.StreamEvent, "text/event-stream"),
         parameters=[_KEY],
     )
     def post(self, request: Request) -> HttpResponseBase:
@@ -66,7 +66,7 @@ class StreamView(Asking):
 class Sessions(UserView):
     """The user's sessions, the one used last first."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.Page), parameters=PAGING)
+    @extend_schema(responses=frames.or_refused(frames.Page), parameters=PAGING)
     def get(self, request: Request) -> Response:
         rows = conversations.sessions_of(self.user)
         return Response({"success": True, "data": page_of(request, rows, shapes.session_json)})
@@ -75,12 +75,12 @@ class Sessions(UserView):
 class OneSession(UserView):
     """Rename or delete a session."""
 
-    @extend_schema(request=shapes.Title, responses=shapes.or_refused(shapes.One))
+    @extend_schema(request=shapes.Title, responses=frames.or_refused(frames.One))
     def patch(self, request: Request, session_id: str) -> Response:
         session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request.data)["title"])
         return Response({"success": True, "data": shapes.session_json(session)})
 
-    @extend_schema(responses=shapes.or_refused(shapes.Done))
+    @extend_schema(responses=frames.or_refused(frames.Done))
     def delete(self, request: Request, session_id: str) -> Response:
         conversations.delete_session(self.user, session_id)
         return Response({"success": True})
@@ -89,7 +89,7 @@ class OneSession(UserView):
 class Messages(UserView):
     """The messages of a session, oldest first."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.Page), parameters=PAGING)
+    @extend_schema(responses=frames.or_refused(frames.Page), parameters=PAGING)
     def get(self, request: Request, session_id: str) -> Response:
         rows = conversations.messages_of(self.user, session_id)
         return Response({"success": True, "data": page_of(request, rows, shapes.message_json)})
@@ -98,7 +98,7 @@ class Messages(UserView):
 class OneMessage(UserView):
     """One message: after a stop, to learn what the answer cost (`settled`)."""
 
-    @extend_schema(operation_id="chat_message_retrieve", responses=shapes.or_refused(shapes.One))
+    @extend_schema(operation_id="chat_message_retrieve", responses=frames.or_refused(frames.One))
     def get(self, request: Request, message_id: str) -> Response:
         message = conversations.message_of(self.user, message_id)
         return Response({"success": True, "data": shapes.message_json(message)})
@@ -107,7 +107,7 @@ class OneMessage(UserView):
 class Models(UserView):
     """The models one can chat with, and what they cost this user."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.ListShape))
+    @extend_schema(responses=frames.or_refused(frames.ListShape))
     def get(self, request: Request) -> Response:
         data = [shapes.offer_json(offer) for offer in services.offers_now(self.user, "chat")]
         return Response({"success": True, "data": data})

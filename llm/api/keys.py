@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper.accounts import services
+from voicehelper.api import frames
 from voicehelper.api.views import UserView
 
 from ..chat.conversations import NotFound
@@ -17,11 +18,11 @@ from . import shapes
 class Keys(UserView):
     """List, make, delete. A key's text is shown once, when it is made."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.ListShape))
+    @extend_schema(responses=frames.or_refused(frames.ListShape))
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": [shapes.key_json(key) for key in services.api_keys_of(self.user)]})
 
-    @extend_schema(request=shapes.KeyName, responses=shapes.or_refused(shapes.One))
+    @extend_schema(request=shapes.KeyName, responses=frames.or_refused(frames.One))
     def post(self, request: Request) -> Response:
         try:
             key, text = services.create_api_key(self.user, self.form(shapes.KeyName, request.data)["name"])
@@ -32,7 +33,7 @@ class Keys(UserView):
     @extend_schema(
         operation_id="user_keys_destroy_by_id",
         parameters=[OpenApiParameter("id", OpenApiTypes.INT, required=True, description="Or in the body.")],
-        responses=shapes.or_refused(shapes.Done),
+        responses=frames.or_refused(frames.Done),
     )
     def delete(self, request: Request) -> Response:
         given = {"id": request.query_params["id"]} if "id" in request.query_params else request.data
@@ -49,6 +50,6 @@ class OneKey(Keys):
 
     http_method_names = ["delete", "options"]
 
-    @extend_schema(responses=shapes.or_refused(shapes.Done))
+    @extend_schema(responses=frames.or_refused(frames.Done))
     def delete(self, request: Request, key_id: int) -> Response:  # type: ignore[override]
         return self._revoke(key_id)

@@ -93,39 +93,6 @@ class StreamEvent(serializers.Serializer[Any]):
     data = serializers.CharField()  # type: ignore[assignment]  # the format's name
 
 
-class Done(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
-
-
-class RefusalShape(Done):
-    message = serializers.CharField()
-    code = serializers.CharField()
-
-
-class One(Done):
-    data = serializers.DictField()  # type: ignore[assignment]  # the dialect names it so
-
-
-class ListShape(Done):
-    data = serializers.ListField(child=serializers.DictField())  # type: ignore[assignment]
-
-
-class _PageOfRows(serializers.Serializer[Any]):
-    page = serializers.IntegerField()
-    page_size = serializers.IntegerField()
-    total = serializers.IntegerField()
-    items = serializers.ListField(child=serializers.DictField())
-
-
-class Page(Done):
-    data = _PageOfRows()  # type: ignore[assignment]
-
-
-def or_refused(answer: Any, media_type: str = "application/json") -> dict[Any, Any]:
-    """For the schema: what a route answers."""
-    return {(200, media_type): answer, "default": RefusalShape}
-
-
 def answer_json(answer: conversations.Answer) -> dict[str, Any]:
     return {
         "sessionId": answer.session_id,

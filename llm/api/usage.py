@@ -7,6 +7,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from voicehelper.api import frames
 from voicehelper.api.paging import PAGING, page_of, whole
 from voicehelper.api.views import UserView
 
@@ -20,7 +21,7 @@ _DAYS = OpenApiParameter("days", OpenApiTypes.INT, description="The last so many
 class Calls(UserView):
     """The user's calls of models, newest first."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.Page), parameters=[_DAYS, OpenApiParameter("model"), *PAGING])
+    @extend_schema(responses=frames.or_refused(frames.Page), parameters=[_DAYS, OpenApiParameter("model"), *PAGING])
     def get(self, request: Request) -> Response:
         model = request.query_params.get("model", "")
         if len(model) > 64 or not model.isprintable():
@@ -33,7 +34,7 @@ class Calls(UserView):
 class Summary(UserView):
     """Sums by Beijing day and model."""
 
-    @extend_schema(responses=shapes.or_refused(shapes.One), parameters=[_DAYS])
+    @extend_schema(responses=frames.or_refused(frames.One), parameters=[_DAYS])
     def get(self, request: Request) -> Response:
         days = whole(request, "days", 30, MOST_DAYS)
         return Response({"success": True, "data": {"days": days, "items": list(usage.summary_of(self.user, days))}})

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from storage_backends import services as files
-from voicehelper.api import ratelimit
+from voicehelper.api import frames, ratelimit
 from voicehelper.api.views import UserView
 
 from ..chat import conversations, voice
@@ -66,7 +66,7 @@ class VoiceView(UserView):
 class Transcribe(VoiceView):
     """The text of an uploaded recording of up to a minute: mp3 (16 kHz, mono), wav, m4a, ogg, webm, flac."""
 
-    @extend_schema(request=RecordingShape, responses=shapes.or_refused(HeardAnswer))
+    @extend_schema(request=RecordingShape, responses=frames.or_refused(HeardAnswer))
     def post(self, request: Request) -> HttpResponseBase:
         form = self.form(RecordingShape, request.data)
         self.brake()
@@ -84,7 +84,7 @@ class Speak(VoiceView):
     """An answer, or a text, as sound. It is paid once; asked for again, it is the same file. When it cannot be kept,
     the answer is the sound itself."""
 
-    @extend_schema(request=SpeechShape, responses=shapes.or_refused(SpokenAnswer))
+    @extend_schema(request=SpeechShape, responses=frames.or_refused(SpokenAnswer))
     def post(self, request: Request) -> HttpResponseBase:
         form = self.form(SpeechShape, request.data)
         self.brake()

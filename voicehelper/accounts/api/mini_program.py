@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from voicehelper import clock
 from voicehelper.api import ratelimit
+from voicehelper.api.frames import Done, PageOfRows, Refusal
 from voicehelper.api.paging import PAGING, page_of
 from voicehelper.api.views import PlainView
 from voicehelper.net.addresses import client_address, network_of
@@ -23,11 +24,6 @@ from .sign_in import SignedIn, user_json
 
 # Codes that WeChat refuses, from one network. Good ones are given back: many phones share one address.
 REFUSED_CODES = "30 per 10 minutes"
-
-
-class Refusal(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
-    message = serializers.CharField()
 
 
 class Code(serializers.Serializer[Any]):
@@ -57,10 +53,6 @@ class ShareCard(serializers.Serializer[Any]):
     shareId = serializers.CharField()  # noqa: N815
 
 
-class Recorded(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
-
-
 class ShareRow(serializers.Serializer[Any]):
     shareId = serializers.CharField()  # noqa: N815
     path = serializers.CharField()
@@ -69,15 +61,11 @@ class ShareRow(serializers.Serializer[Any]):
     signUpCount = serializers.IntegerField()  # noqa: N815
 
 
-class SharePage(serializers.Serializer[Any]):
-    page = serializers.IntegerField()
-    page_size = serializers.IntegerField()
-    total = serializers.IntegerField()
-    items = ShareRow(many=True)
+class SharePage(PageOfRows):
+    items = ShareRow(many=True)  # type: ignore[assignment]
 
 
-class ShareList(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
+class ShareList(Done):
     data = SharePage()  # type: ignore[assignment]  # a field named like an attribute of its class
 
 
@@ -95,8 +83,7 @@ class ShareWithVisits(ShareRow):
     visits = VisitPage()
 
 
-class ShareDetail(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
+class ShareDetail(Done):
     data = ShareWithVisits()  # type: ignore[assignment]
 
 
@@ -129,7 +116,7 @@ class WeChatBind(PlainView):
     """POST {"code", "password"}: whoever is signed in can from now on sign in by the WeChat of a code of `wx.login` as
     well. The password is asked for again: a stolen token must not outlive itself."""
 
-    @extend_schema(request=CodeAndPassword, responses={200: Recorded, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS})
+    @extend_schema(request=CodeAndPassword, responses={200: Done, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS})
     def post(self, request: Request) -> Response:
         asked = self.form(CodeAndPassword, request.data)
         check_own_password(request._request, self.user, asked["password"])
@@ -169,7 +156,7 @@ class Visit(PlainView):
 
     permission_classes = (AllowAny,)
 
-    @extend_schema(request=ShareId, responses={200: Recorded, 404: Refusal, **_REFUSALS})
+    @extend_schema(request=ShareId, responses={200: Done, 404: Refusal, **_REFUSALS})
     def post(self, request: Request) -> Response:
         asked = self.form(ShareId, request.data)
         network = network_of(client_address(request._request))

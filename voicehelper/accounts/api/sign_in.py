@@ -8,6 +8,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from voicehelper.api import frames
 from voicehelper.api.views import PlainView
 from voicehelper.wallet.services import wallet_of
 
@@ -25,11 +26,6 @@ class SignedIn(serializers.Serializer[Any]):
     userInfo = serializers.DictField()  # noqa: N815  # the mission's name
 
 
-class Self(serializers.Serializer[Any]):
-    success = serializers.BooleanField()
-    data = serializers.DictField()  # type: ignore[assignment]  # a field named like an attribute of its class
-
-
 class Login(PlainView):
     """POST {"username", "password"} → {"token", "userInfo"}; the token goes into `Authorization: Bearer …`."""
 
@@ -45,7 +41,7 @@ class Login(PlainView):
 class Me(PlainView):
     """The signed-in user and the balance; `quota` includes what is held."""
 
-    @extend_schema(responses=Self)
+    @extend_schema(responses=frames.One)
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": user_json(self.user)})
 
