@@ -6,6 +6,7 @@ primary keys, so that no statement takes long.
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import QuerySet
@@ -16,6 +17,11 @@ SLICE = 2000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Columns = Mapping[str, Callable[[Any], object]]
+
+
+def plain(*names: str) -> Columns:
+    """Columns that show what a record calls so itself."""
+    return {name: attrgetter(name) for name in names}
 
 
 class _Line:

@@ -28,9 +28,7 @@ class ChatSessionAdmin(EndlessAdmin):
     list_filter = (username(), ("last", Days))
     list_select_related = ("user",)
     ordering = ("-last",)
-    fieldsets = (
-        (None, {"fields": ("user_link", "model_name", "time_created", "time_last", "num_messages", "num_quota")}),
-    )
+    fields = ("user_link", "model_name", "time_created", "time_last", "num_messages", "num_quota")
 
     num_messages = column(
         _("messages"), lambda session: grouped(session.messages.aggregate(count=Count("pk"))["count"])

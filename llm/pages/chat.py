@@ -5,7 +5,7 @@ streaming API and the answer is written as it comes.
 """
 
 import secrets
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -23,6 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
+from voicehelper.accounts.services import user_of
 from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
 from voicehelper.later import Later
@@ -65,10 +66,6 @@ class TitleForm(forms.Form):
     """The new name of a conversation."""
 
     title = forms.CharField(max_length=conversations.TITLE_LENGTH)
-
-
-def user_of(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 @never_cache

@@ -17,7 +17,6 @@ from voicehelper.secrets import Secret, encrypt
 from voicehelper.wallet.worth import list_price
 
 from . import display
-from .chat import user_of
 
 # In examples, where the caller's own choice belongs.
 EXAMPLE_MODEL = "doubao-pro"
@@ -44,7 +43,7 @@ def keys(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, problem=_("Give the key a name of at most 64 characters."), status=400)
     try:
-        key, text = services.create_api_key(user_of(request), form.cleaned_data["name"])
+        key, text = services.create_api_key(services.user_of(request), form.cleaned_data["name"])
     except services.TooManyKeys:
         text = _("You have %(most)s keys. Revoke one that you no longer use.") % {"most": services.KEYS_PER_USER}
         return _page(request, problem=text, status=409)
@@ -58,7 +57,7 @@ def keys(request: HttpRequest) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
     """End a key at once; the page has asked before."""
-    if not services.revoke_api_key(user_of(request), key_id):
+    if not services.revoke_api_key(services.user_of(request), key_id):
         raise Http404
     messages.success(request, _("The key is revoked. Programs that use it are refused from now on."))
     return redirect("chat:keys")
@@ -67,7 +66,7 @@ def revoke(request: HttpRequest, key_id: int) -> HttpResponse:
 def _just_made(request: HttpRequest) -> tuple[ApiKey | None, str]:
     """The key whose making led here, and its text, which leaves the session with that."""
     key_id, sealed = request.session.pop(JUST_MADE, (None, ""))
-    key = services.api_keys_of(user_of(request)).filter(pk=key_id).first()
+    key = services.api_keys_of(services.user_of(request)).filter(pk=key_id).first()
     text = Secret.stored(sealed)
     return (key, text.reveal()) if key and text.readable else (None, "")
 
@@ -75,7 +74,7 @@ def _just_made(request: HttpRequest) -> tuple[ApiKey | None, str]:
 def _page(
     request: HttpRequest, *, made: ApiKey | None = None, text: str = "", problem: str = "", status: int = 200
 ) -> HttpResponse:
-    user = user_of(request)
+    user = services.user_of(request)
     offers = display.offers(user, list_price().yuan_per_quota)
     names = [offer.value for offer in offers[1:]]
     facts = {

@@ -11,13 +11,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from voicehelper import clock
+from voicehelper.accounts.services import user_of
 from voicehelper.numbers import grouped
-from voicehelper.spreadsheet import Columns, csv_file
+from voicehelper.spreadsheet import Columns, csv_file, plain
 from voicehelper.wallet.worth import in_yuan
 
 from ..usage import summary_of, usage_of
 from . import chart, display
-from .chat import user_of
 
 PAGE_SIZE = 20
 PERIODS = (7, 30, 90)
@@ -25,12 +25,7 @@ COLUMNS: Columns = {
     "time": lambda row: clock.beijing_iso(row.created),
     "request_id": lambda row: row.request_id,
     "model": lambda row: row.model_name,
-    "operation": lambda row: row.operation,
-    "input_tokens": lambda row: row.input_tokens,
-    "output_tokens": lambda row: row.output_tokens,
-    "quota": lambda row: row.quota,
-    "outcome": lambda row: row.outcome,
-    "latency_ms": lambda row: row.latency_ms,
+    **plain("operation", "input_tokens", "output_tokens", "quota", "outcome", "latency_ms"),
 }
 
 

@@ -64,23 +64,16 @@ class AlertAdmin(ReadOnlyAdmin):
     sortable_by = ("time_last",)
     search_fields = ("title", "content")
     actions = ("resolve_selected",)
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "level_label",
-                    "title",
-                    "text",
-                    "num_count",
-                    "time_created",
-                    "time_last",
-                    "event_label",
-                    "resolution",
-                    "delivery_rows",
-                )
-            },
-        ),
+    fields = (
+        "level_label",
+        "title",
+        "text",
+        "num_count",
+        "time_created",
+        "time_last",
+        "event_label",
+        "resolution",
+        "delivery_rows",
     )
 
     level_label = column(_("level"), lambda alert: choice_label(alert, TONES, "level"))
@@ -191,23 +184,16 @@ class DeliveryAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     actions = ("send_selected_again",)
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "alert_link",
-                    "channel",
-                    "state_label",
-                    "num_count",
-                    "num_tries",
-                    "time_created",
-                    "time_next",
-                    "time_sent",
-                    "outcome",
-                )
-            },
-        ),
+    fields = (
+        "alert_link",
+        "channel",
+        "state_label",
+        "num_count",
+        "num_tries",
+        "time_created",
+        "time_next",
+        "time_sent",
+        "outcome",
     )
 
     alert_link = column(_("alert"), lambda delivery: link(change_url(delivery.alert), delivery.alert.title))

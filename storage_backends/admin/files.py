@@ -22,23 +22,16 @@ class StoredFileAdmin(EndlessAdmin):
     list_display = ("time_created", "user", "content_type", "size_text", "bucket", "purpose", "state_text")
     list_filter = (username(), ("created", Days))
     list_select_related = ("user", "bucket")
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    "key",
-                    "user_link",
-                    "bucket",
-                    "content_type",
-                    "size_text",
-                    "sha256",
-                    "purpose",
-                    "state_text",
-                    "time_created",
-                )
-            },
-        ),
+    fields = (
+        "key",
+        "user_link",
+        "bucket",
+        "content_type",
+        "size_text",
+        "sha256",
+        "purpose",
+        "state_text",
+        "time_created",
     )
 
     size_text = column(_("size"), lambda file: readable(file.size))

@@ -1,7 +1,7 @@
 """The page on which a superuser completes an order nobody can prove to be paid: the platform's answer first, then the
 amount, the reason and the password."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
-from voicehelper.accounts.models import User
+from voicehelper.accounts.services import user_of
 from voicehelper.admin import stepup
 from voicehelper.admin.base import REASON_CHARS, Action, RecordActions, change_url, url_name
 from voicehelper.numbers import grouped
@@ -72,13 +72,11 @@ class Completion(RecordActions):
     def _confirm(self, request: HttpRequest, order: Order) -> HttpResponse:
         seen, shown = request.POST["seen"], request.POST.get("shown", "")
         reason = request.POST.get("reason", "").strip()[:REASON_CHARS]
-        problem = ""
-        if not stepup.confirmed_until(request):
-            problem = stepup.confirm(request, request.POST.get("current_password", ""))
+        problem = stepup.confirm_form(request)
         try:
             if not problem:
                 amount_fen = fen_of(request.POST.get("amount", ""))
-                user = _user(request)
+                user = user_of(request)
                 trade = services.complete_order(order, amount_fen=amount_fen, seen=seen, by=user, reason=reason)
                 self._tell(request, order, trade, reason)
         except services.AnswerChanged as changed:
@@ -118,8 +116,4 @@ class Completion(RecordActions):
 
 
 def _is_superuser(request: HttpRequest) -> bool:
-    return _user(request).is_superuser
-
-
-def _user(request: HttpRequest) -> User:
-    return cast(User, request.user)
+    return user_of(request).is_superuser

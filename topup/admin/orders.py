@@ -21,7 +21,7 @@ from voicehelper.admin.columns import column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks, user_group, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
-from voicehelper.spreadsheet import Columns
+from voicehelper.spreadsheet import Columns, plain
 
 from .. import services
 from ..gateways import GATEWAYS, label_of
@@ -91,17 +91,13 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     export: ClassVar[Columns] = {
         "order_no": lambda order: order.order_no,
         "user": lambda order: order.user.get_username(),
-        "state": lambda order: order.state,
-        "gateway": lambda order: order.gateway,
-        "transaction_id": lambda order: order.transaction_id,
+        **plain("state", "gateway", "transaction_id"),
         "money_yuan": lambda order: yuan(order.amount_fen),
-        "quota": lambda order: order.quota,
-        "bonus_quota": lambda order: order.bonus_quota,
+        **plain("quota", "bonus_quota"),
         "created": lambda order: moment(order.created),
         "paid": lambda order: moment(order.paid_at),
         "credited": lambda order: moment(order.credited_at),
-        "credited_by": lambda order: order.credited_by,
-        "live": lambda order: order.live,
+        **plain("credited_by", "live"),
     }
 
     @admin.display(description=_("state"), ordering="state")

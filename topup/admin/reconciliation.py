@@ -21,7 +21,7 @@ from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, li
 from voicehelper.admin.columns import column, label, link, moment
 from voicehelper.admin.filters import choice
 from voicehelper.numbers import grouped
-from voicehelper.spreadsheet import Columns
+from voicehelper.spreadsheet import Columns, plain
 
 from .. import tasks
 from ..gateways import GATEWAYS, label_of
@@ -51,11 +51,9 @@ class ReconciliationAdmin(ReadOnlyAdmin):
     change_form_template = "admin/topup/reconciliation/change_form.html"
     fields = ()
     export: ClassVar[Columns] = {
-        "day": lambda row: row.day,
-        "gateway": lambda row: row.gateway,
+        **plain("day", "gateway"),
         "merchant": lambda row: row.merchant_id,
-        "live": lambda row: row.live,
-        "state": lambda row: row.state,
+        **plain("live", "state"),
         "payments_theirs": lambda row: row.theirs_payments,
         "payments_theirs_yuan": lambda row: words.signed_yuan(row.theirs_payments_fen),
         "payments_ours": lambda row: row.ours_payments,

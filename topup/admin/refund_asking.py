@@ -4,7 +4,7 @@ The form sends nothing back, whichever key submits it. The page has no field to 
 what it showed comes back with it, and is shown again when it is not what would happen any more.
 """
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
@@ -15,6 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
 from voicehelper.accounts.models import User
+from voicehelper.accounts.services import user_of
 from voicehelper.admin.base import REASON_CHARS, Action, Input, RecordActions, change_url, may, url_name
 from voicehelper.numbers import grouped
 
@@ -44,13 +45,13 @@ class RefundAsking(RecordActions):
             Input("amount", gettext("Amount in yuan"), value=yuan(min(rest, unspent) or rest)),
             Input("number", "", value=str(services.next_number(order)), kind="hidden"),
         ]
-        if _user(request).is_superuser and unspent < rest:
+        if user_of(request).is_superuser and unspent < rest:
             text = gettext("Take only the quota that is left (the rest is lost to us)")
             inputs.append(Input("take_what_is_left", text, kind="checkbox"))
         return Action(
             "refund",
             label,
-            hint=_hint(order, _user(request), rest, unspent),
+            hint=_hint(order, user_of(request), rest, unspent),
             asks_reason=True,
             inputs=inputs,
             address=reverse(f"admin:{url_name(self, 'refund')}", args=[order.pk]),
@@ -126,7 +127,7 @@ def _wish(request: HttpRequest) -> dict[str, Any]:
     return {
         "amount_fen": fen_of(request.POST.get("amount", "")),
         "number": int(number) if number.isdecimal() else 0,
-        "actor": _user(request),
+        "actor": user_of(request),
         "reason": reason,
         "take_what_is_left": request.POST.get("take_what_is_left") == "on",
     }
@@ -140,7 +141,3 @@ def _seen(preview: services.Preview) -> str:
 
 def _may_refund(request: HttpRequest) -> bool:
     return may(request, Order, "change") and may(request, Refund, "add")
-
-
-def _user(request: HttpRequest) -> User:
-    return cast(User, request.user)

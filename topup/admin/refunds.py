@@ -1,7 +1,7 @@
 """Refunds: what became of each, and the buttons on its page. refund_asking.py is where they begin."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
@@ -11,12 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.accounts.models import User
+from voicehelper.accounts.services import user_of
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may
 from voicehelper.admin.columns import column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.numbers import grouped
-from voicehelper.spreadsheet import Columns
+from voicehelper.spreadsheet import Columns, plain
 
 from .. import services
 from ..models import GatewayCall, Order, Refund
@@ -36,10 +36,6 @@ def fen_of(text: str) -> int:
     except ValueError as error:
         problem = gettext("“%(text)s” is not an amount: write yuan like 30 or 19.90, without other signs.")
         raise ValueError(problem % {"text": text[:32]}) from error
-
-
-def _user(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 def report(refund: Refund) -> Report:
@@ -98,12 +94,7 @@ class RefundAdmin(ReadOnlyAdmin):
         "gateway": lambda refund: refund.order.gateway,
         "platform_refund_no": lambda refund: refund.refund_id,
         "money_yuan": lambda refund: yuan(refund.amount_fen),
-        "quota_due": lambda refund: refund.quota_due,
-        "quota": lambda refund: refund.quota,
-        "reason": lambda refund: refund.reason,
-        "source": lambda refund: refund.source,
-        "requested_by": lambda refund: refund.requested_by,
-        "approved_by": lambda refund: refund.approved_by,
+        **plain("quota_due", "quota", "reason", "source", "requested_by", "approved_by"),
         "created": lambda refund: moment(refund.created),
         "finished": lambda refund: moment(refund.finished_at),
         "refunded": lambda refund: moment(refund.succeeded_at),
@@ -133,7 +124,7 @@ class RefundAdmin(ReadOnlyAdmin):
         if not record.waits_for_approval:
             hint = gettext("Asks what became of it; one the platform does not know is sent again, as the same refund.")
             return [Action("ask", gettext("Ask the payment platform"), hint=hint, main=True)]
-        own = record.requested_by == _user(request).get_username()
+        own = record.requested_by == user_of(request).get_username()
         refusal = gettext("Somebody else must approve what you asked for.") if own else ""
         return [
             Action("approve", gettext("Approve and send"), refusal=refusal, main=True),
@@ -153,14 +144,14 @@ class RefundAdmin(ReadOnlyAdmin):
 
     def do_approve(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
         try:
-            services.approve_refund(refund, by=_user(request))
+            services.approve_refund(refund, by=user_of(request))
         except services.RefundRefused as error:
             return Report(False, str(error))
         return report(services.submit_refund(refund))
 
     def do_withdraw(self, request: HttpRequest, refund: Refund, reason: str) -> Report:
         try:
-            services.withdraw_refund(refund, by=_user(request), reason=reason)
+            services.withdraw_refund(refund, by=user_of(request), reason=reason)
         except services.RefundRefused as error:
             return Report(False, str(error))
         return Report(True, gettext("Withdrawn: nothing was sent, and the user has the quota again."))

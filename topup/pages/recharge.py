@@ -6,7 +6,7 @@ through the API and the card replaces it in place. On a phone the card leads to 
 
 import secrets
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from voicehelper import clock
-from voicehelper.accounts.models import User
+from voicehelper.accounts.services import user_of
 from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
 from voicehelper.net.addresses import client_address
@@ -64,10 +64,6 @@ class CodeForm(forms.Form):
     """What somebody read off a card, or pasted out of a message."""
 
     key = forms.CharField(max_length=256)
-
-
-def _user(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 def _browser(request: HttpRequest) -> Browser:
@@ -112,12 +108,12 @@ def recharge(request: HttpRequest) -> HttpResponse:
 def _place(request: HttpRequest, amount: int, payment_method: str, intent: str, quoted: Decimal | None) -> Order:
     """The order as placed, also when the provider refused or did not answer: its card says so."""
     client_ip = client_address(request)
-    brakes.brake_payment(_user(request), client_ip)
+    brakes.brake_payment(user_of(request), client_ip)
     way = _browser(request).way(payment_method)
     key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
     try:
         return services.place_order(
-            _user(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key, quoted=quoted
+            user_of(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key, quoted=quoted
         )
     except services.PaymentNotOffered as error:
         return error.order
@@ -131,7 +127,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST)
     typed = form.cleaned_data["key"] if form.is_valid() else ""
     try:
-        quota = brakes.redeem_guess(_user(request), typed, client_address(request))
+        quota = brakes.redeem_guess(user_of(request), typed, client_address(request))
     except ratelimit.TooMany as error:
         return _form_page(request, code=typed, code_problem=error.words, status=429)
     except services.TopupError as error:
@@ -144,7 +140,7 @@ def redeem(request: HttpRequest) -> HttpResponse:
 def _form_page(
     request: HttpRequest, *, problem: str = "", code: str = "", code_problem: str = "", status: int = 200
 ) -> HttpResponse:
-    user = _user(request)
+    user = user_of(request)
     rules = RechargeSettings.load()
     presets = display.presets(rules, user)
     amount, typed = _chosen(request, presets)
@@ -226,7 +222,7 @@ def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
     rules = RechargeSettings.load()
     return {
         "card": display.card_of(order, rules, clock.now(), _browser(request)),
-        "account": display.account_of(_user(request), rules),
+        "account": display.account_of(user_of(request), rules),
         "intent": secrets.token_hex(16),
         "sandbox_phone": SANDBOX_PHONE if settings.SANDBOX else "",
     }
@@ -234,7 +230,7 @@ def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
 
 def _own_order(request: HttpRequest, order_no: str) -> Order:
     try:
-        return services.order_of(_user(request), order_no)
+        return services.order_of(user_of(request), order_no)
     except services.NoSuchOrder:
         raise Http404 from None
 
@@ -262,7 +258,7 @@ def open_payment(request: HttpRequest, order_no: str) -> HttpResponse:
 @require_safe
 def history(request: HttpRequest) -> HttpResponse:
     """All orders of the user, newest first."""
-    user = _user(request)
+    user = user_of(request)
     page = Paginator(Order.objects.filter(user=user), PAGE_SIZE).get_page(request.GET.get("page"))
     facts = {
         "account": display.account_of(user, RechargeSettings.load()),

@@ -1,6 +1,7 @@
 """Signing up; issuing and ending access tokens and API keys."""
 
 from datetime import timedelta
+from typing import cast
 
 from django.contrib.auth import authenticate
 from django.db.models import Q, QuerySet
@@ -36,6 +37,11 @@ def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, s
     if not isinstance(user, User):
         raise WrongPassword(wait_s_of(request))
     return user, issue_token(user)
+
+
+def user_of(request: HttpRequest) -> User:
+    """Who is signed in, where somebody is."""
+    return cast(User, request.user)
 
 
 def issue_token(user: User) -> str:

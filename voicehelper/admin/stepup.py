@@ -20,6 +20,11 @@ def confirmed_until(request: HttpRequest) -> datetime | None:
     return until if clock.now() < until else None
 
 
+def confirm_form(request: HttpRequest) -> str:
+    """Check the password that came with a form, if it has to be asked for. Returns what is wrong."""
+    return "" if confirmed_until(request) else confirm(request, request.POST.get("current_password", ""))
+
+
 def confirm(request: HttpRequest, password: str) -> str:
     """Check the operator's own password (rate limited like signing in). Returns what is wrong; empty: confirmed."""
     try:

@@ -39,7 +39,7 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
     num_held = number("held", _("held"))
     num_available = number("available", _("available"))
     num_used = number("used", _("used"))
-    fieldsets = ((None, {"fields": ("user_link", "num_balance", "num_held", "num_available", "num_used")}),)
+    fields = ("user_link", "num_balance", "num_held", "num_available", "num_used")
 
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return rows.filter(user__username__startswith=term)
@@ -96,9 +96,7 @@ class EntryAdmin(_Line):
         "actor": lambda entry: entry.actor,
         "reason": lambda entry: entry.reason,
     }
-    fieldsets = (
-        (None, {"fields": ("time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor", "reason")}),
-    )
+    fields = ("time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor", "reason")
 
     def by_reference(self, term: str) -> Q:
         # The index is on (kind, ref).
@@ -115,7 +113,7 @@ class HoldAdmin(_Line):
     num_amount = number("amount", _("amount"))
     list_display = ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")
     list_filter = (choice(_("state"), "state", lambda: Hold.State.choices), username("wallet__user"), ("created", Days))
-    fieldsets = ((None, {"fields": ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")}),)
+    fields = ("time_created", "user", "num_amount", "state_label", "time_expires", "ref")
 
     state_label = column(
         _("state"), lambda hold: choice_label(hold, {Hold.State.OPEN: "info", Hold.State.CAPTURED: "success"})
@@ -141,7 +139,7 @@ class AuditRunAdmin(ReadOnlyAdmin):
     )
     ordering = ("-pk",)
     sortable_by = ()
-    fieldsets = ((None, {"fields": ("time_started", "time_finished", "scope", "num_entries", "result", "found")}),)
+    fields = ("time_started", "time_finished", "scope", "num_entries", "result", "found")
 
     scope = column(_("scope"), lambda run: gettext("everything") if run.full else gettext("what is new"))
 

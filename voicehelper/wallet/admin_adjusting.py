@@ -49,9 +49,7 @@ class Adjusting(RecordActions):
             raise Http404
         if "number" not in request.POST:
             return self._form(request, wallet)
-        problem = ""
-        if not stepup.confirmed_until(request):
-            problem = stepup.confirm(request, request.POST.get("current_password", ""))
+        problem = stepup.confirm_form(request)
         try:
             if not problem:
                 made = adjusting.request_adjustment(wallet, actor=_user(request), **_asked(request))
@@ -132,9 +130,7 @@ class AdjustmentAdmin(ReadOnlyAdmin):
     list_select_related = ("wallet__user",)
     ordering = ("-created",)
     sortable_by = ()
-    fieldsets = (
-        (None, {"fields": ("time_created", "user", "num_amount", "state", "reason", "requested_by", "decided_by")}),
-    )
+    fields = ("time_created", "user", "num_amount", "state", "reason", "requested_by", "decided_by")
 
     user = column(_("user"), lambda adjustment: link(change_url(adjustment.wallet), adjustment.wallet.user))
     num_amount = column(_("amount"), lambda adjustment: signed(adjustment.amount))
@@ -168,7 +164,7 @@ class AdjustmentAdmin(ReadOnlyAdmin):
 class WalletSettingsAdmin(SectionAdmin):
     purpose = _("What operators may do to wallets by themselves.")
     password_help = _("Only needed when you change the limit.")
-    fieldsets = ((None, {"fields": ["approve_adjustments_above"]}),)
+    fields = ["approve_adjustments_above"]
     help_texts = {
         "approve_adjustments_above": _(
             "Quota given or taken above this waits for a second person, unless a superuser asks; exactly this much does"

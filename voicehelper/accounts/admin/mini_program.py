@@ -103,7 +103,7 @@ class ShareAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     search_fields = ("share_id",)
-    fieldsets = ((None, {"fields": ("time_created", "user_link", "share_id", "num_visits", "num_sign_ups")}),)
+    fields = ("time_created", "user_link", "share_id", "num_visits", "num_sign_ups")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return sharing.counted(super().get_queryset(request))

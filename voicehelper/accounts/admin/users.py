@@ -236,7 +236,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     sortable_by = ()
     search_fields = ("user__username",)  # what is searched really is in find
     search_help_text = _("User name, or the last four characters of a key")
-    fieldsets = ((None, {"fields": ("name", "shown_key", "user_link", "time_created", "time_used", "time_revoked")}),)
+    fields = ("name", "shown_key", "user_link", "time_created", "time_used", "time_revoked")
 
     shown_key = column(_("key"), lambda key: key.shown)
 
@@ -267,6 +267,6 @@ class LogEntryAdmin(ReadOnlyAdmin):
     ordering = ("-action_time",)
     sortable_by = ()
     search_fields = ("object_repr",)
-    fieldsets = ((None, {"fields": ("time_done", "user", "content_type", "object_repr", "message")}),)
+    fields = ("time_done", "user", "content_type", "object_repr", "message")
 
     message = column(_("what"), lambda entry: entry.get_change_message())
