@@ -19,6 +19,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.net.probe import since_ms
 from voicehelper.secrets import Secret, SecretUnreadable
 
 from .backends.base import Label, Parts, Store, StoreError
@@ -113,7 +114,7 @@ def try_out(bucket: Bucket) -> Trial:
     key = f"u/0/probe/{secrets.token_hex(16)}.txt"
     text = secrets.token_bytes(64)
     label = Label("application/octet-stream", "attachment", (("sha256", hashlib.sha256(text).hexdigest()),))
-    started, done = time.monotonic(), list[str]()
+    started, done = time.monotonic_ns(), list[str]()
     step = "open"
     try:
         store = store_of(bucket)
@@ -121,8 +122,8 @@ def try_out(bucket: Bucket) -> Trial:
             act()
             done.append(step)
     except StoreError as error:
-        return Trial(tuple(done), _since(started), step, error)
-    return Trial(tuple(done), _since(started))
+        return Trial(tuple(done), since_ms(started), step, error)
+    return Trial(tuple(done), since_ms(started))
 
 
 def _steps(store: Store, key: str, text: bytes, label: Label) -> list[tuple[str, Callable[[], object]]]:
@@ -142,7 +143,3 @@ def _steps(store: Store, key: str, text: bytes, label: Label) -> list[tuple[str,
         ("list", lambda: store.listed("u/0/probe/", "", 1)),
         ("delete", lambda: store.delete(key)),
     ]
-
-
-def _since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

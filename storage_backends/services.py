@@ -8,6 +8,8 @@ import hashlib
 import logging
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import urlencode
@@ -74,13 +76,10 @@ def store_file(
     facts = _look_at(content)
     file = _enter(user, name, facts, purpose)
     try:
-        store_of(file.bucket).put(file.key, content, label_of(file))
-    except StoreError as error:
-        _complain(file.bucket, error)
-        _give_up(file)
-        raise StoreDown from error
+        with _reaching(file.bucket):
+            store_of(file.bucket).put(file.key, content, label_of(file))
     except BaseException:
-        # Reading it failed, or we are being stopped.
+        # Also when reading it failed, or we are being stopped.
         _give_up(file)
         raise
     if not file.move(State.STORED, allowed=[State.WRITING]):
@@ -190,33 +189,26 @@ def read_file(user: User, path: str, most: int) -> tuple[StoredFile, bytes]:
     file = file_of(user, path)
     if file.size > most:
         raise FileTooLarge
-    try:
+    with _reaching(file.bucket):
         return file, b"".join(bytes_of(file))
-    except StoreError as error:
-        raise StoreDown from error
 
 
 def bytes_of(file: StoredFile) -> Parts:
     """Raises StoreDown before the first byte."""
-    try:
-        return Parts(store_of(file.bucket).open(file.key))
-    except NoSuchObject as error:
-        log.error("The object of %s is gone from %s", file.key, file.bucket)  # noqa: TRY400  # nothing to trace
-        raise StoreDown from error
-    except StoreError as error:
-        _complain(file.bucket, error)
-        raise StoreDown from error
+    with _reaching(file.bucket):
+        try:
+            return Parts(store_of(file.bucket).open(file.key))
+        except NoSuchObject:
+            log.error("The object of %s is gone from %s", file.key, file.bucket)  # noqa: TRY400  # nothing to trace
+            raise
 
 
 # --- Giving away for a while -----------------------------------------------------------------------------------------
 def signed_url(file: StoredFile, seconds: int = MOST_SECONDS) -> str:
     """An address that shows this one file to whoever has it, ten minutes at the most. Raises StoreDown."""
     seconds = max(1, min(seconds, MOST_SECONDS))
-    try:
+    with _reaching(file.bucket):
         address = store_of(file.bucket).signed_url(file.key, seconds, label_of(file))
-    except StoreError as error:
-        _complain(file.bucket, error)
-        raise StoreDown from error
     return address or _our_url(file.key, seconds)
 
 
@@ -259,6 +251,16 @@ def remove(file: StoredFile) -> bool:
         return False
     StoredFile.objects.filter(pk=file.pk).exclude(state=State.STORED).delete()
     return True
+
+
+@contextmanager
+def _reaching(bucket: Bucket) -> Iterator[None]:
+    """What its store says goes into the log; whoever wanted something of it is told StoreDown."""
+    try:
+        yield
+    except StoreError as error:
+        _complain(bucket, error)
+        raise StoreDown from error
 
 
 def _complain(bucket: Bucket, error: Any) -> None:

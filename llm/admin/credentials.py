@@ -20,7 +20,7 @@ from voicehelper.net.probe import Probe, nothing_called
 from ..models import Credential, Model
 from ..providers import PROVIDERS
 from . import words
-from .live import Live, LiveList, calls_text, clock_time
+from .live import Live, calls_text, clock_time, list_with
 from .probes import default_model_id, reason, try_out
 
 
@@ -95,7 +95,7 @@ class CredentialAdmin(ProbedFormAdmin):
 
     # --- The list ----------------------------------------------------------------------------------------------------
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return LiveList
+        return list_with("live", Live.now)
 
     provider_name = column(_("provider"), lambda row: words.provider(row.provider))
 

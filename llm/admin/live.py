@@ -1,9 +1,9 @@
 """The last minutes, for the pages that show them: read once per page, from PostgreSQL and Redis."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -54,15 +54,17 @@ class Live:
         return sum(seen.calls for seen in served), sum(seen.failures for seen in served)
 
 
-class LiveList(ChangeList):
-    """A list whose rows know `live`."""
+def list_with(name: str, read: Callable[[], object]) -> type[ChangeList]:
+    """A list whose rows know, under `name`, what was read once for the page."""
 
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        live = Live.now()
-        rows: Any = self.result_list
-        for row in rows:
-            row.live = live
+    class ListWith(ChangeList):
+        def get_results(self, request: HttpRequest) -> None:
+            super().get_results(request)
+            facts = read()
+            for row in self.result_list:
+                setattr(row, name, facts)
+
+    return ListWith
 
 
 def calls_text(calls: int, failures: int) -> str:

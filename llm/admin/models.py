@@ -1,7 +1,7 @@
 """Models: what they can do, what they cost in words of money, and the order in which the router would ask them."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -23,14 +23,9 @@ from voicehelper.admin.forms import CardAdmin, CardForm
 from ..models import Model, provider_choices
 from . import words
 from .fallbacks import FallbacksField, in_order, keep_order
-from .live import Live
+from .live import Live, list_with
 from .prices import PriceList, shown
 from .routing import RoutingForm, candidates
-
-if TYPE_CHECKING:
-    from django.contrib.admin.views.main import ChangeList
-else:
-    from unfold.views import ChangeList
 
 # What can be counted in a measure, by the capability that is billed in it; tokens are counted for everything else.
 _MEASURED_BY = {
@@ -80,17 +75,6 @@ class ModelForm(CardForm):
         # Fallbacks have an order, which Django's own way to save them would lose.
         if "fallbacks" in self.changed_data:
             keep_order(self.instance, self.cleaned_data["fallbacks"])
-
-
-class PricedList(ChangeList):
-    """A list whose rows know what they cost."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        prices = PriceList.now()
-        rows: Any = self.result_list
-        for row in rows:
-            row.prices = prices
 
 
 @admin.register(Model)
@@ -155,7 +139,7 @@ class ModelAdmin(CardAdmin):
 
     # --- The list ----------------------------------------------------------------------------------------------------
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return PricedList
+        return list_with("prices", PriceList.now)
 
     provider_name = column(_("provider"), lambda model: words.provider(model.provider))
     capability_labels = column(_("capabilities"), lambda model: words.capabilities(model.capabilities))
