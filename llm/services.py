@@ -21,7 +21,7 @@ from .relay.catalogue import ModelSpec, Tariff
 from .relay.engine import engine
 from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation, Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
-from .relay.snapshot import account_of
+from .relay.snapshot import provider_account
 
 
 class ModelOffer(NamedTuple):
@@ -188,7 +188,7 @@ def offers_now(user: User, capability: str) -> list[ModelOffer]:
 # --- For the admin ---------------------------------------------------------------------------------------------------
 def probe(credential: Credential, model_id: str) -> str:
     """One cheap call with a credential, saved or not; returns what answered. Raises ProviderError with a hint."""
-    account = account_of(vars(credential), credential.api_key.reveal())
+    account = provider_account(vars(credential), credential.api_key.reveal())
     return loops.run(_probe(account, model_id))
 
 

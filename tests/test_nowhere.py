@@ -36,7 +36,7 @@ def test_what_is_our_fault_is_json_to_programs_and_a_page_to_people_and_explaine
     buyer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault = RuntimeError("the secret of our code")
-    raises(monkeypatch, fault, "topup.api.users.recharge_offer", "topup.pages.display.account_of")
+    raises(monkeypatch, fault, "topup.api.users.recharge_offer", "topup.pages.recharge.shown_balance")
     client = asks_in_english()
     client.force_login(buyer)
     answer = client.get("/api/user/topup/info")

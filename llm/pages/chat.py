@@ -29,6 +29,7 @@ from voicehelper.api.errors import answer_to
 from voicehelper.later import Later
 from voicehelper.numbers import grouped
 from voicehelper.wallet.services import InsufficientQuota
+from voicehelper.wallet.shown_balance import shown_balance
 
 from .. import services
 from ..chat import answers, conversations
@@ -154,7 +155,7 @@ def _page(
     request: HttpRequest, session: ChatSession | None, *, problem: str = "", broke: bool = False, status: int = 200
 ) -> HttpResponse:
     user = user_of(request)
-    account = display.account_of(user)
+    account = shown_balance(user)
     offers = display.offers(user, account.rate)
     asked = request.POST if request.method == "POST" else request.GET
     facts: dict[str, Any] = {

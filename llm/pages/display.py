@@ -10,33 +10,12 @@ from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
-from voicehelper.wallet.services import wallet_of
-from voicehelper.wallet.worth import in_yuan, list_price
+from voicehelper.wallet.worth import in_yuan
 
 from .. import services
 from ..chat.conversations import AUTO
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import Amount, charge
-
-
-@dataclass(frozen=True)
-class Account:
-    """The figures in the head of a page."""
-
-    balance: int
-    shown: str
-    worth: str
-    rate: Fraction
-
-    @property
-    def exact_rate(self) -> str:
-        """Yuan for one quota, for the browser to calculate with."""
-        return f"{float(self.rate):.12g}"
-
-
-def account_of(user: User) -> Account:
-    balance, rate = wallet_of(user).balance, list_price().yuan_per_quota
-    return Account(balance, grouped(balance), in_yuan(balance, rate), rate)
 
 
 # --- Models ----------------------------------------------------------------------------------------------------------

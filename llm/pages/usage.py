@@ -14,6 +14,7 @@ from voicehelper import clock
 from voicehelper.accounts.services import user_of
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns, csv_file, plain
+from voicehelper.wallet.shown_balance import shown_balance
 from voicehelper.wallet.worth import in_yuan
 
 from ..usage import summary_of, usage_of
@@ -50,7 +51,7 @@ def usage(request: HttpRequest) -> HttpResponse:
     rows = list(summary_of(user, days))
     sums = [row for row in rows if model in ("", row["model"])]
     page = Paginator(usage_of(user, days=days, model=model), PAGE_SIZE).get_page(request.GET.get("page"))
-    account = display.account_of(user)
+    account = shown_balance(user)
     calls, quota = sum(row["calls"] for row in sums), sum(row["quota"] for row in sums)
     facts: dict[str, Any] = {
         "account": account,

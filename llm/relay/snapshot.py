@@ -132,11 +132,11 @@ def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:
         return None
     if not api_key:
         return None
-    account = account_of(row, api_key)
+    account = provider_account(row, api_key)
     return CredentialSpec(row["id"], row["name"], account, row["tries"], row["retry_delay_ms"] / 1000)
 
 
-def account_of(row: Mapping[str, Any], api_key: str) -> Account:
+def provider_account(row: Mapping[str, Any], api_key: str) -> Account:
     """A credential's columns as its provider takes them."""
     return Account(
         provider=row["provider"],

@@ -406,7 +406,7 @@ def test_pages_need_nothing_inline_and_nothing_from_elsewhere(
 
 
 def test_a_crash_is_told_in_plain_words(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("topup.pages.display.account_of", lambda *_: 1 // 0)
+    monkeypatch.setattr("topup.pages.recharge.shown_balance", lambda *_: 1 // 0)
     page.raise_request_exception = False
     answer = page.get("/recharge")
     assert answer.status_code == 500

@@ -14,8 +14,6 @@ from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
-from voicehelper.wallet.services import wallet_of
-from voicehelper.wallet.worth import in_yuan
 
 from ..gateways import GATEWAYS, label_of
 from ..gateways.ways import Place
@@ -43,26 +41,6 @@ def discount_badge(discount: Decimal) -> str:
     if (get_language() or "").startswith("zh"):
         return f"{plain(discount * 10)}折"
     return _("%(percent)s%% off") % {"percent": plain((1 - discount) * 100)}
-
-
-@dataclass(frozen=True)
-class Account:
-    """The figures in the head of the page."""
-
-    balance: str
-    worth: str
-    used: str
-    held: str
-
-
-def account_of(user: User, recharge: RechargeSettings) -> Account:
-    wallet = wallet_of(user)
-    return Account(
-        balance=grouped(wallet.balance),
-        worth=in_yuan(wallet.balance, recharge.list_price().yuan_per_quota),
-        used=grouped(wallet.used),
-        held=grouped(wallet.held) if wallet.held else "",
-    )
 
 
 @dataclass(frozen=True)

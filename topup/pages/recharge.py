@@ -27,6 +27,7 @@ from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
 from voicehelper.net.addresses import client_address
 from voicehelper.numbers import grouped
+from voicehelper.wallet.shown_balance import shown_balance
 
 from .. import services
 from ..gateways import label_of
@@ -152,7 +153,7 @@ def _form_page(
     if price is None and not problem and methods:
         problem = _amount_problem(amount, least)
     facts = {
-        "account": display.account_of(user, rules),
+        "account": shown_balance(user),
         "rules": rules,
         "quota_per_unit": grouped(rules.quota_per_unit),
         "list_price": display.list_price(rules, user),
@@ -222,7 +223,7 @@ def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:
     rules = RechargeSettings.load()
     return {
         "card": display.card_of(order, rules, clock.now(), _browser(request)),
-        "account": display.account_of(user_of(request), rules),
+        "account": shown_balance(user_of(request)),
         "intent": secrets.token_hex(16),
         "sandbox_phone": SANDBOX_PHONE if settings.SANDBOX else "",
     }
@@ -261,7 +262,7 @@ def history(request: HttpRequest) -> HttpResponse:
     user = user_of(request)
     page = Paginator(Order.objects.filter(user=user), PAGE_SIZE).get_page(request.GET.get("page"))
     facts = {
-        "account": display.account_of(user, RechargeSettings.load()),
+        "account": shown_balance(user),
         "rows": display.rows_of(page.object_list, clock.now()),
         "page": page,
     }
