@@ -131,34 +131,16 @@ ON CONFLICT (reconciliation_id, kind, order_no, transaction_id, refund_no) DO UP
 """
 
 # The state of what is not in the bill: noted in another day's, or perhaps in tomorrow's, or nowhere.
-_PAYMENTS_HERE = """
-WITH missing AS (
-    SELECT o.order_no, o.transaction_id, o.amount_fen, o.paid_at FROM topup_order o
+_MISSING_THERE = """
+WITH missing (kind, order_no, transaction_id, refund_no, amount_fen, at) AS (
+    SELECT 'missing_there', o.order_no, o.transaction_id, '', o.amount_fen, o.paid_at FROM topup_order o
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
       AND (o.app_id = %(app)s OR %(many_apps)s)
       AND o.paid_at >= %(start)s AND o.paid_at < %(end)s AND o.credited_at <= %(asked)s
       AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b WHERE b.kind = 'payment' AND b.order_no = o.order_no)
-)
-INSERT INTO topup_difference AS d
-    (reconciliation_id, kind, order_no, transaction_id, refund_no, ours_fen, at, said, state, note, actor, seen)
-SELECT %(recon)s, 'missing_there', m.order_no, coalesce(m.transaction_id, ''), '', m.amount_fen, m.paid_at, '', CASE
-    WHEN EXISTS (SELECT 1 FROM topup_difference n JOIN topup_reconciliation c ON c.id = n.reconciliation_id
-        WHERE n.kind = 'other_day' AND n.order_no = m.order_no AND n.refund_no = '' AND n.state = 'explained'
-          AND (c.gateway, c.merchant_id, c.live) = (%(gateway)s, %(merchant)s, %(live)s)
-          AND c.day <> %(day)s) THEN 'explained'
-    WHEN m.paid_at >= %(late)s AND NOT EXISTS (SELECT 1 FROM topup_reconciliation c
-        WHERE (c.gateway, c.merchant_id, c.live, c.day) = (%(gateway)s, %(merchant)s, %(live)s, %(day)s + 1)
-          AND c.compared IS NOT NULL) THEN 'waiting'
-    ELSE 'open' END, '', '', %(run)s
-FROM missing m
-ON CONFLICT (reconciliation_id, kind, order_no, transaction_id, refund_no) DO UPDATE SET
-    seen = excluded.seen, ours_fen = excluded.ours_fen,
-    state = CASE WHEN d.state = 'settled' AND excluded.state <> 'explained' THEN d.state ELSE excluded.state END
-"""
-
-_REFUNDS_HERE = """
-WITH missing AS (
-    SELECT o.order_no, o.transaction_id, r.refund_no, r.amount_fen, coalesce(r.succeeded_at, r.finished_at) AS at
+    UNION ALL
+    SELECT 'refund_missing_there', o.order_no, o.transaction_id, r.refund_no, r.amount_fen,
+        coalesce(r.succeeded_at, r.finished_at)
     FROM topup_refund r JOIN topup_order o ON o.id = r.order_id
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
       AND (o.app_id = %(app)s OR %(many_apps)s)
@@ -169,8 +151,7 @@ WITH missing AS (
 )
 INSERT INTO topup_difference AS d
     (reconciliation_id, kind, order_no, transaction_id, refund_no, ours_fen, at, said, state, note, actor, seen)
-SELECT %(recon)s, 'refund_missing_there', m.order_no, coalesce(m.transaction_id, ''), m.refund_no,
-    m.amount_fen, m.at, '', CASE
+SELECT %(recon)s, m.kind, m.order_no, coalesce(m.transaction_id, ''), m.refund_no, m.amount_fen, m.at, '', CASE
     WHEN EXISTS (SELECT 1 FROM topup_difference n JOIN topup_reconciliation c ON c.id = n.reconciliation_id
         WHERE n.kind = 'other_day' AND n.order_no = m.order_no AND n.refund_no = m.refund_no AND n.state = 'explained'
           AND (c.gateway, c.merchant_id, c.live) = (%(gateway)s, %(merchant)s, %(live)s)
@@ -292,8 +273,7 @@ def compare(frame: Frame) -> None:
         cursor.execute(_PAYMENTS_THERE, frame.params)
         cursor.execute(_REFUNDS_THERE, frame.params)
         cursor.execute(_NOT_UNDERSTOOD, frame.params)
-        cursor.execute(_PAYMENTS_HERE, frame.params)
-        cursor.execute(_REFUNDS_HERE, frame.params)
+        cursor.execute(_MISSING_THERE, frame.params)
         cursor.execute(_VANISH, frame.params)
         cursor.execute(_EXPLAIN_WAITING, frame.params)
         cursor.execute(_EXPLAIN_OPEN, frame.params)
