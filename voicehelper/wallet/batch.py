@@ -8,9 +8,8 @@ connection is answered by asking again.
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import psycopg
@@ -33,15 +32,13 @@ _LONGEST_WAIT_S = 5
 _SPEND = Entry.Kind.SPEND.value
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
+class _Ask(NamedTuple):
     user_id: int
     ref: str
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Settlement:
+class _Settlement(NamedTuple):
     ref: str
     amount: int
     actor: str
@@ -95,10 +92,7 @@ class Ledger:
         results: list[Exception | None] = [None] * len(asks)
         open_asks = dict(enumerate(asks))
         while open_asks:
-            rows = [
-                {"n": n, "user_id": ask.user_id, "ref": ask.ref, "amount": ask.amount, "life_s": self._life_s}
-                for n, ask in open_asks.items()
-            ]
+            rows = [{"n": n, "life_s": self._life_s, **ask._asdict()} for n, ask in open_asks.items()]
             answers = await _run(self._holding, HOLD, rows, _TRIES)
             if isinstance(answers, Exception):
                 if len(open_asks) == 1 or _is_away(answers):
@@ -115,18 +109,7 @@ class Ledger:
 
     # --- Settlements -----------------------------------------------------------------------------------------------
     async def _settle_all(self, items: Sequence[_Settlement]) -> Sequence[Settled | Exception]:
-        rows = [
-            {
-                "n": n,
-                "ref": i.ref,
-                "amount": i.amount,
-                "kind": _SPEND,
-                "actor": i.actor,
-                "reason": i.reason,
-                "note": i.note,
-            }
-            for n, i in enumerate(items)
-        ]
+        rows = [{"n": n, "kind": _SPEND, **item._asdict()} for n, item in enumerate(items)]
         answers = await _run(self._settling, self._settle, rows, _SETTLE_TRIES)
         if isinstance(answers, Exception):
             if len(items) == 1 or _is_away(answers):
