@@ -19,9 +19,7 @@ def _callbacks(gateway: type[Gateway]) -> Iterator[URLPattern]:
         for number, tail in enumerate(paths):
             name = None if number else f"{tail.replace('-', '_')}_{gateway.name}"
             yield path(f"api/{gateway.name}/{tail}", notices.notify, facts, name=name)
-    # As operators type the callback's address into a provider's console: with slashes too many.
-    tails = "|".join((*gateway.payment_callbacks, *gateway.refund_callbacks))
-    yield re_path(rf"^/*api/+{gateway.name}/+(?:{tails})/*$", notices.notify, facts)
+    yield re_path(rf"^{gateway.callbacks()}\Z", notices.notify, facts)
 
 
 urlpatterns = [

@@ -29,6 +29,7 @@ from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 from django.utils.module_loading import import_string
 
+from topup.gateways import is_callback
 from voicehelper.later import Later
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
@@ -42,7 +43,6 @@ OTHER_BYTES = 1024 * 1024
 BODY_SECONDS = 10.0
 # A provider gives up after 5 s; what is not finished by then is answered "again", and finishes on its own.
 NOTICE_SECONDS = 4.5
-_NOTICE_PATHS = ("/notify", "/webhook", "/refund-notify")
 _UPLOAD_PATH = "/api/files/upload"
 _FILE_PATHS = ("/files/", "/api/files/")
 # The form around an uploaded file.
@@ -193,7 +193,7 @@ class BodyGuard:
         if scope["path"] == _UPLOAD_PATH:
             await self._upload(scope, receive, send)
             return
-        notice = scope["path"].endswith(_NOTICE_PATHS)
+        notice = is_callback(scope["path"])
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read_body(receive, NOTICE_BYTES if notice else OTHER_BYTES)

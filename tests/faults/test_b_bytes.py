@@ -197,7 +197,8 @@ def test_B4_a_large_slow_or_endless_body_costs_no_worker(server: int, wechat: We
     genuine = wechat.notice(order)
     # One byte too many, announced, not announced, and lied about.
     large = b"<xml>" + b" " * (64 * 1024 - 4)
-    for path in ("/api/wechat/notify", "/api/alipay/notify", "/api/wechat/webhook", "/api/alipay/webhook"):
+    callbacks = [f"/api/{name}/{tail}" for name in ("wechat", "alipay") for tail in ("notify", "webhook", "notify/")]
+    for path in (*callbacks, "/api/wechat/refund-notify", "//api//alipay//webhook//"):
         assert b" 413 " in raw(server, path, [large], f"Content-Length: {len(large)}").split(b"\r\n")[0]
     chunks = [chunk(b"a" * 8192)] * 100
     assert b" 413 " in raw(server, "/api/wechat/notify", chunks, "Transfer-Encoding: chunked").split(b"\r\n")[0]

@@ -56,7 +56,7 @@ class Bank:
         said["refunded"] = self.orders[order_no].get("refunded", 0)
         body, query, moment = json.dumps(said).encode(), f"contract={contract}&v=1", "1796040000"
         signed = {TIME: moment, SIGN: _sign(query, moment, body, key)}
-        address = f"/api/thirdbank/notify?{query}"
+        address = f"/api/thirdbank/message?{query}"
         return Client().post(address, body, content_type="application/json", headers=signed)
 
     # --- What it answers ---------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class ThirdBank(Gateway):
     ways = {PHONE: "PAGE"}
     app_browser = "ThirdWallet/"
 
-    notice_types = ("application/json",)
+    payment_callbacks, notice_types = ("message",), ("application/json",)
     signed_headers = (TIME, SIGN)
     signs_query = True
 

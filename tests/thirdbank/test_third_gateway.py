@@ -16,7 +16,7 @@ from rest_framework.test import APIClient
 from tests.thirdbank.bank import CONTRACT, Bank
 from tests.topup.user_agents import ALIPAY_ANDROID, IPHONE_SAFARI
 from topup import services
-from topup.gateways import GATEWAYS
+from topup.gateways import GATEWAYS, is_callback
 from topup.models import Difference, Notice, Order, Refund
 from topup.services.options import read_options, write_options
 from topup.services.receiving import replay_notice
@@ -120,6 +120,10 @@ def test_a_notice_credits_once_by_its_signed_headers_and_query(
     books_agree()
 
 
+def test_its_callbacks_have_the_limits_and_threads_of_callbacks(third_bank: Bank) -> None:
+    assert [is_callback(f"/api/thirdbank/{tail}") for tail in ("message", "message/", "notify")] == [True, True, False]
+
+
 def test_a_notice_that_is_not_the_banks_or_not_for_us_credits_nothing(
     third_bank: Bank, buyer: User, books_agree: Callable[[], None]
 ) -> None:
@@ -127,7 +131,7 @@ def test_a_notice_that_is_not_the_banks_or_not_for_us_credits_nothing(
     third_bank.pay(order.order_no)
     assert third_bank.notice(order.order_no, key="another key").status_code == 503
     assert third_bank.notice(order.order_no, contract="1000000000").status_code == 503
-    assert Client().post("/api/thirdbank/notify", "{}", content_type="text/xml").status_code == 400
+    assert Client().post("/api/thirdbank/message", "{}", content_type="text/xml").status_code == 400
     # The order is known to both rows: its number is read before anything is believed.
     assert list(Notice.objects.order_by("pk").values_list("verdict", "order__order_no")) == [
         (Notice.Verdict.FORGED, order.order_no),
@@ -192,7 +196,7 @@ def test_operators_set_it_up_try_it_out_and_filter_by_it(third_bank: Bank, buyer
     for text in (
         "Lets users pay with Third Bank.",
         "Ten digits, on the first page.",
-        "/api/thirdbank/notify",
+        "/api/thirdbank/message",
         "last callback",
     ):
         assert text in page
@@ -217,7 +221,7 @@ def test_its_options_are_those_of_its_section(third_bank: Bank) -> None:
 
 def test_a_gateway_that_is_taken_out_again_leaves_nothing() -> None:
     assert set(GATEWAYS) == {"wechat", "alipay"}
-    assert Client().post("/api/thirdbank/notify", json.dumps({}), content_type="application/json").status_code == 404
+    assert Client().post("/api/thirdbank/message", json.dumps({}), content_type="application/json").status_code == 404
 
 
 def test_a_gateway_is_a_folder_of_short_files_and_named_hardly_anywhere_else() -> None:

@@ -4,6 +4,7 @@ A gateway speaks its provider's protocol and knows nothing else: no models, no r
 contract. Whoever wants to know what there is, and what it looks like, asks this table.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +13,11 @@ from .base import Gateway
 from .wechat import WeChatPay
 
 GATEWAYS: Final[Mapping[str, type[Gateway]]] = {gateway.name: gateway for gateway in (WeChatPay, Alipay)}
+
+
+def is_callback(path: str) -> bool:
+    """Whether that is where a provider posts its notices."""
+    return any(re.fullmatch(gateway.callbacks(), path) for gateway in GATEWAYS.values())
 
 
 def label_of(name: str) -> str:

@@ -126,6 +126,11 @@ class Gateway(ABC):
     def _config(cls, values: Mapping[str, Any]) -> Config:
         return cls.config_class(**{name: value for name, value in values.items() if name != "version"})
 
+    @classmethod
+    def callbacks(cls) -> str:
+        """All of their addresses, a pattern: as operators type them into a console, with slashes too many."""
+        return rf"/*api/+{cls.name}/+(?:{'|'.join((*cls.payment_callbacks, *cls.refund_callbacks))})/*"
+
     @property
     def refund_callback(self) -> str:
         """Where the provider tells of refunds."""
