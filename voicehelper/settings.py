@@ -136,6 +136,8 @@ if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
 # Creating and dropping a test database can take longer than any statement of ours may.
 _STATEMENT_TIMEOUT = "120s" if MODE == "test" else "15s"
 DATABASES["default"]["OPTIONS"] = {
+    # What the URL says of TLS, and whatever else libpq knows.
+    **DATABASES["default"].get("OPTIONS", {}),
     # statement_timeout and idle_in_transaction_session_timeout: a stuck transaction must not hold a wallet's row.
     "options": f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=2s"
     " -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on -c timezone=UTC",

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from cryptography.fernet import Fernet
@@ -657,6 +658,16 @@ def test_J9_production_does_not_start_with_a_setting_missing_or_wrong() -> None:
         written = next(iter(changes.values()))
         assert not written or "LIMIT" not in refusal or 'Write it like "' in refusal, name
         assert not written or "THREADS" not in refusal or "use a whole number of 1 or more" in refusal, name
+
+
+def test_J9_the_tls_that_the_databases_address_asks_for_is_asked_for_by_every_session() -> None:
+    show = "import json; from voicehelper.postgres import _address; print(json.dumps(_address()))"
+    asked = {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+    run = production("-c", show, DATABASE_URL=f"postgres://nobody@127.0.0.1/none?{urlencode(asked)}")
+    assert run.returncode == 0, run.stderr
+    address = json.loads(run.stdout)
+    assert asked.items() <= address.items()
+    assert "lock_timeout=2s" in address["options"]
 
 
 def test_J9_debug_cannot_be_switched_on_from_outside() -> None:
