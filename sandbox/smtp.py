@@ -4,16 +4,19 @@ Looser than a real one: any sender and recipient will do, as long as it looks li
 gives it a certificate.
 """
 
-import base64
-import re
-import socketserver
+import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from email import message_from_bytes, policy
+from typing import Any, Self
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 MOST_BYTES = 1024 * 1024
-_PATH = re.compile(r"(?:FROM|TO):\s*<([^<>\s]+@[^<>\s]+)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -35,150 +38,8 @@ class Mail:
         return "" if body is None else str(body.get_content())
 
 
-@dataclass
-class _Session:
-    greeted: bool = False
-    user: str = ""
-    sender: str = ""
-    recipients: list[str] = field(default_factory=list)
-
-    def forget(self) -> None:
-        self.sender, self.recipients = "", []
-
-
-class Quit(Exception):
-    """The client is done."""
-
-
-class Conversation(socketserver.StreamRequestHandler):
-    """One client, line by line."""
-
-    timeout = 30
-    server: "MailServer"
-
-    def handle(self) -> None:
-        self.session = _Session()
-        self.say("220 sandbox ESMTP")
-        try:
-            while line := self.rfile.readline(2048):
-                verb, _space, rest = line.decode("utf-8", "replace").strip().partition(" ")
-                act = getattr(self, f"do_{verb.lower()}", None)
-                if act is None or not verb.isalpha():
-                    self.say("500 5.5.2 What is that?")
-                else:
-                    act(rest)
-        except (Quit, OSError):
-            return
-        finally:
-            # The server closes the socket it accepted, not the one that came of it.
-            self.connection.close()
-
-    def say(self, *lines: str) -> None:
-        self.wfile.write("".join(f"{line}\r\n" for line in lines).encode())
-
-    def do_ehlo(self, _rest: str) -> None:
-        self.session = _Session(greeted=True)
-        encrypted = isinstance(self.request, ssl.SSLSocket)
-        offers = ["AUTH PLAIN LOGIN"]
-        if self.server.tls is not None and not encrypted:
-            offers = ["STARTTLS"]
-        self.say("250-sandbox", *(f"250-{offer}" for offer in offers), f"250 SIZE {MOST_BYTES}")
-
-    def do_helo(self, _rest: str) -> None:
-        self.session = _Session(greeted=True)
-        self.say("250 sandbox")
-
-    def do_starttls(self, _rest: str) -> None:
-        if self.server.tls is None:
-            self.say("502 5.5.1 Not offered")
-            return
-        self.say("220 Go ahead")
-        self.request = self.connection = self.server.tls.wrap_socket(self.request, server_side=True)
-        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
-        self.session = _Session()
-
-    def do_auth(self, rest: str) -> None:
-        how, _space, given = rest.partition(" ")
-        if how.upper() == "PLAIN":
-            parts = self._read(given or self._ask("334 ")).split("\0")
-            user, password = (parts[1], parts[2]) if len(parts) == 3 else ("", "")
-        elif how.upper() == "LOGIN":
-            user = self._read(given or self._ask("334 VXNlcm5hbWU6"))
-            password = self._read(self._ask("334 UGFzc3dvcmQ6"))
-        else:
-            self.say("504 5.5.4 Unknown mechanism")
-            return
-        if self.server.check(user, password):
-            self.session.user = user
-            self.say("235 2.7.0 Welcome")
-        else:
-            self.say("535 5.7.8 Error: authentication failed")
-
-    def _ask(self, question: str) -> str:
-        self.say(question)
-        return self.rfile.readline(2048).decode("ascii", "replace").strip()
-
-    def _read(self, text: str) -> str:
-        try:
-            return base64.b64decode(text, validate=True).decode()
-        except ValueError:
-            return ""
-
-    def do_mail(self, rest: str) -> None:
-        found = _PATH.match(rest)
-        if not self.session.user:
-            self.say("530 5.7.0 Authentication required")
-        elif self.session.sender:
-            self.say("503 5.5.1 Sender already given")
-        elif found is None:
-            self.say("501 5.1.7 Bad sender address")
-        else:
-            self.session.sender = found[1]
-            self.say("250 2.1.0 Ok")
-
-    def do_rcpt(self, rest: str) -> None:
-        found = _PATH.match(rest)
-        if not self.session.sender:
-            self.say("503 5.5.1 Sender first")
-        elif found is None or found[1].endswith("@nobody.invalid"):
-            self.say("550 5.1.1 No such user here")
-        else:
-            self.session.recipients.append(found[1])
-            self.say("250 2.1.5 Ok")
-
-    def do_data(self, _rest: str) -> None:
-        if not self.session.recipients:
-            self.say("503 5.5.1 Recipients first")
-            return
-        self.say("354 End with a dot")
-        data = bytearray()
-        while (line := self.rfile.readline(4096)) not in (b".\r\n", b""):
-            data += line[1:] if line.startswith(b".") else line
-        if len(data) > MOST_BYTES:
-            self.say("552 5.3.4 Too large")
-            return
-        session = self.session
-        self.server.take(Mail(session.user, session.sender, tuple(session.recipients), bytes(data)))
-        session.forget()
-        self.say("250 2.0.0 Taken")
-
-    def do_rset(self, _rest: str) -> None:
-        self.session.forget()
-        self.say("250 2.0.0 Ok")
-
-    def do_noop(self, _rest: str) -> None:
-        self.say("250 2.0.0 Ok")
-
-    def do_quit(self, _rest: str) -> None:
-        self.say("221 2.0.0 Bye")
-        raise Quit
-
-
-class MailServer(socketserver.ThreadingTCPServer):
-    """On loopback. `check` knows the users, `take` is given each mail."""
-
-    daemon_threads = True
-    allow_reuse_address = True
+class MailServer:
+    """On loopback, in a thread of its own while it is entered. `check` knows the users, `take` is given each mail."""
 
     def __init__(
         self,
@@ -188,7 +49,59 @@ class MailServer(socketserver.ThreadingTCPServer):
         take: Callable[[Mail], None],
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(("127.0.0.1", port), Conversation)
-        self.check = check
-        self.take = take
-        self.tls = tls
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self._check, self._take = check, take
+        # Both may ask a database, which Django refuses on an event loop.
+        self._asking = ThreadPoolExecutor(1)
+        self._options: dict[str, Any] = {"tls_context": tls, "auth_require_tls": tls is not None}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._asking.shutdown()
+
+    async def _serve(self) -> None:
+        def conversation() -> SMTP:
+            options = {"authenticator": self._known, "hostname": "sandbox", "enable_SMTPUTF8": True, **self._options}
+            return SMTP(self, data_size_limit=MOST_BYTES, timeout=30, loop=asyncio.get_running_loop(), **options)
+
+        async with await asyncio.get_running_loop().create_server(conversation, sock=self._listener):
+            await asyncio.to_thread(self._stopped.wait)
+
+    def _known(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, _how: str, given: LoginPassword
+    ) -> AuthResult:
+        user, password = given.login.decode(errors="replace"), given.password.decode(errors="replace")
+        known = self._asking.submit(self._check, user, password).result()
+        return AuthResult(success=known, handled=False, auth_data=user)
+
+    # --- aiosmtpd's hooks --------------------------------------------------------------------------------------------
+    async def handle_MAIL(  # noqa: N802
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        if not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        envelope.mail_from = address
+        return "250 2.1.0 Ok"
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: Any
+    ) -> str:
+        if address.endswith("@nobody.invalid"):
+            return "550 5.1.1 No such user here"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        mail = Mail(
+            str(session.auth_data), str(envelope.mail_from), tuple(envelope.rcpt_tos), envelope.original_content or b""
+        )
+        await asyncio.get_running_loop().run_in_executor(self._asking, self._take, mail)
+        return "250 2.0.0 Taken"

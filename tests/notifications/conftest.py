@@ -1,6 +1,5 @@
 """The stand-ins for messengers, reached over real HTTP and SMTP."""
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,22 +21,14 @@ def messengers(live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 class Mailbox(MailServer):
-    """A mail server for one user, in a thread."""
+    """A mail server for one user."""
 
     def __init__(self, **options: Any) -> None:
         self.mails: list[Mail] = []
         super().__init__(0, check=lambda *who: who == ("mailer", "mail-password"), take=self.mails.append, **options)
 
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
-
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
     with Mailbox() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()

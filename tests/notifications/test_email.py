@@ -220,9 +220,7 @@ def secure(certificate: Path) -> Iterator[Mailbox]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with Mailbox(tls=context) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
-        server.shutdown()
 
 
 def test_starttls_is_checked_against_the_name_and_used_before_signing_in(secure: Mailbox, certificate: Path) -> None:

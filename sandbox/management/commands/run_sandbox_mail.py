@@ -1,6 +1,7 @@
 """`manage.py run_sandbox_mail`: the mail server that delivers nothing, in the foreground; see /sandbox/messages."""
 
 import hmac
+import signal
 from argparse import ArgumentParser
 
 from django.core.management.base import BaseCommand
@@ -19,8 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: object) -> None:
         with MailServer(int(str(options["port"])), check=check, take=keep) as server:
-            self.stdout.write(f"SMTP on 127.0.0.1:{server.server_address[1]}")
-            server.serve_forever()
+            self.stdout.write(f"SMTP on 127.0.0.1:{server.port}")
+            signal.pause()
 
 
 def check(user: str, password: str) -> bool:
