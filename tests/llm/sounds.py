@@ -13,7 +13,7 @@ KINDS = {
     "ipod": ("aac", 44_100),
     "webm": ("libopus", 48_000),
     "ogg": ("libopus", 48_000),
-    "flac": ("flac", 16_000),
+    "flac": ("flac", 8_000),
 }
 
 
@@ -27,7 +27,7 @@ def sound(kind: str, seconds: float, *, streamed: bool = False) -> bytes:
         track = container.add_stream(codec, rate=rate, layout="mono")
         left = round(seconds * rate)
         while left:
-            samples = min(left, 1024)
+            samples = min(left, 65_536)
             frame = av.AudioFrame(format="s16", layout="mono", samples=samples)
             frame.sample_rate = rate
             frame.planes[0].update(bytes(2 * samples))

@@ -85,11 +85,13 @@ def test_O1_a_minute_that_says_it_is_three_seconds_is_charged_as_a_minute(
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(b"x" * 100_000, "not_a_recording"), (sound("flac", 3 * 3600), "too_long")],
+    [(lambda: b"x" * 100_000, "not_a_recording"), (lambda: sound("flac", 3 * 3600), "too_long")],
     ids=["no recording", "three hours"],
 )
-def test_what_cannot_be_measured_is_refused_before_anything_is_held(openai: World, content: bytes, code: str) -> None:
-    answer = transcribe(openai, form(content, model="whisper-1"))
+def test_what_cannot_be_measured_is_refused_before_anything_is_held(
+    openai: World, content: Callable[[], bytes], code: str
+) -> None:
+    answer = transcribe(openai, form(content(), model="whisper-1"))
     assert (answer.status, answer.json["error"]["code"], answer.json["error"]["param"]) == (400, code, "file")
     assert openai.upstream.asked == []
     assert not Usage.objects.exists()

@@ -87,18 +87,20 @@ def test_O1_a_browsers_recording_without_a_length_is_charged_by_the_second(talki
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        (PNG, "not_a_recording"),
-        (HTML, "not_a_recording"),
-        (wav(75), "too_long"),
-        (mp3(1800), "too_long"),
-        (sound("ogg", 75), "too_long"),
-        (three_seconds_by_its_header("ipod", 75), "too_long"),
-        (b"OggS\x00\x02" + bytes(3 * 1024**2), "not_a_recording"),
+        (lambda: PNG, "not_a_recording"),
+        (lambda: HTML, "not_a_recording"),
+        (lambda: wav(75), "too_long"),
+        (lambda: mp3(1800), "too_long"),
+        (lambda: sound("ogg", 75), "too_long"),
+        (lambda: three_seconds_by_its_header("ipod", 75), "too_long"),
+        (lambda: b"OggS\x00\x02" + bytes(3 * 1024**2), "not_a_recording"),
     ],
     ids=["picture", "page", "long wav", "long mp3", "long ogg", "m4a that says it is short", "no ogg"],
 )
-def test_what_is_no_recording_or_too_long_is_refused_for_nothing(talking: World, content: bytes, code: str) -> None:
-    answer = post(talking, TRANSCRIBE, audioPath=recorded(talking.user, content))
+def test_what_is_no_recording_or_too_long_is_refused_for_nothing(
+    talking: World, content: Callable[[], bytes], code: str
+) -> None:
+    answer = post(talking, TRANSCRIBE, audioPath=recorded(talking.user, content()))
     assert (answer.status, answer.json["code"]) == (400, code)
     assert not Usage.objects.exists()
     assert talking.upstream.asked == []
