@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -76,17 +77,22 @@ def imports(name: str, path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+@cache
+def every_import() -> list[tuple[str, str]]:
+    """Who imports whom."""
+    return [(name, imported) for name, path in modules() for imported in imports(name, path)]
+
+
+@cache
 def part_of(module: str) -> str:
     """The part of the house a module belongs to: an app, or the project package itself."""
     parts = [part for part in (*MAY_IMPORT, *PACKAGES) if module == part or module.startswith(f"{part}.")]
     return max(parts, key=len, default="")
 
 
-@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value) if isinstance(value, str) else "")
-def test_imports_go_one_way(name: str, path: Path) -> None:
-    own = part_of(name)
-    for imported in imports(name, path):
-        part = part_of(imported)
+def test_imports_go_one_way() -> None:
+    for name, imported in every_import():
+        own, part = part_of(name), part_of(imported)
         assert part != "sandbox" or own == "sandbox", f"{name} imports the sandbox"
         if own in MAY_IMPORT and part and part != own:
             assert part in MAY_IMPORT[own], f"{name} imports {imported}"
@@ -101,23 +107,21 @@ def edge_of(module: str) -> tuple[str, str] | None:
     return (app, room) if room in EDGES and app != "voicehelper" else None
 
 
-@pytest.mark.parametrize(("name", "path"), modules(), ids=lambda value: str(value) if isinstance(value, str) else "")
-def test_edges_import_no_other_edge_and_nothing_below_them_imports_one(name: str, path: Path) -> None:
-    own = edge_of(name)
-    if own is None and (name == FRONT_DOOR or name.rpartition(".")[2] in {"urls", "apps"}):
-        return
-    for imported in imports(name, path):
+def test_edges_import_no_other_edge_and_nothing_below_them_imports_one() -> None:
+    for name, imported in every_import():
+        own = edge_of(name)
+        if own is None and (name == FRONT_DOOR or name.rpartition(".")[2] in {"urls", "apps"}):
+            continue
         known = any(name == source and imported.startswith(target) for source, target in QUEUES)
         assert known or edge_of(imported) in {None, own}, f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_the_rooms_of_an_app_are_kept(room: str) -> None:
-    for name, path in modules():
-        if name == room or name.startswith(f"{room}."):
-            for imported in imports(name, path):
-                if part_of(imported) == part_of(room) and not imported.startswith(f"{room}."):
-                    assert any(imported.startswith(allowed) for allowed in ROOMS[room]), f"{name} imports {imported}"
+    for name, imported in every_import():
+        inside = name == room or name.startswith(f"{room}.")
+        if inside and part_of(imported) == part_of(room) and not imported.startswith(f"{room}."):
+            assert any(imported.startswith(allowed) for allowed in ROOMS[room]), f"{name} imports {imported}"
 
 
 def test_gateways_and_transports_know_no_django_but_translations() -> None:
