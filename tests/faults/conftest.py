@@ -21,12 +21,6 @@ from .scripted import Merchant, ScriptedProvider, gateway_of
 from .workers import _workers, operator, workers  # noqa: F401  # fixtures
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    """Hashing a password properly takes longer than most of these tests."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture(params=["wechat", "alipay"])
 def merchant(request: pytest.FixtureRequest) -> Merchant:
     """Each gateway in turn, switched on."""

@@ -25,11 +25,6 @@ RECHARGE = "/admin/topup/rechargesettings/1/change/"
 WECHAT_PAGE = "/admin/topup/wechatsettings/1/change/"
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def browser(staff: User) -> Client:
     client = Client(headers={"Accept-Language": "en"})

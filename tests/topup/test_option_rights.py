@@ -29,11 +29,6 @@ NEW_KEY = "Zx8Qm2Wv7Kt4Rn6Yb3Pd9Hf5Jg1Sc0La"
 PAGES = ("topup/rechargesettings", "topup/wechatsettings", "topup/alipaysettings", "accounts/miniprogramsettings")
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 def clerk(*permissions: str) -> User:
     """Somebody of the staff who has just these permissions."""
     user = User.objects.create_user("clerk", password=PASSWORD, is_staff=True)

@@ -49,11 +49,6 @@ DEFAULTS = {
 } | dict.fromkeys(SECRETS, "")  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
 def operator(staff: User, as_user: Callable[..., APIClient]) -> APIClient:
     return as_user(staff)

@@ -43,7 +43,6 @@ NOT_SIGNED_IN = "请先通过微信登录，微信支付才能知道由谁付款
 def shop(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Both gateways, the official account and a mini program at the stand-ins; no notice is sent by itself."""
     monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     with sandbox_server() as address:
         settings.WECHAT_API_BASE_URL = f"{address}/sandbox/weixin"
         settings.WECHAT_OAUTH_URL = f"{address}/sandbox/weixin/connect/oauth2/authorize"
