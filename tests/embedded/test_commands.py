@@ -11,6 +11,7 @@ import environ
 import pytest
 
 from sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
+from tests.conftest import rarely
 from tests.embedded.conftest import processes_of, wait_for
 from voicehelper.embedded import environment
 from voicehelper.embedded.folder import ROOT, Lock
@@ -53,7 +54,8 @@ def test_exec_gives_its_command_a_test_environment_and_passes_on_the_exit_code()
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+    ("number", "exit_code"),
+    [(signal.SIGTERM, 143), (signal.SIGKILL, -9), *rarely((signal.SIGINT, 130), (signal.SIGHUP, 129))],
 )
 def test_exec_leaves_nothing_behind_however_it_is_stopped(number: signal.Signals, exit_code: int) -> None:
     # One server shows as much as two, except when nobody is left to wait for them.
@@ -68,6 +70,7 @@ def test_exec_leaves_nothing_behind_however_it_is_stopped(number: signal.Signals
     wait_for(lambda: not processes_of(data) and not data.exists())
 
 
+@pytest.mark.rare
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become somebody else")
 def test_exec_works_for_an_ordinary_user() -> None:
     # Python itself may be installed where only root looks (as pyenv does): reading is allowed, nothing else is.

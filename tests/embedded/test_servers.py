@@ -145,6 +145,7 @@ def test_services_named_in_the_environment_are_used_instead_of_ours(
         assert processes == []
 
 
+@pytest.mark.rare
 def test_the_usual_ports_may_be_taken(folder: Path) -> None:
     """Only what we take ourselves is proof; a port that somebody else has already is as good."""
     taken = []

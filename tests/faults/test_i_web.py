@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 
+from tests.conftest import rarely
 from tests.image import Image
 from tests.orders import pending_order
 from tests.wechat import WeChat, set_up_mini_program, sign_in
@@ -387,18 +388,20 @@ def test_I6_codes_of_wechat_are_guessed_thirty_times_and_then_an_address_waits(
 # --- I7: SQL ---------------------------------------------------------------------------------------------------------
 SQL = [
     "'",
-    "' OR '1'='1",
     "'; DROP TABLE topup_order; --",
-    '" OR ""="',
-    "1) OR (1=1",
     "\\'",
-    "%",
     "%s",
-    "' UNION SELECT version()--",
-    "'; SELECT pg_sleep(3); --",
-    "$$;SELECT 1;$$",
-    "\u02bc OR 1=1",
     "\x00",
+    *rarely(
+        "' OR '1'='1",
+        '" OR ""="',
+        "1) OR (1=1",
+        "%",
+        "' UNION SELECT version()--",
+        "'; SELECT pg_sleep(3); --",
+        "$$;SELECT 1;$$",
+        "\u02bc OR 1=1",
+    ),
 ]
 
 
