@@ -21,7 +21,7 @@ from storage_backends.models import Bucket, StoredFile
 from tests.faults.workers import Workers, lines
 from tests.processes import files_dir as folder_of_servers
 from tests.processes import request
-from tests.storage_backends.conftest import files_dir, new_bucket, s3, s3_server  # noqa: F401  # fixtures
+from tests.storage_backends.conftest import files_dir, new_bucket, s3  # noqa: F401  # fixtures
 from tests.storage_backends.samples import GIF, HTML, MP3, PNG, SVG, huge_png, send
 from tests.storage_backends.test_hostile import bomb
 from voicehelper import clock
@@ -185,11 +185,10 @@ def everything_agrees(folder: Path) -> None:
     assert set(StoredFile.objects.values_list("state", flat=True)) <= {"stored"}
 
 
-@pytest.mark.xdist_group("s3")
 def test_K7_a_store_that_is_down_is_said_and_leaves_nothing_apart(
     api: Any,
     s3: Bucket,  # noqa: F811
-    s3_server: Any,  # noqa: F811
+    s3_server: Any,
 ) -> None:
     path = send(api, PNG).json()["path"]
     Bucket.objects.filter(pk=s3.pk).update(endpoint="http://127.0.0.1:1")

@@ -1,6 +1,6 @@
 """Files go into a folder of their own, for each test; and a real S3 server for those that want one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,6 @@ def files_dir(settings: Any, tmp_path: Path) -> Path:
 def api(as_user: Any, buyer: User) -> Any:
     """The buyer's client."""
     return as_user(buyer)
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """Whoever uses it belongs to the xdist group "s3", so that there is one."""
-    with S3Server() as server:
-        yield server
 
 
 @pytest.fixture

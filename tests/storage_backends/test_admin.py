@@ -98,7 +98,6 @@ def test_I11_a_bucket_secret_is_not_taken_to_another_server(browser: Client) -> 
     assert (row.name, row.region, row.secret.reveal()) == ("renamed", "cn-hangzhou", SECRET)
 
 
-@pytest.mark.xdist_group("s3")
 def test_the_test_says_what_is_wrong_and_the_switch_tries_first(
     browser: Client, s3_server: S3Server, settings: Any
 ) -> None:

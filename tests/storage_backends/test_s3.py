@@ -25,7 +25,7 @@ from tests.storage_backends.samples import HTML, PNG, send
 from voicehelper.accounts.models import User
 from voicehelper.secrets import Secret
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("s3")]
+pytestmark = pytest.mark.django_db
 
 
 def fetch(url: str) -> tuple[int, dict[str, str], bytes]:

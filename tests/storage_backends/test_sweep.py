@@ -106,7 +106,6 @@ def test_a_bucket_is_compared_piece_by_piece(buyer: User, files_dir: Path, monke
     assert set(StoredFile.objects.all()) == {*files} - {files[1], files[6]}
 
 
-@pytest.mark.xdist_group("s3")
 def test_both_sides_are_compared_on_an_s3_server(buyer: User, s3: Any, s3_server: S3Server, monkeypatch: Any) -> None:
     monkeypatch.setattr(sweeping, "STRAY", timedelta(0))
     kept, gone = store(buyer, 2)
