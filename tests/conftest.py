@@ -28,6 +28,7 @@ from tests.faults.report import (  # noqa: F401  # hooks
 )
 from tests.image import Image
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
+from tests.operators import browser_of
 from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
 
@@ -162,6 +163,12 @@ def other_user(db: None) -> User:
 @pytest.fixture
 def staff(db: None) -> User:
     return User.objects.create_superuser("operator", password="a long operator password")
+
+
+@pytest.fixture
+def browser(staff: User) -> Client:
+    """The operator's."""
+    return browser_of(staff)
 
 
 @pytest.fixture

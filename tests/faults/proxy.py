@@ -4,8 +4,11 @@ import socket
 import struct
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Literal, Self
+
+from django.db import connection
 
 Mode = Literal["pass", "down", "half_open"]
 _RESET = struct.pack("ii", 1, 0)
@@ -144,3 +147,15 @@ def _reset(sock: socket.socket) -> None:
         # Wakes whoever waits in recv; close alone would not.
         sock.shutdown(socket.SHUT_RD)
     sock.close()
+
+
+@contextmanager
+def database_behind(proxy: Proxy) -> Iterator[None]:
+    """All new database sessions of this process go through the proxy."""
+    original = dict(connection.settings_dict)
+    host, port = proxy.address.split(":")
+    connection.settings_dict.update(HOST=host, PORT=port)
+    try:
+        yield
+    finally:
+        connection.settings_dict.update(original)

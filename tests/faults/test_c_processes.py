@@ -24,9 +24,9 @@ from topup import services
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
-from voicehelper.wallet.models import Entry, Wallet
+from voicehelper.wallet.models import Wallet
 
-from .workers import Workers
+from .workers import Workers, credited_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,13 +125,6 @@ def is_acknowledged(answer: bytes) -> bool:
     return head.startswith(b"HTTP/1.1 200") and (b"<return_code><![CDATA[SUCCESS]]>" in body or body == b"success")
 
 
-def assert_credited_once(order: Order) -> None:
-    order.refresh_from_db()
-    assert order.state == Order.State.PAID
-    entries = Entry.objects.filter(kind=Entry.Kind.TOPUP, ref=order.order_no)
-    assert [entry.amount for entry in entries] == [order.quota]
-
-
 @pytest.mark.parametrize("merchant", [WECHAT, ALIPAY], ids=["wechat", "alipay"])
 def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
     cluster: Cluster, buyer: User, books_agree: Callable[[], None], merchant: WeChatMerchant | AlipayMerchant
@@ -141,7 +134,7 @@ def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
     for _ in range(full(20, 1)):
         order = pending_order(buyer, merchant)
         sent = cluster.tell(gateway, [merchant.notice(order)] * NOTICES)
-        assert_credited_once(order)
+        assert credited_once(order)
         verdicts = Notice.objects.filter(order=order).values_list("verdict", flat=True)
         assert sorted(verdicts) == ["credited"] + ["duplicate"] * (len(verdicts) - 1)
         # One that was answered "send it again" may have left its row before.
@@ -158,7 +151,7 @@ def test_C2_notices_of_a_hundred_orders_of_one_user_at_once_add_up(
     orders = [pending_order(buyer, WECHAT) for _ in range(NOTICES)]
     cluster.tell("wechat", [WECHAT.notice(order) for order in orders])
     for order in orders:
-        assert_credited_once(order)
+        assert credited_once(order)
     assert Wallet.objects.get(user=buyer).balance == sum(order.quota for order in orders)
     books_agree()
 
@@ -211,48 +204,7 @@ def test_C3_notices_polls_and_sweeps_that_all_find_it_paid_credit_once(
 
         with ThreadPoolExecutor(30) as pool:
             assert all(pool.map(tell, range(30)))
-        assert_credited_once(order)
-    books_agree()
-
-
-@pytest.mark.rare
-def test_C3_a_lost_notice_is_made_up_for_by_the_open_page_within_ten_seconds(
-    cluster: Cluster, buyer: User, books_agree: Callable[[], None]
-) -> None:
-    open_sandbox_accounts()
-    token = issue_token(buyer)
-    orders = [place(cluster, token, gateway) for gateway in KINDS]
-    for order in orders:
-        pay_with_lost_notice(cluster, order)
-    paid = time.monotonic()
-    waiting = set(orders)
-    while waiting and time.monotonic() < paid + 10:
-        waiting = {
-            order for order in waiting if poll(cluster.servers[1], token, order).json["data"]["status"] != "paid"
-        }
-        time.sleep(2 if waiting else 0)
-    assert not waiting
-    for order in orders:
-        assert_credited_once(order)
-        assert order.credited_by == "poll"
-    books_agree()
-
-
-@pytest.mark.parametrize("gateway", KINDS)
-def test_C3_with_the_page_closed_a_lost_notice_is_made_up_for_by_the_sweep(
-    cluster: Cluster, buyer: User, books_agree: Callable[[], None], gateway: str
-) -> None:
-    """How soon, test_sweep.py reckons; here it is due."""
-    open_sandbox_accounts()
-    order = place(cluster, issue_token(buyer), gateway)
-    pay_with_lost_notice(cluster, order)
-    services.follow_orders()
-    order.refresh_from_db()
-    assert order.state == Order.State.PENDING, "asked before its time"
-    Order.objects.update(next_ask_at=Now())
-    services.follow_orders()
-    assert_credited_once(order)
-    assert order.credited_by == "sweep"
+        assert credited_once(order)
     books_agree()
 
 
@@ -286,6 +238,6 @@ def test_C3_while_a_server_is_killed_and_started_again_every_payment_is_credited
     finally:
         killer.join()
     for order in orders:
-        assert_credited_once(order)
+        assert credited_once(order)
     assert Wallet.objects.get(user=buyer).balance == sum(order.quota for order in orders)
     books_agree()

@@ -352,6 +352,7 @@ def test_C12_the_same_key_gives_the_same_order_and_never_another_amount(
     assert pay(as_user(buyer), gateway, HTTP_IDEMPOTENCY_KEY="k2").status_code == 200
     assert list(Order.objects.filter(user=buyer).values_list("amount", flat=True)) == [10, 10]
     assert scripted.operations() == ["create"] * 3
+    assert pay(as_user(buyer), gateway, HTTP_IDEMPOTENCY_KEY="").json() != pay(as_user(buyer), gateway).json()
 
 
 def test_C12_the_same_key_at_the_other_gateway_is_refused(

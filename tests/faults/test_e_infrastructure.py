@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from sandbox.models import Delivery
 from tests.conftest import SOAK, rarely
@@ -23,13 +22,13 @@ from tests.processes import (
     redis_address,
     redis_url,
 )
-from topup import services
 from topup.models import Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.wallet.models import Entry
 
 from .proxy import Proxy
+from .workers import credited_once, sweep_now
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,12 +98,6 @@ def token(buyer: User) -> str:
 
 def succeeded(reply: Reply) -> bool:
     return reply.status == 200 and b"SUCCESS" in reply.body
-
-
-def credited_once(order: Order) -> bool:
-    order.refresh_from_db()
-    entries = Entry.objects.filter(kind=Entry.Kind.TOPUP, ref=order.order_no)
-    return order.state == Order.State.PAID and [entry.amount for entry in entries] == [order.quota]
 
 
 # --- The database ----------------------------------------------------------------------------------------------------
@@ -232,12 +225,6 @@ def test_E5_without_redis_people_sign_in_pay_and_are_credited_and_limits_still_h
 
 
 # --- The provider ----------------------------------------------------------------------------------------------------
-def sweep_now() -> None:
-    """The sweep, at the time when it is due."""
-    Order.objects.filter(next_ask_at__isnull=False).update(next_ask_at=Now())
-    services.follow_orders()
-
-
 def pay_by_phone(world: World, code: str, **faults: Any) -> None:
     reply = world.server.post_json("/sandbox/phone/pay", {"code": code} | faults)
     assert reply.status == 200, reply

@@ -2,12 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from llm.models import Usage
 from llm.relay import engine
@@ -17,24 +15,12 @@ from tests.processes import database_address
 from voicehelper.wallet.models import Entry, Hold
 from voicehelper.wallet.services import reap_holds
 
-from .proxy import Proxy
+from .proxy import Proxy, database_behind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CHAT = "/v1/chat/completions"
 PRICE = 1500
-
-
-@contextmanager
-def database_behind(proxy: Proxy) -> Iterator[None]:
-    """All new database sessions of this process go through the proxy."""
-    original = dict(connection.settings_dict)
-    host, port = proxy.address.split(":")
-    connection.settings_dict.update(HOST=host, PORT=port)
-    try:
-        yield
-    finally:
-        connection.settings_dict.update(original)
 
 
 @pytest.mark.parametrize("mode", ["down", "reset"])

@@ -103,19 +103,6 @@ def test_a_refund_in_full_takes_the_quota_and_gives_the_money_back(
     books_agree()
 
 
-def test_parts_take_their_share_and_the_last_one_the_rest(
-    order: Order, buyer: User, staff: User, books_agree: Callable[[], None]
-) -> None:
-    taken = [refund(order, fen, staff).quota for fen in (1, 2433, 1)]
-    assert taken == [order.quota * 1 // 7300, order.quota * 2434 // 7300 - taken[0], taken[2]]
-    assert state_of(order) == "partly_refunded"
-    last = refund(order, 7300 - 2435, staff)
-    assert sum(taken) + last.quota == order.quota
-    assert (state_of(order), wallet_of(buyer).balance) == ("refunded", 0)
-    assert services.why_no_refund(order)
-    books_agree()
-
-
 @pytest.mark.parametrize("amount_fen", [0, -1, 7301])
 def test_no_more_than_was_paid_can_be_asked_for(order: Order, staff: User, amount_fen: int) -> None:
     with pytest.raises(RefundRefused):
@@ -530,22 +517,6 @@ def test_A13_a_refund_notice_for_an_order_nobody_knows_is_sent_again(provider: s
         "/api/wechat/refund-notify", refund_notices.wechat_notice(made).encode(), content_type="text/xml"
     )
     assert "订单不存在" in answer.content.decode()
-
-
-def test_J3_a_refund_above_the_limit_waits_for_a_second_person(
-    order: Order, buyer: User, staff: User, other_user: User, books_agree: Callable[[], None]
-) -> None:
-    RechargeSettings.load()
-    RechargeSettings.objects.update(approve_refunds_above=50)
-    made = services.submit_refund(ask(order, 7300, other_user))
-    assert (made.state, made.waits_for_approval, held(buyer)) == ("requested", True, order.quota)
-    assert settle(made).state == "requested"
-    with pytest.raises(RefundRefused):
-        services.approve_refund(made, by=other_user)
-    services.approve_refund(made, by=staff)
-    assert settle(services.submit_refund(made)).state == "succeeded"
-    assert (made.requested_by, made.approved_by) == ("stranger", "operator")
-    books_agree()
 
 
 def test_J3_a_refund_that_was_not_approved_can_be_withdrawn(

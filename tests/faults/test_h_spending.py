@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -32,7 +31,7 @@ from voicehelper.wallet.models import Entry, Hold, Wallet
 from voicehelper.wallet.statements import HOLD
 from voicehelper.wallet.tasks import reap_holds
 
-from .proxy import Proxy
+from .proxy import Proxy, database_behind
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -270,18 +269,6 @@ def test_H3_nobody_is_asked_for_a_client_that_has_left(world: World, books_agree
 
 
 # --- H5: repeats -----------------------------------------------------------------------------------------------------
-@contextmanager
-def database_behind(proxy: Proxy) -> Iterator[None]:
-    """All new database sessions of this process go through the proxy."""
-    original = dict(connection.settings_dict)
-    host, port = proxy.address.split(":")
-    connection.settings_dict.update(HOST=host, PORT=port)
-    try:
-        yield
-    finally:
-        connection.settings_dict.update(original)
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before PostgreSQL heard of it", "after it was committed"])
 @pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
 def test_H5_retries_failover_and_a_repeated_settlement_are_one_capture(

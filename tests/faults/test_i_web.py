@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as project
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
-from django.db import connections
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
@@ -21,9 +21,10 @@ from rest_framework.test import APIClient
 from tests.conftest import rarely
 from tests.image import Image
 from tests.orders import pending_order
-from tests.wechat import WeChat, set_up_mini_program, sign_in
+from topup import services
 from topup.api import notices
-from topup.models import Notice, Order
+from topup.models import CodeBatch, Notice, Order
+from topup.services.options import read_options
 from voicehelper.accounts.models import AccessToken, User
 from voicehelper.accounts.services import issue_token, revoke_tokens
 from voicehelper.middleware import AddRequestId, OneLine
@@ -108,26 +109,34 @@ def test_I1_an_invitation_shows_its_visitors_to_its_owner_only(
         assert (theirs.status_code, theirs.content) == (nobodys.status_code, nobodys.content)
 
 
-def admin_pages() -> list[str]:
-    from django.contrib import admin
-
-    found = [f"/admin/{m._meta.app_label}/{m._meta.model_name}/" for m in admin.site._registry]
-    return ["/admin/", *found, *[f"{page}1/change/" for page in found], *[f"{page}add/" for page in found]]
+def admin_addresses() -> list[str]:
+    """All there are below the admin's apps, with 1 for whatever is a number and "ask" for the name of a button."""
+    found = [where for where, _view in views() if re.match(r"admin/(?!r/|password_change/)\w+/\w+/", where)]
+    return ["/" + re.sub(r"<slug:\w+>", "ask", re.sub(r"<(path|int):\w+>", "1", where)) for where in found]
 
 
 def test_I1_the_admin_is_closed_to_everybody_without_the_permission(
     buyer: User, other_user: User, clerk: User, staff: User, wechat: Any
 ) -> None:
-    pending_order(buyer, wechat)
+    pending_order(buyer, wechat, pk=1)
+    services.make_codes(CodeBatch(pk=1, name="Spring", quota=1, count=1), by="operator")
     outsiders = [browser_of(who) for who in (None, buyer, other_user)]
     without = browser_of(clerk)
-    for page in admin_pages():
+    addresses, before, office = admin_addresses(), read_options(), browser_of(staff)
+    some = {"order/export.csv", "order/statistics/", "order/statistics.csv", "order/1/refund/", "codebatch/1/codes.csv"}
+    assert {f"/admin/topup/{name}" for name in some} <= set(addresses)
+    form = {"price": "1", "name": "x", "cost_per_1k": "1", "current_password": "a long clerk password"}
+    for address in ("/admin/", *addresses):
+        assert office.get(address).status_code in (200, 302, 404, 405), address
         for browser in outsiders:
-            assert browser.get(page).status_code in (302, 404), page
-        if page != "/admin/":
+            assert browser.get(address).status_code in (302, 404), address
+            assert browser.post(address).status_code in (302, 404), address
+        if address != "/admin/":
             # Refused, or led to a form that then refuses.
-            assert without.get(page, follow=True).status_code in (200, 403, 404), page
-            assert without.get(page).status_code != 200, page
+            assert without.get(address, follow=True).status_code in (200, 403, 404, 405), address
+            assert without.get(address).status_code != 200, address
+            assert without.post(address, form).status_code != 200, address
+    assert (LogEntry.objects.exists(), read_options() == before) == (False, True)
     assert wechat.mch_id not in without.get("/admin/", follow=True).content.decode()
     assert browser_of(staff).get("/admin/").status_code == 200
 
@@ -155,6 +164,7 @@ def test_I2_an_order_of_another_and_one_that_never_was_look_the_same(
         nobodys = (client if prefix.startswith("/api") else browser).get(prefix + order.order_no[:-1] + "z")
         assert (theirs.status_code, nobodys.status_code) == (404, 404)
         assert theirs.content == nobodys.content
+        assert not prefix.startswith("/api") or theirs.json() == {"success": False, "message": "订单不存在"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -331,58 +341,10 @@ def test_I6_behind_our_proxy_a_made_up_hop_in_front_does_not_help(buyer: User, s
     assert try_api("buyer", PASSWORD, HTTP_X_FORWARDED_FOR="192.0.2.1, 203.0.113.8").status_code == 200
 
 
-def test_I6_a_right_password_does_not_clear_what_was_guessed_before(buyer: User) -> None:
-    for _ in range(9):
-        try_api("buyer", "wrong")
-    assert try_api("buyer", PASSWORD).status_code == 200
-    assert try_api("buyer", "wrong").status_code == 401
-    assert try_api("buyer", PASSWORD).status_code == 429
-
-
-def test_I6_the_old_password_is_not_guessed_through_the_form_that_changes_it(buyer: User) -> None:
-    browser = browser_of(buyer)
-    new = {"new_password1": "a new long password", "new_password2": "a new long password"}
-    for _ in range(10):
-        assert browser.post("/accounts/password", {"old_password": "wrong"} | new).status_code == 200
-    response = browser.post("/accounts/password", {"old_password": PASSWORD} | new)
-    assert response.status_code == 429
-    assert int(response["Retry-After"]) >= 1
-    buyer.refresh_from_db()
-    assert buyer.check_password(PASSWORD)
-
-
 def test_I6_the_answer_does_not_tell_whether_a_name_exists(buyer: User) -> None:
     inactive = User.objects.create_user("gone", password=PASSWORD, is_active=False)
     answers = [try_api(name, "wrong") for name in ("buyer", "nobody", inactive.username)] + [try_api("gone", PASSWORD)]
     assert {(answer.status_code, answer.content) for answer in answers} == {(401, answers[0].content)}
-
-
-def test_I6_accounts_are_not_made_in_bulk(db: None) -> None:
-    for number in range(21):
-        form = {"username": f"bot{number}", "password1": "a long bot password", "password2": "a long bot password"}
-        response = Client().post("/accounts/sign-up", form)
-    assert response.status_code == 429
-    assert int(response["Retry-After"]) >= 1
-    assert User.objects.filter(username__startswith="bot").count() == 20
-
-
-@pytest.mark.django_db(transaction=True)
-def test_I6_codes_of_wechat_are_guessed_thirty_times_and_then_an_address_waits(
-    live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
-    settings.WECHAT_API_BASE_URL = f"{live_server.url}/sandbox/weixin"
-    set_up_mini_program()
-    wechat = WeChat(live_server.url)
-    asked = wechat.code("xiaoming"), wechat.code("xiaohong")
-    for number in range(30):
-        assert sign_in(f"guess{number}").status_code == 401
-    braked = sign_in(asked[0])
-    assert (braked.status_code, User.objects.count()) == (429, 0)
-    assert 1 <= int(braked["Retry-After"]) <= 600
-    body = {"code": asked[1]}
-    elsewhere = APIClient().post("/api/auth/wx-login", body, format="json", REMOTE_ADDR="203.0.113.9")
-    assert elsewhere.status_code == 200
 
 
 # --- I7: SQL ---------------------------------------------------------------------------------------------------------
@@ -623,6 +585,7 @@ def test_I15_nobody_frames_us_and_nothing_foreign_runs(wechat: Any, buyer: User,
     order = pending_order(buyer, wechat)
     for who, url in (
         (None, SIGN_IN),
+        (None, "/accounts/sign-up"),
         (buyer, "/recharge"),
         (buyer, f"/recharge/orders/{order.order_no}"),
         (buyer, "/recharge/orders"),
@@ -709,16 +672,16 @@ def test_I18_signing_out_ends_the_session(buyer: User) -> None:
     thief.cookies[project.SESSION_COOKIE_NAME] = browser.cookies[project.SESSION_COOKIE_NAME].value
     assert thief.get("/recharge").status_code == 200
     assert browser.get("/accounts/sign-out").status_code == 405
-    assert browser.post("/accounts/sign-out").status_code == 302
+    assert browser.post("/accounts/sign-out")["Location"] == SIGN_IN
     assert thief.get("/recharge").status_code == 302
     assert thief.get("/api/user/self").status_code == 401
 
 
 def test_I18_a_new_password_ends_all_other_sessions_and_all_tokens(buyer: User, other_user: User) -> None:
-    browser, elsewhere = browser_of(buyer), browser_of(buyer)
+    browser, elsewhere = browser_of(buyer, headers={"accept-language": "en"}), browser_of(buyer)
     token, not_mine = issue_token(buyer), issue_token(other_user)
     form = {"old_password": PASSWORD, "new_password1": "a new long password", "new_password2": "a new long password"}
-    assert browser.post("/accounts/password", form).status_code == 302
+    assert "Your password is changed" in browser.post("/accounts/password", form, follow=True).text
     assert browser.get("/recharge").status_code == 200
     assert elsewhere.get("/recharge").status_code == 302
     assert elsewhere.get("/api/user/self").status_code == 401

@@ -143,19 +143,25 @@ def test_N4_good_codes_cost_no_guess(buyer: User, as_user: Callable[..., APIClie
     books_agree()
 
 
-def test_N4_of_sixty_four_bad_codes_of_wechat_at_once_thirty_are_asked_about(
+def test_I6_N4_of_sixty_four_bad_codes_of_wechat_at_once_thirty_are_asked_about(
     live_server: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", 0)
     settings.WECHAT_API_BASE_URL = f"{live_server.url}/sandbox/weixin"
     set_up_mini_program()
-    WeChat(live_server.url)
+    wechat = WeChat(live_server.url)
+    good = wechat.code("xiaoming"), wechat.code("xiaohong")
 
-    def guess() -> int:
-        return int(APIClient().post("/api/auth/wx-login", {"code": secrets.token_hex(8)}, format="json").status_code)
+    def try_it(code: str = "", address: str = "127.0.0.1") -> Any:
+        body = {"code": code or secrets.token_hex(8)}
+        return APIClient().post("/api/auth/wx-login", body, format="json", REMOTE_ADDR=address)
 
-    answers = at_once(*[guess] * 64)
+    answers = [answer.status_code for answer in at_once(*[try_it] * 64)]
     assert (answers.count(401), answers.count(429)) == (30, 34)
+    braked = try_it(good[0])
+    assert (braked.status_code, User.objects.count()) == (429, 0)
+    assert 1 <= int(braked["Retry-After"]) <= 600
+    assert try_it(good[1], "203.0.113.9").status_code == 200
 
 
 # --- One network -----------------------------------------------------------------------------------------------------
