@@ -15,7 +15,6 @@ from tests.merchants import WECHAT, WeChatMerchant
 from topup.models import RechargeSettings
 from topup.models.sections import WeChatSettings
 from topup.services.options import write_options
-from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -23,13 +22,6 @@ PASSWORD = "a long operator password"
 NEW_KEY = "Zx8Qm2Wv7Kt4Rn6Yb3Pd9Hf5Jg1Sc0La"
 RECHARGE = "/admin/topup/rechargesettings/1/change/"
 WECHAT_PAGE = "/admin/topup/wechatsettings/1/change/"
-
-
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
 
 
 def as_shown(browser: Client, page: str) -> dict[str, list[str]]:

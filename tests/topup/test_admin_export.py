@@ -20,60 +20,44 @@ from voicehelper.wallet.services import credit
 ORDERS = "/admin/topup/order/"
 
 
-@pytest.fixture
-def desk(staff: User) -> Client:
-    client = Client(headers={"accept-language": "en"})
-    client.force_login(staff)
-    return client
-
-
 def lines(answer: Any) -> list[dict[str, str]]:
     assert answer.status_code == 200
     text = b"".join(answer.streaming_content).decode("utf-8-sig")
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_what_the_filters_leave_is_exported(desk: Client, buyer: User, wechat: WeChatMerchant) -> None:
+def test_what_the_filters_leave_is_exported(browser: Client, buyer: User, wechat: WeChatMerchant) -> None:
     waiting, failed = pending_order(buyer, wechat), pending_order(buyer, wechat, state="failed")
-    page = desk.get(f"{ORDERS}?state=pending").content.decode()
+    page = browser.get(f"{ORDERS}?state=pending").content.decode()
     assert f"{ORDERS}export.csv?state=pending" in page
-    (line,) = lines(desk.get(f"{ORDERS}export.csv?state=pending"))
+    (line,) = lines(browser.get(f"{ORDERS}export.csv?state=pending"))
     assert (line["order_no"], line["money_yuan"], line["user"]) == (waiting.order_no, "73.00", "buyer")
-    both = [line["order_no"] for line in lines(desk.get(f"{ORDERS}export.csv"))]
+    both = [line["order_no"] for line in lines(browser.get(f"{ORDERS}export.csv"))]
     assert both == [failed.order_no, waiting.order_no]
 
 
-def test_slices_lose_nothing_and_repeat_nothing(desk: Client, buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_lose_nothing_and_repeat_nothing(browser: Client, buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spreadsheet, "SLICE", 3)
     for number in range(10):
         credit(buyer, 1, kind=Entry.Kind.GIFT, ref=f"gift {number}", actor="test")
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        found = [line["ref"] for line in lines(desk.get("/admin/wallet/entry/export.csv"))]
+        found = [line["ref"] for line in lines(browser.get("/admin/wallet/entry/export.csv"))]
     assert found == [f"gift {number}" for number in reversed(range(10))]
     slices = [query["sql"] for query in queries if "LIMIT 3" in query["sql"]]
     assert len(slices) == 4
 
 
-def test_a_name_is_no_formula(desk: Client) -> None:
+def test_a_name_is_no_formula(browser: Client) -> None:
     user = User.objects.create_user("=cmd|calc")
     credit(user, 1, kind=Entry.Kind.GIFT, ref="gift", actor="+1", reason="-2+3")
-    (line,) = lines(desk.get("/admin/wallet/entry/export.csv"))
+    (line,) = lines(browser.get("/admin/wallet/entry/export.csv"))
     assert (line["user"], line["actor"], line["reason"]) == ("'=cmd|calc", "'+1", "'-2+3")
     assert line["amount"] == "1"
 
 
-def test_only_those_who_may_see_the_list_may_export_it(buyer: User) -> None:
-    buyer.is_staff = True
-    buyer.save()
-    client = Client()
-    client.force_login(buyer)
-    assert client.get(f"{ORDERS}export.csv").status_code == 403
-    assert Client().get(f"{ORDERS}export.csv").status_code == 302
-
-
-def test_refunds_are_exported_like_orders(desk: Client, buyer: User, wechat: WeChatMerchant) -> None:
+def test_refunds_are_exported_like_orders(browser: Client, buyer: User, wechat: WeChatMerchant) -> None:
     order = pending_order(buyer, wechat)
     for number, state in ((1, "failed"), (2, "succeeded")):
         facts = {"quota_due": 9, "quota": 7, "requested_by": "operator", "finished_at": order.created}
@@ -81,9 +65,9 @@ def test_refunds_are_exported_like_orders(desk: Client, buyer: User, wechat: WeC
             order=order, number=number, ref=f"r{number}", refund_no=f"r{number}", amount_fen=1234, reason="=1+1",
             state=state, **facts,
         )  # fmt: skip
-    assert "/admin/topup/refund/export.csv?state=succeeded" in desk.get("/admin/topup/refund/?state=succeeded").text
+    assert "/admin/topup/refund/export.csv?state=succeeded" in browser.get("/admin/topup/refund/?state=succeeded").text
     with CaptureQueriesContext(connection) as queries:
-        (line,) = lines(desk.get("/admin/topup/refund/export.csv?state=succeeded"))
+        (line,) = lines(browser.get("/admin/topup/refund/export.csv?state=succeeded"))
     assert (line["refund_no"], line["order_no"], line["user"]) == ("r2", order.order_no, "buyer")
     assert (line["money_yuan"], line["quota_due"], line["quota"], line["reason"]) == ("12.34", "9", "7", "'=1+1")
     assert len([query for query in queries if "LIMIT 2000" in query["sql"]]) == 1

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -14,6 +13,7 @@ from notifications.models import Alert
 from notifications.services import raise_alert
 from tests.faults.scripted import ScriptedProvider
 from tests.merchants import AlipayMerchant, WeChatMerchant
+from tests.operators import browser_of, clerk
 from tests.orders import pending_order
 from topup.models import GatewayCall, Notice, Order
 from topup.services.options import write_options
@@ -25,22 +25,6 @@ from voicehelper.wallet.services import wallet_of
 pytestmark = pytest.mark.django_db
 
 ORDERS = "/admin/topup/order/"
-
-
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
-
-
-def helper_with(*permissions: str) -> Client:
-    """A browser of an operator who has just these permissions."""
-    helper = User.objects.create_user("helper", password="a long helper password", is_staff=True)
-    helper.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(helper)
-    return client
 
 
 def page_of(record: Any) -> str:
@@ -294,7 +278,7 @@ def test_nobody_edits_adds_or_deletes_money_records(
 
 def test_who_may_only_look_gets_no_buttons(buyer: User, wechat: WeChatMerchant) -> None:
     order = pending_order(buyer, wechat)
-    viewer = helper_with("view_order")
+    viewer = browser_of(clerk("view_order"))
     page = viewer.get(page_of(order)).text
     assert "Ask the payment platform" not in page
     for name in ("ask", "close", "clear", "nonsense"):
@@ -303,7 +287,7 @@ def test_who_may_only_look_gets_no_buttons(buyer: User, wechat: WeChatMerchant) 
 
 def test_who_may_change_orders_may_ask(buyer: User, wechat: WeChatMerchant) -> None:
     order = pending_order(buyer, wechat)
-    helper = helper_with("view_order", "change_order")
+    helper = browser_of(clerk("view_order", "change_order"))
     assert "Ask the payment platform" in helper.get(page_of(order)).text
     assert helper.post(page_of(order), {}).status_code == 403
 
@@ -348,7 +332,7 @@ def test_several_alerts_are_resolved_at_once(browser: Client) -> None:
 
 def test_who_may_only_see_alerts_cannot_resolve_them() -> None:
     raise_alert("x", level="info", title="Alert")
-    viewer = helper_with("view_alert")
+    viewer = browser_of(clerk("view_alert"))
     alert = Alert.objects.get()
     assert viewer.post(page_of(alert).replace("/change/", "/do/resolve/")).status_code == 403
     data = {"action": "resolve_selected", "_selected_action": [alert.pk]}

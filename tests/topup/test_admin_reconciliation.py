@@ -13,6 +13,7 @@ from django.test import Client
 
 from notifications.models import Alert
 from tests.merchants import WECHAT, WeChatMerchant
+from tests.operators import browser_of, clerk
 from tests.orders import pending_order
 from topup.models import Difference, Order, Reconciliation
 from topup.services import reconciliation
@@ -63,19 +64,6 @@ def difference(day: Reconciliation, buyer: User) -> Difference:
         said="SUCCESS",
         seen=1,
     )
-
-
-def browser_of(user: User, language: str = "en") -> Client:
-    client = Client(headers={"Accept-Language": language})
-    client.force_login(user)
-    return client
-
-
-def helper(*permissions: str) -> User:
-    """An operator with just these permissions."""
-    user = User.objects.create_user("helper", password="a long helper password", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    return user
 
 
 def do(browser: Client, record: Any, name: str, **data: str) -> str:
@@ -158,7 +146,7 @@ def test_the_alert_names_the_orders_and_leads_to_the_page(difference: Difference
 
 def test_J3_only_who_may_settles_or_compares(difference: Difference, wechat: WeChatMerchant) -> None:
     """Looking is one permission, settling another; nobody edits a difference or a day."""
-    user = helper("view_difference", "view_reconciliation")
+    user = clerk("view_difference", "view_reconciliation")
     browser = browser_of(user)
     page = browser.get(base.change_url(difference)).text
     assert "/do/" not in page

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.test import Client
 
 from notifications.models import Alert
 from tests.faults.conftest import at_once
 from tests.faults.scripted import ScriptedProvider
 from tests.merchants import WeChatMerchant
+from tests.operators import browser_of, clerk
 from tests.orders import pending_order
 from topup import services
 from topup.models import Notice, Order
@@ -28,13 +28,6 @@ PASSWORD = "a long operator password"
 @pytest.fixture
 def order(buyer: User, wechat: WeChatMerchant) -> Order:
     return pending_order(buyer, wechat)
-
-
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
 
 
 def form(seen: str = "waiting", **changes: str) -> dict[str, str]:
@@ -150,11 +143,8 @@ def test_money_that_went_back_is_not_credited(
 
 
 def test_J3_an_operator_who_is_no_superuser_cannot(order: Order) -> None:
-    helper = User.objects.create_user("helper", password=PASSWORD, is_staff=True)
-    names = ("view_order", "change_order", "add_refund", "change_refund")
-    helper.user_permissions.set(Permission.objects.filter(codename__in=names))
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(helper)
+    helper = clerk("view_order", "change_order", "add_refund", "change_refund")
+    client = browser_of(helper)
     assert page_of(order) not in client.get(base.change_url(order)).text
     assert client.post(page_of(order), form("none")).status_code == 403
     assert client.post(page_of(order).replace("/complete/", "/do/complete/"), form("none")).status_code == 403

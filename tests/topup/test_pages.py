@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote
 
@@ -72,17 +71,6 @@ def order_in(
 def test_nobody_sees_a_page_without_signing_in(client: Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer["Location"]) == (302, f"/accounts/sign-in?next={quote(path)}")
-
-
-def test_I1_the_order_of_somebody_else_is_not_found(
-    page: Client, other_user: User, staff: User, wechat: WeChatMerchant
-) -> None:
-    order = pending_order(other_user, wechat)
-    for path in (f"/recharge/orders/{order.order_no}", f"/recharge/orders/{order.order_no}/card"):
-        assert page.get(path).status_code == 404
-        page.force_login(staff)
-        assert page.get(path).status_code == 404
-    assert order.order_no not in text_of(page.get("/recharge/orders"))
 
 
 def test_I4_a_form_without_its_token_is_refused_in_plain_words(page: Client, wechat: WeChatMerchant) -> None:
@@ -350,11 +338,15 @@ def test_an_empty_history_leads_to_recharging(page: Client) -> None:
     assert "Recharge now" in text
 
 
-def test_the_history_has_pages_and_states(page: Client, buyer: User, wechat: WeChatMerchant) -> None:
+def test_the_history_has_pages_and_states(
+    page: Client, buyer: User, wechat: WeChatMerchant, django_assert_max_num_queries: Any
+) -> None:
     order_in(buyer, wechat, "created", pay_url="")
     for state in ["closed", "failed", "paid", "refunded", *["pending"] * 20]:
         order_in(buyer, wechat, state)
-    first, second = (text_of(page.get(f"/recharge/orders?page={number}")) for number in (1, 2))
+    with django_assert_max_num_queries(12):
+        first = text_of(page.get("/recharge/orders"))
+    second = text_of(page.get("/recharge/orders?page=2"))
     assert "Page 1 of 2" in first
     assert first.count("Waiting for payment") == 20
     for word in ("Expired", "Failed", "Refunded", "In progress", "Credited", "+5,000,000"):
@@ -363,46 +355,7 @@ def test_the_history_has_pages_and_states(page: Client, buyer: User, wechat: WeC
     assert "Page 1 of 2" in text_of(page.get("/recharge/orders?page=x"))
 
 
-def test_a_hundred_orders_cost_no_more_queries_than_one(
-    page: Client, buyer: User, wechat: WeChatMerchant, django_assert_max_num_queries: Any
-) -> None:
-    for _ in range(25):
-        pending_order(buyer, wechat)
-    with django_assert_max_num_queries(12):
-        page.get("/recharge/orders")
-
-
 # --- Every page ------------------------------------------------------------------------------------------------------
-class Inline(HTMLParser):
-    """Collects what the content security policy would block."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if tag == "style" or "style" in values or any(name.startswith("on") for name in values):
-            self.found.append(self.get_starttag_text() or tag)
-        if tag == "script" and "src" not in values and values.get("type") != "application/json":
-            self.found.append(self.get_starttag_text() or tag)
-        for name in ("src", "href", "action"):
-            value = values.get(name) or ""
-            if re.match(r"(https?:)?//", value) or value.startswith("javascript:"):
-                self.found.append(value)
-
-
-@pytest.mark.parametrize("state", ["pending", "paid", "closed", "failed"])
-def test_pages_need_nothing_inline_and_nothing_from_elsewhere(
-    page: Client, buyer: User, wechat: WeChatMerchant, alipay: AlipayMerchant, state: str
-) -> None:
-    order = order_in(buyer, wechat, state)
-    for path in ("/recharge", "/recharge/orders", f"/recharge/orders/{order.order_no}", "/no/such/page"):
-        answer = page.get(path)
-        parser = Inline()
-        parser.feed(answer.content.decode())
-        assert parser.found == [], path
-        assert "unsafe" not in answer["Content-Security-Policy"]
 
 
 def test_a_crash_is_told_in_plain_words(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -424,11 +377,3 @@ def test_pages_speak_the_readers_language_and_the_choice_is_kept(page: Client, w
     )
     assert (chosen.status_code, chosen["Location"]) == (302, "http://testserver/recharge")
     assert "选择充值数量" in text_of(page.get("/recharge"))
-
-
-def test_a_group_sees_its_own_price(page: Client, buyer: User, wechat: WeChatMerchant) -> None:
-    write_options({"TopupGroupRatio": {"default": "1", "vip": "0.5"}})
-    User.objects.filter(pk=buyer.pk).update(group="vip")
-    text = text_of(page.get("/recharge?amount=10"))
-    assert "¥3.65 for 1 unit" in text
-    assert "Original price ¥36.50" in text

@@ -94,31 +94,6 @@ def test_an_open_order_is_asked_about_every_minute_whatever_was_answered(
     assert (order.state, order.asked) == (Order.State.PENDING, 1)
 
 
-def test_what_is_paid_is_credited_and_never_asked_about_again(
-    scripted: ScriptedProvider, merchant: Merchant, buyer: User, books_agree: Any
-) -> None:
-    order = pending_order(buyer, merchant)
-    scripted.pay(order)
-    due(order)
-    services.follow_orders()
-    order.refresh_from_db()
-    assert (order.state, order.credited_by, order.next_ask_at) == (Order.State.PAID, "sweep", None)
-    books_agree()
-
-
-def test_what_expired_unpaid_is_closed_at_the_provider_and_then_here(
-    scripted: ScriptedProvider, merchant: Merchant, buyer: User
-) -> None:
-    order = pending_order(buyer, merchant, created=clock.now() - timedelta(minutes=31), expires_at=clock.now())
-    scripted.states[order.order_no] = "waiting"
-    due(order)
-    services.follow_orders()
-    assert scripted.operations() == ["query", "close"]
-    assert scripted.states[order.order_no] == "closed"
-    order.refresh_from_db()
-    assert (order.state, order.next_ask_at) == (Order.State.CLOSED, None)
-
-
 def test_who_waited_longest_is_first_and_a_run_ends_when_its_time_is_used_up(
     scripted: ScriptedProvider, merchant: Merchant, buyer: User
 ) -> None:
@@ -277,7 +252,7 @@ def test_a_gateway_that_is_not_complete_leaves_its_orders_for_later(
 
 
 def test_the_command_does_what_the_sweep_does(
-    scripted: ScriptedProvider, merchant: Merchant, buyer: User, capsys: Any
+    scripted: ScriptedProvider, merchant: Merchant, buyer: User, capsys: Any, books_agree: Any
 ) -> None:
     order = pending_order(buyer, merchant)
     scripted.pay(order)
@@ -285,4 +260,5 @@ def test_the_command_does_what_the_sweep_does(
     call_command("close_expired_orders")
     assert "1 orders" in capsys.readouterr().out
     order.refresh_from_db()
-    assert order.state == Order.State.PAID
+    assert (order.state, order.credited_by, order.next_ask_at) == (Order.State.PAID, "sweep", None)
+    books_agree()

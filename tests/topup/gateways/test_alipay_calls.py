@@ -126,15 +126,6 @@ def test_create_asks_for_exactly_what_was_agreed(far: Far) -> None:
     }
 
 
-def test_create_can_be_repeated_with_the_same_content(far: Far) -> None:
-    far.answers(OK | {"qr_code": CODE})
-    contents = []
-    for _ in range(2):
-        far.pay.create(ORDER)
-        contents.append(far.sent()["biz_content"])
-    assert contents[0] == contents[1]
-
-
 def test_a_title_loses_what_alipay_does_not_allow(far: Far) -> None:
     far.answers(OK | {"qr_code": CODE})
     far.pay.create(replace(ORDER, subject="a/b=c&d\n" + "充" * 300))

@@ -3,21 +3,13 @@
 import time
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests import vectors
 from tests.topup.gateways.alipay_side import (
-    APP,
-    ATTACKER,
     CONFIG,
     GATEWAY,
-    NOTICE,
     NOTICES,
     ORDER_NO,
     RECEIPT,
@@ -26,7 +18,7 @@ from tests.topup.gateways.alipay_side import (
     paid,
 )
 from topup.gateways.alipay import Alipay, rsa, string_to_sign
-from topup.gateways.errors import BadSignature, Implausible, Malformed, NotConfigured, NoticeRefused, WrongRecipient
+from topup.gateways.errors import BadSignature, Malformed, NotConfigured
 from topup.gateways.notices import IncomingNotice
 
 
@@ -60,67 +52,6 @@ def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
         assert string_to_sign(vector["form"], without={"sign", "sign_type"}) == vector["string_to_verify"]
 
 
-@pytest.mark.parametrize("key", [APP, ATTACKER], ids=["our own key", "an attacker's key"])
-def test_a_notice_signed_by_anybody_else_is_refused(key: RSAPrivateKey) -> None:
-    with pytest.raises(BadSignature):
-        paid(notice(key=key))
-
-
-@pytest.mark.parametrize("given_sign", [None, "", "x", "A" * 344, "签"])
-def test_A2_a_missing_or_wrong_sign_is_refused(given_sign: str | None) -> None:
-    form = {name: value for name, value in {**NOTICE, "sign": given_sign}.items() if value is not None}
-    with pytest.raises(BadSignature):
-        paid(urlencode(form).encode())
-
-
-@pytest.mark.parametrize("said", ["RSA2", "RSA", "MD5", "", None])
-def test_A3_only_rsa2_counts_whatever_the_notice_says(said: str | None) -> None:
-    assert paid(notice({"sign_type": said})) == RECEIPT
-    with pytest.raises(BadSignature):
-        paid(notice({"sign_type": said}, digest=hashes.SHA1()))
-    with pytest.raises(BadSignature):
-        paid(notice({"sign_type": said}), sign_type="HMAC-SHA256")
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"app_id": "2021000000000002"},
-        {"app_id": None},
-        {"seller_id": "2088102146225136"},
-        {"seller_id": None},
-        {"seller_id": ""},
-    ],
-)
-def test_A5_a_notice_for_somebody_else_is_refused(changes: dict[str, str | None]) -> None:
-    with pytest.raises(WrongRecipient):
-        paid(notice(changes))
-
-
-AMOUNTS = [
-    "",
-    "0",
-    "0.00",
-    "-19.90",
-    "1e2",
-    "0.010",
-    "19.9",
-    "1990",
-    "019.90",
-    " 19.90",
-    "19.90\n",
-    "１９.９０",
-    "NaN",
-    "19,90",
-]
-
-
-@pytest.mark.parametrize("amount", [None, *AMOUNTS, "1000000000.00"])
-def test_A6_an_amount_that_is_no_number_of_yuan_is_refused(amount: str | None) -> None:
-    with pytest.raises(Implausible):
-        paid(notice({"total_amount": amount}))
-
-
 @pytest.mark.parametrize("name", ["trade_no", "out_trade_no"])
 @pytest.mark.parametrize("number", [None, "", "a b c d e f", "x" * 65, "'; --"])
 def test_a_number_that_is_none_is_refused(name: str, number: str | None) -> None:
@@ -135,26 +66,9 @@ def test_amounts_are_exact(amount: str) -> None:
     assert found.amount_fen == int(amount.replace(".", ""))
 
 
-@pytest.mark.parametrize("moment", [None, "", "2026-13-01 00:00:00", "soon", "0001-01-01 00:00:00"])
-def test_a_broken_time_does_not_keep_a_payment_from_counting(moment: str | None) -> None:
-    assert paid(notice({"gmt_payment": moment})) == replace(RECEIPT, paid_at=None)
-
-
-def test_a_finished_trade_counts_like_a_successful_one() -> None:
-    assert paid(notice({"trade_status": "TRADE_FINISHED"})) == RECEIPT
-
-
 @pytest.mark.parametrize("status", ["WAIT_BUYER_PAY", "TRADE_CLOSED", "TRADE_PENDING", "trade_success", "", None])
 def test_any_other_state_is_no_receipt(status: str | None) -> None:
     assert paid(notice({"trade_status": status})) is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"refund_fee": "0.01"}, {"refund_fee": "10.00"}, {"gmt_refund": "2026-01-03 10:00:00.123"}, {"out_biz_no": "R1"}],
-)
-def test_C11_the_notice_of_a_partial_refund_is_no_receipt(changes: dict[str, str | None]) -> None:
-    assert paid(notice(changes)) is None
 
 
 def test_empty_refund_marks_are_none_and_empty_values_are_signed() -> None:
@@ -165,14 +79,6 @@ def test_empty_refund_marks_are_none_and_empty_values_are_signed() -> None:
         "a_field_of_tomorrow": "新",
     }
     assert paid(notice(changes)) == RECEIPT
-
-
-@pytest.mark.parametrize("subject", ["a+b", "a%2Bb", "a&b=c", "100%", "a b", "%E5%85%85", "+", "\t", "🎈"])
-def test_B6_the_form_is_decoded_exactly_once(subject: str) -> None:
-    assert paid(notice({"subject": subject, "body": subject})) == RECEIPT
-    twice = urlencode(dict(parse_qsl(urlencode({"a": notice({"subject": subject}).decode()})))).encode()
-    with pytest.raises(NoticeRefused):
-        paid(twice)
 
 
 @pytest.mark.parametrize(
@@ -198,26 +104,6 @@ def test_B6_the_form_is_decoded_exactly_once(subject: str) -> None:
 def test_bytes_that_are_no_such_form_are_refused(body: bytes) -> None:
     with pytest.raises(Malformed):
         opened(body)
-
-
-@given(st.data())
-def test_B9_no_mutation_of_a_notice_counts_as_another_payment(data: st.DataObject) -> None:
-    body = bytearray(NOTICES["vectors"][0]["form_body_urlencoded"].encode())
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(body) - 1))
-        body[position : position + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    try:
-        found = paid(bytes(body))
-    except NoticeRefused:
-        return
-    assert found == RECEIPT
-
-
-def test_the_acknowledgement_is_one_word() -> None:
-    assert [(reply.body, reply.content_type, reply.status) for reply in map(GATEWAY.acknowledge, (True, False))] == [
-        ("success", "text/plain", 200),
-        ("fail", "text/plain", 200),
-    ]
 
 
 # --- Configuration ---------------------------------------------------------------------------------------------------
@@ -247,11 +133,6 @@ def test_A1_a_configuration_that_cannot_work_makes_no_gateway(field: str, value:
     assert [problem.field for problem in config.problems()] == [field]
     with pytest.raises(NotConfigured, match=field):
         Alipay(config)
-
-
-def test_our_own_public_key_in_alipays_place_is_named() -> None:
-    (problem,) = replace(CONFIG, public_key=vectors.key("app_public_spki.pem")).problems()
-    assert "your application's own public key" in problem.message
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -1,27 +1,22 @@
 """WeChat Pay v2: signatures and notices, against published vectors, and what a configuration must hold."""
 
-import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests import vectors
 from tests.topup.gateways.wechat_side import (
     CONFIG,
     GATEWAY,
     KEY,
-    NOTICE,
     ORDER_NO,
     RECEIPT,
     document,
     notice,
     opened,
     paid,
-    signed,
 )
 from topup.gateways.errors import BadSignature, Implausible, Malformed, NotConfigured, NoticeRefused, WrongRecipient
 from topup.gateways.notices import OpenedNotice
@@ -83,80 +78,6 @@ def test_a_published_notice_is_judged_rightly(vector: dict[str, Any]) -> None:
             paid(body, sign_type=vector["sign_type"], by=gateway)
 
 
-def test_a_notice_becomes_a_receipt_of_what_was_asked_not_of_what_was_left_after_coupons() -> None:
-    assert paid(notice()) == RECEIPT
-
-
-@pytest.mark.parametrize(
-    "given_sign", [None, "", "0" * 64, "A" * 32, "签" * 64, "x"], ids=["absent", "empty", "wrong", "short", "wide", "x"]
-)
-def test_A2_a_missing_or_wrong_sign_is_refused(given_sign: str | None) -> None:
-    fields = NOTICE if given_sign is None else {**NOTICE, "sign": given_sign}
-    with pytest.raises(BadSignature):
-        paid(document(fields))
-
-
-def test_A2_a_sign_in_lower_case_is_refused() -> None:
-    body = notice()
-    with pytest.raises(BadSignature):
-        paid(re.sub(rb"[0-9A-F]{64}", lambda found: found[0].lower(), body))
-
-
-def test_A2_two_signs_are_refused() -> None:
-    with pytest.raises(Malformed):
-        paid(notice().replace(b"</xml>", b"<sign>x</sign></xml>"))
-
-
-@pytest.mark.parametrize("said", [None, "MD5", "HMAC-SHA256"])
-def test_A3_only_the_orders_algorithm_counts(said: str | None) -> None:
-    """An order signed with HMAC-SHA256 gets a notice that often does not say so."""
-    strong, weak = signed({**NOTICE, "sign_type": said}), signed({**NOTICE, "sign_type": said}, md5=True)
-    assert paid(strong) == RECEIPT
-    assert paid(strong, sign_type="HMAC-SHA256") == RECEIPT
-    assert paid(weak, sign_type="MD5") == RECEIPT
-    for body, sign_type in ((weak, ""), (weak, "HMAC-SHA256"), (strong, "MD5"), (strong, "RSA2"), (weak, "none")):
-        with pytest.raises(BadSignature):
-            paid(body, sign_type=sign_type)
-
-
-@pytest.mark.parametrize(
-    "changes", [{"appid": "wx9999999999999999"}, {"mch_id": "1900000110"}, {"appid": None}, {"mch_id": ""}]
-)
-def test_A5_a_notice_for_somebody_else_is_refused(changes: dict[str, str | None]) -> None:
-    with pytest.raises(WrongRecipient):
-        paid(notice(**changes))
-
-
-AMOUNTS = [
-    "",
-    "0",
-    "-1990",
-    "+1990",
-    "1e2",
-    "0.010",
-    "19.90",
-    "01990",
-    " 1990",
-    "1990\n",
-    "１９９０",
-    "1９90",
-    "1٩90",
-    "0x7c6",
-    "1_990",
-]
-
-
-@pytest.mark.parametrize("amount", [None, *AMOUNTS, str(2**63), "9" * 40])
-def test_A6_an_amount_that_is_no_number_of_fen_is_refused(amount: str | None) -> None:
-    with pytest.raises(Implausible):
-        paid(notice(total_fee=amount))
-
-
-def test_A6_the_currency_is_passed_on_and_is_yuan_when_absent() -> None:
-    assert paid(notice(fee_type="USD")) == replace(RECEIPT, currency="USD")
-    assert paid(notice(fee_type=None)) == RECEIPT
-
-
 @pytest.mark.parametrize(
     "number", [None, "", "short", "x" * 33, "20260102-150405", "20260102 150405", "２０２６０１０２"]
 )
@@ -169,11 +90,6 @@ def test_an_order_number_that_is_none_of_ours_is_refused(number: str | None) -> 
 def test_a_transaction_id_that_is_none_is_refused(number: str | None) -> None:
     with pytest.raises(Implausible):
         paid(notice(transaction_id=number))
-
-
-@pytest.mark.parametrize("moment", [None, "", "20261301000000", "soon", "00010101000000", "2026-01-02 15:05:12"])
-def test_a_broken_time_does_not_keep_a_payment_from_counting(moment: str | None) -> None:
-    assert paid(notice(time_end=moment)) == replace(RECEIPT, paid_at=None)
 
 
 def test_a_genuine_notice_that_nobody_paid_is_no_receipt() -> None:
@@ -190,24 +106,6 @@ def test_a_notice_that_says_return_code_fail_is_refused() -> None:
     for code in ("FAIL", "", "success"):
         with pytest.raises(Malformed):
             paid(notice(return_code=code))
-
-
-def test_B4_a_notice_over_64_kib_is_refused() -> None:
-    with pytest.raises(Malformed):
-        paid(notice(attach="x" * 65536))
-
-
-@given(st.data())
-def test_B9_no_mutation_of_a_notice_counts_as_another_payment(data: st.DataObject) -> None:
-    body = bytearray(notice())
-    for _ in range(data.draw(st.integers(1, 3))):
-        position = data.draw(st.integers(0, len(body) - 1))
-        body[position : position + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    try:
-        found = paid(bytes(body))
-    except NoticeRefused:
-        return
-    assert found == RECEIPT
 
 
 def test_the_acknowledgement_is_exactly_the_published_one() -> None:

@@ -1,14 +1,12 @@
 """The flat XML: everything that can be written comes back, and nothing else is read."""
 
 import time
-import tracemalloc
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.far_side import FarSide
 from topup.gateways.wechat.v2 import xml
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,15}", fullmatch=True)
@@ -67,44 +65,6 @@ def test_everything_else_is_refused(body: bytes) -> None:
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     with suppress(xml.XMLError):
         xml.parse(body)
-
-
-def test_B1_external_entities_are_refused_and_nothing_is_fetched() -> None:
-    with FarSide() as far_side:
-        for address in (f"{far_side.url}/x", "file:///etc/passwd"):
-            for document in (
-                f'<!DOCTYPE xml [<!ENTITY x SYSTEM "{address}">]><xml><a>&x;</a></xml>',
-                f'<!DOCTYPE xml SYSTEM "{address}"><xml><a>1</a></xml>',
-                f'<!DOCTYPE xml [<!ENTITY % x SYSTEM "{address}"> %x;]><xml><a>1</a></xml>',
-            ):
-                with pytest.raises(xml.XMLError, match="DTD"):
-                    xml.parse(document.encode())
-    assert far_side.connections == 0
-
-
-LAUGHS = '<!DOCTYPE xml [<!ENTITY a0 "ha">{}]><xml><a>&a30;</a></xml>'.format(
-    "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 31))
-)
-QUADRATIC = f'<!DOCTYPE xml [<!ENTITY a "{"x" * 30_000}">]><xml><a>{"&a;" * 8000}</a></xml>'
-
-
-@pytest.mark.parametrize("document", [LAUGHS, QUADRATIC], ids=["billion laughs", "quadratic"])
-def test_B2_entity_bombs_are_refused_cheaply(document: str) -> None:
-    tracemalloc.start()
-    started = time.process_time()
-    with pytest.raises(xml.XMLError):
-        xml.parse(document.encode())
-    spent = time.process_time() - started
-    _now, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert spent < 0.05
-    assert peak < 2_000_000
-
-
-@pytest.mark.parametrize("doctype", ["<!DOCTYPE xml>", "<!DOCTYPE xml []>", '<!DOCTYPE xml PUBLIC "-//a" "b">'])
-def test_B3_any_doctype_is_refused(doctype: str) -> None:
-    with pytest.raises(xml.XMLError, match="DTD"):
-        xml.parse(f"{doctype}<xml><a>1</a></xml>".encode())
 
 
 def test_the_largest_document_is_read_quickly() -> None:
