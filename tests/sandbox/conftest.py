@@ -10,8 +10,6 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from tests.processes import Server
-
 from .clients import AlipayClient, MerchantServer, WeChatClient
 
 
@@ -90,10 +88,3 @@ def listen() -> Iterator[Callable[..., MerchantServer]]:
     yield start
     for server in servers:
         server.stop()
-
-
-@pytest.fixture(scope="package")
-def models(django_db_setup: None, django_db_blocker: Any) -> Iterator[int]:
-    """The port of a server with the stand-ins for the model providers."""
-    with django_db_blocker.unblock(), Server(SANDBOX_TOKENS_PER_SECOND="2000") as server:
-        yield server.port

@@ -35,15 +35,10 @@ def test_an_order_is_answered_with_a_signed_code(alipay: AlipayClient, in_query:
     assert rb"https:\/\/qr.alipay.com\/" in body
 
 
-def test_the_same_parameters_again_give_the_same_code(alipay: AlipayClient) -> None:
-    order = alipay.order()
-    assert len({alipay.call("precreate", order)["qr_code"] for _ in range(2)}) == 1
-
-
 @pytest.mark.parametrize("change", [{"total_amount": "1.00"}, {"subject": "else"}, {"body": "new"}])
 def test_other_parameters_under_one_number_are_refused(alipay: AlipayClient, change: dict[str, str]) -> None:
     order = alipay.order()
-    alipay.call("precreate", order)
+    assert len({alipay.call("precreate", order)["qr_code"] for _ in range(2)}) == 1
     assert alipay.call("precreate", order | change)["sub_code"] == "ACQ.CONTEXT_INCONSISTENT"
     assert alipay.call("precreate", order, notify_url=NOTIFY_URL)["sub_code"] == "ACQ.CONTEXT_INCONSISTENT"
 
@@ -114,46 +109,23 @@ def test_an_absolute_expiry_ends_the_trade(alipay: AlipayClient, phone: Any) -> 
         assert alipay.state(order["out_trade_no"]) == "TRADE_CLOSED"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"out_trade_no": ""},
-        {"out_trade_no": "with-dash"},
-        {"out_trade_no": "x" * 65},
-        {"out_trade_no": 123456},
-        {"total_amount": "0.00"},
-        {"total_amount": "0.001"},
-        {"total_amount": "1e2"},
-        {"total_amount": "-1.00"},
-        {"total_amount": "100000000.01"},
-        {"total_amount": "１.00"},
-        {"total_amount": 73.0},
-        {"total_amount": None},
-        {"subject": ""},
-        {"subject": "x" * 257},
-        {"subject": "a/b"},
-        {"subject": "a&b"},
-        {"subject": "a=b"},
-        {"body": "x" * 129},
-        {"body": ["x"]},
-        {"seller_id": "2088999999999999"},
-        {"timeout_express": "1.5h"},
-        {"timeout_express": "16d"},
-        {"timeout_express": 30},
-        {"qr_code_timeout_express": "0m"},
-        {"time_expire": "yesterday"},
-        {"time_expire": "2020-01-01 00:00:00"},
-    ],
-)
-def test_an_order_is_refused_with_a_signed_reason(alipay: AlipayClient, change: dict[str, Any]) -> None:
-    answer = alipay.call("precreate", alipay.order(**change))
-    assert (answer["code"], answer["sub_code"]) == ("40004", "ACQ.INVALID_PARAMETER")
+BAD: dict[str, list[Any]] = {
+    "out_trade_no": ["", "with-dash", "x" * 65, 123456],
+    "total_amount": ["0.00", "0.001", "1e2", "-1.00", "100000000.01", "１.00", 73.0, None],
+    "subject": ["", "x" * 257, "a/b", "a&b", "a=b"],
+    "body": ["x" * 129, ["x"]],
+    "seller_id": ["2088999999999999"],
+    "timeout_express": ["1.5h", "16d", 30],
+    "qr_code_timeout_express": ["0m"],
+    "time_expire": ["yesterday", "2020-01-01 00:00:00"],
+}
+
+
+def test_an_order_is_refused_with_a_signed_reason(alipay: AlipayClient) -> None:
+    for name, value in [(name, value) for name, values in BAD.items() for value in values]:
+        answer = alipay.call("precreate", alipay.order(**{name: value}))
+        assert (answer["code"], answer["sub_code"]) == ("40004", "ACQ.INVALID_PARAMETER"), (name, value)
     assert not Trade.objects.exists()
-
-
-@pytest.mark.parametrize("amount", ["0.01", "73", "73.5", "100000000.00"])
-def test_amounts_in_range_are_taken(alipay: AlipayClient, amount: str) -> None:
-    alipay.create(total_amount=amount)
 
 
 @pytest.mark.parametrize("url", ["https://pay.example.com/notify", "http://127.0.0.1/n?a=1", "nonsense"])

@@ -72,18 +72,6 @@ def test_alipay_wants_exactly_one_word(
 
 
 @pytest.mark.django_db
-def test_a_dead_merchant_is_given_up_after_the_last_try(wechat: WeChatClient, phone: Any) -> None:
-    phone("pay", wechat.create()["code_url"])
-    delivery = Delivery.objects.get()
-    for _ in range(len(wechat_protocol.SCHEDULE) + 1):
-        make_due(delivery)
-        assert deliver() == 1
-    delivery.refresh_from_db()
-    assert (delivery.tries, delivery.next_try_at) == (16, None)
-    assert delivery.last_answer.startswith("no answer")
-
-
-@pytest.mark.django_db
 def test_a_trade_without_notify_url_gets_no_notice(alipay: AlipayClient, phone: Any) -> None:
     assert phone("pay", alipay.call("precreate", alipay.order())["qr_code"]).status_code == 200
     assert not Delivery.objects.exists()

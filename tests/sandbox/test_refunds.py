@@ -2,25 +2,20 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from sandbox import refunds
-from sandbox.faults import write_script
 from sandbox.models import Trade
 from tests.refunds import open_accounts, paid_order, sandbox_server, trade_of
 from topup import services
 from topup.gateways.base import Gateway
-from topup.gateways.bills import BillDamaged, BillNotReady
 from topup.gateways.orders import NewOrder
-from topup.gateways.refunds import NewRefund, RefundState
 from topup.models import Order
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.clock import BEIJING
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,58 +26,6 @@ def provider(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with sandbox_server() as address:
         open_accounts(address, settings)
         yield address
-
-
-@pytest.fixture(params=["wechat", "alipay"])
-def gateway(request: pytest.FixtureRequest, provider: str) -> Gateway:
-    return services.open_gateway(request.param)
-
-
-def today() -> Any:
-    return datetime.now(BEIJING).date()
-
-
-def test_a_bill_lists_what_was_paid_and_given_back_today(gateway: Gateway, buyer: User) -> None:
-    first, second = paid_order(buyer, gateway.name), paid_order(buyer, gateway.name, 20)
-    refunds.refund_in_console(trade_of(first), 1234)
-    with gateway.bill(today()) as bill:
-        rows = list(bill)
-    assert [(row.kind, row.order_no, row.amount_fen) for row in rows] == [
-        ("payment", first.order_no, 7300),
-        ("payment", second.order_no, 14600),
-        ("refund", first.order_no, 1234),
-    ]
-    assert rows[0].transaction_id == first.transaction_id
-    assert rows[2].refund_no.startswith("CONSOLE")
-    assert (bill.totals.payments_fen, bill.totals.refunds_fen) == (21900, 1234)
-
-
-def test_a_day_without_trades_is_empty_and_today_may_yet_come(gateway: Gateway) -> None:
-    with gateway.bill(today() - timedelta(days=3)) as bill:
-        assert list(bill) == []
-    with pytest.raises(BillNotReady):
-        gateway.bill(today())
-
-
-@pytest.mark.parametrize("fault", ["truncated_bill", "wrong_bill_sums"])
-def test_a_spoilt_bill_is_refused(gateway: Gateway, buyer: User, fault: str) -> None:
-    paid_order(buyer, gateway.name)
-    write_script({"gateway": gateway.name, "fault": fault})
-    with pytest.raises(BillDamaged), gateway.bill(today()) as bill:
-        list(bill)
-    with gateway.bill(today()) as bill:
-        assert len(list(bill)) == 1
-
-
-def test_a_refund_can_be_slow_and_can_be_repeated(gateway: Gateway, buyer: User) -> None:
-    order = paid_order(buyer, gateway.name)
-    new = NewRefund(order.order_no, "R1", 300, 7300, "because", "")
-    write_script({"gateway": gateway.name, "fault": "refund_slow", "queries": 2})
-    assert gateway.refund(new).state is RefundState.PROCESSING
-    assert gateway.refund(new).state is RefundState.PROCESSING
-    states = [gateway.query_refund(order.order_no, "R1").state for _ in range(2)]
-    assert states == [RefundState.PROCESSING, RefundState.SUCCEEDED]
-    assert gateway.query_refund(order.order_no, "R2").state is RefundState.ABSENT
 
 
 def new_order(gateway: Gateway, provider: str, **more: Any) -> NewOrder:

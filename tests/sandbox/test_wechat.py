@@ -47,12 +47,6 @@ def test_an_order_is_answered_with_a_signed_code(wechat: WeChatClient, sign_type
     assert wechat.state(answer["out_trade_no"]) == "NOTPAY"
 
 
-def test_the_same_parameters_again_give_the_same_code(wechat: WeChatClient) -> None:
-    order = wechat.order()
-    codes = {wechat.call("unifiedorder", **order)["code_url"] for _ in range(2)}
-    assert len(codes) == 1
-
-
 @pytest.mark.parametrize(
     ("name", "value"), [("total_fee", "1"), ("body", "else"), ("attach", "new"), ("time_expire", "later")]
 )
@@ -63,51 +57,35 @@ def test_other_parameters_under_one_number_are_refused(wechat: WeChatClient, nam
     assert wechat.call("unifiedorder", **order | {name: value})["err_code"] == "OUT_TRADE_NO_USED"
 
 
-REFUSALS = [
-    ("LACK_PARAMS", {"body": None}),
-    ("LACK_PARAMS", {"body": ""}),
-    ("LACK_PARAMS", {"out_trade_no": None}),
-    ("LACK_PARAMS", {"total_fee": None}),
-    ("LACK_PARAMS", {"spbill_create_ip": None}),
-    ("LACK_PARAMS", {"notify_url": None}),
-    ("LACK_PARAMS", {"trade_type": None}),
-    ("LACK_PARAMS", {"product_id": None}),
-    ("INVALID_REQUEST", {"trade_type": "APP"}),
-    ("INVALID_REQUEST", {"body": "充" * 43}),
-    ("INVALID_REQUEST", {"attach": "x" * 128}),
-    ("INVALID_REQUEST", {"product_id": "x" * 33}),
-    ("INVALID_REQUEST", {"out_trade_no": "short"}),
-    ("INVALID_REQUEST", {"out_trade_no": "x" * 33}),
-    ("INVALID_REQUEST", {"out_trade_no": "white space"}),
-    ("INVALID_REQUEST", {"out_trade_no": "chinese充值"}),
-    ("INVALID_REQUEST", {"total_fee": "0"}),
-    ("INVALID_REQUEST", {"total_fee": "-1"}),
-    ("INVALID_REQUEST", {"total_fee": "73.00"}),
-    ("INVALID_REQUEST", {"total_fee": "1e2"}),
-    ("INVALID_REQUEST", {"total_fee": "１００"}),
-    ("INVALID_REQUEST", {"fee_type": "USD"}),
-    ("INVALID_REQUEST", {"spbill_create_ip": "localhost"}),
-    ("INVALID_REQUEST", {"spbill_create_ip": "::ffff:203.0.113.9"}),
-    ("INVALID_REQUEST", {"notify_url": "http://127.0.0.1/notify?a=1"}),
-    ("INVALID_REQUEST", {"notify_url": "http://127.0.0.1/" + "x" * 240}),
-    ("INVALID_REQUEST", {"notify_url": "ftp://127.0.0.1/notify"}),
-    ("INVALID_REQUEST", {"notify_url": "https://pay.example.com/notify"}),
-    ("INVALID_REQUEST", {"notify_url": "http://127.0.0.1.example.com/notify"}),
-    ("INVALID_REQUEST", {"notify_url": "http://127.0.0.1@example.com/notify"}),
-    ("INVALID_REQUEST", {"notify_url": "http://example.com\\@127.0.0.1/notify"}),
-    ("INVALID_REQUEST", {"notify_url": "http://10.0.0.1/notify"}),
-    ("INVALID_REQUEST", {"time_expire": "2026-01-01 00:00:00"}),
-    ("INVALID_REQUEST", {"time_expire": "20269999999999"}),
-]
+NEEDED = ["body", "out_trade_no", "total_fee", "spbill_create_ip", "notify_url", "trade_type", "product_id"]
+BAD = {
+    "trade_type": ["APP"],
+    "body": ["充" * 43],
+    "attach": ["x" * 128],
+    "product_id": ["x" * 33],
+    "out_trade_no": ["short", "x" * 33, "white space", "chinese充值"],
+    "total_fee": ["0", "-1", "73.00", "1e2", "１００"],
+    "fee_type": ["USD"],
+    "spbill_create_ip": ["localhost", "::ffff:203.0.113.9"],
+    "notify_url": [
+        *("http://127.0.0.1/notify?a=1", "http://127.0.0.1/" + "x" * 240, "ftp://127.0.0.1/notify"),
+        *(
+            "https://pay.example.com/notify",
+            "http://127.0.0.1.example.com/notify",
+            "http://127.0.0.1@example.com/notify",
+        ),
+        *("http://example.com\\@127.0.0.1/notify", "http://10.0.0.1/notify"),
+    ],
+    "time_expire": ["2026-01-01 00:00:00", "20269999999999"],
+}
 
 
-@pytest.mark.parametrize(("code", "changes"), REFUSALS)
-def test_an_order_is_refused_with_a_signed_reason(
-    wechat: WeChatClient, code: str, changes: dict[str, str | None]
-) -> None:
-    answer = wechat.call("unifiedorder", **wechat.order(**changes))
-    assert (answer["result_code"], answer["err_code"]) == ("FAIL", code)
-    assert answer["err_code_des"]
+def test_an_order_is_refused_with_a_signed_reason(wechat: WeChatClient) -> None:
+    lacking = [("LACK_PARAMS", needed, value) for needed in NEEDED for value in (None, "")]
+    for code, name, value in lacking + [("INVALID_REQUEST", bad, value) for bad in BAD for value in BAD[bad]]:
+        answer = wechat.call("unifiedorder", **wechat.order(**{name: value}))
+        assert (answer["result_code"], answer["err_code"]) == ("FAIL", code), (name, value)
+        assert answer["err_code_des"]
     assert not Trade.objects.exists()
 
 
@@ -223,13 +201,6 @@ def test_an_order_is_closed_only_after_five_minutes(wechat: WeChatClient, phone:
     assert wechat.state(number) == "CLOSED"
 
 
-def test_a_paid_order_cannot_be_closed(wechat: WeChatClient, phone: object) -> None:
-    order = wechat.create()
-    phone("pay", order["code_url"])
-    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
-        assert wechat.call("closeorder", out_trade_no=order["out_trade_no"])["err_code"] == "ORDERPAID"
-
-
 def test_an_order_expires(wechat: WeChatClient, phone: object) -> None:
     order = wechat.create()
     with time_machine.travel(timezone.now() + timedelta(minutes=31)):
@@ -244,10 +215,3 @@ def test_one_merchant_cannot_see_anothers_orders(wechat: WeChatClient) -> None:
     order = wechat.create()
     Merchant.objects.create(gateway="wechat", name="Other", app_id="wx1", merchant_id="1", api_key="k" * 32)
     assert WeChatClient("wx1", "1", "k" * 32).state(order["out_trade_no"]) == "ORDERNOTEXIST"
-
-
-def test_a_callers_csrf_cookie_is_not_wanted(wechat: WeChatClient) -> None:
-    from django.test import Client
-
-    wechat.http = Client(enforce_csrf_checks=True)
-    wechat.create()
