@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import translation
 
 from llm.models import Credential, Model
 from llm.relay import loops
 from llm.relay.statistics import Statistics
+from tests.operators import browser_of, clerk, errors
 from voicehelper.accounts.models import User
 
 from .conftest import World
@@ -24,13 +24,6 @@ KEY = "ark-Zx8Qm2Wv7Kt4Rn6Yb3Pd9Hf5Jg1Sc0La"
 LIST = "/admin/llm/credential/"
 ADD = f"{LIST}add/"
 PUBLIC = "https://ark.cn-beijing.volces.com/api/v3"
-
-
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
 
 
 @pytest.fixture
@@ -53,10 +46,6 @@ def stored(**changes: Any) -> Credential:
 
 def page(row: Credential) -> str:
     return f"{LIST}{row.pk}/change/"
-
-
-def errors(response: Any) -> dict[str, list[str]]:
-    return {name: list(texts) for name, texts in response.context["adminform"].form.errors.items()}
 
 
 def card_of(browser: Client, row: Credential | None, **changes: Any) -> str:
@@ -268,10 +257,7 @@ def test_testing_wants_a_post_and_the_right_to_change(browser: Client, world: Wo
     url = f"{LIST}{world.credential.pk}/test/"
     assert browser.get(url).status_code == 405
     assert browser.post(f"{LIST}999999/test/", form()).status_code == 404
-    viewer = User.objects.create_user("viewer", is_staff=True)
-    viewer.user_permissions.set(Permission.objects.filter(codename="view_credential"))
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(viewer)
+    client = browser_of(clerk("view_credential"))
     assert client.get(page(world.credential)).status_code == 200
     assert "probe_model" not in client.get(page(world.credential)).text
     for address in (url, f"{LIST}test/", page(world.credential)):
@@ -286,10 +272,8 @@ def test_without_javascript_the_result_is_on_the_page_once(browser: Client, upst
 
 
 def test_the_card_speaks_chinese(staff: User, upstream: World) -> None:
-    client = Client(headers={"Accept-Language": "zh-hans"})
-    client.force_login(staff)
     upstream.upstream.otherwise = fails(401, "no such key")
-    card = card_of(client, upstream.credential)
+    card = card_of(browser_of(staff, "zh-hans"), upstream.credential)
     translation.deactivate()
     assert "服务商不接受该密钥。" in card
     assert "控制台" in card

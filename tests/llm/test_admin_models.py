@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import translation
 
@@ -19,6 +18,7 @@ from llm.relay.router import ModelHealth, Priority, RoutingRequest
 from llm.relay.snapshot import read_now, spec_of
 from llm.relay.statistics import Statistics
 from llm.seeds import plant
+from tests.operators import browser_of, clerk, errors
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
 
@@ -31,9 +31,7 @@ LIST = "/admin/llm/model/"
 def browser(staff: User) -> Client:
     plant(Model)
     Credential.objects.create(name="ark", provider="ark", base_url="https://ark.example.com/api/v3", api_key="k" * 20)
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
+    return browser_of(staff)
 
 
 def form(**changes: Any) -> dict[str, Any]:
@@ -41,10 +39,6 @@ def form(**changes: Any) -> dict[str, Any]:
     typed |= {"provider_model_id": "ep-1", "credential": "", "max_tokens": "4096", "measure": "1k_tokens"}
     typed |= {"input_price": "", "output_price": "", "cost_per_1k": "0.1", "latency_ms": "300", "quality": "0.9"}
     return typed | {"fallbacks": ["", "", "", ""]} | changes
-
-
-def errors(response: Any) -> dict[str, list[str]]:
-    return {name: list(texts) for name, texts in response.context["adminform"].form.errors.items()}
 
 
 def test_a_model_is_made_with_its_fallbacks_in_order(browser: Client) -> None:
@@ -185,10 +179,7 @@ def test_the_router_says_why_a_model_goes_last() -> None:
 
 def test_who_may_only_look_changes_nothing(db: None) -> None:
     plant(Model)
-    viewer = User.objects.create_user("viewer", is_staff=True)
-    viewer.user_permissions.set(Permission.objects.filter(codename="view_model"))
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(viewer)
+    client = browser_of(clerk("view_model"))
     pro = Model.objects.get(name="doubao-pro")
     assert client.get(f"{LIST}{pro.pk}/change/").status_code == 200
     assert client.get(f"{LIST}router/").status_code == 200

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +11,7 @@ from django.utils import translation
 
 from llm.admin import statistics
 from llm.models import ChatMessage, ChatSession, Usage
+from tests.operators import clerk
 from voicehelper import clock
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import create_api_key
@@ -21,13 +21,6 @@ from voicehelper.wallet.services import credit
 pytestmark = pytest.mark.django_db
 
 LOG = "/admin/llm/usage/"
-
-
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
 
 
 def calls(user: User, many: int, **more: Any) -> list[Usage]:
@@ -191,8 +184,7 @@ def test_the_front_page_says_how_models_fare_today(browser: Client, buyer: User)
         ("Failed calls today", "1"),
     ]
     assert browser.get(panel.url).status_code == 200
-    helper = User.objects.create_user("helper", is_staff=True)
-    browser.force_login(helper)
+    browser.force_login(clerk())
     page = browser.get("/admin/")
     assert page.context["panels"] == []
     assert "/admin/llm/" not in page.text
@@ -211,9 +203,7 @@ def test_an_operator_ends_a_key_with_a_reason_and_never_sees_it(browser: Client,
     assert ApiKey.objects.get().revoked_at is None
     assert "The key is revoked." in browser.post(f"{address}/do/revoke/", {"reason": "leaked"}, follow=True).text
     assert ApiKey.objects.get().revoked_at is not None
-    viewer = User.objects.create_user("viewer", is_staff=True)
-    viewer.user_permissions.set(Permission.objects.filter(codename="view_apikey"))
-    browser.force_login(viewer)
+    browser.force_login(clerk("view_apikey"))
     assert browser.get(f"{address}/change/").status_code == 200
     assert browser.post(f"{address}/do/revoke/", {"reason": "x"}).status_code == 403
 

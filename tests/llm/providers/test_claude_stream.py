@@ -1,18 +1,14 @@
 """Anthropic's events as OpenAI's chunks."""
 
-import asyncio
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from llm.providers.base import Chunk, ProviderError, Recovery, StreamBroke, Tokens
 
 from .test_claude import TOOLS, WEATHER, message
-from .upstream import Script, answer, asked, claude_events, collected, stream, talk
+from .upstream import answer, asked, claude_events, collected, failed, stream, talk
 
 START = {"type": "message_start", "message": {**message(), "usage": {"input_tokens": 20, "output_tokens": 1}}}
 STOP = {"type": "message_stop"}
@@ -84,15 +80,6 @@ def test_events_become_chunks() -> None:
     assert [one.usage_only for one in chunks] == [False] * 5 + [True]
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, len(SPOKEN) - 1), max_size=12))
-def test_where_the_network_cuts_a_stream_makes_no_difference(cuts: list[int]) -> None:
-    edges = [0, *sorted(set(cuts)), len(SPOKEN)]
-    pieces = [SPOKEN[start:stop] for start, stop in pairwise(edges)]
-    chunks, _ = collected("claude", stream(*pieces), asked())
-    assert ("".join(one.text for one in chunks), chunks[-1].usage) == ("hm早上好", Tokens(20, 9))
-
-
 CALLED = claude_events(
     START,
     begin(0, type="text", text="Wait"),
@@ -143,36 +130,24 @@ def test_a_function_call_is_streamed_to_those_who_speak_the_older_form() -> None
     assert parsed(chunks)[-2]["choices"][0]["finish_reason"] == "function_call"
 
 
-def failed(script: Script, **more: Any) -> tuple[ProviderError, list[Chunk]]:
-    chunks: list[Chunk] = []
-
-    async def scenario(provider: Any, _upstream: Any) -> None:
-        async for one in provider.stream(asked()):
-            chunks.append(one)
-
-    with pytest.raises(ProviderError) as caught:
-        talk("claude", script, scenario, **more)
-    return caught.value, chunks
-
-
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 WORD = delta(0, "text_delta", text="a")
 
 
 def test_an_error_event_is_an_error_before_output_and_a_break_after_it() -> None:
-    error, chunks = failed(stream(claude_events(START, OVERLOADED)))
+    error, chunks = failed("claude", stream(claude_events(START, OVERLOADED)))
     assert (type(error), error.recovery, error.text, len(chunks)) == (ProviderError, Recovery.RETRY, "Overloaded", 1)
-    error, chunks = failed(stream(claude_events(START, WORD, OVERLOADED)))
+    error, chunks = failed("claude", stream(claude_events(START, WORD, OVERLOADED)))
     assert (type(error), error.code, len(chunks)) == (StreamBroke, "overloaded_error", 2)
 
 
 @pytest.mark.parametrize("end", [True, False])
 def test_half_a_stream_is_a_break_with_its_input_known(end: bool) -> None:
     tail: tuple[bytes | float | None, ...] = () if end else (None,)
-    error, chunks = failed(stream(claude_events(START, WORD), *tail, end=end))
+    error, chunks = failed("claude", stream(claude_events(START, WORD), *tail, end=end))
     assert isinstance(error, StreamBroke)
     assert chunks[0].usage == Tokens(20, 1, final=False)
-    error, _ = failed(stream(claude_events(START), *tail, end=end))
+    error, _ = failed("claude", stream(claude_events(START), *tail, end=end))
     assert type(error) is ProviderError
 
 
@@ -227,23 +202,5 @@ def test_anthropics_types_say_what_to_do(
 ) -> None:
     error = {"type": kind, "message": "Text", **({"details": details} if details else {})}
     said = {"type": "error", "error": error, "request_id": "req_1"}
-    raised, _ = failed(answer(said, f"{status} X"))
+    raised, _ = failed("claude", answer(said, f"{status} X"))
     assert (raised.recovery, raised.cool_down, raised.text, raised.status) == (recovery, cool_down, "Text", status)
-
-
-def test_closing_a_stream_hangs_up_at_once() -> None:
-    async def scenario(provider: Any, upstream: Any) -> None:
-        chunks = provider.stream(asked())
-        await anext(chunks)
-        await chunks.aclose()
-        await asyncio.wait_for(upstream.hung_up.wait(), 1)
-
-    talk("claude", stream(claude_events(START), 10.0), scenario)
-
-
-def test_finished_streams_share_a_connection() -> None:
-    async def scenario(provider: Any, _upstream: Any) -> None:
-        for _ in range(3):
-            assert [one async for one in provider.stream(asked())]
-
-    assert talk("claude", lambda _seen: stream(SPOKEN), scenario)[1].connections == 1

@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from llm.providers import PROVIDERS, open_provider
 from llm.providers.base import Account, Audio, Chunk, Completion, ProviderError, Recovery, StreamBroke, Tokens
@@ -22,6 +19,7 @@ from .upstream import (
     collected,
     completion,
     events,
+    failed,
     stream,
     talk,
     usage,
@@ -274,19 +272,6 @@ def test_an_event_on_several_lines_comes_out_on_one() -> None:
     assert b"\n" not in chunks[0].data
 
 
-WHOLE = events(ROLE, chunk({"content": "早上"}), chunk({"content": "好"}), STOP, LAST)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, len(WHOLE) - 1), max_size=12))
-def test_where_the_network_cuts_a_stream_makes_no_difference(cuts: list[int]) -> None:
-    edges = [0, *sorted(set(cuts)), len(WHOLE)]
-    pieces = [WHOLE[start:end] for start, end in pairwise(edges)]
-    chunks, _ = collected("openai", stream(*pieces), asked())
-    assert b"".join(b"data: " + one.data + b"\n\n" for one in chunks) + b"data: [DONE]\n\n" == WHOLE
-    assert "".join(one.text for one in chunks) == "早上好"
-
-
 def test_nothing_after_done_is_read() -> None:
     chunks, _ = collected("openai", stream(events(HELLO) + events(HELLO)), asked())
     assert len(chunks) == 1
@@ -298,23 +283,11 @@ def test_a_stream_may_end_without_usage() -> None:
 
 
 # --- Streams that fail ------------------------------------------------------------------------------------------------
-def failed(script: Script, **more: Any) -> tuple[ProviderError, list[Chunk]]:
-    chunks: list[Chunk] = []
-
-    async def scenario(provider: Any, _upstream: Any) -> None:
-        async for one in provider.stream(asked()):
-            chunks.append(one)
-
-    with pytest.raises(ProviderError) as caught:
-        talk("openai", script, scenario, **more)
-    return caught.value, chunks
-
-
 ERROR = {"error": {"message": "The server had an error", "type": "server_error", "code": None}}
 
 
 def test_an_error_in_a_200_stream_is_an_error_before_output_and_a_break_after_it() -> None:
-    error, chunks = failed(stream(events(ROLE, ERROR)))
+    error, chunks = failed("openai", stream(events(ROLE, ERROR)))
     assert (type(error), error.recovery, error.status, error.code) == (
         ProviderError,
         Recovery.RETRY,
@@ -322,16 +295,16 @@ def test_an_error_in_a_200_stream_is_an_error_before_output_and_a_break_after_it
         "server_error",
     )
     assert len(chunks) == 1
-    error, chunks = failed(stream(events(HELLO, ERROR)))
+    error, chunks = failed("openai", stream(events(HELLO, ERROR)))
     assert (type(error), error.text, len(chunks)) == (StreamBroke, "The server had an error", 1)
 
 
 @pytest.mark.parametrize("end", [True, False])
 def test_half_a_stream_is_a_break_after_output_and_an_error_before_it(end: bool) -> None:
     broken: tuple[bytes | float | None, ...] = (events(HELLO, end=False), *(() if end else (None,)))
-    error, chunks = failed(stream(*broken, end=end))
+    error, chunks = failed("openai", stream(*broken, end=end))
     assert (type(error), len(chunks)) == (StreamBroke, 1)
-    error, chunks = failed(stream(events(ROLE, end=False), *broken[1:], end=end))
+    error, chunks = failed("openai", stream(events(ROLE, end=False), *broken[1:], end=end))
     assert (type(error), error.recovery, len(chunks)) == (ProviderError, Recovery.RETRY, 1)
 
 
@@ -360,34 +333,34 @@ def test_a_stream_that_is_not_whole_is_a_break_all_the_same(said: Any, n: int) -
 
 def test_what_was_used_is_known_when_a_stream_breaks() -> None:
     script = stream(events(chunk({"content": "a"}, usage=usage(3, 1)), end=False), None, end=False)
-    error, chunks = failed(script)
+    error, chunks = failed("openai", script)
     assert isinstance(error, StreamBroke)
     assert chunks[-1].usage == Tokens(3, 1, final=False)
 
 
 def test_a_stream_answered_with_json_is_what_the_json_says() -> None:
-    error, _ = failed(answer(ERROR))
+    error, _ = failed("openai", answer(ERROR))
     assert (error.text, error.recovery) == ("The server had an error", Recovery.RETRY)
-    error, _ = failed(answer(completion()))
+    error, _ = failed("openai", answer(completion()))
     assert "stream of events" in error.text
     assert error.recovery is Recovery.FAILOVER
 
 
 def test_an_event_without_end_is_refused() -> None:
-    error, _ = failed(stream(b"data: " + b"x" * 700_000, b"x" * 700_000))
+    error, _ = failed("openai", stream(b"data: " + b"x" * 700_000, b"x" * 700_000))
     assert "larger than" in error.text
 
 
 def test_silence_ends_a_stream_at_the_time_limit() -> None:
-    error, _ = failed([10.0], timeout_s=0.2)
+    error, _ = failed("openai", [10.0], timeout_s=0.2)
     assert (error.recovery, error.status, "time limit" in error.text) == (Recovery.RETRY, 0, True)
-    error, chunks = failed(stream(events(HELLO, end=False), 10.0), timeout_s=0.2)
+    error, chunks = failed("openai", stream(events(HELLO, end=False), 10.0), timeout_s=0.2)
     assert (type(error), len(chunks), "time limit" in error.text) == (StreamBroke, 1, True)
 
 
 def test_bytes_that_never_become_a_line_do_not_keep_a_stream_alive() -> None:
     drip: list[bytes | float] = [step for _ in range(100) for step in (b"x", 0.05)]
-    error, _ = failed(stream(*drip), timeout_s=0.3)
+    error, _ = failed("openai", stream(*drip), timeout_s=0.3)
     assert "time limit" in error.text
 
 

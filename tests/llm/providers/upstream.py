@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import pytest
+
 from llm.providers import open_provider
-from llm.providers.base import Account, Chunk, Provider
+from llm.providers.base import Account, Chunk, Provider, ProviderError
 
 KEY = "sk-a-very-secret-key"
 
@@ -179,6 +181,19 @@ async def collect(provider: Provider, body: dict[str, Any]) -> list[Chunk]:
 def collected(provider: str, script: Script, body: dict[str, Any], **more: Any) -> tuple[list[Chunk], Upstream]:
     """The chunks of one stream."""
     return talk(provider, script, lambda speaker, _upstream: collect(speaker, body), **more)
+
+
+def failed(provider: str, script: Script, **more: Any) -> tuple[ProviderError, list[Chunk]]:
+    """How a stream ends that fails, and what came before."""
+    chunks: list[Chunk] = []
+
+    async def scenario(speaker: Provider, _upstream: Upstream) -> None:
+        async for one in speaker.stream(asked()):
+            chunks.append(one)
+
+    with pytest.raises(ProviderError) as caught:
+        talk(provider, script, scenario, **more)
+    return caught.value, chunks
 
 
 def asked(messages: str | list[Any] = "Hi", **more: Any) -> dict[str, Any]:
