@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
+from tests.operators import browser_of, clerk
 from voicehelper.accounts.models import AccessToken, User
 from voicehelper.accounts.services import issue_token, user_of_token
 from voicehelper.admin.base import change_url
@@ -19,25 +20,14 @@ USERS = "/admin/accounts/user/"
 
 
 @pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
-
-
-@pytest.fixture
 def helper(db: None) -> User:
     """An operator who may change users, and nothing else."""
-    user = User.objects.create_user("helper", password="a long helper password", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user", "delete_user"]))
-    return user
+    return clerk("view_user", "change_user", "delete_user")
 
 
 @pytest.fixture
 def helpers_browser(helper: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(helper)
-    return client
+    return browser_of(helper)
 
 
 def tokens_form() -> dict[str, str]:

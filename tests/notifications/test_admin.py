@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -12,7 +11,7 @@ from notifications.delivery import deliver
 from notifications.models import Alert, Channel, Delivery, Rule
 from notifications.services import raise_alert
 from tests.notifications.channels import aliyun_channel, arrived, mail_channel, robot_channel
-from voicehelper.accounts.models import User
+from tests.operators import browser_of, clerk, errors
 from voicehelper.secrets import Secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,21 +54,6 @@ TENCENT = ALIYUN | {"patterns": "{title}\n{time}", "sdk_app_id": "1400006666", "
 FORMS = {"dingtalk": ROBOT, "email": MAIL, "sms_aliyun": ALIYUN, "sms_tencent": TENCENT}
 
 
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
-
-
-def helper_with(*permissions: str) -> Client:
-    helper = User.objects.create_user("helper", password=PASSWORD, is_staff=True)
-    helper.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(helper)
-    return client
-
-
 def add(browser: Client, kind: str, **changes: str) -> Any:
     form = FORMS[kind] | {"current_password": PASSWORD} | changes
     return browser.post(f"{CHANNELS}add/?kind={kind}", form)
@@ -77,10 +61,6 @@ def add(browser: Client, kind: str, **changes: str) -> Any:
 
 def page_of(channel: Channel) -> str:
     return f"{CHANNELS}{channel.pk}/change/"
-
-
-def errors(response: Any) -> dict[str, list[str]]:
-    return {name: list(texts) for name, texts in response.context["adminform"].form.errors.items()}
 
 
 # --- Channels --------------------------------------------------------------------------------------------------------
@@ -202,7 +182,7 @@ def test_a_test_that_works_sends_again_what_failed(browser: Client) -> None:
 
 def test_who_may_only_look_cannot_test_or_save(db: None) -> None:
     channel = robot_channel()
-    viewer = helper_with("view_channel", "view_rule")
+    viewer = browser_of(clerk("view_channel", "view_rule"))
     assert viewer.get(page_of(channel)).status_code == 200
     assert viewer.post(page_of(channel), ROBOT).status_code == 403
     assert viewer.post(f"{CHANNELS}{channel.pk}/test/").status_code == 403

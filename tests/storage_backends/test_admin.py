@@ -9,6 +9,7 @@ from django.utils import translation
 
 from storage_backends.buckets import activate, active_bucket
 from storage_backends.models import Bucket
+from tests.operators import errors
 from tests.seaweed import ACCESS_KEY, S3Server
 from tests.storage_backends.samples import PNG, send
 from voicehelper.accounts.models import User
@@ -21,13 +22,6 @@ SECRET = "osssecretQm2Wv7Kt4Rn6Yb3Pd9Hf5Jg"
 LIST = "/admin/storage_backends/bucket/"
 ADD = f"{LIST}add/"
 FILES = "/admin/storage_backends/storedfile/"
-
-
-@pytest.fixture
-def browser(staff: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(staff)
-    return client
 
 
 def form(**changes: Any) -> dict[str, Any]:
@@ -43,10 +37,6 @@ def stored(**changes: Any) -> Bucket:
 
 def page(row: Bucket) -> str:
     return f"{LIST}{row.pk}/change/"
-
-
-def errors(response: Any) -> dict[str, list[str]]:
-    return {name: list(texts) for name, texts in response.context["adminform"].form.errors.items()}
 
 
 def test_a_bucket_is_made_with_the_password_and_its_secret_is_never_shown(browser: Client) -> None:

@@ -13,6 +13,7 @@ from django.test import Client
 
 from notifications.models import Alert
 from tests.faults.conftest import at_once
+from tests.operators import PASSWORD, browser_of, clerk
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url
 from voicehelper.wallet import audit
@@ -28,7 +29,6 @@ from voicehelper.wallet.services import credit, hold, wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PASSWORD = "a long operator password"
 LIMIT = 1000
 Books = Callable[[], None]
 
@@ -45,9 +45,7 @@ def people(db: None) -> list[User]:
 
 
 def operator(name: str, *rights: str) -> User:
-    user = User.objects.create_user(name, password=PASSWORD, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_wallet", "view_adjustment", *rights]))
-    return user
+    return clerk("view_wallet", "view_adjustment", *rights, name=name)
 
 
 @pytest.fixture
@@ -58,12 +56,6 @@ def helper(db: None) -> User:
 @pytest.fixture
 def second(db: None) -> User:
     return operator("second", "change_adjustment")
-
-
-def browser(user: User) -> Client:
-    client = Client(headers={"Accept-Language": "en"})
-    client.force_login(user)
-    return client
 
 
 def ask(user: User, amount: int, actor: User, **changes: Any) -> Adjustment:
@@ -90,7 +82,7 @@ def form(user: User, **changes: str) -> dict[str, str]:
 def test_quota_is_given_with_a_reason_and_everybody_can_see_who_did_it(
     helper: User, buyer: User, books_agree: Books
 ) -> None:
-    client = browser(helper)
+    client = browser_of(helper)
     assert "Give or take quota" in client.get(change_url(wallet_of(buyer))).text
     assert client.get(page(buyer)).status_code == 200
     answer = client.post(page(buyer), form(buyer, amount="1,000"), follow=True)
@@ -110,7 +102,7 @@ def test_quota_is_given_with_a_reason_and_everybody_can_see_who_did_it(
 def test_what_is_held_or_gone_cannot_be_taken(helper: User, buyer: User, books_agree: Books) -> None:
     credit(buyer, 500, kind=Entry.Kind.GIFT, ref="gift", actor="test")
     hold(buyer, 200, ref="call", life=timedelta(minutes=5))
-    client = browser(helper)
+    client = browser_of(helper)
     refused = client.post(page(buyer), form(buyer, direction="take", amount="301"))
     assert (refused.status_code, "No more can be taken than the 300 quota" in refused.text) == (400, True)
     assert not Adjustment.objects.exists()
@@ -133,7 +125,7 @@ def test_what_is_held_or_gone_cannot_be_taken(helper: User, buyer: User, books_a
 def test_what_is_not_complete_moves_nothing(
     helper: User, buyer: User, changes: dict[str, str], books_agree: Books
 ) -> None:
-    answer = browser(helper).post(page(buyer), form(buyer, **changes))
+    answer = browser_of(helper).post(page(buyer), form(buyer, **changes))
     assert (answer.status_code, 'role="alert"' in answer.text) == (400, True)
     assert not Entry.objects.exists()
     assert not Adjustment.objects.exists()
@@ -142,7 +134,7 @@ def test_what_is_not_complete_moves_nothing(
 
 def test_J3_without_the_permission_of_its_own_nobody_adjusts(buyer: User, second: User, books_agree: Books) -> None:
     reader = operator("reader", "view_order", "change_wallet")
-    for client in (browser(reader), browser(second)):
+    for client in (browser_of(reader), browser_of(second)):
         assert "Give or take quota" not in client.get(change_url(wallet_of(buyer))).text
         assert client.get(page(buyer)).status_code == 403
         assert client.post(page(buyer), form(buyer)).status_code == 403
@@ -152,7 +144,7 @@ def test_J3_without_the_permission_of_its_own_nobody_adjusts(buyer: User, second
 
 
 def test_a_double_click_adjusts_once(helper: User, buyer: User, books_agree: Books) -> None:
-    client, typed = browser(helper), form(buyer)
+    client, typed = browser_of(helper), form(buyer)
     for _ in range(2):
         assert "300 quota were given" in client.post(page(buyer), typed, follow=True).text
     assert wallet_of(buyer).balance == 300
@@ -187,7 +179,7 @@ def test_J3_exactly_the_limit_needs_nobody_and_one_more_a_second_person(
     helper: User, second: User, buyer: User, other_user: User, books_agree: Books
 ) -> None:
     assert not waits(other_user, LIMIT, operator("other", "add_adjustment"))
-    client = browser(helper)
+    client = browser_of(helper)
     answer = client.post(page(buyer), form(buyer, amount=str(LIMIT + 1)), follow=True)
     assert "it waits until a second person approves" in answer.text
     assert wallet_of(buyer).balance == 0
@@ -200,7 +192,7 @@ def test_J3_exactly_the_limit_needs_nobody_and_one_more_a_second_person(
     with pytest.raises(AdjustmentRefused):
         approve_adjustment(waiting, by=helper)
     books_agree()
-    assert "1,001 quota were given to buyer." in browser(second).post(approve, follow=True).text
+    assert "1,001 quota were given to buyer." in browser_of(second).post(approve, follow=True).text
     assert wallet_of(buyer).balance == LIMIT + 1
     assert (Entry.objects.get(wallet__user=buyer).actor, Adjustment.objects.get(pk=waiting.pk).decided_by) == (
         "helper",
@@ -215,7 +207,7 @@ def test_what_waits_can_be_withdrawn_and_is_then_never_done(
 ) -> None:
     waiting = ask(buyer, LIMIT + 1, helper)
     path = f"{change_url(waiting).removesuffix('change/')}do/withdraw/"
-    assert "Nothing was given or taken." in browser(second).post(path, {"reason": "no"}, follow=True).text
+    assert "Nothing was given or taken." in browser_of(second).post(path, {"reason": "no"}, follow=True).text
     with pytest.raises(AdjustmentRefused):
         approve_adjustment(waiting, by=second)
     assert wallet_of(buyer).balance == 0
@@ -308,7 +300,7 @@ def test_N2_six_wallets_at_once_do_not_slip_past_each_other(
 
 
 def test_the_limit_is_changed_with_the_password_and_told(staff: User) -> None:
-    client = browser(staff)
+    client = browser_of(staff)
     address = "/admin/wallet/walletsettings/1/change/"
     assert client.post(address, {"approve_adjustments_above": "9"}).status_code == 200
     assert WalletSettings.load().approve_adjustments_above == LIMIT
