@@ -6,7 +6,6 @@ import pytest
 
 from llm.models import Usage
 from voicehelper.wallet import audit
-from voicehelper.wallet.statements import HOLD, REAP, SETTLE
 
 from .conftest import ASK, World
 
@@ -39,8 +38,3 @@ def test_a_usage_row_that_says_another_amount_is_named(charged: World) -> None:
 def test_a_usage_row_without_a_charge_is_named(charged: World) -> None:
     Usage.objects.update(request_id="req_other")
     assert "usage req_other: says 1500 quota, nothing was charged" in findings()
-
-
-def test_C15_the_locks_are_in_the_statements_that_are_sent() -> None:
-    for statement in (HOLD, SETTLE, REAP):
-        assert "ORDER BY id FOR NO KEY UPDATE" in statement.sql

@@ -12,7 +12,7 @@ from voicehelper.wallet.models import Hold
 
 from .client import Answer
 from .conftest import World, account
-from .sounds import sound, three_seconds_by_its_header
+from .sounds import sound
 from .test_billing import wav
 from .upstream import Asked, says
 
@@ -73,16 +73,6 @@ def test_a_recording_may_be_larger_than_other_bodies(openai: World) -> None:
     assert len(openai.upstream.asked[0].body["file"]) > 6_000_000
 
 
-@pytest.mark.parametrize("kind", ["wav", "mp3", "ipod"])
-def test_O1_a_minute_that_says_it_is_three_seconds_is_charged_as_a_minute(
-    openai: World, kind: str, books_agree: Callable[[], None]
-) -> None:
-    openai.upstream.scripts = [says({"text": "hello"})]
-    assert transcribe(openai, form(three_seconds_by_its_header(kind, 60), model="whisper-1")).status == 200
-    assert (openai.usage().input_tokens, openai.usage().quota) == (60, 3000)
-    books_agree()
-
-
 @pytest.mark.parametrize(
     ("content", "code"),
     [(lambda: b"x" * 100_000, "not_a_recording"), (lambda: sound("flac", 3 * 3600), "too_long")],
@@ -124,15 +114,10 @@ VECTORS = {"data": [{"embedding": [0.1]}, {"embedding": [0.2]}], "usage": {"prom
         (*DRAW, says({"created": 1, "data": []})),
     ],
     ids=[
-        "error for text",
-        "page for text",
-        "page for sound",
-        "no sound",
-        "no vectors",
-        "half the vectors",
+        "error for text", "page for text", "page for sound", "no sound", "no vectors", "half the vectors",
         "no picture",
     ],
-)
+)  # fmt: skip
 def test_M2_a_200_that_is_no_answer_costs_nothing(
     openai: World, path: str, body: Any, no_answer: Any, books_agree: Callable[[], None]
 ) -> None:
@@ -182,18 +167,6 @@ def test_pictures_are_charged_by_their_number(openai: World, books_agree: Callab
     assert len(answer.json["data"]) == 2
     assert (openai.usage().output_tokens, openai.usage().quota) == (2, 40_000)
     assert openai.upstream.asked[0].body["size"] == "1024x1024"
-    books_agree()
-
-
-def test_speech_is_charged_by_its_characters(openai: World, books_agree: Callable[[], None]) -> None:
-    async def speak(asked: Asked) -> web.StreamResponse:
-        return web.Response(body=b"ID3 sound", content_type="audio/mpeg")
-
-    openai.upstream.scripts = [speak]
-    ask: dict[str, Any] = {"model": "tts-1", "input": "你好" * 50, "voice": "alloy"}
-    answer = openai.play(lambda w: w.client.post("/v1/audio/speech", ask))
-    assert (answer.body, answer.headers["content-type"]) == (b"ID3 sound", "audio/mpeg")
-    assert (openai.usage().input_tokens, openai.usage().quota) == (100, 750)
     books_agree()
 
 

@@ -59,15 +59,6 @@ def test_a_stream_is_captured_before_its_last_byte(world: World, books_agree: Ca
     books_agree()
 
 
-def test_who_asks_for_usage_gets_it(world: World) -> None:
-    world.give(1_000_000)
-    answer = world.play(
-        lambda w: w.client.post("/v1/chat/completions", {**STREAM, "stream_options": {"include_usage": True}})
-    )
-    assert answer.events[-2]["usage"]["total_tokens"] == 30
-    assert answer.events[-2]["choices"] == []
-
-
 def test_a_wallet_that_does_not_cover_the_call_is_refused(world: World, books_agree: Callable[[], None]) -> None:
     world.give(4999)
     answer = world.play(lambda w: w.client.post("/v1/chat/completions", ASK))
@@ -76,22 +67,6 @@ def test_a_wallet_that_does_not_cover_the_call_is_refused(world: World, books_ag
     assert world.upstream.asked == []
     assert not Usage.objects.exists()
     books_agree()
-
-
-@pytest.mark.parametrize(
-    ("headers", "works"),
-    [
-        ({"authorization": "Bearer sk-wrong"}, False),
-        ({"authorization": "Bearer "}, False),
-        ({"authorization": "Basic abc"}, False),
-        ({"authorization": "", "x-api-key": "sk-' OR 1=1 --"}, False),
-        ({"authorization": "Bearer \xff\x00"}, False),
-    ],
-)
-def test_a_wrong_key_is_refused(world: World, headers: dict[str, str], works: bool) -> None:
-    answer = world.play(lambda w: w.client.post("/v1/chat/completions", ASK, headers=headers))
-    assert answer.status == 401
-    assert answer.json["error"]["code"] == "invalid_api_key"
 
 
 def test_a_revoked_key_stops_at_once(world: World) -> None:
@@ -155,10 +130,6 @@ def set_ratios(**ratios: str) -> None:
     section = RechargeSettings.load()
     section.group_ratios = {group: float(ratio) for group, ratio in ratios.items()}
     section.save()
-
-
-def test_another_users_key_cannot_be_revoked(world: World, other_user: User) -> None:
-    assert not revoke_api_key(other_user, ApiKey.objects.get().pk)
 
 
 def test_an_inactive_user_has_no_key(world: World) -> None:
@@ -230,29 +201,6 @@ def test_a_body_that_is_too_large_is_refused(world: World) -> None:
     assert world.play(scenario) == [413, 413]
 
 
-def test_an_unknown_model_is_not_found(world: World) -> None:
-    world.give(1_000_000)
-    answer = world.play(lambda w: w.client.post("/v1/chat/completions", {**ASK, "model": "gpt-9"}))
-    assert (answer.status, answer.json["error"]["code"]) == (404, "model_not_found")
-
-
-def test_a_model_is_not_asked_for_what_it_cannot_do(world: World) -> None:
-    world.give(1_000_000)
-    answer = world.play(lambda w: w.client.post("/v1/chat/completions", {**ASK, "model": "doubao-embedding"}))
-    assert (answer.status, answer.json["error"]["code"]) == (400, "unsupported")
-
-
-def test_models_are_listed_for_both_vendors_clients(world: World) -> None:
-    async def scenario(w: World) -> list[Any]:
-        paths = ("/v1/models", "/v1/models/doubao-pro", "/v1/models/gpt-4")
-        return [(await w.client.get(path)).json for path in paths]
-
-    listed, one, missing = world.play(scenario)
-    assert [row["id"] for row in listed["data"]] == ["doubao-embedding", "doubao-lite", "doubao-pro"]
-    assert (one["object"], one["type"]) == ("model", "model")
-    assert missing["error"]["code"] == "model_not_found"
-
-
 def test_what_is_not_streamed_is_not_streamed_when_a_client_asks_for_it(world: World) -> None:
     world.give(1_000_000)
     world.upstream.otherwise = says({"data": [{"embedding": [1.0]}], "usage": {"prompt_tokens": 7, "total_tokens": 7}})
@@ -267,18 +215,6 @@ def test_token_limits_are_numbers_whatever_is_asked_for(path: str, world: World)
     body = {"model": "doubao-pro", "input": "a", "prompt": "a", "voice": "alloy", "max_tokens": [1]}
     answer = world.play(lambda w: w.client.post(path, body))
     assert (answer.status, answer.json["error"]["param"]) == (400, "max_tokens")
-
-
-def test_embeddings_are_charged_for_their_input(world: World, books_agree: Callable[[], None]) -> None:
-    world.give(1_000_000)
-    vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
-    world.upstream.otherwise = says(
-        {"object": "list", "data": [vector] * 2, "model": "x", "usage": {"prompt_tokens": 7, "total_tokens": 7}}
-    )
-    answer = world.play(lambda w: w.client.post("/v1/embeddings", {"model": "doubao-embedding", "input": ["a", "b"]}))
-    assert answer.json["data"] == [vector] * 2
-    assert (world.usage().quota, world.usage().operation) == (70, "embeddings")
-    books_agree()
 
 
 def test_the_best_model_is_chosen_when_none_is_named(world: World) -> None:
@@ -330,23 +266,6 @@ def test_anthropics_messages_are_answered_in_their_shape(world: World, books_agr
     assert said["usage"] == {"input_tokens": 10, "output_tokens": 20}
     assert world.upstream.asked[0].body["messages"][0] == {"role": "system", "content": "Be brief"}
     books_agree()
-
-
-def test_anthropics_streams_are_events_of_theirs(world: World, books_agree: Callable[[], None]) -> None:
-    world.give(1_000_000)
-    answer = world.play(lambda w: w.client.post("/v1/messages", STREAM))
-    kinds = [event["type"] for event in answer.events]
-    assert kinds[:2] == ["message_start", "content_block_start"]
-    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
-    assert "".join(e["delta"]["text"] for e in answer.events if e["type"] == "content_block_delta") == "Hello there "
-    assert answer.events[-2]["usage"] == {"input_tokens": 10, "output_tokens": 20}
-    assert Entry.objects.filter(kind="spend").count() == 1
-    books_agree()
-
-
-def test_anthropics_errors_are_in_their_shape(world: World) -> None:
-    answer = world.play(lambda w: w.client.post("/v1/messages", ASK))
-    assert (answer.status, answer.json["error"]["type"]) == (402, "billing_error")
 
 
 def test_a_model_of_another_name_upstream_keeps_the_name_users_know(world: World) -> None:

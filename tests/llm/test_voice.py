@@ -75,15 +75,6 @@ def test_a_recording_becomes_text_and_is_charged_like_any_call(talking: World, b
     books_agree()
 
 
-@pytest.mark.parametrize("kind", ["webm", "ogg", "ipod"])
-def test_O1_a_browsers_recording_without_a_length_is_charged_by_the_second(talking: World, kind: str) -> None:
-    talking.upstream.scripts = [says({"text": "hi"})]
-    content = sound(kind, 14.5, streamed=True)
-    answer = post(talking, TRANSCRIBE, audioPath=recorded(talking.user, content))
-    assert (answer.status, answer.json["duration"]) == (200, 15)
-    assert talking.usage().input_tokens == 15
-
-
 @pytest.mark.parametrize(
     ("content", "code"),
     [

@@ -216,12 +216,3 @@ def test_sampling_is_left_out_for_the_version_that_refuses_it(deployment: Deploy
 def test_a_refusal_in_mid_answer_is_told(deployment: Deployment) -> None:
     assert ask(deployment.anthropic(), "Hello [[fault: filtered]]").stop_reason == "refusal"
     deployment.usage()
-
-
-def test_no_report_and_too_large_a_report(deployment: Deployment) -> None:
-    for stream in (False, True):
-        said = ask(deployment.anthropic(), "Hello [[fault: no_usage]]", stream=stream)
-        assert list(said) if stream else said.content
-    assert deployment.usage(2).usage_source == "estimate"
-    assert ask(deployment.anthropic(), "Hello [[fault: too_much_usage]]").usage.output_tokens == 40
-    assert deployment.usage(3).output_tokens == 40
