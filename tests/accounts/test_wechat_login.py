@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from rest_framework.test import APIClient
 
 from notifications.models import Alert
@@ -55,18 +54,6 @@ def test_a_code_makes_a_user_and_a_token(wechat: WeChat) -> None:
     assert len(user.username) >= 19
     assert (identity.user, identity.app_id, len(identity.openid)) == (user, wechat.app.app_id, 28)
     assert identity.unionid
-
-
-def test_the_session_key_stays_with_us_and_encrypted(wechat: WeChat, log: list[str]) -> None:
-    answer = sign_in(wechat.code())
-    key = WeChatIdentity.objects.get().session_key.reveal()
-    assert len(key) == 24
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT row_to_json(t)::text FROM accounts_wechatidentity t")
-        (row,) = cursor.fetchone()
-    assert key not in row
-    assert key not in answer.content.decode()
-    assert key not in "\n".join(log)
 
 
 def test_who_comes_again_is_the_same(wechat: WeChat) -> None:

@@ -1,9 +1,7 @@
 """Mail: what a reader sees, what a server may answer, and where it may not go."""
 
-import ipaddress
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +17,7 @@ import pytest
 from django.utils import translation
 
 from notifications.transports import Email, Message, TransportError, email
+from tests.certificates import Issued, issue, server_context
 from tests.notifications.conftest import Mailbox
 
 TIME = datetime(2026, 11, 21, 4, 0, tzinfo=UTC)
@@ -58,13 +57,6 @@ def test_a_mail_has_the_subject_the_coloured_header_and_a_text_alternative(mailb
 def test_the_header_has_the_colour_of_the_level(mailbox: Mailbox, level: str, colour: str) -> None:
     account(mailbox.port).send(Message(level, "T", "C", TIME))
     assert f"background:{colour}" in mailbox.mails[0].part("html")
-
-
-def test_a_title_cannot_add_headers(mailbox: Mailbox) -> None:
-    account(mailbox.port).send(Message("info", "T\r\nBcc: thief@example.com", "C", TIME))
-    (mail,) = mailbox.mails
-    assert mail.recipients == ("ops@example.com",)
-    assert mail.subject == "[VoiceHelper Alert - INFO] T Bcc: thief@example.com"
 
 
 HOSTILE = [
@@ -189,42 +181,22 @@ def test_a_server_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None
 
 # --- TLS -------------------------------------------------------------------------------------------------------------
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A key and a certificate of its own for 127.0.0.1, in one file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2099, 1, 1, tzinfo=UTC))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = tmp_path / "server.pem"
-    file.write_bytes(private + built.public_bytes(pem))
-    return file
+def certificate() -> Issued:
+    return issue("127.0.0.1")
 
 
 @pytest.fixture
-def secure(certificate: Path) -> Iterator[Mailbox]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with Mailbox(tls=context) as server:
+def secure(certificate: Issued) -> Iterator[Mailbox]:
+    with Mailbox(tls=server_context(certificate)) as server:
         yield server
 
 
-def test_starttls_is_checked_against_the_name_and_used_before_signing_in(secure: Mailbox, certificate: Path) -> None:
-    account(secure.port, security="starttls", ca_file=str(certificate)).send(ALERT)
+def test_starttls_is_checked_against_the_name_and_used_before_signing_in(
+    secure: Mailbox, certificate: Issued, tmp_path: Path
+) -> None:
+    trusted = tmp_path / "server.pem"
+    trusted.write_text(certificate.pem)
+    account(secure.port, security="starttls", ca_file=str(trusted)).send(ALERT)
     assert len(secure.mails) == 1
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from tests.ledger import spend
 from voicehelper.accounts.models import User
 from voicehelper.wallet import services
-from voicehelper.wallet.models import Entry, Hold, Wallet
+from voicehelper.wallet.models import Entry, Wallet
 
 pytestmark = pytest.mark.django_db
 Kind = Entry.Kind
@@ -23,68 +22,11 @@ def gift(user: User, amount: int, ref: str = "welcome") -> Entry:
     return services.credit(user, amount, kind=Kind.GIFT, ref=ref, actor="test")
 
 
-def test_a_credit_writes_the_balance_and_its_line(buyer: User, books_agree: Callable[[], None]) -> None:
-    gift(buyer, 100)
-    gift(buyer, 50, "again")
-    assert services.wallet_of(buyer).balance == 150
-    assert list(Entry.objects.order_by("id").values_list("amount", "balance_after")) == [(100, 100), (50, 150)]
-    books_agree()
-
-
-def test_the_same_reference_is_credited_once(buyer: User, books_agree: Callable[[], None]) -> None:
-    gift(buyer, 100)
-    with pytest.raises(IntegrityError):
-        gift(buyer, 100)
-    assert services.wallet_of(buyer).balance == 100
-    books_agree()
-
-
 @pytest.mark.parametrize("amount", [0, -5, 2**63])
 def test_an_impossible_amount_moves_nothing(buyer: User, amount: int) -> None:
     with pytest.raises(ValueError):
         gift(buyer, amount)
     assert not Entry.objects.exists()
-
-
-def test_more_than_the_available_quota_cannot_be_taken(buyer: User) -> None:
-    gift(buyer, 100)
-    services.hold(buyer, 60, ref="call-1", life=timedelta(minutes=5))
-    with pytest.raises(services.InsufficientQuota):
-        services.adjust(buyer, -41, ref="too much", actor="test", reason="test")
-    with pytest.raises(services.InsufficientQuota):
-        services.hold(buyer, 41, ref="call-2", life=timedelta(minutes=5))
-    services.adjust(buyer, -40, ref="enough", actor="test", reason="test")
-    wallet = services.wallet_of(buyer)
-    assert (wallet.balance, wallet.held) == (60, 60)
-
-
-def test_a_capture_takes_what_was_used_and_gives_back_the_rest(buyer: User, books_agree: Callable[[], None]) -> None:
-    gift(buyer, 100)
-    services.hold(buyer, 60, ref="call-1", life=timedelta(minutes=5))
-    services.capture("call-1", 25, kind=Kind.SPEND, actor="test")
-    wallet = services.wallet_of(buyer)
-    assert (wallet.balance, wallet.held, wallet.used) == (75, 0, 25)
-    with pytest.raises(services.HoldNotOpen):
-        services.capture("call-1", 25, kind=Kind.SPEND, actor="test")
-    books_agree()
-
-
-def test_a_capture_above_the_hold_takes_nothing(buyer: User) -> None:
-    gift(buyer, 100)
-    services.hold(buyer, 60, ref="call-1", life=timedelta(minutes=5))
-    with pytest.raises(ValueError):
-        services.capture("call-1", 61, kind=Kind.SPEND, actor="test")
-    assert services.wallet_of(buyer).held == 60
-
-
-def test_expired_holds_are_given_back(buyer: User, books_agree: Callable[[], None]) -> None:
-    gift(buyer, 100)
-    services.hold(buyer, 60, ref="old", life=timedelta(seconds=-1))
-    services.hold(buyer, 10, ref="young", life=timedelta(minutes=5))
-    assert services.reap_holds() == 1
-    assert services.wallet_of(buyer).held == 10
-    assert Hold.objects.get(ref="old").state == Hold.State.RELEASED
-    books_agree()
 
 
 @pytest.mark.parametrize("statement", ["UPDATE wallet_entry SET amount = 1", "DELETE FROM wallet_entry"])

@@ -62,6 +62,11 @@ HOLDS: dict[str, tuple[list[tuple[str, int, bool]], list[tuple[int, int, bool]],
     "up to nothing": ([("a", 0, True)], [(0, 100, True)], 0),
     "up to less than nothing": ([("a", -1, True)], [(0, 100, True)], 0),
     "the largest number": ([("a", 2**62, False)], [(0, 100, True)], 0),
+    "a large ask shuts out no small one": (
+        [("a", 90, False), ("b", 50, False), ("c", 6, False), ("d", 5, False), ("e", 4, False)],
+        [(90, 10, True), (0, 10, True), (6, 4, True), (0, 4, True), (4, 0, True)],
+        100,
+    ),
 }
 
 
@@ -190,8 +195,9 @@ def test_a_hold_is_released_once(buyer: User, books_agree: Books) -> None:
 def test_a_capture_of_nothing_writes_nothing(buyer: User, books_agree: Books) -> None:
     gift(buyer, 100)
     services.hold(buyer, 30, ref="a", life=LIFE)
-    with pytest.raises(ValueError, match="between 0 and the 30"):
-        services.capture("a", -1, kind=Entry.Kind.SPEND, actor="t")
+    for amount in (-1, 31):
+        with pytest.raises(ValueError, match="between 0 and the 30"):
+            services.capture("a", amount, kind=Entry.Kind.SPEND, actor="t")
     assert services.capture("a", 0, kind=Entry.Kind.SPEND, actor="t") is None
     assert state(buyer) == (100, 0, 0)
     assert lines(buyer) == []
