@@ -39,28 +39,6 @@ def says(answer: Any) -> dict[str, Any]:
     return found
 
 
-def test_a_code_becomes_the_same_person_each_time(client: Client, app: WeChatApp) -> None:
-    first = says(client.get(LOGIN, asked(app, code_of(client))))
-    again = says(client.get(LOGIN, asked(app, code_of(client))))
-    other = says(client.get(LOGIN, asked(app, code_of(client, "xiaohong"))))
-    assert set(first) == {"openid", "session_key", "unionid"}
-    assert len(first["openid"]) == len(first["unionid"]) == 28
-    assert (first["openid"], first["unionid"]) == (again["openid"], again["unionid"])
-    assert first["session_key"] != again["session_key"]
-    assert other["openid"] != first["openid"]
-
-
-def test_only_apps_of_an_open_platform_account_see_a_unionid(client: Client, app: WeChatApp) -> None:
-    sister = WeChatApp.objects.create(name="b", app_id="wxb", secret="s", open_platform=app.open_platform)
-    alone = WeChatApp.objects.create(name="c", app_id="wxc", secret="s")
-    first, second, third = (
-        says(client.get(LOGIN, asked(each, code_of(client, app_id=each.app_id)))) for each in (app, sister, alone)
-    )
-    assert first["unionid"] == second["unionid"]
-    assert first["openid"] != second["openid"]
-    assert "unionid" not in third
-
-
 @pytest.mark.parametrize(
     ("changes", "errcode"),
     [

@@ -102,22 +102,11 @@ def test_figures_and_menu_show_only_what_an_operator_may_see() -> None:
 MENU = {
     "": ["Overview"],
     "Recharge": [
-        "All orders",
-        "Refunds",
-        "Reconciliation",
-        "Differences",
-        "Recharge statistics",
-        "Notices",
-        "Gateway calls",
+        "All orders", "Refunds", "Reconciliation", "Differences", "Recharge statistics", "Notices", "Gateway calls",
         "Redemption codes",
     ],
     "Large models": [
-        "Provider accounts",
-        "Models and prices",
-        "Model statistics",
-        "Usage log",
-        "API keys",
-        "Chat sessions",
+        "Provider accounts", "Models and prices", "Model statistics", "Usage log", "API keys", "Chat sessions",
     ],
     "Files": ["Files", "Buckets"],
     "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs"],
@@ -130,7 +119,7 @@ MENU = {
         "Mini program settings",
         "Wallet settings",
     ],
-}
+}  # fmt: skip
 
 
 def test_the_menu_names_every_page_in_its_order(browser: Client) -> None:

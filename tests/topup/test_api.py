@@ -323,17 +323,10 @@ def test_history_is_paged_newest_first_and_holds_ones_own_orders_only(
 @pytest.mark.parametrize(
     "query",
     [
-        "page=0",
-        "page=-1",
-        "page=x",
-        "page=",
-        "page=1.5",
-        "page_size=0",
-        "page_size=101",
-        "page=１",
+        "page=0", "page=-1", "page=x", "page=", "page=1.5", "page_size=0", "page_size=101", "page=１",
         "page=9999999999999",
     ],
-)
+)  # fmt: skip
 def test_a_page_that_is_none_is_a_parameter_error(query: str, client_of_buyer: APIClient) -> None:
     answer = client_of_buyer.get(f"/api/user/topup/orders?{query}")
     assert (answer.status_code, answer.json()) == (400, {"success": False, "message": "参数错误"})

@@ -20,24 +20,12 @@ def test_known_amounts(text: str, amount_fen: int) -> None:
     "text",
     [
         *(
-            "",
-            "1",
-            "1.0",
-            "1.000",
-            ".10",
-            "1.",
-            "01.00",
-            "00.10",
-            "-1.00",
-            "+1.00",
-            " 1.00",
-            "1.00\n",
-            "1,000.00",
+            "", "1", "1.0", "1.000", ".10", "1.", "01.00", "00.10", "-1.00", "+1.00", " 1.00", "1.00\n", "1,000.00",
             "1e2",
         ),
         *("1e2.00", "0x1.00", "NaN", "inf", "1_0.00", "１.00", "1.٠٠", "1000000000.00", "1.0 0", "1..00"),
     ],
-)
+)  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an amount"):
         fen(text)

@@ -16,14 +16,9 @@ from voicehelper.accounts.models import MiniProgramSettings, User
 pytestmark = pytest.mark.django_db
 
 SECRETS = {
-    "WechatApiV2Key",
-    "WechatClientCert",
-    "WechatClientKey",
-    "WechatAppSecret",
-    "AlipayPrivateKey",
-    "AlipayPublicKey",
+    "WechatApiV2Key", "WechatClientCert", "WechatClientKey", "WechatAppSecret", "AlipayPrivateKey", "AlipayPublicKey",
     "MiniProgramAppSecret",
-}
+}  # fmt: skip
 DEFAULTS = {
     "ServerAddress": "",
     "Price": "7.3",
@@ -259,22 +254,12 @@ def test_a_gateway_that_is_on_stays_completely_configured(
 @pytest.mark.parametrize(
     "body",
     [
-        "[]",
-        "1",
-        '"text"',
-        "null",
-        "{",
-        "NaN",
-        '{"Price": NaN}',
-        '{"a": ' * 2000,
-        '{"Price": 1e999999999}',
-        '{"TopupGroupRatio": {"\\u0000": 1}}',
-        '{"TopupGroupRatio": {"\\ud800": 1}}',
-        '{"\\ud800": 1}',
+        "[]", "1", '"text"', "null", "{", "NaN", '{"Price": NaN}', '{"a": ' * 2000, '{"Price": 1e999999999}',
+        '{"TopupGroupRatio": {"\\u0000": 1}}', '{"TopupGroupRatio": {"\\ud800": 1}}', '{"\\ud800": 1}',
         '{"WechatMchId": "\\u0000"}',
     ],
     ids=lambda body: body[:30],
-)
+)  # fmt: skip
 def test_a_body_that_is_no_table_of_options_is_400(body: str, operator: APIClient) -> None:
     operator.raise_request_exception = False
     answer = operator.put("/api/option", body, content_type="application/json")
