@@ -2,19 +2,14 @@
 
 import gzip
 import socket
-import ssl
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.certificates import Issued, issue, server_context
 from tests.far_side import FarSide, Seen, http
 from voicehelper.net.addresses import AddressRefused, check_written, public_addresses
 from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, Limits, NoAnswer
@@ -210,32 +205,12 @@ def test_an_error_never_holds_the_address(url: str) -> None:
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
 @pytest.fixture
-def self_signed(tmp_path: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (tmp_path / "server.pem").write_bytes(pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.pem")
-    return context
+def self_signed() -> Issued:
+    return issue("127.0.0.1")
 
 
-def test_E11_a_certificate_nobody_vouches_for_is_refused(self_signed: ssl.SSLContext) -> None:
-    with FarSide(tls=self_signed) as far_side:
+def test_E11_a_certificate_nobody_vouches_for_is_refused(self_signed: Issued) -> None:
+    with FarSide(tls=server_context(self_signed)) as far_side:
         error = failure(far_side.url)
     assert (error.sent, error.reason) == (False, "The TLS certificate of the far side is not valid for its name.")
     assert far_side.seen == []
@@ -248,11 +223,12 @@ def test_tls_to_a_server_without_it_was_not_sent() -> None:
 
 
 def test_a_tls_connection_that_breaks_after_the_request_was_sent(
-    self_signed: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    self_signed: Issued, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Not every TLS error means that nothing was sent."""
+    (tmp_path / "server.pem").write_text(self_signed.pem)
     monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "server.pem"))
-    with FarSide(lambda _seen: http(b"half", length=400), tls=self_signed) as far_side:
+    with FarSide(lambda _seen: http(b"half", length=400), tls=server_context(self_signed)) as far_side:
         error = failure(far_side.url)
     assert error.sent
     assert len(far_side.seen) == 1
@@ -260,34 +236,11 @@ def test_a_tls_connection_that_breaks_after_the_request_was_sent(
 
 # --- Addresses that operators type ------------------------------------------------------------------------------------
 PRIVATE = [
-    "127.0.0.1",
-    "127.1",
-    "2130706433",
-    "0177.0.0.1",
-    "0x7f.0.0.1",
-    "0.0.0.0",
-    "0",
-    "10.1.2.3",
-    "172.16.0.1",
-    "192.168.1.1",
-    "169.254.169.254",
-    "100.100.100.200",
-    "192.0.0.192",
-    "224.0.0.1",
-    "255.255.255.255",
-    "[::1]",
-    "[::]",
-    "[::ffff:127.0.0.1]",
-    "[::ffff:a9fe:a9fe]",
-    "[::127.0.0.1]",
-    "[64:ff9b::7f00:1]",
-    "[2002:7f00:1::1]",
-    "[fe80::1]",
-    "[fd00::1]",
-    "[ff02::1]",
-    "localhost",
-    "localhost.",
-]
+    "127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f.0.0.1", "0.0.0.0", "0", "10.1.2.3", "172.16.0.1",
+    "192.168.1.1", "169.254.169.254", "100.100.100.200", "192.0.0.192", "224.0.0.1", "255.255.255.255", "[::1]",
+    "[::]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::1]",
+    "[fe80::1]", "[fd00::1]", "[ff02::1]", "localhost", "localhost.",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", PRIVATE)
@@ -305,17 +258,10 @@ def test_an_address_that_leads_inside_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://example.com/",
-        "https://user@8.8.8.8/",
-        "https://user:password@8.8.8.8/",
-        "https://8.8.8.8:99999/",
-        "https://8.8.8.8:0/",
-        "https://[::1",
-        "https://",
-        "//8.8.8.8/",
-        "file:///etc/passwd",
+        "http://example.com/", "https://user@8.8.8.8/", "https://user:password@8.8.8.8/", "https://8.8.8.8:99999/",
+        "https://8.8.8.8:0/", "https://[::1", "https://", "//8.8.8.8/", "file:///etc/passwd",
     ],
-)
+)  # fmt: skip
 def test_an_address_that_is_not_a_plain_one_is_refused(url: str) -> None:
     with pytest.raises(AddressRefused):
         check_written(url)

@@ -23,14 +23,8 @@ pytestmark = pytest.mark.django_db
 
 NO_KEYS = ["", " ", "\t\n", "0" * 32, "请输入微信支付API v2密钥", "your-api-key-your-api-key-your-ap", "None", "null"]
 ALIPAY_NO_KEYS = [
-    "",
-    " ",
-    "\t\n",
-    "请输入支付宝公钥",
-    "None",
-    "null",
-    "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
-]
+    "", " ", "\t\n", "请输入支付宝公钥", "None", "null", "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
+]  # fmt: skip
 
 
 def other_values(merchant: Merchant, order: Order, **changes: str | None) -> dict[str, str]:

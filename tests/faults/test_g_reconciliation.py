@@ -264,17 +264,6 @@ def test_a_provider_that_does_not_answer_is_not_asked_about_every_difference(boo
     assert run(books.gateway)[0] == 0
 
 
-@one_gateway
-def test_orders_of_another_account_are_not_missed(books: Books) -> None:
-    for change in ({"merchant_id": "1999999999"}, {"live": True}):
-        order = books.order(**change)
-        Order.objects.filter(pk=order.pk).update(
-            state="paid", paid_at=NOON, credited_at=NOON, transaction_id=order.order_no
-        )
-    books.paid()
-    assert run(books.gateway)[0] == 0
-
-
 # --- No usable bill --------------------------------------------------------------------------------------------------
 @one_gateway
 @pytest.mark.parametrize(

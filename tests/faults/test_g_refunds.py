@@ -567,11 +567,8 @@ def test_the_audit_finds_refunds_that_do_not_add_up(order: Order, buyer: User, s
     wrong: dict[str, Callable[[], object]] = {
         "refunds <= paid": lambda: Refund.objects.update(amount_fen=7301),
         "a refund has one entry": lambda: Refund.objects.update(quota=made.quota - 1),
-        "held = open refunds": lambda: Hold.objects.create(
-            wallet=wallet_of(buyer), ref=f"{made.ref}x", amount=1, expires_at=order.expires_at, state="open"
-        ),
     }
-    for rule, break_it in list(wrong.items())[:2]:
+    for rule, break_it in wrong.items():
         with transaction.atomic():
             break_it()
             assert any(finding.startswith(rule) for finding in audit.run(full=True).findings), rule

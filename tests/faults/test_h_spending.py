@@ -264,7 +264,7 @@ def test_H3_nobody_is_asked_for_a_client_that_has_left(world: World, books_agree
     world.upstream.scripts = [fails(500)]
     world.play(lambda w: w.client.post(CHAT, STREAM, leave_after_s=0.15, leave_when=lambda: bool(w.upstream.asked)))
     assert len(world.upstream.asked) == 1
-    assert (world.usage().quota, world.usage().outcome) == (0, "failed")
+    assert (world.usage().quota, world.usage().outcome, world.wallet.held) == (0, "failed", 0)
     books_agree()
 
 
@@ -292,7 +292,8 @@ def test_H5_retries_failover_and_a_repeated_settlement_are_one_capture(
         answer = world.play(scenario)
     assert answer.status == 200
     last = Usage.objects.latest("id")
-    assert (last.model_name, last.tries, last.quota) == ("doubao-lite", 4, 30 * 25)
+    assert (last.model_name, last.asked_model) == ("doubao-lite", "doubao-pro,doubao-lite")
+    assert (last.tries, last.quota) == (4, 30 * 25)
     entries = list(Entry.objects.filter(kind="spend").order_by("id").values_list("ref", "amount"))
     assert entries[1:] == [(last.request_id, -750)]
     assert Hold.objects.filter(ref=last.request_id, state="captured").count() == 1
@@ -333,6 +334,7 @@ def test_H6_a_hold_nobody_ends_is_found_by_the_audit_and_released_by_the_reaper(
 
     world.play(scenario)
     assert audit.run(full=True).findings == []
+    assert reap_holds() == 0
     with connection.cursor() as cursor:
         cursor.execute("UPDATE wallet_hold SET expires_at = now() - interval '16 minutes'")
     for whole in (True, False):

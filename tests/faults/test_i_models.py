@@ -42,13 +42,8 @@ def _no_connection_is_kept(settings: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 CHAT = "/v1/chat/completions"
 POSTS = [
-    CHAT,
-    "/v1/messages",
-    "/v1/embeddings",
-    "/v1/images/generations",
-    "/v1/audio/speech",
-    "/v1/audio/transcriptions",
-]
+    CHAT, "/v1/messages", "/v1/embeddings", "/v1/images/generations", "/v1/audio/speech", "/v1/audio/transcriptions",
+]  # fmt: skip
 
 # --- I7: injection ---------------------------------------------------------------------------------------------------
 NASTY = [

@@ -274,6 +274,10 @@ def test_I4_a_session_alone_posts_nothing(wechat: Any, alipay: Any, buyer: User,
         (buyer, "post", "/api/share/visit", {"shareId": "x"}),
         (buyer, "post", "/api/auth/wx-bind", {"code": "x"}),
         (buyer, "post", "/recharge", {"amount": 10, "payment_method": "wechat", "intent": "0" * 32}),
+        (buyer, "post", "/chat", {"content": "x", "intent": "0" * 32}),
+        (buyer, "post", "/keys", {"name": "x"}),
+        (buyer, "post", "/api/chat/message", {"content": "Hi"}),
+        (buyer, "delete", "/api/user/keys/1", {}),
         (buyer, "post", "/accounts/password", {"old_password": PASSWORD}),
         (buyer, "post", "/accounts/sign-out", {}),
         (buyer, "post", SIGN_IN, {"username": "buyer", "password": PASSWORD}),
@@ -538,23 +542,11 @@ def test_I12_no_page_repeats_a_foreign_host(buyer: User) -> None:
 
 
 AWAY = [
-    "https://evil.example",
-    "//evil.example",
-    "///evil.example",
-    "/\\evil.example",
-    "\\\\evil.example",
-    "http:evil.example",
-    "http:///evil.example",
-    "https:/evil.example",
-    "javascript:alert(1)",
-    "data:text/html,x",
-    "//evil.example/%2f..",
-    "\t//evil.example",
-    "/\t/evil.example",
-    " https://evil.example",
-    "https://127.0.0.1@evil.example",
-    "//127.0.0.1:80@evil.example",
-]
+    "https://evil.example", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example",
+    "http:evil.example", "http:///evil.example", "https:/evil.example", "javascript:alert(1)", "data:text/html,x",
+    "//evil.example/%2f..", "\t//evil.example", "/\t/evil.example", " https://evil.example",
+    "https://127.0.0.1@evil.example", "//127.0.0.1:80@evil.example",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("target", AWAY, ids=repr)

@@ -624,13 +624,8 @@ def test_J9_debug_cannot_be_switched_on_from_outside() -> None:
 
 
 EXAMPLE_KEYS = [
-    "change-me" * 8,
-    "django-insecure-" + "a1B2c3D4e5" * 5,
-    "secret",
-    "x" * 60,
-    "your-secret-key-" * 4,
-    "abcabc" * 10,
-]
+    "change-me" * 8, "django-insecure-" + "a1B2c3D4e5" * 5, "secret", "x" * 60, "your-secret-key-" * 4, "abcabc" * 10,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("key", EXAMPLE_KEYS)

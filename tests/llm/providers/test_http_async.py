@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 import voicehelper.net.addresses
+from tests.certificates import Issued, server_context
 from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import NoAnswer
 from voicehelper.net.http_async import AsyncHTTP
@@ -186,9 +187,9 @@ def test_what_cannot_be_called_was_not_sent(url: str, reason: str) -> None:
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
-def test_E11_a_certificate_nobody_vouches_for_is_refused(self_signed: ssl.SSLContext) -> None:
+def test_E11_a_certificate_nobody_vouches_for_is_refused(self_signed: Issued) -> None:
     async def play() -> int:
-        async with Upstream(lambda _seen: answer({}), tls=self_signed) as upstream:
+        async with Upstream(lambda _seen: answer({}), tls=server_context(self_signed)) as upstream:
             with pytest.raises(NoAnswer, match="certificate") as caught:
                 await send(upstream.url)
             assert not caught.value.sent
@@ -199,16 +200,14 @@ def test_E11_a_certificate_nobody_vouches_for_is_refused(self_signed: ssl.SSLCon
     assert asyncio.run(play()) == 0
 
 
-def test_hanging_up_over_tls_waits_for_nobody(
-    self_signed: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_hanging_up_over_tls_waits_for_nobody(self_signed: Issued, monkeypatch: pytest.MonkeyPatch) -> None:
     """A polite end of TLS would wait for the far side, which goes on talking."""
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+    trusting = ssl.create_default_context(cadata=self_signed.pem)
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
     script = [STREAM_HEAD, *([piece(events({}, end=False)), 0.02] * 500)]
 
     async def play() -> None:
-        async with Upstream(lambda _seen: script, tls=self_signed) as upstream:
+        async with Upstream(lambda _seen: script, tls=server_context(self_signed)) as upstream:
             client = AsyncHTTP(trusted=True)
             stream = await client.open("POST", upstream.url, idle_s=1.0)
             assert await stream.read()
