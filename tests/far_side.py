@@ -1,5 +1,6 @@
 """A far side that answers with scripted bytes: what no well-behaved server would send."""
 
+import socket
 import socketserver
 import ssl
 import threading
@@ -99,3 +100,11 @@ def http(
     """A whole answer; `length` announces another size than the body's."""
     head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n"
     return head.encode() + body
+
+
+def closed_port() -> int:
+    """Where nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import Issued, issue, server_context
-from tests.far_side import FarSide, Seen, http
+from tests.far_side import FarSide, Seen, closed_port, http
 from voicehelper.net.addresses import AddressRefused, check_written, public_addresses
 from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, Limits, NoAnswer
 
@@ -144,13 +144,6 @@ def test_a_body_larger_than_the_connect_limit_would_allow_is_sent_whole() -> Non
 
 
 # --- What the far side cannot have seen -------------------------------------------------------------------------------
-def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 def test_a_refused_connection_was_not_sent() -> None:
     error = failure(f"http://127.0.0.1:{closed_port()}")
     assert (error.sent, error.reason) == (False, "The connection was refused.")

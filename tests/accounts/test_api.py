@@ -20,11 +20,6 @@ pytestmark = pytest.mark.django_db
 PASSWORD = "a long buyer password"
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 def login(body: Any, **headers: str) -> Any:
     return APIClient().post("/api/auth/login", body, format="json", **headers)
 

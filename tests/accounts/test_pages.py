@@ -113,7 +113,5 @@ def test_I6_signing_up_is_limited_per_address(page: Client, monkeypatch: pytest.
 
 
 # --- The password ----------------------------------------------------------------------------------------------------
-
-
 def test_the_password_page_is_for_those_signed_in(page: Client) -> None:
     assert page.get(PASSWORD)["Location"] == f"{SIGN_IN}?next={PASSWORD}"

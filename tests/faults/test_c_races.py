@@ -508,20 +508,3 @@ def test_C15_settings_are_locked_while_they_are_changed(wechat: WeChatMerchant) 
     with CaptureQueriesContext(connection) as queries:
         write_options({"WechatMinTopUp": 3})
     assert statements(queries, 'FROM "topup_wechatsettings"', "FOR UPDATE")
-
-
-def test_C15_spending_is_admitted_by_the_update_itself(buyer: User) -> None:
-    from voicehelper.wallet.services import InsufficientQuota, adjust, credit, hold
-
-    credit(buyer, 10, kind=Entry.Kind.GIFT, ref="gift", actor="test")
-    with CaptureQueriesContext(connection) as queries:
-        adjust(buyer, -4, ref="taken", actor="test", reason="test")
-        hold(buyer, 4, ref="hold", life=timedelta(minutes=1))
-    changes = statements(queries, "UPDATE wallet_wallet")
-    assert len(changes) == 2
-    for change in changes:
-        # What is compared comes from under the lock, in the same statement.
-        assert "balance - held AS available FROM wallet_wallet" in change.partition(" FOR NO KEY UPDATE")[0]
-        assert "FOR NO KEY UPDATE" in change
-    with pytest.raises(InsufficientQuota):
-        hold(buyer, 3, ref="too much", life=timedelta(minutes=1))

@@ -116,29 +116,27 @@ def admin_addresses() -> list[str]:
 
 
 def test_I1_the_admin_is_closed_to_everybody_without_the_permission(
-    buyer: User, other_user: User, clerk: User, staff: User, wechat: Any
+    buyer: User, clerk: User, staff: User, wechat: Any
 ) -> None:
     pending_order(buyer, wechat, pk=1)
     services.make_codes(CodeBatch(pk=1, name="Spring", quota=1, count=1), by="operator")
-    outsiders = [browser_of(who) for who in (None, buyer, other_user)]
-    without = browser_of(clerk)
+    nobody, customer, without = (browser_of(who) for who in (None, buyer, clerk))
     addresses, before, office = admin_addresses(), read_options(), browser_of(staff)
-    some = {"order/export.csv", "order/statistics/", "order/statistics.csv", "order/1/refund/", "codebatch/1/codes.csv"}
-    assert {f"/admin/topup/{name}" for name in some} <= set(addresses)
+    shown, posted = {"order/export.csv", "order/statistics/", "order/statistics.csv"}, {"codebatch/1/codes.csv"}
+    assert {f"/admin/topup/{name}" for name in shown | posted} <= set(addresses)
+    assert {office.get(f"/admin/topup/{name}").status_code for name in shown} == {200}
     form = {"price": "1", "name": "x", "cost_per_1k": "1", "current_password": "a long clerk password"}
     for address in ("/admin/", *addresses):
-        assert office.get(address).status_code in (200, 302, 404, 405), address
-        for browser in outsiders:
-            assert browser.get(address).status_code in (302, 404), address
-            assert browser.post(address).status_code in (302, 404), address
+        assert nobody.get(address).status_code in (302, 404), address
+        assert customer.post(address).status_code in (302, 404), address
         if address != "/admin/":
             # Refused, or led to a form that then refuses.
-            assert without.get(address, follow=True).status_code in (200, 403, 404, 405), address
-            assert without.get(address).status_code != 200, address
+            led = without.get(address, follow=True)
+            assert led.status_code in (403, 404, 405) or led.redirect_chain, address
             assert without.post(address, form).status_code != 200, address
     assert (LogEntry.objects.exists(), read_options() == before) == (False, True)
     assert wechat.mch_id not in without.get("/admin/", follow=True).content.decode()
-    assert browser_of(staff).get("/admin/").status_code == 200
+    assert office.get("/admin/").status_code == 200
 
 
 # --- I2, I3 ----------------------------------------------------------------------------------------------------------
@@ -233,8 +231,6 @@ def test_I3_nobody_changes_himself_through_the_api(buyer: User, as_user: Any) ->
 
 
 # --- I4: cross-site requests -----------------------------------------------------------------------------------------
-
-
 def views(resolver: URLResolver | None = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for entry in (resolver or get_resolver()).url_patterns:
         where = prefix + str(entry.pattern)

@@ -182,6 +182,19 @@ def state(user: User, mark: str) -> Any:
     return wallet.balance, wallet.held, wallet.used, lines, [(h.amount, h.state) for h in holds]
 
 
+def test_a_large_ask_does_not_shut_out_a_small_one() -> None:
+    (user,) = people(1, 100)
+
+    async def scenario(ledger: Ledger) -> list[Any]:
+        asks = [ledger.hold(user.pk, amount, ref=f"ask-{amount}") for amount in (90, 50, 6, 5, 4)]
+        return await asyncio.gather(*asks, return_exceptions=True)
+
+    results = with_ledgers(1, scenario)
+    assert [result is None for result in results] == [True, False, True, False, True]
+    assert services.wallet_of(user).held == 100
+    assert books() == []
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 @pytest.mark.parametrize("others", [[(10, 10), (20, 15)], [(60, 60), (40, 35)]], ids=["much left", "little left"])
 def test_one_users_shortage_is_not_anothers(order: tuple[int, int, int], others: list[tuple[int, int]]) -> None:

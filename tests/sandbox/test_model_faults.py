@@ -18,8 +18,6 @@ def test_marks_are_read_and_taken_out() -> None:
 
 
 # --- Scripts ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "bad",

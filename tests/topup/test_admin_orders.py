@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from llm.models import Usage
 from notifications.models import Alert
 from notifications.services import raise_alert
 from tests.faults.scripted import ScriptedProvider
@@ -20,7 +21,9 @@ from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin import base
-from voicehelper.wallet.services import wallet_of
+from voicehelper.wallet import audit
+from voicehelper.wallet.models import Entry, Hold
+from voicehelper.wallet.services import hold, wallet_of
 
 pytestmark = pytest.mark.django_db
 
@@ -259,21 +262,26 @@ def test_unfinished_notices_are_those_nobody_was_credited_for(
 
 
 # --- Who may what ----------------------------------------------------------------------------------------------------
-def test_nobody_edits_adds_or_deletes_money_records(
+def test_nobody_edits_adds_or_deletes_what_is_on_record(
     browser: Client, buyer: User, wechat: WeChatMerchant, provider: Client
 ) -> None:
+    """Of any app: payments, the ledger, and the calls of models."""
     order = paid_order(buyer, wechat, provider)
-    call = GatewayCall.objects.create(gateway="wechat", operation="query", request="", response="", elapsed_ms=1)
-    for record in (order, Notice.objects.get(), call):
+    hold(buyer, 500, ref="call-1", life=timedelta(minutes=5))
+    asked = GatewayCall.objects.create(gateway="wechat", operation="query", request="", response="", elapsed_ms=1)
+    used = Usage.objects.create(request_id="req_1", user=buyer, model_name="m", operation="chat", quota=1)
+    ledger = (wallet_of(buyer), Entry.objects.get(), Hold.objects.get(), audit.run(full=True))
+    for record in (order, Notice.objects.get(), asked, used, *ledger):
         page = page_of(record)
-        assert browser.get(page).status_code == 200
-        assert browser.post(page, {"state": "refunded", "amount_fen": "1"}).status_code == 403
-        assert browser.post(page.replace("/change/", "/delete/"), {"post": "yes"}).status_code == 403
         section = page.split(f"{record.pk}/change/")[0]
+        before = type(record).objects.filter(pk=record.pk).values().get()
+        assert (browser.get(page).status_code, browser.get(section).status_code) == (200, 200)
+        assert browser.post(page, {"state": "refunded", "amount_fen": "1", "balance": "9"}).status_code == 403
+        assert browser.post(page.replace("/change/", "/delete/"), {"post": "yes"}).status_code == 403
+        assert browser.post(page.replace("/change/", "/do/anything/")).status_code == 403
         assert browser.get(f"{section}add/").status_code == 403
-        deletion = {"action": "delete_selected", "_selected_action": str(record.pk), "post": "yes"}
-        browser.post(section, deletion)
-        assert type(record).objects.filter(pk=record.pk).exists()
+        browser.post(section, {"action": "delete_selected", "_selected_action": str(record.pk), "post": "yes"})
+        assert type(record).objects.filter(pk=record.pk).values().get() == before
 
 
 def test_who_may_only_look_gets_no_buttons(buyer: User, wechat: WeChatMerchant) -> None:

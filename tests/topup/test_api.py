@@ -24,11 +24,6 @@ pytestmark = pytest.mark.django_db
 Merchant = WeChatMerchant | AlipayMerchant
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture(params=["wechat", "alipay"])
 def merchant(request: pytest.FixtureRequest) -> Merchant:
     found: Merchant = request.getfixturevalue(request.param)
@@ -219,8 +214,6 @@ def test_what_is_no_payment_is_not_counted(client_of_buyer: APIClient, wechat: W
 
 
 # --- Idempotency -----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("key", ["k" * 129, "a\x00b", "a\tb", "\x7f"])
 def test_a_key_that_is_none_is_a_parameter_error(key: str, client_of_buyer: APIClient, wechat: WeChatMerchant) -> None:
     assert says(pay(client_of_buyer, "wechat", HTTP_IDEMPOTENCY_KEY=key), 400, "参数错误")
@@ -270,8 +263,6 @@ def test_P47_a_quote_that_is_none_is_a_parameter_error(
 
 
 # --- POST /api/user/amount, GET /api/user/topup/info -----------------------------------------------------------------
-
-
 def test_the_group_of_the_user_chooses_the_ratio(buyer: User, as_user: Any, wechat: WeChatMerchant) -> None:
     write_options({"TopupGroupRatio": {"default": "1", "vip": "0.8"}})
     User.objects.filter(pk=buyer.pk).update(group="vip")

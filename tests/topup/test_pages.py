@@ -356,8 +356,6 @@ def test_the_history_has_pages_and_states(
 
 
 # --- Every page ------------------------------------------------------------------------------------------------------
-
-
 def test_a_crash_is_told_in_plain_words(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("topup.pages.recharge.shown_balance", lambda *_: 1 // 0)
     page.raise_request_exception = False

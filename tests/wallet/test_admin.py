@@ -8,7 +8,7 @@ from django.test import Client
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url
 from voicehelper.wallet import audit
-from voicehelper.wallet.models import AuditRun, Entry, Hold
+from voicehelper.wallet.models import AuditRun, Entry
 from voicehelper.wallet.services import capture, credit, hold, wallet_of
 
 pytestmark = pytest.mark.django_db
@@ -33,20 +33,6 @@ def test_a_wallet_shows_its_statement_newest_first(browser: Client, spender: Use
 
 def test_an_empty_wallet_says_so(browser: Client, buyer: User) -> None:
     assert "Nothing was ever credited or spent." in browser.get(change_url(wallet_of(buyer))).text
-
-
-def test_nobody_changes_the_ledger_here(browser: Client, spender: User) -> None:
-    run = audit.run(full=True)
-    for record in (wallet_of(spender), Entry.objects.all()[0], Hold.objects.get(ref="chat-1"), run):
-        page = change_url(record)
-        assert browser.get(page).status_code == 200
-        assert browser.post(page, {"balance": "9", "amount": "9"}).status_code == 403
-        assert browser.post(page.replace("/change/", "/delete/"), {"post": "yes"}).status_code == 403
-        section = page.split(f"{record.pk}/change/")[0]
-        assert browser.get(section).status_code == 200
-        assert browser.get(f"{section}add/").status_code == 403
-        assert browser.post(page.replace("/change/", "/do/anything/")).status_code == 403
-    assert wallet_of(spender).balance == 4_998_766
 
 
 def test_entries_are_found(browser: Client, spender: User) -> None:

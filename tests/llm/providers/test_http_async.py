@@ -42,8 +42,6 @@ def sent(script: Script, **options: Any) -> Any:
 
 
 # --- Where calls go ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "url", ["http://u@example.com/", "http://u:p@127.0.0.1/", "ftp://example.com/", "http://", "x"]
 )

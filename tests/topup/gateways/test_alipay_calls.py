@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from tests import vectors
-from tests.far_side import FarSide, http
+from tests.far_side import FarSide, closed_port, http
 from tests.topup.gateways.alipay_side import (
     ALIPAY,
     APP,
@@ -304,16 +303,12 @@ def test_a_signed_error_response_is_believed(far: Far) -> None:
         far.pay.query(ORDER_NO)
 
 
-def closed_address() -> str:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}/gateway.do"
-
-
 def test_a_request_nobody_can_have_seen_is_retryable() -> None:
     calls: list[Exchange] = []
     with pytest.raises(Retryable):
-        Alipay(replace(CONFIG, gateway_url=closed_address()), record=calls.append).create(ORDER)
+        Alipay(replace(CONFIG, gateway_url=f"http://127.0.0.1:{closed_port()}/gateway.do"), record=calls.append).create(
+            ORDER
+        )
     assert calls[0].outcome == "retryable"
 
 
@@ -371,7 +366,7 @@ def test_an_unsigned_complaint_is_told_and_not_believed(far: Far) -> None:
 
 
 def test_a_probe_that_reaches_nobody_says_so() -> None:
-    probe = Alipay(replace(CONFIG, gateway_url=closed_address())).probe()
+    probe = Alipay(replace(CONFIG, gateway_url=f"http://127.0.0.1:{closed_port()}/gateway.do")).probe()
     assert not probe.ok
     assert "network" in probe.hint
 

@@ -1,7 +1,6 @@
 """WeChat Pay v2: what is asked and what is made of the answers, over HTTP against a scripted gateway."""
 
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.far_side import FarSide, Seen, http
+from tests.far_side import FarSide, Seen, closed_port, http
 from tests.topup.gateways.wechat_side import CONFIG, KEY, NOTICE, ORDER, ORDER_NO, RECEIPT, document, signed
 from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from topup.gateways.exchanges import Exchange
@@ -268,15 +267,9 @@ def test_E10_an_answer_that_drips_ends_in_time(far: Far) -> None:
     assert time.monotonic() - started < 2.5
 
 
-def closed_address() -> str:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{sock.getsockname()[1]}"
-
-
 def test_a_request_nobody_can_have_seen_is_retryable() -> None:
     calls: list[Exchange] = []
-    for address in (closed_address(), "http://no-such-host.invalid"):
+    for address in (f"http://127.0.0.1:{closed_port()}", "http://no-such-host.invalid"):
         with pytest.raises(Retryable):
             WeChatPayV2(replace(CONFIG, base_url=address), record=calls.append).create(ORDER)
     assert [call.outcome for call in calls] == ["retryable", "retryable"]
@@ -334,7 +327,7 @@ def test_a_failed_probe_names_the_mistake(far: Far, answer: bytes, hint: str) ->
 
 
 def test_a_probe_that_reaches_nobody_says_so() -> None:
-    probe = WeChatPayV2(replace(CONFIG, base_url=closed_address())).probe()
+    probe = WeChatPayV2(replace(CONFIG, base_url=f"http://127.0.0.1:{closed_port()}")).probe()
     assert not probe.ok
     assert "network" in probe.hint
 
