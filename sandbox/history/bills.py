@@ -30,7 +30,8 @@ class Bills:
         """On different days. Before the trades are saved."""
         for name, back, state in _STRANGERS:
             at = self.calendar.at(self.calendar.days[-1 - back], 15, 1200)
-            order_no = f"{at:%Y%m%d}DEMOUNKNOWNHERE{self.calendar.digits(9)}"
+            # Numbered like ours: what cannot be ours is no difference.
+            order_no = f"{at:%Y%m%d}{self.calendar.digits(24)}"
             trade = self.recharges.trade(name, order_no, 7300, f"https://sandbox.invalid/{order_no}")
             trade.created_at = trade.expires_at = at
             self.recharges.settle(trade, f"{at:%Y%m%d}22001{self.calendar.digits(15)}", at)

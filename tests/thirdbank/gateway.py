@@ -14,7 +14,8 @@ from typing import IO, Any
 from urllib.parse import parse_qs
 
 from topup.gateways.base import Gateway
-from topup.gateways.bills import Bill, BillDamaged, BillKind, BillRow, BillSums, fetched, lines
+from topup.gateways.bill_sums import BillSums
+from topup.gateways.bills import Bill, BillDamaged, BillKind, BillRow, fetched
 from topup.gateways.configuration import Problem, first_problems, is_unset, is_web_address
 from topup.gateways.errors import (
     BadSignature,
@@ -62,7 +63,7 @@ def signature(key: str, first_line: str, moment: str, body: bytes) -> str:
 def rows(file: IO[bytes]) -> Iterator[BillRow]:
     sums = BillSums()
     file.seek(0)
-    for line in lines(file, "utf-8"):
+    for line in file.read().decode().splitlines():
         kind, order_no, number, fen, moment = line.split(",")
         if kind == "sum":
             return sums.check("fen", fen, "sum")
@@ -86,8 +87,7 @@ class ThirdBank(Gateway):
     signs_query = True
 
     config_class = ThirdBankConfig
-    lists_refunds = True
-    sign_type = HMAC
+    lists_refunds, sign_type = True, HMAC
 
     def __init__(self, config: ThirdBankConfig, *more: Any) -> None:
         super().__init__(config, *more)

@@ -86,6 +86,8 @@ class Gateway(ABC):
 
     live: bool
     app_id: str
+    # All apps whose orders it serves, where there are several.
+    app_ids: Collection[str] = ()
     merchant_id: str
     sign_type: str
     # Where requests go.

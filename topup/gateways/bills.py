@@ -1,7 +1,7 @@
 """A day's bill: the provider's own list of what was paid and given back, read row by row in constant memory.
 
 Bills are not signed. What proves that one is whole are its own counts and sums, compared after the last row: until the
-iteration has ended, nothing that was read may be acted on.
+iteration has ended, nothing that was read may be acted on. A row that cannot be read is an OddRow; the others count.
 """
 
 import re
@@ -23,10 +23,21 @@ from .refunds import RefundState
 
 # A million rows are about 400 MB; the provider sends them compressed.
 DOWNLOAD = Limits(read_s=30, total_s=900, max_bytes=4 * 1024**3)
-MAX_LINE_BYTES = 64 * 1024
 _READY_AT = timedelta(days=1, hours=10)
+# Beyond this, a file of which the greater part is not understood is written in another way than we know.
+_MAX_ODD = 100
 
-_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,8})?")
+# What is said in the place of a bill, in codes and in words, of both providers and all their versions.
+_NO_BILL = re.compile(
+    r"(?i)no[ _.-]*(bill|statement)s?[ _.-]*(data|exists?|found)"
+    r"|(bill|statement)s?([ _.-]*(data|file))?[ _.-]*(is |are |do(es)? )?(not?[ _.-]*(exists?|found)|empty)"
+    r"|账单(数据)?(不存在|为空)|(不存在|没有|暂无|无)(对账单|(交易)?账单)|无交易(数据|记录|账单)"
+)
+_NOT_MADE = re.compile(
+    r"(?i)(bill|statement)s?[ _.-]*(is )?(being )?creating"
+    r"|(bill|statement)s?[ _.-]*(is )?not[ _.-]*(yet )?(ready|generated|created)"
+    r"|账单(正在)?生成中|账单(尚|还)?未生成|账单未出"
+)
 
 
 class BillError(GatewayError):
@@ -71,7 +82,8 @@ class BillKind(StrEnum):
 class BillRow:
     """One payment, or one refund. `amount_fen` is what was asked for, or asked back, never negative; `at` (aware) is
     when it was paid, or the refund begun. `state` is the provider's word, `refund_state` what it means of a refund;
-    `app_id` and `merchant_id` are whose it is, where the file tells; `raw` is each column by its name in the file."""
+    `app_id`, `merchant_id` and `sub_merchant_id` are whose it is, where the file tells; `raw` is each column by its
+    name in the file."""
 
     kind: BillKind
     order_no: str
@@ -84,8 +96,32 @@ class BillRow:
     refund_state: RefundState = RefundState.SUCCEEDED
     app_id: str = ""
     merchant_id: str | None = None
+    sub_merchant_id: str = ""
     fee: Decimal = Decimal(0)
     raw: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class OddRow:
+    """A row, or what stands in the place of one, that was not understood: its first line's number, its text, what is
+    wrong with it, how many lines it takes, and if its values can be told from each other, those by column."""
+
+    at: int
+    text: str
+    problem: str
+    order_no: str = ""
+    lines: int = 1
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A total of the file that is not what its rows add up to, and proves nothing: what it is called, says, and was
+    found to be."""
+
+    label: str
+    said: str
+    found: str
 
 
 @dataclass
@@ -97,6 +133,7 @@ class Totals:
     refunds: int = 0
     refunds_fen: int = 0
     others: int = 0
+    odd: int = 0
     fee: Decimal = Decimal(0)
 
     def add(self, row: BillRow) -> None:
@@ -112,12 +149,13 @@ class Totals:
 
 
 class Bill:
-    """The rows of one Beijing day; iterate once, inside `with`. `totals` are complete when the iteration ended without
-    BillDamaged."""
+    """The rows of one Beijing day; iterate once, inside `with`. `totals` and `remarks` are complete when the iteration
+    ended without BillDamaged."""
 
-    def __init__(self, day: date, rows: Iterator[BillRow]) -> None:
+    def __init__(self, day: date, rows: Iterator[BillRow | OddRow | Remark]) -> None:
         self.day = day
         self.totals = Totals()
+        self.remarks: list[Remark] = []
         self.close: Callable[[], object] = lambda: None
         self._rows = rows
 
@@ -127,10 +165,23 @@ class Bill:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
-    def __iter__(self) -> Iterator[BillRow]:
+    def __iter__(self) -> Iterator[BillRow | OddRow]:
+        understood, first = 0, ""
         for row in self._rows:
-            self.totals.add(row)
+            if isinstance(row, Remark):
+                self.remarks.append(row)
+                continue
+            if isinstance(row, BillRow):
+                understood += 1
+                self.totals.add(row)
+            else:
+                self.totals.odd += 1
+                first = first or f"line {row.at}: {row.problem}"
             yield row
+        if self.totals.odd > max(understood, _MAX_ODD):
+            raise BillDamaged(
+                f"{self.totals.odd} of its rows are not understood, {understood} are; the first is {first}."
+            )
 
 
 def no_bill(day: date, said: str) -> Bill:
@@ -141,72 +192,19 @@ def no_bill(day: date, said: str) -> Bill:
     return Bill(day, iter(()))
 
 
+def says_no_bill(text: str) -> bool:
+    """Whether a provider's complaint means that there were no trades that day."""
+    return bool(_NO_BILL.search(text)) and not says_not_made(text)
+
+
+def says_not_made(text: str) -> bool:
+    """Whether it means that the bill has yet to be made."""
+    return bool(_NOT_MADE.search(text))
+
+
 def fetched(get: Callable[[IO[bytes]], Bill]) -> Bill:
     """The bill that `get` reads out of a temporary file, which lives as long as the bill does."""
     with ExitStack() as stack:
         bill = get(stack.enter_context(TemporaryFile()))
         bill.close = stack.pop_all().close
         return bill
-
-
-def lines(file: IO[bytes], encoding: str) -> Iterator[str]:
-    """Lines without their ends and without a BOM. Raises BillDamaged for another encoding or a line without end."""
-    number = 0
-    while line := file.readline(MAX_LINE_BYTES):
-        number += 1
-        if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-            raise BillDamaged(f"Line {number} is longer than {MAX_LINE_BYTES} bytes.")
-        try:
-            text = line.decode(encoding)
-        except UnicodeDecodeError as error:
-            raise BillDamaged(f"Line {number} is not written in {encoding}.") from error
-        yield text.removeprefix("\ufeff").rstrip("\r\n") if number == 1 else text.rstrip("\r\n")
-
-
-def number(text: str, column: str) -> Decimal:
-    """A plain decimal. Raises BillDamaged for anything else: exponents, separators, other digits than ASCII's."""
-    if not _NUMBER.fullmatch(text):
-        raise BillDamaged(f"{column} says {text[:32]!r}, which is not a number.")
-    return Decimal(text)
-
-
-def fen(text: str, column: str) -> int:
-    """Yuan in text as fen, exactly. Raises BillDamaged for fractions of a fen."""
-    amount = number(text, column) * 100
-    if amount != int(amount):
-        raise BillDamaged(f"{column} says {text[:32]!r}, which is not a whole number of fen.")
-    return int(amount)
-
-
-def beijing(text: str, column: str) -> datetime:
-    """A time of the bill, aware. Raises BillDamaged."""
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=BEIJING)
-    except ValueError as error:
-        raise BillDamaged(f"{column} says {text[:32]!r}, which is not a time.") from error
-
-
-class BillSums:
-    """Columns added up while the rows go by, to be compared with what the file says they add up to."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sums: dict[str, Decimal] = {}
-
-    def add(self, columns: Mapping[str, str]) -> None:
-        """One row's amounts: column → text."""
-        self.count += 1
-        for name, text in columns.items():
-            self._sums[name] = self._sums.get(name, Decimal(0)) + number(text, name)
-
-    def check(self, column: str, said: str, label: str) -> None:
-        """Raises BillDamaged unless `column` adds up to what the file says under `label`."""
-        found = self._sums.get(column, Decimal(0))
-        if number(said, label) != found:
-            raise BillDamaged(f"{label} is {said}, but the rows add up to {found}.")
-
-    def check_count(self, said: str, label: str, counted: int | None = None) -> None:
-        """Raises BillDamaged unless there are as many rows as the file says."""
-        count = self.count if counted is None else counted
-        if number(said, label) != count:
-            raise BillDamaged(f"{label} is {said}, but there are {count} rows.")

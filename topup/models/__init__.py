@@ -3,6 +3,6 @@
 from .codes import CodeBatch, RedemptionCode
 from .notices import GatewayCall, Notice
 from .orders import Order
-from .reconciliation import Difference, Reconciliation
+from .reconciliation import LINE_MARK, Difference, Reconciliation
 from .refunds import Refund
 from .sections import GatewaySettings, RechargeSettings

@@ -1,9 +1,10 @@
 """An order: what was agreed, frozen, and the only moves its state can make."""
 
+import re
 import secrets
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -180,6 +181,9 @@ class Order(models.Model):
     def is_offered(self) -> bool:
         """Whether the provider has said how to pay."""
         return bool(self.pay_url or self.prepay_id)
+
+    # What `new_number` makes; older orders may be numbered otherwise.
+    NUMBER: ClassVar = re.compile(r"(?i)(?<![0-9a-z])20[0-9]{6}[0-9a-f]{24}(?![0-9a-z])")
 
     @staticmethod
     def new_number(now: datetime) -> str:

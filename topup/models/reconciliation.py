@@ -4,6 +4,9 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+# No provider numbers so.
+LINE_MARK = "line-"
+
 
 class Reconciliation(models.Model):
     """One Beijing day of one merchant account. Comparing again is the same row, once more.
@@ -17,6 +20,13 @@ class Reconciliation(models.Model):
         AGREED = "agreed", _("Agrees")
         DIFFERS = "differs", _("Differs")
         NO_BILL = "no_bill", _("No usable bill")
+
+    class Apart(models.TextChoices):
+        """Whose a row is that is not ours. SHOP: the file tells no app, and no order of ours is numbered so."""
+
+        APP = "app", _("Of other apps")
+        MERCHANT = "merchant", _("Of sub-merchants and other merchants")
+        SHOP = "shop", _("Of other shops")
 
     gateway = models.CharField(_("gateway"), max_length=16, editable=False)
     merchant_id = models.CharField(_("merchant"), max_length=32, editable=False)
@@ -36,6 +46,11 @@ class Reconciliation(models.Model):
     ours_refunds_fen = models.BigIntegerField(default=0, editable=False)
     # In yuan, negative when it was taken from us: whatever sign and precision the bill has.
     fee = models.DecimalField(_("fees"), max_digits=20, decimal_places=5, default=0, editable=False)
+
+    # What the bill holds that is not ours, by whose it is: payments, payments_fen, refunds, refunds_fen, others.
+    apart = models.JSONField(default=dict, db_default={}, editable=False)
+    # Totals of the file that are not what its rows add up to, and prove nothing: label, said, found.
+    remarks = models.JSONField(default=list, db_default=[], editable=False)
 
     runs = models.PositiveIntegerField(_("times compared"), default=0, editable=False)
     actor = models.CharField(_("asked for by"), max_length=150, editable=False)
@@ -73,7 +88,8 @@ class Difference(models.Model):
         REFUND_AMOUNT_DIFFERS = "refund_amount_differs", _("Another amount was refunded")
         REFUND_STATE_DIFFERS = "refund_state_differs", _("The refund ended differently")
         REFUND_MISSING_THERE = "refund_missing_there", _("Refunded here, not in the bill")
-        NOT_UNDERSTOOD = "not_understood", _("Entry of an unknown kind")
+        NOT_UNDERSTOOD = "not_understood", _("Not understood")
+        DATED_OUTSIDE = "dated_outside", _("Dated outside of the bill’s day")
         OTHER_DAY = "other_day", _("Booked here on another day")
 
     class State(models.TextChoices):
@@ -103,6 +119,13 @@ class Difference(models.Model):
     ours_fen = models.BigIntegerField(_("ours"), null=True, editable=False)
     at = models.DateTimeField(_("time"), null=True, editable=False)
     said = models.CharField(_("platform’s word"), max_length=64, blank=True, editable=False)
+    # Of an entry that was not understood: where it stood when last seen, itself, and what is wrong with it. Its
+    # transaction is LINE_MARK and what tells its text from any other.
+    line = models.PositiveBigIntegerField(_("line of the bill"), null=True, editable=False)
+    text = models.TextField(_("text of the line"), blank=True, default="", db_default="", editable=False)
+    problem = models.CharField(
+        _("why it is not understood"), max_length=200, blank=True, default="", db_default="", editable=False
+    )
 
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.OPEN, editable=False)
     note = models.CharField(_("note"), max_length=300, blank=True, editable=False)
@@ -127,4 +150,9 @@ class Difference(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.refund_no or self.order_no or self.transaction_id
+        return self.refund_no or self.order_no or self.transaction_no or f"line {self.line}"
+
+    @property
+    def transaction_no(self) -> str:
+        """The provider's number; empty where there is none to be read."""
+        return "" if self.transaction_id.startswith(LINE_MARK) else self.transaction_id

@@ -37,13 +37,17 @@ NO_BILL = (FOLDER / "wechat_error_no_bill.xml").read_bytes()
 
 
 def read_wechat(content: bytes) -> tuple[Bill, list[BillRow]]:
-    bill = wechat_bills.read(io.BytesIO(content), DAY)
-    return bill, list(bill)
+    return understood(wechat_bills.read(io.BytesIO(content), DAY))
 
 
 def read_alipay(content: bytes) -> tuple[Bill, list[BillRow]]:
-    bill = alipay_bills.read(io.BytesIO(content), DAY)
-    return bill, list(bill)
+    return understood(alipay_bills.read(io.BytesIO(content), DAY))
+
+
+def understood(bill: Bill) -> tuple[Bill, list[BillRow]]:
+    rows = list(bill)
+    assert not bill.totals.odd, rows
+    return bill, [row for row in rows if isinstance(row, BillRow)]
 
 
 # --- WeChat Pay ------------------------------------------------------------------------------------------------------
@@ -96,15 +100,9 @@ def test_a_bill_cut_off_anywhere_is_refused(pack: Callable[[bytes], bytes]) -> N
     [
         ("`120.19,`19.90,`0.00,`0.60000", "`120.20,`19.90,`0.00,`0.60000", "应结订单总金额 is 120.20"),
         ("`19.90,`0.00,`0.60000,`120.19,`19.90", "`19.90,`0.00,`0.60000,`120.19,`19.91", "申请退款总金额"),
-        ("`0.60000,`120.19", "`0.60001,`120.19", "手续费总金额"),
         ("`4,`120.19", "`5,`120.19", "there are 4 rows"),
         ("`4,`120.19", "`1e0,`120.19", "not a number"),
         ("`0.29,`0.00,`0,`0", "`0.295,`0.00,`0,`0", "应结订单总金额"),
-        ("`0.60%,`0.29", "`0.60%,`0.291", "fen"),
-        ("`0.60%,`0.29", "`0.60%,`０.29", "not a number"),
-        ("`2026-01-02 16:00:01", "`2026-01-02 16h", "not a time"),
-        ("`2026-01-02 16:00:01", "2026-01-02 16:00:01", "no backtick"),
-        ("`SUCCESS,`OTHERS,`CNY,`0.29", "`SUCCESS,`CNY,`0.29", "values for 27 columns"),
         ("微信订单号", "订单号", "微信订单号"),
         ("`19.90\r\n", "`19.90\r\n`more\r\n", "something follows"),
     ],
@@ -116,14 +114,15 @@ def test_a_bill_whose_sums_or_rows_are_wrong_is_refused(old: str, new: str, prob
         read_wechat((text[:at] + new + text[at + len(old) :]).encode())
 
 
-def test_a_bill_in_another_encoding_is_refused() -> None:
-    with pytest.raises(BillDamaged, match="Line 1 is not written in utf-8"):
-        read_wechat(WECHAT.decode("utf-8-sig").encode("gbk"))
-
-
 def test_a_line_without_an_end_does_not_fill_the_memory() -> None:
-    with pytest.raises(BillDamaged, match="longer than"):
-        read_wechat(WECHAT[:-2] + b"x" * 10_000_000)
+    content = WECHAT[:-2] + b"x" * 10_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(BillDamaged, match="not a number"):
+            read_wechat(content)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_state_nobody_knows_is_left_to_people() -> None:
@@ -180,7 +179,7 @@ def repacked(change: Callable[[str, str], str]) -> bytes:
     with zipfile.ZipFile(io.BytesIO(ALIPAY)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         for member in old.infolist():
             name = member.filename.encode("cp437").decode("gbk")
-            new.writestr(name, change(name, old.read(member).decode("gbk")).encode("gbk"))
+            new.writestr(name, change(name, old.read(member).decode("gbk")).encode("gb18030"))
     return out.getvalue()
 
 
@@ -194,8 +193,6 @@ def repacked(change: Callable[[str, str], str]) -> bytes:
         ("合计\t,\t,2,1", "合计\t,\t,2,2", "退款订单总笔数"),
         ("合计\t,", "\t,", "no line 合计"),
         ("业务明细列表结束", "业务明细", "cut off"),
-        ("\t,19.90,19.90", "\t,19.901,19.90", "fen"),
-        ("\t,-5.00,-5.00", "\t,5.00,-5.00", "wrong sign"),
         ("支付宝交易号", "交易号码", "支付宝交易号"),
         ("#导出时间", "x\r\n#导出时间", "follows the end"),
     ],

@@ -1,21 +1,31 @@
 """The files in Alipay's bill: CSV in GBK, amounts in yuan, and what says that they are whole.
 
-Text columns end in a tab, which is how a comma inside a title is told from one between columns. Refunds are negative.
+Most values end in a tab; titles, times and remarks do not, so a comma inside a title is told from one between columns
+by what must stand on both sides of it. Refunds are negative.
 """
 
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import IO
 
-from ..bills import BillDamaged, BillKind, BillRow, BillSums, beijing, fen, lines, number
+from ..bill_sums import BillSums
+from ..bill_table import Holds, Table, column_name, find_header, fitted
+from ..bill_texts import Unreadable, beijing, fen, is_number, lines, number, tidy
+from ..bills import BillDamaged, BillKind, BillRow, OddRow, Remark
 
 _KINDS = {"交易": BillKind.PAYMENT, "退款": BillKind.REFUND}
-_NEEDED = ("支付宝交易号", "商户订单号", "业务类型", "完成时间", "订单金额（元）", "商家实收（元）")
-_END = "业务明细列表结束"
+_AMOUNT, _RECEIVED, _FEE = "订单金额（元）", "商家实收（元）", "服务费（元）"
+_NEEDED = ("支付宝交易号", "商户订单号", "业务类型", "完成时间", _AMOUNT)
+_NUMBERS = {"支付宝交易号", "商户订单号", "门店编号", "终端号", "退款批次号/请求号"}
+_TEXTS = {"商品名称", "门店名称", "操作员", "对方账户", "券名称", "备注"}
+_COMMA = re.compile(",")
+_END = re.compile(r"明细列表\s*结束")
+# A line of the provider's own. A title that goes on with # is none.
+_COMMENT = re.compile(r"\s*#\s*(-{3}|支付宝|账号|起始日期|终止日期|导出时间|交易合计|退款合计|.*明细列表)")
 # The seller's number, with 0156 behind it.
-_ACCOUNT = re.compile(r"#账号：\[([0-9]{1,32})\]")
+_ACCOUNT = re.compile(r"#\s*账号:\s*\[\s*([0-9]{1,32})")
 _MAX_TAIL = 40
 
 AllSums = dict[BillKind | None, BillSums]
@@ -23,8 +33,8 @@ AllSums = dict[BillKind | None, BillSums]
 
 def rows(
     archive: zipfile.ZipFile, detail: zipfile.ZipInfo, summary: zipfile.ZipInfo | None, seller_id: str = ""
-) -> Iterator[BillRow]:
-    """Every row, then the comparison with what the list's tail and the summary say."""
+) -> Iterator[BillRow | OddRow | Remark]:
+    """Every row, then the comparison with what the list's tail and the summary say. Raises BillDamaged."""
     sums: AllSums = {kind: BillSums() for kind in (*BillKind, None)}
     tail: list[str] = []
     try:
@@ -33,90 +43,99 @@ def rows(
         told = _check_tail(sums, tail)
         if summary is not None:
             with archive.open(summary) as file:
-                told |= _check_summary(sums, list(lines(file, "gb18030")))
+                told |= yield from _compared(sums, [line for _at, line in lines(file)])
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise BillDamaged("The ZIP file is cut off or broken.") from error
     if not told:
         raise BillDamaged("Nothing says what the rows should add up to.")
 
 
-def _list(file: IO[bytes], sums: AllSums, tail: list[str], seller_id: str) -> Iterator[BillRow]:
+def _list(file: IO[bytes], sums: AllSums, tail: list[str], seller_id: str) -> Iterator[BillRow | OddRow]:
     """The list's rows, added to `sums`; the comments behind them go to `tail`."""
-    header: list[str] = []
-    for count, line in enumerate(lines(file, "gb18030"), 1):
-        if line.startswith("#"):
-            if header and len(tail) < _MAX_TAIL:
-                tail.append(line)
-            elif (account := _ACCOUNT.match(line)) and not account[1].startswith(seller_id):
-                raise BillDamaged(f"The bill is of account {account[1]}, not of {seller_id}.")
-        elif line.strip() and not header:
-            header = _header(line)
-        elif line.strip():
-            if tail:
-                raise BillDamaged(f"Line {count} follows the end of the list.")
-            values = dict(zip(header, _values(line, header, count), strict=True))
-            row = _row(values)
+    text = lines(file)
+    header = find_header(_after_comments(text, seller_id), _NEEDED, _COMMA)
+    added = [name for name in header if _is_amount(name)]
+    table = Table(header, [_holds(name) for name in header], (_COMMA,), _row, is_likely=_is_likely)
+    for row in table.rows(_until_end(text, tail)):
+        if isinstance(row, BillRow):
             for each in (sums[row.kind], sums[None]):
-                each.add({name: value for name, value in values.items() if _is_amount(name) and value})
-            yield row
-    if not any(_END in line for line in tail):
+                each.add({name: row.raw[name] for name in added})
+        else:
+            kind = _KINDS.get(tidy(row.values.get("业务类型", "")))
+            for each in (sums[kind], sums[None]) if kind else sums.values():
+                each.add_odd(row, {name: row.values[name] for name in added if row.values})
+        yield row
+    if not tail:
         raise BillDamaged("The list has no end: it is cut off.")
+    for at, line in text:
+        if line.strip() and not line.lstrip().startswith("#"):
+            raise BillDamaged(f"Line {at} follows the end of the list.")
+        if line.strip() and len(tail) < _MAX_TAIL:
+            tail.append(tidy(line))
 
 
-def _names(line: str) -> list[str]:
-    """Column names; the brackets are full-width, whatever the file writes."""
-    return [name.strip().replace("(", "（").replace(")", "）") for name in line.split(",")]
+def _after_comments(text: Iterator[tuple[int, str]], seller_id: str) -> Iterator[tuple[int, str]]:
+    for at, line in text:
+        if not line.lstrip().startswith("#"):
+            yield at, line
+        elif (account := _ACCOUNT.match(tidy(line))) and not account[1].startswith(seller_id):
+            raise BillDamaged(f"The bill is of account {account[1]}, not of {seller_id}.")
+
+
+def _until_end(text: Iterator[tuple[int, str]], tail: list[str]) -> Iterator[tuple[int, str]]:
+    """The lines before the end of the list, which goes to `tail`."""
+    for at, line in text:
+        if "#" in line and (comment := _COMMENT.match(line)):
+            if _END.search(line, comment.start()):
+                tail.append(tidy(line))
+                return
+        else:
+            yield at, line
 
 
 def _is_amount(name: str) -> bool:
     return name.endswith("（元）")
 
 
-def _header(line: str) -> list[str]:
-    names = _names(line)
-    missing = [name for name in _NEEDED if name not in names]
-    if missing or len(set(names)) != len(names):
-        raise BillDamaged(f"The list does not name the columns {', '.join(missing) or '(one comes twice)'}.")
-    return names
-
-
-def _values(line: str, header: Sequence[str], number_of_line: int) -> Sequence[str]:
-    """One value for each column, without its tab; a text that holds commas is put together again."""
-    pieces = line.split(",")
-    if len(pieces) > len(header):
-        pieces = _joined(pieces, header)
-    if len(pieces) != len(header):
-        raise BillDamaged(f"Line {number_of_line} has {len(pieces)} values for {len(header)} columns.")
-    return [piece.strip() for piece in pieces]
-
-
-def _joined(pieces: Sequence[str], header: Sequence[str]) -> list[str]:
-    left = iter(pieces)
-    values = []
-    for name in header:
-        value = next(left, "")
-        while not _is_amount(name) and not value.endswith("\t") and (more := next(left, None)) is not None:
-            value += "," + more
-        values.append(value)
-    return values + list(left)
+def _holds(name: str) -> Holds:
+    if name in _TEXTS:
+        return Holds.TEXT
+    if name.endswith("时间"):
+        return Holds.TIME
+    if name in _NUMBERS:
+        return Holds.NUMBER
+    return Holds.AMOUNT if _is_amount(name) else Holds.WORD
 
 
 def _row(row: Mapping[str, str]) -> BillRow:
-    kind = _KINDS.get(row["业务类型"], BillKind.OTHER)
-    amount = fen(row["订单金额（元）"], "订单金额（元）")
+    """Raises Unreadable."""
+    word, transaction_id = tidy(row["业务类型"]), tidy(row["支付宝交易号"])
+    kind = _KINDS.get(word, BillKind.OTHER)
+    amount = fen(row[_AMOUNT], _AMOUNT)
     if (kind is BillKind.REFUND and amount > 0) or (kind is BillKind.PAYMENT and amount < 0):
-        raise BillDamaged(f"A row about {row['业务类型']} says {row['订单金额（元）']}, which has the wrong sign.")
+        raise Unreadable(f"A row about {word} says {row[_AMOUNT][:32]}, which has the wrong sign")
+    if not amount and kind is not BillKind.OTHER:
+        raise Unreadable(f"{_AMOUNT} says that it was nothing")
+    if not word or not transaction_id:
+        raise Unreadable("It has no transaction number or no kind")
+    fee = row.get(_FEE, "")
     return BillRow(
         kind=kind,
-        order_no=row["商户订单号"],
-        transaction_id=row["支付宝交易号"],
+        order_no=tidy(row["商户订单号"]),
+        transaction_id=transaction_id,
         amount_fen=abs(amount),
         at=beijing(row["完成时间"], "完成时间"),
-        state=row["业务类型"],
-        refund_no=row.get("退款批次号/请求号", ""),
-        fee=number(row.get("服务费（元）") or "0", "服务费（元）"),
+        state=word,
+        refund_no=tidy(row.get("退款批次号/请求号", "")),
+        fee=number(fee, _FEE) if is_number(fee) else number("0", ""),
         raw=row,
     )
+
+
+def _is_likely(row: Mapping[str, str]) -> bool:
+    """What was paid is what was received, and the seller's own discount."""
+    parts = [row.get(name, "") for name in (_RECEIVED, "商家优惠（元）")]
+    return sum(number(part, "") for part in parts if is_number(part)) == number(row[_AMOUNT], "")
 
 
 def _check_tail(sums: AllSums, tail: Sequence[str]) -> bool:
@@ -124,25 +143,30 @@ def _check_tail(sums: AllSums, tail: Sequence[str]) -> bool:
     told = False
     for kind, word in ((BillKind.PAYMENT, "交易合计"), (BillKind.REFUND, "退款合计")):
         line = next((line for line in tail if word in line), "")
-        if count := re.search(word + r"[：:]\s*([0-9]+)笔", line):
+        if count := re.search(word + r":\s*([0-9,.]+)\s*笔", line):
             sums[kind].check_count(count[1], word)
             told = True
-        if received := re.search(r"商家实收(?:退款)?共(-?[0-9.]+)元", line):
-            sums[kind].check("商家实收（元）", received[1], word)
+        received = re.search(r"商家实收(?:退款)?共([^元]{1,32}元)", line)
+        if received and sums[None].has(_RECEIVED):
+            sums[kind].check(_RECEIVED, received[1], word)
     return told
 
 
-def _check_summary(sums: AllSums, text: Sequence[str]) -> bool:
-    """Compare with the line 合计 of the summary, column by column."""
-    table = [line for line in text if line.strip() and not line.startswith("#")]
-    total = next((line for line in table[1:] if line.startswith("合计")), "")
+def _compared(sums: AllSums, text: Sequence[str]) -> Generator[Remark, None, bool]:
+    """Compare with the line 合计 of the summary, column by column; returns whether there is one."""
+    table = [line for line in text if line.strip() and not line.lstrip().startswith("#")]
+    total = next((line for line in table[1:] if "合计" in map(tidy, _COMMA.split(line))), "")
     if not table or not total:
         raise BillDamaged("The summary has no line 合计.")
-    said = dict(zip(_names(table[0]), [value.strip() for value in total.split(",")], strict=False))
+    names = [column_name(name) for name in _COMMA.split(table[0])]
+    holds = [Holds.AMOUNT if _is_amount(name) or name.endswith("笔数") else Holds.WORD for name in names]
+    said = dict(zip(names, map(tidy, fitted(holds, _COMMA.split(total))), strict=False))
     for kind, label in ((BillKind.PAYMENT, "交易订单总笔数"), (BillKind.REFUND, "退款订单总笔数")):
         if label in said:
             sums[kind].check_count(said[label], label)
-    for label in ("订单金额（元）", "商家实收（元）", "服务费（元）"):
-        if label in said:
+    for label in (_AMOUNT, _RECEIVED):
+        if label in said and sums[None].has(label):
             sums[None].check(label, said[label], label)
+    if remark := sums[None].remark(_FEE, said.get(_FEE, ""), _FEE):
+        yield remark
     return True

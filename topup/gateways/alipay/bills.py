@@ -1,18 +1,27 @@
 """Alipay's bill: an address that lives for 30 seconds, and behind it a ZIP of two CSV files (bill_rows.py)."""
 
-import re
 import zipfile
 from datetime import date
 from typing import IO
 
-from ..bills import DOWNLOAD, Bill, BillDamaged, BillRefused, fetched, no_bill
+from ..bills import (
+    DOWNLOAD,
+    Bill,
+    BillDamaged,
+    BillNotReady,
+    BillRefused,
+    fetched,
+    no_bill,
+    says_no_bill,
+    says_not_made,
+)
 from ..configuration import is_web_address
-from ..errors import Refused, Unknown
+from ..errors import Refused, Unknown, Unsigned, WronglySigned
 from ..exchanges import Outgoing, into_200
 from .bill_rows import rows
 from .wire import AlipayWire, Fields
 
-_NO_BILL = re.compile(r"(?i)NO_BILL_DATA|BILL_NOT_EXIST")
+_MAX_COMPLAINT = 4096
 _MAX_MEMBERS = 8
 _MAX_BYTES = 8 * 1024**3
 # CSV of this kind shrinks by 10 to 40; what shrinks much more is made to fill our memory.
@@ -22,11 +31,12 @@ _ENCRYPTED = 0x1
 
 
 def download(wire: AlipayWire, day: date) -> Bill:
-    def read_address(answer: Fields) -> str | None:
-        if _NO_BILL.search(answer.get("sub_code", "")):
-            return None
+    def read_address(answer: Fields) -> str:
+        sub_code = answer.get("sub_code", "")
+        if says_not_made(sub_code):
+            raise BillNotReady(day, sub_code)
         url = answer.get("bill_download_url", "")
-        if not is_web_address(url):
+        if not sub_code and not is_web_address(url):
             raise Unknown("Alipay's answer holds no bill_download_url.")
         return url
 
@@ -34,11 +44,17 @@ def download(wire: AlipayWire, day: date) -> Bill:
     about = f"{day:%Y%m%d}"
     try:
         url = wire.call("bill", name, fields, read_address, expected=_NoBill(), about=about)
-    except Refused as error:
+    except (Refused, Unknown) as error:
+        # A code that is not known may come with words that are.
+        said = "" if isinstance(error, Unsigned | WronglySigned) else f"{error}"
+        if says_no_bill(said) or says_not_made(said):
+            return _none(said, day)
+        if not isinstance(error, Refused):
+            raise
         raise BillRefused(
             f"Alipay gives no bill: {error}. Check the day, and that the application may use bills."
         ) from error
-    if url is None:
+    if not url:
         return no_bill(day, "BILL_NOT_EXIST")
 
     def get(file: IO[bytes]) -> Bill:
@@ -53,11 +69,24 @@ class _NoBill:
     """The sub_codes that say so; their prefix is not documented."""
 
     def __contains__(self, sub_code: object) -> bool:
-        return bool(_NO_BILL.search(str(sub_code)))
+        return says_no_bill(f"{sub_code}") or says_not_made(f"{sub_code}")
+
+
+def _none(said: str, day: date) -> Bill:
+    """There was no bill. Raises BillNotReady when there will be one."""
+    if says_not_made(said):
+        raise BillNotReady(day, said[:200])
+    return no_bill(day, said[:200])
 
 
 def read(file: IO[bytes], day: date, seller_id: str = "") -> Bill:
-    """A downloaded bill, of this seller if one is named. Raises BillDamaged; so do the rows."""
+    """A downloaded bill, of this seller if one is named. Raises BillDamaged, BillNotReady; its rows BillDamaged."""
+    file.seek(0)
+    said = file.read(_MAX_COMPLAINT)
+    if not said.startswith(b"PK"):
+        words = "".join(said.decode(codec, "replace") for codec in ("utf-8", "gb18030"))
+        if len(said) < _MAX_COMPLAINT and (says_no_bill(words) or says_not_made(words)):
+            return _none("BILL_NOT_EXIST" if says_no_bill(words) else "not ready", day)
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -71,7 +100,7 @@ def _members(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo
     members = archive.infolist()
     if len(members) > _MAX_MEMBERS or any(_is_bomb(member) for member in members):
         raise BillDamaged("The ZIP file holds more than a bill can.")
-    named = [(member, _name(member)) for member in members if _name(member).endswith(".csv")]
+    named = [(member, _name(member)) for member in members if _name(member).lower().endswith(".csv")]
     details = [member for member, name in named if "汇总" not in name]
     summaries = [member for member, name in named if "汇总" in name]
     if len(details) != 1 or len(summaries) > 1:

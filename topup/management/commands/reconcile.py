@@ -14,6 +14,8 @@ from topup.models import Difference, Reconciliation
 from topup.money import yuan
 from topup.services.reconciliation import NoBill, ReconciliationUnderWay, reconcile
 
+_LINE_CHARS = 200
+
 
 class Command(BaseCommand):
     help = "Compare a payment platform's bill of a Beijing day with our books, and put right what is safe."
@@ -54,9 +56,19 @@ def _report(day: Reconciliation) -> Iterable[str]:
         theirs_fen, ours_fen = (getattr(day, f"{side}_{name}_fen") for side in ("theirs", "ours"))
         cells = [_cell(theirs, theirs_fen), _cell(ours, ours_fen), _cell(theirs - ours, theirs_fen - ours_fen)]
         yield f"{name:10}" + "".join(f"{cell:>24}" for cell in cells)
+    for whose, sums in day.apart.items():
+        parts = [f"{sums[name]:,} {name} / {_money(sums[f'{name}_fen'])}" for name in ("payments", "refunds")]
+        yield f"not ours, {Reconciliation.Apart(whose).label.lower()}: {', '.join(parts)}"
+    for label, said, found in day.remarks:
+        yield f"{label} in the file: {said}; its rows add up to {found}"
     shown = day.differences.exclude(state=Difference.State.VANISHED).order_by("pk")
     for difference in shown.iterator():
-        numbers = " ".join(filter(None, [difference.order_no, difference.refund_no, difference.transaction_id]))
+        numbers = " ".join(filter(None, [difference.order_no, difference.refund_no, difference.transaction_no]))
+        if difference.text:
+            where = f"line {difference.line} {numbers}".rstrip()
+            shown_text = " ".join(difference.text.split())[:_LINE_CHARS]
+            yield f"{difference.get_state_display()}: {difference.get_kind_display()}: {where}: {shown_text}"
+            continue
         sums = f"theirs {_money(difference.theirs_fen)}, ours {_money(difference.ours_fen)}"
         note = f" ({difference.note})" if difference.note else ""
         yield f"{difference.get_state_display()}: {difference.get_kind_display()}: {numbers}: {sums}{note}"

@@ -6,5 +6,5 @@ nothing by itself. The rest is listed as differences for people to settle.
 """
 
 from .repairing import ask_again
-from .resolving import refresh_state, reopen, settle
+from .resolving import refresh_state, reopen, settle, settle_odd
 from .running import NoBill, ReconciliationUnderWay, reconcile, reconcile_due

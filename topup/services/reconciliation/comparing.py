@@ -6,12 +6,13 @@ if it had been gone.
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from django.db import connection, transaction
 
 from ...gateways.base import Gateway
 from ...models import Reconciliation
-from .staging import NO_HURRY, midnight
+from .staging import NO_HURRY, SLACK, midnight
 
 # A payment this close to midnight by its own time may stand in the next day's bill.
 NEAR_MIDNIGHT = timedelta(minutes=2)
@@ -39,6 +40,8 @@ class Frame:
             "day": day,
             "start": midnight(day),
             "end": midnight(day + timedelta(days=1)),
+            "before": midnight(day) - SLACK,
+            "after": midnight(day + timedelta(days=1)) + SLACK,
             "late": midnight(day + timedelta(days=1)) - NEAR_MIDNIGHT,
             "asked": self.asked,
         }
@@ -56,7 +59,7 @@ WITH there AS (
         WHEN b.again THEN 'listed_twice'
         WHEN o.id IS NULL THEN 'unknown_here'
         WHEN o.merchant_id <> %(merchant)s OR o.live <> %(live)s OR (b.app_id <> '' AND b.app_id <> o.app_id)
-            THEN 'other_account'
+            OR b.whose = 'merchant' THEN 'other_account'
         WHEN o.credited_at IS NULL AND b.turn > 1 THEN 'paid_twice'
         WHEN o.transaction_id <> b.transaction_id THEN CASE
             WHEN o.paid_at >= %(start)s AND o.paid_at < %(end)s AND NOT EXISTS (
@@ -65,6 +68,7 @@ WITH there AS (
             ) THEN 'transaction_differs' ELSE 'paid_twice' END
         WHEN o.amount_fen <> b.amount_fen THEN 'amount_differs'
         WHEN o.credited_at IS NULL THEN 'not_credited'
+        WHEN b.at < %(before)s OR b.at >= %(after)s THEN 'dated_outside'
         WHEN o.paid_at < %(start)s OR o.paid_at >= %(end)s THEN 'other_day'
         END AS kind, b.order_no, b.transaction_id, b.amount_fen AS theirs, o.amount_fen AS ours, b.at, b.said
     FROM there b LEFT JOIN topup_order o ON o.order_no = b.order_no AND o.gateway = %(gateway)s
@@ -88,12 +92,13 @@ WITH found AS (
     SELECT CASE
         WHEN o.id IS NULL THEN 'refund_unknown_order'
         WHEN o.merchant_id <> %(merchant)s OR o.live <> %(live)s OR (b.app_id <> '' AND b.app_id <> o.app_id)
-            THEN 'other_account'
+            OR b.whose = 'merchant' THEN 'other_account'
         WHEN r.id IS NULL THEN CASE WHEN b.refund_state <> 'closed' THEN 'refund_unknown_here' END
         WHEN r.amount_fen <> b.amount_fen THEN 'refund_amount_differs'
         WHEN b.refund_state <> 'processing' AND r.finished_at IS NULL THEN 'refund_unfinished'
         WHEN (b.refund_state = 'closed') <> (r.state = 'failed') AND r.finished_at IS NOT NULL
             THEN 'refund_state_differs'
+        WHEN b.at < %(before)s OR b.at >= %(after)s THEN 'dated_outside'
         WHEN r.state <> 'failed' AND (r.finished_at IS NULL OR coalesce(r.succeeded_at, r.finished_at) < %(start)s
             OR coalesce(r.succeeded_at, r.finished_at) >= %(end)s) THEN 'other_day'
         END AS kind, b.order_no, b.transaction_id, b.refund_no, b.at, b.said,
@@ -120,24 +125,30 @@ ON CONFLICT (reconciliation_id, kind, order_no, transaction_id, refund_no) DO UP
     state = CASE WHEN d.state IN ('vanished', 'repaired') THEN excluded.state ELSE d.state END
 """
 
+# A state nobody knows, or a row that could not be read: `transaction_id` is then what tells its text from others.
 _NOT_UNDERSTOOD = """
 INSERT INTO topup_difference AS d
-    (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, at, said, state, note, actor, seen)
+    (reconciliation_id, kind, order_no, transaction_id, refund_no, theirs_fen, at, said, line, text, problem,
+     state, note, actor, seen)
 SELECT DISTINCT ON (order_no, transaction_id)
-    %(recon)s, 'not_understood', order_no, transaction_id, '', amount_fen, at, said, 'open', '', '', %(run)s
-FROM pg_temp.bill_row WHERE kind = 'other'
+    %(recon)s, 'not_understood', order_no, transaction_id, '', amount_fen, at, said, line, text, problem,
+    'open', '', '', %(run)s
+FROM pg_temp.bill_row WHERE kind IN ('other', 'odd') ORDER BY order_no, transaction_id, number
 ON CONFLICT (reconciliation_id, kind, order_no, transaction_id, refund_no) DO UPDATE SET
-    seen = excluded.seen, state = CASE WHEN d.state = 'vanished' THEN 'open' ELSE d.state END
+    seen = excluded.seen, line = excluded.line,
+    state = CASE WHEN d.state = 'vanished' THEN 'open' ELSE d.state END
 """
 
-# The state of what is not in the bill: noted in another day's, or perhaps in tomorrow's, or nowhere.
+# The state of what is not in the bill: noted in another day's, or perhaps in tomorrow's, or nowhere. What stands in a
+# row that was not understood is listed with that row.
 _MISSING_THERE = """
 WITH missing (kind, order_no, transaction_id, refund_no, amount_fen, at) AS (
     SELECT 'missing_there', o.order_no, o.transaction_id, '', o.amount_fen, o.paid_at FROM topup_order o
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
       AND (o.app_id = %(app)s OR %(many_apps)s)
       AND o.paid_at >= %(start)s AND o.paid_at < %(end)s AND o.credited_at <= %(asked)s
-      AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b WHERE b.kind = 'payment' AND b.order_no = o.order_no)
+      AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b
+          WHERE b.kind IN ('payment', 'odd', 'other') AND b.order_no = o.order_no)
     UNION ALL
     SELECT 'refund_missing_there', o.order_no, o.transaction_id, r.refund_no, r.amount_fen,
         coalesce(r.succeeded_at, r.finished_at)
@@ -147,7 +158,8 @@ WITH missing (kind, order_no, transaction_id, refund_no, amount_fen, at) AS (
       AND r.state = 'succeeded' AND r.finished_at <= %(asked)s
       AND coalesce(r.succeeded_at, r.finished_at) >= %(start)s AND coalesce(r.succeeded_at, r.finished_at) < %(end)s
       AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b
-          WHERE b.kind = 'refund' AND b.order_no = o.order_no AND b.refund_no = r.refund_no)
+          WHERE b.order_no = o.order_no AND (b.kind IN ('odd', 'other')
+              OR (b.kind = 'refund' AND b.refund_no = r.refund_no)))
 )
 INSERT INTO topup_difference AS d
     (reconciliation_id, kind, order_no, transaction_id, refund_no, ours_fen, at, said, state, note, actor, seen)
@@ -234,9 +246,11 @@ WHERE reconciliation_id = %(recon)s AND seen < %(run)s AND state IN ('open', 'wa
 _TOTALS_THERE = """
 SELECT count(*) FILTER (WHERE kind = 'payment'), coalesce(sum(amount_fen) FILTER (WHERE kind = 'payment'), 0)::bigint,
        count(*) FILTER (WHERE kind = 'refund' AND refund_state <> 'closed'),
-       coalesce(sum(amount_fen) FILTER (WHERE kind = 'refund' AND refund_state <> 'closed'), 0)::bigint
+       coalesce(sum(amount_fen) FILTER (WHERE kind = 'refund' AND refund_state <> 'closed'), 0)::bigint,
+       coalesce(sum(fee), 0)
 FROM pg_temp.bill_row
 """
+_NAMES_THERE = ("theirs_payments", "theirs_payments_fen", "theirs_refunds", "theirs_refunds_fen", "fee")
 _PAYMENT_TOTALS_HERE = """
 SELECT count(*), coalesce(sum(amount_fen), 0)::bigint FROM (
     SELECT o.id, o.amount_fen FROM pg_temp.bill_row b JOIN topup_order o ON o.order_no = b.order_no
@@ -281,13 +295,13 @@ def compare(frame: Frame) -> None:
         cursor.execute(_OTHER_DAYS_STATES, frame.params)
 
 
-def totals(frame: Frame) -> dict[str, int]:
+def totals(frame: Frame) -> dict[str, int | Decimal]:
     """Both sides of the day, by the names of Reconciliation's columns."""
-    found: dict[str, int] = {}
+    found: dict[str, int | Decimal] = {}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(NO_HURRY)
         for statement, names in (
-            (_TOTALS_THERE, ("theirs_payments", "theirs_payments_fen", "theirs_refunds", "theirs_refunds_fen")),
+            (_TOTALS_THERE, _NAMES_THERE),
             (_PAYMENT_TOTALS_HERE, ("ours_payments", "ours_payments_fen")),
             (_REFUND_TOTALS_HERE, ("ours_refunds", "ours_refunds_fen")),
         ):

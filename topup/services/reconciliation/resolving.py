@@ -12,6 +12,16 @@ def settle(difference: Difference, *, by: str, reason: str) -> bool:
     return _move(difference, Difference.State.OPEN, state=Difference.State.SETTLED, actor=by, note=reason, ended=Now())
 
 
+def settle_odd(reconciliation: Reconciliation, *, by: str, reason: str) -> int:
+    """Somebody has looked at the rows of a day that were not understood; how many were open."""
+    opened = {"kind": Difference.Kind.NOT_UNDERSTOOD, "state": Difference.State.OPEN}
+    facts = {"state": Difference.State.SETTLED, "actor": by, "note": reason, "ended": Now()}
+    with transaction.atomic():
+        count = reconciliation.differences.filter(**opened).update(**facts)
+        refresh_state(reconciliation)
+    return count
+
+
 def reopen(difference: Difference, *, by: str, reason: str) -> bool:
     """It was not settled after all. False: somebody else was first."""
     return _move(difference, Difference.State.SETTLED, state=Difference.State.OPEN, actor=by, note=reason, ended=None)

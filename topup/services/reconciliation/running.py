@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from decimal import Decimal
 
 from django.db import connection
 from django.db.models.functions import Now
@@ -84,7 +83,7 @@ def _compare(reconciliation: Reconciliation, gateway: Gateway, actor: str) -> No
     row.update(state=Reconciliation.State.RUNNING, actor=actor, started=Now())
     asked = clock.now()
     try:
-        fee = _fetch(gateway, reconciliation.day)
+        about = _fetch(gateway, reconciliation.day)
     except GatewayError as error:
         _note_no_bill(reconciliation, str(error))
         raise NoBill(str(error)) from error
@@ -94,18 +93,17 @@ def _compare(reconciliation: Reconciliation, gateway: Gateway, actor: str) -> No
     frame = Frame(reconciliation, gateway, asked)
     compare(frame)
     repair(reconciliation, gateway)
-    row.update(**totals(frame), fee=fee, problem="", compared=Now())
+    row.update(**totals(frame), **about, problem="", compared=Now())
     staging.forget()
     tell(reconciliation)
     # Last: what ends as "under way" is due again.
     refresh_state(reconciliation)
 
 
-def _fetch(gateway: Gateway, day: date) -> Decimal:
-    """The bill into `bill_row`; what the provider kept of it. Raises GatewayError."""
+def _fetch(gateway: Gateway, day: date) -> dict[str, object]:
+    """The bill into `bill_row`; what is kept of the file itself. Raises GatewayError."""
     with gateway.bill(day) as bill:
-        staging.stage(bill, gateway)
-    return bill.totals.fee
+        return staging.stage(bill, gateway)
 
 
 def _note_no_bill(reconciliation: Reconciliation, problem: str) -> None:
