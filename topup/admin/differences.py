@@ -76,14 +76,22 @@ _MEANINGS: dict[str, Any] = {
     Kind.REFUND_MISSING_THERE: _(
         "It counts as refunded here, and no bill up to this day has it. Ask the platform about the refund."
     ),
-    Kind.NOT_UNDERSTOOD: _("The bill has an entry of a kind that is not known here. Look at the bill itself."),
+    Kind.NOT_UNDERSTOOD: _(
+        "The bill has an entry that could not be read, or is of a kind that is not known here; everything else was"
+        " compared. Look at its text: if an order of ours is in it, compare it with the platform’s console; else note"
+        " it as settled."
+    ),
+    Kind.DATED_OUTSIDE: _(
+        "Number and amount agree, but the entry is dated on another day than the bill’s. Compare the time with the"
+        " platform’s console."
+    ),
     Kind.OTHER_DAY: _("It is booked here on another day, close to midnight for instance. Nothing to do."),
 }
 
 
 @admin.register(Difference)
 class DifferenceAdmin(ReadOnlyAdmin):
-    list_display = ("order_no", "day", "gateway_label", "kind", "num_theirs", "num_ours", "state_label")
+    list_display = ("shown_number", "day", "gateway_label", "kind", "num_theirs", "num_ours", "state_label")
     list_filter = (
         choice(_("state"), "state", lambda: State.choices),
         choice(_("kind"), "kind", lambda: Kind.choices),
@@ -101,7 +109,7 @@ class DifferenceAdmin(ReadOnlyAdmin):
         "gateway": lambda row: row.reconciliation.gateway,
         "kind": lambda row: row.kind,
         "order_no": lambda row: row.order_no,
-        "transaction_id": lambda row: row.transaction_id,
+        "transaction_id": lambda row: row.transaction_no,
         "refund_no": lambda row: row.refund_no,
         "theirs_yuan": lambda row: words.signed_yuan(row.theirs_fen) if row.theirs_fen is not None else None,
         "ours_yuan": lambda row: words.signed_yuan(row.ours_fen) if row.ours_fen is not None else None,
@@ -109,7 +117,13 @@ class DifferenceAdmin(ReadOnlyAdmin):
         "state": lambda row: row.state,
         "settled_by": lambda row: row.actor,
         "note": lambda row: row.note,
+        "line": lambda row: row.line,
+        "text": lambda row: row.text,
     }
+
+    @admin.display(description=_("order number"))
+    def shown_number(self, row: Difference) -> str:
+        return row.order_no or gettext("line %(line)s") % {"line": row.line} if row.line else row.order_no
 
     @admin.display(description=_("day"))
     def day(self, row: Difference) -> str:
@@ -190,10 +204,11 @@ def _facts(difference: Difference, request: HttpRequest) -> list[tuple[str, obje
         (gettext("Day"), link(change_url(day), day.day)),
         (names["order_no"], shown),
         (gettext("State of the order here"), order.get_state_display() if order else gettext("No such order here")),
-        (names["transaction_id"], difference.transaction_id or "—"),
+        (names["transaction_id"], difference.transaction_no or "—"),
         (names["refund_no"], refunded),
         (gettext("Time in the bill or here"), moment(difference.at)),
         (names["said"], difference.said or "—"),
+        *([(names[name], getattr(difference, name)) for name in ("line", "problem")] if difference.text else []),
         (names["created"], moment(difference.created)),
         (names["ended"], moment(difference.ended)),
         (names["actor"], difference.actor or "—"),

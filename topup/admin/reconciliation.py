@@ -26,7 +26,9 @@ from voicehelper.spreadsheet import Columns, plain
 from .. import tasks
 from ..gateways import GATEWAYS, label_of
 from ..models import Difference, GatewayCall, Order, Reconciliation
+from ..services import reconciliation
 from . import words
+from .apart import apart, odd, remarks
 from .differences import both, difference_label, settled_label
 
 SHOWN = 100
@@ -125,18 +127,30 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         return back
 
     def actions_for(self, request: HttpRequest, record: Reconciliation) -> Sequence[Action]:
-        if not may(request, Reconciliation, "change"):
-            return ()
-        hint = gettext("Asks for the bill anew. What was settled stays so; what has gone is marked as gone.")
-        return [Action("compare", gettext("Compare again"), hint=hint, main=True)]
+        actions = []
+        if may(request, Reconciliation, "change"):
+            hint = gettext("Asks for the bill anew. What was settled stays so; what has gone is marked as gone.")
+            actions = [Action("compare", gettext("Compare again"), hint=hint, main=True)]
+        opened = odd(record).filter(state=Difference.State.OPEN).count() if may(request, Difference, "change") else 0
+        if opened > 1:
+            title = gettext("Note all %(count)s rows not understood as settled") % {"count": grouped(opened)}
+            actions.append(Action("settle_odd", title, asks_reason=True))
+        return actions
 
     def do_compare(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
         return _begin(request, record.gateway, record.day)
 
+    def do_settle_odd(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
+        count = reconciliation.settle_odd(record, by=operator(request), reason=reason)
+        text = ngettext("%(count)s noted as settled.", "%(count)s noted as settled.", count)
+        return Report(count > 0, text % {"count": grouped(count)})
+
     # --- A day -------------------------------------------------------------------------------------------------------
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         day: Any = kwargs["obj"]
-        listed = listed_differences(day) if may(request, Difference, "view") else day.differences.none()
+        seen = may(request, Difference, "view")
+        listed = listed_differences(day) if seen else day.differences.none()
+        odd_rows = odd(day) if seen else day.differences.none()
         context |= {
             "day": day,
             "title": f"{label_of(day.gateway)} {day.day}",
@@ -146,16 +160,21 @@ class ReconciliationAdmin(ReadOnlyAdmin):
             "facts": _facts(day, request),
             "rows": _rows(listed[:SHOWN], request),
             "explained": _rows(day.differences.filter(state=Difference.State.EXPLAINED)[:SHOWN], request),
+            "odd_rows": _rows(odd_rows[:SHOWN], request),
+            "odd_count": odd_rows.count(),
+            "odd_url": _differences_url(day, kind=Difference.Kind.NOT_UNDERSTOOD.value),
+            "apart": apart(day),
+            "remarks": remarks(day),
             "all_url": _differences_url(day),
             "more": max(0, listed.count() - SHOWN),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def _differences_url(day: Reconciliation) -> str:
+def _differences_url(day: Reconciliation, **more: str) -> str:
     """The list of differences, with the filters of this gateway and day."""
     date = day.day.isoformat()
-    return list_url(Difference, gateway=day.gateway, reconciliation__day_from=date, reconciliation__day_to=date)
+    return list_url(Difference, gateway=day.gateway, reconciliation__day_from=date, reconciliation__day_to=date, **more)
 
 
 def _begin(request: HttpRequest, gateway: str, day: date) -> Report:
@@ -201,8 +220,9 @@ def totals(day: Reconciliation) -> list[tuple[str, str, str, SafeString, str]]:
 
 
 def listed_differences(day: Reconciliation) -> QuerySet[Difference]:
-    """What people should see, the open ones first."""
-    shown = day.differences.exclude(state__in=[Difference.State.EXPLAINED, Difference.State.VANISHED])
+    """What people should see, the open ones first; rows that were not understood are listed for themselves."""
+    hidden = Q(state__in=[Difference.State.EXPLAINED, Difference.State.VANISHED])
+    shown = day.differences.exclude(hidden | Q(kind=Difference.Kind.NOT_UNDERSTOOD))
     return shown.annotate(is_open=Q(state=Difference.State.OPEN)).order_by("-is_open", "kind", "pk")
 
 
