@@ -3,7 +3,7 @@
 import io
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -90,7 +90,7 @@ def bill(call: Call) -> Fields:
     none = not refunds.trades_of(call.merchant, day) and not refunds.refunds_of(call.merchant, day)
     if none or "bill_not_ready" in call.faults:
         raise Refusal("isp.bill_not_exist", "账单不存在")
-    spoilt = [name for name in ("truncated_bill", "wrong_bill_sums") if name in call.faults]
+    spoilt = [name for name in ("truncated_bill", "wrong_bill_sums", "odd_bill_rows") if name in call.faults]
     token = signing.dumps([call.merchant.pk, day.isoformat(), spoilt], salt="bill")
     return {"bill_download_url": f"{call.site}/sandbox/alipay/bill?token={token}"}
 
@@ -101,28 +101,31 @@ def bill_file(request: HttpRequest) -> HttpResponse:
         pk, day, spoilt = signing.loads(request.GET.get("token", ""), salt="bill", max_age=ADDRESS_LIFE_S)
     except signing.BadSignature:
         return HttpResponse("The address has expired.", status=403, content_type="text/plain")
-    content = _zip(Merchant.objects.get(pk=pk), date.fromisoformat(day), wrong="wrong_bill_sums" in spoilt)
+    content = _zip(Merchant.objects.get(pk=pk), date.fromisoformat(day), spoilt=spoilt)
     if "truncated_bill" in spoilt:
         content = content[: len(content) // 2]
     return HttpResponse(content, content_type="application/zip")
 
 
-def _zip(merchant: Merchant, day: date, *, wrong: bool) -> bytes:
+def _zip(merchant: Merchant, day: date, *, spoilt: Collection[str]) -> bytes:
     """Two CSV files in GBK under names in GBK."""
     trades, backs = refunds.trades_of(merchant, day), refunds.refunds_of(merchant, day)
     paid, refunded = sum(trade.amount_fen for trade in trades), sum(each.amount_fen for each in backs)
-    told = yuan(paid + (1 if wrong else 0))
+    odd = _odd_rows(day) if "odd_bill_rows" in spoilt else []
+    # Of the odd ones, the first is in the sums.
+    count, paid = len(trades) + len(odd), paid + (100 if odd else 0)
+    told = yuan(paid + ("wrong_bill_sums" in spoilt))
     head = [f"#账号：[{merchant.merchant_id}0156]", f"#起始日期：[{day:%Y年%m月%d日} 00:00:00]"]
     detail = [
         "#支付宝业务明细查询", *head, f"#{'-' * 40}业务明细列表{'-' * 40}", HEADER,
-        *[_row(trade, None) for trade in trades], *[_row(each.trade, each) for each in backs],
+        *[_row(trade, None) for trade in trades], *[_row(each.trade, each) for each in backs], *odd,
         f"#{'-' * 40}业务明细列表结束{'-' * 40}",
-        f"#交易合计：{len(trades)}笔，商家实收共{told}元，商家优惠共0.00元",
+        f"#交易合计：{count}笔，商家实收共{told}元，商家优惠共0.00元",
         f"#退款合计：{len(backs)}笔，商家实收退款共{yuan(-refunded)}元，商家优惠退款共0.00元",
         f"#导出时间：[{text_of(timezone.now())}]", "",
     ]  # fmt: skip
     net = yuan(paid - refunded)
-    total = f"合计\t,\t,{len(trades)},{len(backs)},{net},{net},0.00,0.00,{net}"
+    total = f"合计\t,\t,{count},{len(backs)},{net},{net},0.00,0.00,{net}"
     summary = ["#支付宝业务汇总查询", *head, SUMMARY, total, "#业务汇总列表结束", ""]
     out, name = io.BytesIO(), f"{merchant.merchant_id}0156_{day:%Y%m%d}_业务明细"
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -138,6 +141,13 @@ class _Plain(zipfile.ZipInfo):
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:  # noqa: N802  # zipfile's own hook
         return self.filename.encode("cp437"), self.flag_bits
+
+
+def _odd_rows(day: date) -> list[str]:
+    """As real ones are, with no tab behind texts: another shop's, its title with commas, and one of a wrong sign."""
+    row = "{n}{day:%Y%m%d}22001\t,SHOP{n}\t,交易\t,衣服,大号,{day} 12:00:00,{day} 12:00:01,,,,,*\t,{yuan},{yuan},"
+    row += "0.00,0.00,0.00,0.00,0.00,,0.00,0.00,,0.00,0.00,"
+    return [row.format(n=n, day=day, yuan=amount) for n, amount in enumerate(("1.00", "-1.00"), 1)]
 
 
 def _row(trade: Trade, each: Refund | None) -> str:

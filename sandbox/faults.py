@@ -132,6 +132,9 @@ FAULTS: Mapping[str, Fault] = {
     "frequency_limited": Fault(("refund",), "Too many refunds at once (FREQUENCY_LIMITED)."),
     "bill_not_ready": Fault(("bill",), "The bill has not been made yet."),
     "truncated_bill": Fault(("bill",), "Half of the bill comes."),
+    "odd_bill_rows": Fault(
+        ("bill",), "The bill also has rows of others under the same merchant number, and one that nobody can read."
+    ),
     "wrong_bill_sums": Fault(("bill",), "The bill's own sums are wrong by one fen."),
     "late": Fault(("pay",), "The next payment goes through although the trade is closed or expired."),
     "coupon": Fault(

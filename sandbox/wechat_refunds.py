@@ -113,22 +113,38 @@ def bill(call: Call) -> bytes:
         raise fail("invalid bill_type")
     if "bill_not_ready" in call.faults:
         raise fail("Bill Creating")
-    content = _text(call.merchant, day, wrong="wrong_bill_sums" in call.faults).encode()
+    wrong, odd = ("wrong_bill_sums" in call.faults, "odd_bill_rows" in call.faults)
+    content = _text(call.merchant, day, wrong=wrong, odd=odd).encode()
     if call.params.get("tar_type") == "GZIP":
         content = gzip.compress(content)
     return content[: len(content) // 2] if "truncated_bill" in call.faults else content
 
 
-def _text(merchant: Merchant, day: date, *, wrong: bool) -> str:
+def _text(merchant: Merchant, day: date, *, wrong: bool, odd: bool) -> str:
     trades, backs = refunds.trades_of(merchant, day), refunds.refunds_of(merchant, day)
     if not trades and not backs:
         answer = {"return_code": "FAIL", "return_msg": "No Bill Exist", "error_code": "20002"}
         raise Unsigned(to_xml(answer).encode())
     rows = [*(_row(trade, None) for trade in trades), *(_row(each.trade, each) for each in backs)]
-    paid = yuan(sum(trade.amount_fen for trade in trades) + (1 if wrong else 0))
+    if odd:
+        rows += _odd_rows(merchant, day)
+    others = 200 if odd else 0
+    paid = yuan(sum(trade.amount_fen for trade in trades) + others + (1 if wrong else 0))
     refunded = yuan(sum(each.amount_fen for each in backs))
     total = "`" + ",`".join([str(len(rows)), paid, refunded, "0.00", "0.00000", paid, refunded])
     return "\ufeff" + "\r\n".join([HEADER, *rows, SUMMARY, total, ""])
+
+
+def _odd_rows(merchant: Merchant, day: date) -> list[str]:
+    """Another app's under a title of two lines, a sub-merchant's at a full-width time, and one without an amount."""
+    ours, title = merchant.app_id, "衣服,`大号\r\n红色"
+    rows = [("12:00:00", "wxOTHERAPP", "0", "1.00"), ("12:00:02", ours, "0", "?")]
+    rows.append(("12：00：01", ours, "1600000001", "1.00"))
+    return [
+        f"`{day} {at},`{app},`{merchant.merchant_id},`{sub},`,`4200{at[-1]}{day:%Y%m%d},`SHOP{at[-1]},`oSandboxBuyer,"
+        f"`NATIVE,`SUCCESS,`OTHERS,`CNY,`{paid},`0.00,`0,`0,`0.00,`0.00,`,`,`{title},`,`0.00000,`0.00%,`{paid},`0.00,`"
+        for at, app, sub, paid in rows
+    ]
 
 
 def _row(trade: Trade, each: Refund | None) -> str:

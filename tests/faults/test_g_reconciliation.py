@@ -264,6 +264,18 @@ def test_a_provider_that_does_not_answer_is_not_asked_about_every_difference(boo
     assert run(books.gateway)[0] == 0
 
 
+def test_rows_of_others_and_one_that_nobody_can_read_leave_the_day_as_it_is(books: Books) -> None:
+    books.paid()
+    script(books.gateway, "odd_bill_rows", "bill")
+    assert run(books.gateway)[0] == 1
+    day = Reconciliation.objects.get()
+    assert found().keys() == {"not_understood"}
+    assert {name: sums["payments_fen"] for name, sums in day.apart.items()} == (
+        {"app": 100, "merchant": 100} if books.gateway == "wechat" else {"shop": 100}
+    )
+    assert (day.theirs_payments, day.ours_payments) == (1, 1)
+
+
 # --- No usable bill --------------------------------------------------------------------------------------------------
 @one_gateway
 @pytest.mark.parametrize(
