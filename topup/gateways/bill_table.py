@@ -85,15 +85,17 @@ class Table:
         text = f"{held.text}\n{line}"
         if len(text) > MAX_LINE_BYTES or held.lines == _MAX_LINES:
             return None
-        whole = self._read(held.at, text, held.lines + 1)
-        if held.is_open and (isinstance(whole.row, BillRow) or not self._begins(line)):
-            return whole
-        goes_on = isinstance(held.row, BillRow) and self.holds[-1] is Holds.TEXT and alone.pieces * 2 < len(self.names)
+        if held.is_open:
+            whole = self._read(held.at, text, held.lines + 1)
+            return whole if isinstance(whole.row, BillRow) or not self._begins(line) else None
+        if not isinstance(held.row, BillRow) or self.holds[-1] is not Holds.TEXT or alone.pieces * 2 >= len(self.names):
+            return None
         # A remark that goes on has begun, and no tab has ended it.
-        last = held.text.rpartition(",")[2].strip(" `") if goes_on else ""
-        if last and not last.endswith("\t") and not self._begins(line) and isinstance(whole.row, BillRow):
-            return whole
-        return None
+        last = held.text.rpartition(",")[2].strip(" `")
+        if not last or last.endswith("\t") or self._begins(line):
+            return None
+        whole = self._read(held.at, text, held.lines + 1)
+        return whole if isinstance(whole.row, BillRow) else None
 
     def _read(self, at: int, text: str, lines: int = 1) -> "_Held":
         problem, most, surely = "", list[str](), True
