@@ -23,7 +23,8 @@ from .refunds import RefundState
 
 # A million rows are about 400 MB; the provider sends them compressed.
 DOWNLOAD = Limits(read_s=30, total_s=900, max_bytes=4 * 1024**3)
-_READY_AT = timedelta(days=1, hours=10)
+# Counted from the beginning of the day it is of.
+READY_AFTER = timedelta(days=1, hours=10)
 # Beyond this, a file of which the greater part is not understood is written in another way than we know.
 _MAX_ODD = 100
 
@@ -186,7 +187,7 @@ class Bill:
 
 def no_bill(day: date, said: str) -> Bill:
     """An empty bill, for a day that is long over; before that it may yet come: then BillNotReady is raised."""
-    ready = datetime(day.year, day.month, day.day, tzinfo=BEIJING) + _READY_AT
+    ready = datetime(day.year, day.month, day.day, tzinfo=BEIJING) + READY_AFTER
     if datetime.now(BEIJING) < ready:
         raise BillNotReady(day, said)
     return Bill(day, iter(()))
