@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from topup.models import Order, RechargeSettings
+from topup.models import MerchantAccount, Order, RechargeSettings
 from topup.pricing import quote
 from voicehelper import clock
 from voicehelper.accounts.models import User
@@ -39,5 +39,7 @@ def pending_order(user: User, merchant: WeChatMerchant | AlipayMerchant, amount:
         "pay_url": "weixin://wxpay/bizpayurl?pr=test",
         "client_ip": "127.0.0.1",
         "next_ask_at": now + timedelta(seconds=60),
-    }
-    return Order.objects.create(**facts | changes)
+    } | changes
+    whose = {name: facts[name] for name in ("gateway", "merchant_id", "live")}
+    account = MerchantAccount.objects.filter(**whose, app_id__in=["", facts["app_id"]]).order_by("-active").first()
+    return Order.objects.create(**{"account": account} | facts)

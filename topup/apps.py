@@ -20,9 +20,12 @@ class TopupConfig(AppConfig):
         from voicehelper.wallet import worth
 
         from . import audit, metrics, refusals
-        from .models import RechargeSettings
+        from .models import GatewaySettings, RechargeSettings
+        from .services.accounts import keep_account
 
+        GatewaySettings.accounts_are_kept_by(keep_account)
         whole_audit.register(audit.CHECKS)
+        whole_audit.register_open_ends(audit.still_to_be_asked)
         all_metrics.register(metrics.collect)
         errors.register(refusals.REFUSALS)
         worth.sold_by(lambda: RechargeSettings.load().list_price())

@@ -33,10 +33,15 @@ def reconcile() -> int:
 
 
 @shared_task(time_limit=7200)
-def reconcile_day(gateway: str, day: str, actor: str) -> None:
-    """What an operator asked for; its page says what came of it."""
-    with suppress(reconciliation.NoBill, reconciliation.ReconciliationUnderWay):
-        reconciliation.reconcile(gateway, date.fromisoformat(day), actor=actor)
+def reconcile_day(gateway: str, day: str, actor: str, merchant_id: str = "", live: bool = True) -> None:
+    """What an operator asked for, of one merchant or of all that had a part in the day; its page says what came of
+    it."""
+    date_ = date.fromisoformat(day)
+    with suppress(reconciliation.NoBill):
+        one = [reconciliation.Merchant(gateway, merchant_id, live)]
+        for merchant in one if merchant_id else reconciliation.merchants_of_day(gateway, date_):
+            with suppress(reconciliation.NoBill, reconciliation.ReconciliationUnderWay):
+                reconciliation.reconcile(merchant, date_, actor=actor)
 
 
 @shared_task

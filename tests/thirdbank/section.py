@@ -12,6 +12,7 @@ class ThirdBankSettings(GatewaySettings):
     """The contract with Third Bank."""
 
     gateway = "thirdbank"
+    account_values = ("contract",)
     card = SettingsCard(
         purpose="Lets users pay with Third Bank.",
         key="key",

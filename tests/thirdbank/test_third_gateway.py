@@ -17,7 +17,7 @@ from tests.thirdbank.bank import CONTRACT, Bank
 from tests.topup.user_agents import ALIPAY_ANDROID, IPHONE_SAFARI
 from topup import services
 from topup.gateways import GATEWAYS, is_callback
-from topup.models import Difference, Notice, Order, Refund
+from topup.models import Difference, MerchantAccount, Notice, Order, Refund
 from topup.services.options import read_options, write_options
 from topup.services.receiving import replay_notice
 from voicehelper.accounts.models import User
@@ -234,3 +234,18 @@ def test_a_gateway_is_a_folder_of_short_files_and_named_hardly_anywhere_else() -
         if file not in own and "migrations" not in file.parts and "alipay" in file.read_text().lower()
     }
     assert named == NAMED_IN
+
+
+def test_M2_P42_another_contract_leaves_the_orders_of_the_one_before_with_it(
+    third_bank: Bank, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    order, polled = place(buyer), place(buyer)
+    for each in (order, polled):
+        third_bank.pay(each.order_no)
+    write_options({"ThirdbankContract": "4711000999", "ThirdbankKey": "the key of another contract"})
+    assert third_bank.notice(order.order_no).json() == {"ok": True}
+    services.ask_provider(polled, source="poll")
+    assert times_credited(order) == times_credited(polled) == 1
+    accounts = MerchantAccount.objects.filter(gateway="thirdbank")
+    assert dict(accounts.values_list("merchant_id", "active")) == {CONTRACT: False, "4711000999": True}
+    books_agree()

@@ -156,11 +156,11 @@ def test_nobody_can_be_asked_while_the_gateway_is_not_complete(
     assert not LogEntry.objects.exists()
 
 
-def test_an_order_of_another_merchant_account_is_not_asked_about(
+def test_an_order_of_an_account_without_keys_is_not_asked_about(
     browser: Client, buyer: User, wechat: WeChatMerchant
 ) -> None:
     order = pending_order(buyer, wechat, merchant_id="1900000999")
-    assert "another merchant account" in browser.get(page_of(order)).text
+    assert "keys of its merchant account 1900000999 are not known" in browser.get(page_of(order)).text
 
 
 @pytest.mark.django_db(transaction=True)

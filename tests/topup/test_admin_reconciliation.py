@@ -193,9 +193,9 @@ def test_a_day_is_compared_in_the_background(day: Reconciliation, staff: User, w
     assert Reconciliation.objects.count() == 2
 
 
-def test_asking_about_a_difference_of_another_account_is_refused(
+def test_asking_about_a_difference_of_a_merchant_without_keys_is_refused(
     difference: Difference, staff: User, wechat: WeChatMerchant
 ) -> None:
     Reconciliation.objects.update(merchant_id="1999999999")
-    assert "another merchant account" in do(browser_of(staff), difference, "ask")
+    assert "keys of merchant 1999999999 at wechat are not known" in do(browser_of(staff), difference, "ask")
     assert not reconciliation.reopen(difference, by="operator", reason="x")

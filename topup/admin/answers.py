@@ -21,7 +21,8 @@ def why_not_asked(order: Order) -> str:
     except services.TopupError:
         return gettext("%(gateway)s is not completely configured.") % {"gateway": name}
     if gateway is None:
-        return gettext("It was placed with another merchant account than the one configured now.")
+        facts = {"merchant": order.merchant_id}
+        return gettext("The keys of its merchant account %(merchant)s are not known any more.") % facts
     return ""
 
 

@@ -25,10 +25,10 @@ from voicehelper.spreadsheet import Columns, plain
 
 from .. import services
 from ..gateways import GATEWAYS, label_of
-from ..models import GatewayCall, Order, Refund
+from ..models import GatewayCall, MerchantAccount, Order, Refund
 from ..models.orders import MANUAL_MARK
 from ..money import yuan
-from . import answers, words
+from . import accounts, answers, words
 from .completing import Completion
 from .figures import first_payments
 from .refund_asking import RefundAsking
@@ -68,6 +68,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     list_filter = (
         choice(_("state"), "state", _states, _in_state),
         words.by_gateway(),
+        choice(_("merchant account"), "account", accounts.choices),
         marks(_("mark"), "mark", MARKS),
         choice(
             _("payer"),
@@ -91,7 +92,9 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     export: ClassVar[Columns] = {
         "order_no": lambda order: order.order_no,
         "user": lambda order: order.user.get_username(),
-        **plain("state", "gateway", "transaction_id"),
+        **plain("state", "gateway"),
+        "merchant": lambda order: order.merchant_id,
+        **plain("transaction_id"),
         "money_yuan": lambda order: yuan(order.amount_fen),
         **plain("quota", "bonus_quota"),
         "created": lambda order: moment(order.created),
@@ -214,10 +217,15 @@ def agreement(order: Order, request: HttpRequest) -> list[tuple[str, object]]:
         (gettext("Transaction"), _transaction(order)),
         (names["app_id"], order.app_id),
         (names["merchant_id"], order.merchant_id),
+        *([(names["account"], _account(order.account))] if order.account else []),
         (names["trade_type"], f"{order.trade_type} · {order.sign_type}"),
         (names["client_ip"], order.client_ip),
         *([(gettext("Given back before it was credited"), _given_back(order))] if order.refund_told_by else []),
     ]
+
+
+def _account(account: MerchantAccount) -> str:
+    return f"{accounts.title(account)} ({accounts.state_of(account)})"
 
 
 def _given_back(order: Order) -> str:
@@ -234,6 +242,8 @@ def _service(order: Order) -> str:
     if services.service_of(order) == services.Service.TO_ITS_END:
         text = gettext("%(gateway)s is switched off and takes no new orders. This one is still served to its end.")
         return text % {"gateway": name}
+    if order.account and not order.account.active and not answers.why_not_asked(order):
+        return gettext("Its merchant account is retired and takes no new orders. This one is still served to its end.")
     return answers.why_not_asked(order)
 
 

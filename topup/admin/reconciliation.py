@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
@@ -42,7 +43,16 @@ STATE_TONES = {
 
 @admin.register(Reconciliation)
 class ReconciliationAdmin(ReadOnlyAdmin):
-    list_display = ("day", "gateway_label", "state_label", "num_theirs", "num_ours", "num_difference", "num_refunds")
+    list_display = (
+        "day",
+        "gateway_label",
+        "merchant_label",
+        "state_label",
+        "num_theirs",
+        "num_ours",
+        "num_difference",
+        "num_refunds",
+    )
     list_filter = (
         choice(_("state"), "state", lambda: Reconciliation.State.choices),
         words.by_gateway(),
@@ -74,6 +84,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         return cast(QuerySet[Any], super().get_queryset(request).annotate(opened=opened))
 
     gateway_label = column(_("gateway"), lambda row: words.gateway(row.gateway))
+    merchant_label = column(_("merchant"), lambda row: whose(row))
     state_label = column(_("state"), lambda row: state_label(row, row.opened))
     num_theirs = column(
         _("payments, theirs"), lambda row: both(row.theirs_payments, row.theirs_payments_fen) if row.compared else "—"
@@ -138,7 +149,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         return actions
 
     def do_compare(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
-        return _begin(request, record.gateway, record.day)
+        return _begin(request, record.gateway, record.day, record)
 
     def do_settle_odd(self, request: HttpRequest, record: Reconciliation, reason: str) -> Report:
         count = reconciliation.settle_odd(record, by=operator(request), reason=reason)
@@ -153,7 +164,7 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         odd_rows = odd(day) if seen else day.differences.none()
         context |= {
             "day": day,
-            "title": f"{label_of(day.gateway)} {day.day}",
+            "title": f"{label_of(day.gateway)} {day.merchant_id} {day.day}",
             "state": state_label(day, day.opened),
             "gateway": words.gateway(day.gateway),
             "totals": totals(day),
@@ -177,13 +188,22 @@ def _differences_url(day: Reconciliation, **more: str) -> str:
     return list_url(Difference, gateway=day.gateway, reconciliation__day_from=date, reconciliation__day_to=date, **more)
 
 
-def _begin(request: HttpRequest, gateway: str, day: date) -> Report:
+def _begin(request: HttpRequest, gateway: str, day: date, of: Reconciliation | None = None) -> Report:
+    """Of one merchant, or without one of all that had a part in the day."""
+    merchant_id, live = (of.merchant_id, of.live) if of else ("", True)
     try:
-        tasks.reconcile_day.delay(gateway, day.isoformat(), operator(request))
+        tasks.reconcile_day.delay(gateway, day.isoformat(), operator(request), merchant_id, live)
     except OperationalError:
         return Report(False, gettext("The task queue cannot be reached: is Valkey running? Try again in a minute."))
     facts = {"gateway": label_of(gateway), "day": day}
     return Report(True, gettext("%(gateway)s is asked for its bill of %(day)s. Look again in a moment.") % facts)
+
+
+def whose(day: Reconciliation) -> SafeString:
+    """The merchant's number, and whether it is the sandbox's."""
+    # In a demo all are: not worth a word on each line.
+    mark = label("default", gettext("Sandbox")) if not day.live and not settings.SANDBOX else ""
+    return format_html('<span class="vh-mono">{}</span> {}', day.merchant_id, mark)
 
 
 def state_label(day: Reconciliation, opened: int) -> SafeString:

@@ -5,13 +5,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldBooleanSwitchWidget
 
+from voicehelper.admin.base import change_url, url_name
 from voicehelper.admin.forms import Status
 from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm
 from voicehelper.clock import BEIJING
@@ -23,7 +28,8 @@ from ..gateways.errors import NotConfigured
 from ..models import GatewaySettings, Notice, RechargeSettings
 from ..models.sections import SettingsCard
 from ..services import options
-from . import preview
+from ..services.accounts import burden_of, would_retire
+from . import accounts, preview
 from .rows import Column, NumbersField, TableField
 
 _AMOUNT = Column("amount", _("Units"), "100")
@@ -121,11 +127,39 @@ class RechargeSettingsAdmin(SectionAdmin):
         return options.problems(row)
 
 
+class GatewayForm(SectionForm):
+    """A gateway's fields, and a tick for retiring an account that still has orders under way."""
+
+    retire = forms.BooleanField(required=False, label=_("Retire this account"), widget=UnfoldBooleanSwitchWidget)
+    # What is said of them; empty while no tick is needed.
+    leaves_behind = ""
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        row: Any = self.instance
+        leaving = would_retire(row)
+        count = burden_of(leaving).under_way if leaving else 0
+        if leaving is None or not count:
+            return
+        text = ngettext(
+            "%(count)d order of merchant %(merchant)s is under way. It is served to its end by that account, which is"
+            " retired: its keys are kept for notices, queries, refunds and bills.",
+            "%(count)d orders of merchant %(merchant)s are under way. They are served to their end by that account,"
+            " which is retired: its keys are kept for notices, queries, refunds and bills.",
+            count,
+        )
+        self.leaves_behind = text % {"count": count, "merchant": leaving.merchant_id}
+        if not self.cleaned_data.get("retire"):
+            self.add_error("retire", gettext("Tick this to go on."))
+
+
 class GatewayAdmin(ProbedSectionAdmin):
-    """A gateway's page, by the card of its section: status, keys, the callback address to enter at the provider, and
-    the test of the connection."""
+    """A gateway's page, by the card of its section: status, keys, the callback address to enter at the provider, the
+    test of the connection, and the accounts that were retired."""
 
     card: SettingsCard
+    form = GatewayForm
+    change_form_template = "admin/topup/gateway.html"
 
     def __init__(self, model: type[GatewaySettings], site: admin.AdminSite) -> None:
         self.card = card = model.card
@@ -133,10 +167,31 @@ class GatewayAdmin(ProbedSectionAdmin):
         self.multiline_secrets = card.multiline
         self.placeholders = card.placeholders
         self.help_texts = {**_EVERY_GATEWAY, **card.help}
+        cards: Any = [(heading, {"fields": fields}) for heading, fields in card.groups]
+        self.fieldsets = cards  # type: ignore[misc]  # the card's, not the class's
         super().__init__(model, site)
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [(heading, {"fields": fields}) for heading, fields in self.card.groups]
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.forget_account)
+        return [path("accounts/<int:pk>/delete/", view, name=url_name(self, "forget")), *super().get_urls()]
+
+    def forget_account(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The button beside a retired account that nothing refers to."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row: Any = self.model.load()
+        report = accounts.forget(row.gateway, pk)
+        if report.ok:
+            self.log_change(request, row, report.text)
+        messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, report.text)
+        return HttpResponseRedirect(change_url(row))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        row: Any = kwargs["obj"]
+        context["retired"] = accounts.retired(row.gateway, request, url_name(self, "forget"))
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def problems(self, row: Any) -> Mapping[str, str]:
         return options.problems(row)

@@ -74,7 +74,8 @@ class Gateway(ABC):
     # pattern of the error's text), and how to mend it. The first that fits counts.
     config_class: ClassVar[Callable[..., Config]]
     known_mistakes: ClassVar[Sequence[tuple[str, object]]] = ()
-    # Whether one merchant's orders may come from several apps, all with the same keys.
+    # Whether one merchant's orders may come from several apps, all with the same keys. Then its configuration has
+    # `other_app_ids`.
     many_apps: ClassVar[bool] = False
 
     # --- Its habits. An order younger than this may not be closed at the provider, in seconds.
@@ -86,7 +87,7 @@ class Gateway(ABC):
 
     live: bool
     app_id: str
-    # All apps whose orders it serves, where there are several.
+    # All apps whose orders it serves, where there are several: their notices are ours.
     app_ids: Collection[str] = ()
     merchant_id: str
     sign_type: str
@@ -99,6 +100,8 @@ class Gateway(ABC):
     until_ns: int = 0
     # Is told of every call, also of those that fail; must not raise.
     record: Callable[[Exchange], None]
+    # The account it speaks for; whoever builds the gateway knows.
+    account: int | None = None
 
     def __init__(self, config: Any, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
         problems = config.problems()
@@ -132,6 +135,11 @@ class Gateway(ABC):
     def callbacks(cls) -> str:
         """All of their addresses, a pattern: as operators type them into a console, with slashes too many."""
         return rf"/*api/+{cls.name}/+(?:{'|'.join((*cls.payment_callbacks, *cls.refund_callbacks))})/*"
+
+    @property
+    def version(self) -> str:
+        """Which of the versions it speaks; empty when there is only one."""
+        return next((name for name, version in self.versions.items() if isinstance(self, version)), "")
 
     @property
     def refund_callback(self) -> str:

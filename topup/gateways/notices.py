@@ -23,7 +23,7 @@ class IncomingNotice:
 @dataclass(frozen=True)
 class OpenedNotice:
     """A genuine notice: that an order was paid, something about a refund, or (neither) nothing to act on. What nobody
-    `signed` only makes us ask."""
+    `signed`, or another account of ours as well, only makes us ask."""
 
     order_no: str
     receipt: Receipt | None = None

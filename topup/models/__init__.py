@@ -1,5 +1,6 @@
 """Facts, constraints and the guarded moves of one row."""
 
+from .accounts import MerchantAccount
 from .codes import CodeBatch, RedemptionCode
 from .notices import GatewayCall, Notice
 from .orders import Order

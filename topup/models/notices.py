@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from .accounts import MerchantAccount
 from .orders import Order
 
 
@@ -27,6 +28,16 @@ class Notice(models.Model):
     UNVERIFIED = (Verdict.MALFORMED, Verdict.FORGED)
 
     gateway = models.CharField(_("gateway"), max_length=16, editable=False)
+    # Whose keys vouch for it; null when none do.
+    account = models.ForeignKey(
+        MerchantAccount,
+        models.PROTECT,
+        null=True,
+        related_name="notices",
+        verbose_name=_("merchant account"),
+        db_index=False,
+        editable=False,
+    )
     received = models.DateTimeField(_("received"), db_default=Now(), editable=False)
     source = models.GenericIPAddressField(_("source"), null=True, editable=False)
     body = models.TextField(_("body"), editable=False)
@@ -51,6 +62,7 @@ class Notice(models.Model):
         indexes = [
             models.Index(fields=["-received"], name="notice_newest"),
             models.Index(fields=["order_no"], name="notice_by_order"),
+            models.Index(fields=["account", "-received"], name="notice_by_account"),
             models.Index(fields=["gateway", "verdict", "-received"], name="notice_by_verdict"),
         ]
 

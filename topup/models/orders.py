@@ -15,10 +15,15 @@ from django.utils.translation import gettext_noop
 
 from voicehelper.clock import BEIJING
 
+from .accounts import MerchantAccount
+
 MANUAL_MARK = "manual-"
 # Reasons for a review that are known beforehand; whoever shows one translates it.
 GIVEN_BACK = gettext_noop("Paid and refunded at the provider, never credited here.")
 GIVEN_BACK_SOME = gettext_noop("Paid and refunded at the provider; how much of it is being asked.")
+KEYLESS = gettext_noop(
+    "Nobody can be asked: the keys of its merchant account are not known any more. Enter them in the settings again."
+)
 
 
 class Lane(IntEnum):
@@ -69,6 +74,16 @@ class Order(models.Model):
     )
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.CREATED, editable=False)
 
+    # For life. Null: placed by code that knew no accounts; then it is the one of gateway, merchant, mode and app.
+    account = models.ForeignKey(
+        MerchantAccount,
+        models.PROTECT,
+        null=True,
+        related_name="orders",
+        verbose_name=_("merchant account"),
+        db_index=False,
+        editable=False,
+    )
     gateway = models.CharField(_("gateway"), max_length=16, editable=False)
     trade_type = models.CharField(_("trade type"), max_length=16, editable=False)
     app_id = models.CharField(_("app id"), max_length=32, editable=False)
@@ -145,6 +160,7 @@ class Order(models.Model):
             ),
             models.Index(fields=["state", "-created"], name="order_by_state"),
             models.Index(fields=["-created"], name="order_by_day"),
+            models.Index(fields=["account", "-created"], name="order_by_account"),
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
             models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="order_by_payment"),
             models.Index(fields=["-created"], condition=~Q(review=""), name="order_to_review"),

@@ -41,6 +41,7 @@ from .gateways import (
     expires_soon,
     gateway_for,
     gateway_for_new_orders,
+    open_account,
     open_gateway,
     open_gateway_of,
     place_of,

@@ -40,7 +40,7 @@ def order_of(user: User, order_no: str) -> Order:
 def ask_provider(order: Order, *, source: str, gateway: Gateway | None = None) -> Trade | None:
     """Ask the provider what became of an order, and settle it when it was paid. None: no trustworthy answer.
 
-    An order that was placed with another merchant account than the one configured now is not asked about.
+    An order of an account whose keys nobody knows any more is not asked about.
     """
     gateway = gateway or gateway_for(order)
     if gateway is None:
@@ -64,12 +64,12 @@ def _query(order: Order, gateway: Gateway) -> Trade | None:
         return None
 
 
-def must_be_confirmed(order: Order, receipt: Receipt) -> bool:
+def must_be_confirmed(order: Order, receipt: Receipt, *, sure: bool = True) -> bool:
     """Whether the provider is asked before a notice credits an order: it is large, it has ended here, money of it may
-    have gone back, or somebody has to look at it."""
+    have gone back, somebody has to look at it, or it is not `sure` that the notice is of the order's account."""
     if order.state in Order.CREDITED or order.given_back or difference(order, receipt):
         return False
-    return _wants_proof(order) or bool(order.review)
+    return not sure or _wants_proof(order) or bool(order.review)
 
 
 def _wants_proof(order: Order) -> bool:
@@ -79,11 +79,13 @@ def _wants_proof(order: Order) -> bool:
     return ended or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
 
 
-def confirm_payment(order: Order, receipt: Receipt, gateway: Gateway, *, source: str) -> SettledOrder | None:
+def confirm_payment(
+    order: Order, receipt: Receipt, gateway: Gateway, *, source: str, sure: bool = True
+) -> SettledOrder | None:
     """Settle what a notice says once the provider, asked now, has said the same (of an order that is only to be looked
     at, also when there was no answer). None: no certain answer, or another one; the sweep goes on asking."""
     trade = _query(order, gateway)
-    if trade is None and not _wants_proof(order):
+    if trade is None and sure and not _wants_proof(order):
         return settle_order(receipt, source=source)
     settled = None
     if trade is not None and _agree(trade.receipt, receipt):
@@ -157,7 +159,7 @@ def follow_order(order: Order, gateway: Gateway | None, now: datetime) -> None:
     """The sweep's turn with an order it has claimed and counted: ask, close when its time is over, go on watching. It
     is given up only on a certain answer to a question asked after the last moment it could have been paid.
 
-    None: the order was placed with another merchant account than the one configured now.
+    None: nobody knows the keys of its account any more.
     """
     if order.state in Order.CREDITED:
         Order.objects.filter(pk=order.pk).update(next_ask_at=None)

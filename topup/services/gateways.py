@@ -1,9 +1,11 @@
-"""The gateways as they are configured now."""
+"""The gateways, each for one merchant account: for new orders as the settings have it, for others as theirs was."""
 
 import logging
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic_ns
+from typing import Any
 
 from notifications.services import raise_alert, resolve_passed
 from voicehelper import clock
@@ -16,7 +18,9 @@ from ..gateways.base import Gateway
 from ..gateways.errors import NotConfigured
 from ..gateways.exchanges import Exchange
 from ..gateways.ways import Place
-from ..models import GatewayCall, GatewaySettings, Order
+from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order
+from ..models.orders import KEYLESS
+from .accounts import account_in_use, account_of, active_account
 from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
@@ -35,16 +39,20 @@ def section_of(name: str) -> GatewaySettings:
 
 
 def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
-    """The gateway as configured now, for orders of another app of the same merchant with `app_id`. Switched off or not,
+    """The gateway as configured now, for orders of another app of the same account with `app_id`. Switched off or not,
     it serves what is under way. Raises UnknownGateway, or GatewayOff unless it is complete."""
     section = section_of(name)
+    account = active_account(name)
+    apps = account.app_ids if account else ()
     try:
-        return build_gateway(section, app_id=app_id, limits=limits)
+        gateway = build_gateway(section, app_id=app_id, app_ids=apps, limits=limits)
     except NotConfigured as error:
         if section.enabled:
             log.warning("%s is enabled but not usable: %s", name, error)
             _report_not_ready(name, error)
         raise GatewayOff(name) from error
+    gateway.account = account_in_use(section, gateway, account)
+    return gateway
 
 
 def gateway_for_new_orders(name: str, *, app_id: str = "") -> Gateway:
@@ -60,23 +68,55 @@ def takes_orders(name: str) -> bool:
     return section_of(name).enabled
 
 
+def open_account(account: MerchantAccount, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
+    """The gateway that speaks for an account: as the settings have it while it is active, else as it was then. Raises
+    UnknownGateway, GatewayOff, or NotConfigured when nobody knows the keys of a retired one any more."""
+    if account.active:
+        gateway = open_gateway(account.gateway, app_id=app_id, limits=limits)
+        if gateway.account == account.pk:
+            return gateway
+    if account.gateway not in GATEWAYS:
+        raise UnknownGateway(account.gateway)
+    values = account.values
+    if not values:
+        raise NotConfigured(f"The keys of {account} are not known any more.")
+    return _for_account(account, values, app_id=app_id, limits=limits)
+
+
+def with_former_keys(gateway: Gateway) -> Iterator[Gateway]:
+    """The same account with the keys it had, as far as they verify still; for nothing but that."""
+    for account in MerchantAccount.objects.filter(pk__in=[gateway.account]):
+        for values in account.keys_until(clock.now()):
+            yield _for_account(account, values)
+
+
 def open_gateway_of(order: Order, *, limits: Limits | None = None) -> Gateway | None:
-    """The gateway an order was placed with, on or off; None when it is another merchant account by now. Raises
-    GatewayOff."""
-    gateway = open_gateway(order.gateway, app_id=order.app_id, limits=limits)
-    return gateway if belongs(order, gateway) else None
+    """The gateway of the account that an order was placed with, on or off, active or retired; None when nobody knows
+    its keys any more. Raises GatewayOff."""
+    account = account_of(order)
+    if account is None:
+        return None
+    try:
+        return open_account(account, app_id=order.app_id, limits=limits)
+    except NotConfigured:
+        return None
 
 
 def gateway_for(order: Order, *, limits: Limits | None = None) -> Gateway | None:
-    """`open_gateway_of` for whoever goes on without: also None when it is not complete; another account is noted."""
+    """`open_gateway_of` for whoever goes on without: also None when it is not complete; lost keys are noted."""
     try:
         gateway = open_gateway_of(order, limits=limits)
     except TopupError as error:
         log.warning("Order %s cannot be asked about: gateway %s is not complete.", order.order_no, error)
         return None
     if gateway is None:
-        note_another_account(order)
+        note_keyless(order)
     return gateway
+
+
+def note_keyless(order: Order) -> None:
+    """Nobody can be asked about it: a person has to look."""
+    Order.objects.filter(pk=order.pk, review="").update(review=KEYLESS)
 
 
 class Service(StrEnum):
@@ -104,18 +144,6 @@ def service_of(order: Order) -> Service:
     return Service.OPEN if takes_orders(order.gateway) else Service.TO_ITS_END
 
 
-def belongs(order: Order, gateway: Gateway) -> bool:
-    """Whether an order was placed with this merchant account, in this app."""
-    return (gateway.app_id, gateway.merchant_id, gateway.live) == (order.app_id, order.merchant_id, order.live)
-
-
-def note_another_account(order: Order) -> None:
-    """Nobody can be asked about it: a person has to look."""
-    Order.objects.filter(pk=order.pk, review="").update(
-        review="Placed with another merchant account than the one configured now; look at the provider's console."
-    )
-
-
 def _report_not_ready(name: str, error: NotConfigured) -> None:
     """Not every time: whoever opens the recharge page comes by here."""
     if not ratelimit.hit("1 per minute", "gateway-not-ready", name):
@@ -128,16 +156,34 @@ def _report_not_ready(name: str, error: NotConfigured) -> None:
         )
 
 
-def build_gateway(section: GatewaySettings, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
-    """A gateway from a settings row, saved or not. Raises NotConfigured. Its calls are kept in GatewayCall. `limits`
-    are those of each call, and their `total_s` that of all calls together, from now on."""
-    cls = GATEWAYS[section.gateway]
-    other = {"app_id": app_id} if app_id and cls.many_apps else {}
+def build_gateway(
+    section: GatewaySettings, *, app_id: str = "", app_ids: Sequence[str] = (), limits: Limits | None = None
+) -> Gateway:
+    """A gateway from a settings row, saved or not; `app_ids` are further apps whose notices are its own. Raises
+    NotConfigured. Its calls are kept in GatewayCall. `limits` are those of each call, and their `total_s` that of all
+    calls together, from now on."""
     try:
-        gateway = cls.from_values(section.config_values() | other)
+        values = section.config_values()
     except SecretUnreadable as error:
         raise NotConfigured(str(error)) from error
-    gateway.record = lambda exchange: _keep_call(section.gateway, exchange)
+    return _build(section.gateway, values, app_id, app_ids, limits)
+
+
+def _for_account(
+    account: MerchantAccount, values: Mapping[str, Any], *, app_id: str = "", limits: Limits | None = None
+) -> Gateway:
+    gateway = _build(account.gateway, values, app_id, account.app_ids, limits)
+    gateway.account = account.pk
+    return gateway
+
+
+def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[str], limits: Limits | None) -> Gateway:
+    cls = GATEWAYS[name]
+    if cls.many_apps:
+        ours = (values["app_id"], *values["other_app_ids"], *app_ids)
+        values = {**values, "app_id": app_id or values["app_id"], "other_app_ids": ours}
+    gateway = cls.from_values(values)
+    gateway.record = lambda exchange: _keep_call(name, exchange)
     if limits is not None:
         gateway.limits = limits
         gateway.until_ns = monotonic_ns() + int(limits.total_s * 1_000_000_000)

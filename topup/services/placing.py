@@ -95,7 +95,8 @@ def place_order(
         raise IdempotencyConflict(idempotency_key)
     if order.state == Order.State.CREATED:
         # Placed by an earlier try, perhaps in the name of an app that the settings have changed since.
-        its_own = gateway if gateway.app_id == order.app_id else gateway_for(order)
+        same = (gateway.account, gateway.app_id) == (order.account_id, order.app_id)
+        its_own = gateway if same else gateway_for(order)
         if its_own is None:
             raise PaymentNotOffered(order, unknown=True)
         _offer_payment(order, its_own, recharge)
@@ -123,6 +124,7 @@ def _known_order(user: User, idempotency_key: str | None) -> Order | None:
 def agreed(gateway: Gateway, price: Quote) -> dict[str, Any]:
     """What an order keeps of whom it is placed with, and of the price, by column."""
     return {
+        "account_id": gateway.account,
         "gateway": gateway.name,
         "app_id": gateway.app_id,
         "merchant_id": gateway.merchant_id,

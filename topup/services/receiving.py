@@ -5,6 +5,8 @@ certain is answered "send it again".
 """
 
 import logging
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,12 +19,13 @@ from voicehelper.net.http import Limits
 
 from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
-from ..gateways.errors import BadSignature, GatewayError, Implausible, Malformed, WrongRecipient
-from ..gateways.notices import IncomingNotice, Reply
+from ..gateways.errors import BadSignature, GatewayError, Implausible, Malformed, NotConfigured, WrongRecipient
+from ..gateways.notices import IncomingNotice, OpenedNotice, Reply
 from ..gateways.orders import Receipt
 from ..gateways.refunds import RefundHint
 from ..models import Notice, Order
 from . import (
+    GatewayOff,
     SettledOrder,
     Settlement,
     TopupError,
@@ -30,10 +33,13 @@ from . import (
     gateway_for,
     hear_of_refund,
     must_be_confirmed,
+    open_account,
     open_gateway,
     settle_order,
     takes_orders,
 )
+from .accounts import account_of, retired_accounts
+from .gateways import with_former_keys
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +75,7 @@ _REASONS = {
 def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) -> Reply:
     """Handle a callback, about a payment or a refund, and say what to answer, also for a gateway that is switched off.
     Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
-    gateway = open_gateway(gateway_name, limits=CONFIRM_LIMITS)
+    gateway = _addressed(gateway_name, incoming)
     if not incoming.body:
         return gateway.acknowledge(False, "读取数据失败")
     notice = _process(gateway, incoming, source=source)
@@ -79,22 +85,101 @@ def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) 
 
 def replay_notice(notice: Notice, *, actor: str) -> Notice:
     """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
-    gateway = open_gateway(notice.gateway, limits=CONFIRM_LIMITS)
+    gateway = _account_of(notice)
     return _process(gateway, _stored(notice), source=notice.source, replay_of=notice, actor=actor)
 
 
+# --- Whose it is -----------------------------------------------------------------------------------------------------
+def _addressed(name: str, incoming: IncomingNotice) -> Gateway:
+    """The account that a notice names: the active one first, then those that were retired. When it names none, the
+    active one says so. Raises GatewayOff or UnknownGateway."""
+    active, latest = None, None
+    try:
+        active = open_gateway(name, limits=CONFIRM_LIMITS)
+        if not incoming.body or active.is_named_by(incoming):
+            return active
+    except GatewayOff:
+        pass
+    for account in retired_accounts(name):
+        try:
+            gateway = open_account(account, limits=CONFIRM_LIMITS)
+        except NotConfigured:
+            continue
+        if gateway.is_named_by(incoming):
+            return gateway
+        latest = latest or gateway
+    if found := active or latest:
+        return found
+    raise GatewayOff(name)
+
+
+def _account_of(notice: Notice) -> Gateway:
+    """The account that vouched for a stored notice; of one that none did, the account that it names. Raises
+    GatewayOff."""
+    if notice.account is None:
+        return _addressed(notice.gateway, _stored(notice))
+    try:
+        return open_account(notice.account, limits=CONFIRM_LIMITS)
+    except NotConfigured as error:
+        raise GatewayOff(notice.gateway) from error
+
+
+def _open(gateway: Gateway, incoming: IncomingNotice, notice: Notice) -> tuple[Gateway, OpenedNotice]:
+    """A notice opened and verified, and whose it is: of two accounts that it names, that of the order it claims. When
+    the keys of both open it, it may be about a payment to the other: then it only makes us ask. Raises what opening
+    does."""
+    try:
+        opened = _verified(gateway, incoming, notice)
+    except (BadSignature, WrongRecipient):
+        if its_own := _orders_own(gateway, incoming, notice.order):
+            return its_own, _verified(its_own, incoming, notice)
+        raise
+    if its_own := _orders_own(gateway, incoming, notice.order):
+        opened = _verified(its_own, incoming, notice)
+        hint = replace(opened.refund, refunded_fen=0) if opened.refund else None
+        return its_own, replace(opened, refund=hint, signed=False)
+    return gateway, opened
+
+
+def _verified(gateway: Gateway, incoming: IncomingNotice, notice: Notice) -> OpenedNotice:
+    """Opened with the keys of an account, or with those it had until lately. What it signs is kept."""
+    notice.account_id = gateway.account
+    notice.headers = {name: incoming.headers[name] for name in gateway.signed_headers if name in incoming.headers}
+    notice.query = incoming.query if gateway.signs_query else ""
+    try:
+        return gateway.open(incoming, partial(_claimed, notice))
+    except BadSignature:
+        for former in with_former_keys(gateway):
+            with suppress(BadSignature):
+                return former.open(incoming, partial(_claimed, notice))
+        raise
+
+
+def _orders_own(gateway: Gateway, incoming: IncomingNotice, order: Order | None) -> Gateway | None:
+    """The account of an order, when that is another than the notice was opened for, and the notice names it too."""
+    if order is None or order.gateway != gateway.name or order.account_id == gateway.account:
+        return None
+    account = account_of(order)
+    if account is None or account.pk == gateway.account:
+        return None
+    try:
+        its_own = open_account(account, limits=CONFIRM_LIMITS)
+    except (NotConfigured, GatewayOff):
+        return None
+    return its_own if its_own.is_named_by(incoming) else None
+
+
+# --- What it says ----------------------------------------------------------------------------------------------------
 def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, **facts: Any) -> Notice:
     """Open, store, settle or look after the refund; returns the notice with its verdict."""
     notice = Notice(
         gateway=gateway.name,
         source=source,
         body=_as_text(incoming.body),
-        headers={name: incoming.headers[name] for name in gateway.signed_headers if name in incoming.headers},
-        query=incoming.query if gateway.signs_query else "",
         **facts,
     )
     try:
-        opened = gateway.open(incoming, partial(_claimed, notice))
+        gateway, opened = _open(gateway, incoming, notice)
     except Implausible as error:
         # Genuine, so it must not be forgotten: flag the order, like any amount that differs.
         _alert_mismatch(notice, str(error))
@@ -108,7 +193,7 @@ def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, 
         _alert_mismatch(notice, str(error))
         return _finish(notice, _V.MISMATCH, str(error))
     if opened.receipt:
-        return _credit(gateway, notice, opened.receipt)
+        return _credit(gateway, notice, opened.receipt, sure=opened.signed)
     if opened.refund and (notice.order or not opened.signed):
         looked_after = _look_after_refund(notice, opened.refund)
         return _acknowledge(looked_after) if opened.signed else looked_after
@@ -126,11 +211,11 @@ def _stored(notice: Notice) -> IncomingNotice:
     return IncomingNotice(notice.body.encode(), notice.headers, notice.query)
 
 
-def _credit(gateway: Gateway, notice: Notice, receipt: Receipt) -> Notice:
+def _credit(gateway: Gateway, notice: Notice, receipt: Receipt, *, sure: bool) -> Notice:
     # Stored before it is settled, so that a crash in between leaves a trace to replay.
     notice.save()
     try:
-        settled = _settle(gateway, receipt, notice.order)
+        settled = _settle(gateway, receipt, notice.order, sure=sure)
     except Exception:
         log.exception("Settling order %s failed", notice.order_no)
         return _finish(notice, _V.FAILED, "An error inside; see the log.")
@@ -154,13 +239,13 @@ def _look_after_refund(notice: Notice, hint: RefundHint) -> Notice:
     return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
 
 
-def _settle(gateway: Gateway, receipt: Receipt, order: Order | None) -> SettledOrder | None:
+def _settle(gateway: Gateway, receipt: Receipt, order: Order | None, *, sure: bool) -> SettledOrder | None:
     """None: the provider was asked and did not say the same, or nothing."""
-    if order is None or not must_be_confirmed(order, receipt):
+    if order is None or not must_be_confirmed(order, receipt, sure=sure):
         return settle_order(receipt, source="notice", order=order)
     if gateway.app_id != order.app_id:
         gateway = gateway_for(order, limits=CONFIRM_LIMITS) or gateway
-    return confirm_payment(order, receipt, gateway, source="notice")
+    return confirm_payment(order, receipt, gateway, source="notice", sure=sure)
 
 
 def _tell_while_off(notice: Notice) -> None:
@@ -189,12 +274,13 @@ def follow_refund_hints(limit: int = 20) -> int:
     waiting = Notice.objects.filter(
         gateway__in=GATEWAYS, verdict=_V.UNCONFIRMED, acknowledged=True, received__gt=Now() - FOLLOW_HINTS_FOR
     )
-    for notice in waiting.select_related("order__user").order_by("-received")[:limit]:
+    for notice in waiting.select_related("order__user", "account").order_by("-received")[:limit]:
         try:
-            hint = open_gateway(notice.gateway).open(_stored(notice)).refund
+            _gateway, opened = _open(_account_of(notice), _stored(notice), notice)
         except (GatewayError, TopupError) as error:
             log.warning("Notice %s cannot be followed: %s", notice, error)
             continue
+        hint = opened.refund
         if hint and notice.order and hear_of_refund(notice.order, hint, source="notice"):
             _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
             done += 1
@@ -212,6 +298,7 @@ def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
 def _reject(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
     """A notice nobody vouches for: kept for the operator to look at, but not more of it than is useful."""
     notice.body = notice.body[:KEEP_REJECTED_CHARS]
+    notice.account = None
     notice.verdict = verdict
     notice.detail = detail[:300]
     if ratelimit.hit(KEEP_REJECTED, "rejected-notices", notice.gateway):

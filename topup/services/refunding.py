@@ -51,7 +51,7 @@ def why_no_refund(order: Order) -> str:
     except TopupError:
         return _("The gateway is not completely configured.")
     if gateway is None:
-        return _("It was placed with another merchant account than the one configured now.")
+        return _("The keys of its merchant account are not known any more.")
     return gateway.why_no_refunds
 
 

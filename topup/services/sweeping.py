@@ -2,12 +2,13 @@
 
 A run has a budget of time, and the next goes on where it stopped. Orders are claimed by moving their next time on, in
 one committed statement: no lock is held while a provider is asked, two runs at once never do the same work, and what a
-killed one had claimed is due again a minute later. Each gateway has a crew of its own, so none waits for another.
+killed one had claimed is due again a minute later. Each gateway has a crew of its own, so none waits for another; an
+account whose address has fallen silent is left alone until the next run, and the others of its gateway go on.
 """
 
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from time import monotonic_ns
@@ -20,19 +21,14 @@ from voicehelper import clock
 
 from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
+from ..gateways.errors import NotConfigured
 from ..gateways.exchanges import Exchange
 from ..models import Order
 from ..models.orders import LANE, Lane
+from .accounts import account_of, active_account
 from .errors import TopupError
 from .following import ASK_EVERY, WATCH_EVERY, follow_order
-from .gateways import (
-    NO_ANSWER,
-    UNREACHABLE_AFTER,
-    belongs,
-    note_another_account,
-    open_gateway,
-    report_reachable,
-)
+from .gateways import NO_ANSWER, UNREACHABLE_AFTER, note_keyless, open_account, open_gateway, report_reachable
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +39,7 @@ WORKERS = 8
 CLAIMED = 4 * WORKERS
 # An order that was asked about so often and came to no end (a day has 1440 minutes) is asked about hourly.
 OFTEN = 150
-# Orders of a gateway that is not completely configured are looked at so often, and at most so many in a run.
+# Orders of the active account are looked at so often while it is not complete, and at most so many in a run.
 WHILE_OFF = timedelta(minutes=5)
 PUT_OFF = 20_000
 
@@ -80,36 +76,50 @@ class _Crew:
         self._lock = threading.Lock()
         self._claimed: deque[Order] = deque()
         self._now: datetime
-        # Calls in a row without an answer.
-        self._silence = 0
+        # Calls in a row without an answer, by account.
+        self._silence: Counter[int | None] = Counter()
         self._answered = False
-        # By app id: one merchant's orders may come from several apps.
-        self._gateways: dict[str, Gateway] = {}
+        self._active: int | None = None
+        # By account and app id: one account's orders may come from several apps. None: nobody knows its keys.
+        self._gateways: dict[tuple[int | None, str], Gateway | None] = {}
 
     def is_needed(self) -> bool:
-        """Whether anything of a gateway that works, on or off, is due; the first of it is claimed then."""
+        """Whether anything of an account that works, on or off, active or retired, is due; the first of it is claimed
+        then."""
         try:
-            self._open("")
+            self._active = open_gateway(self.name).account
         except TopupError:
-            due = Order.objects.filter(gateway=self.name, next_ask_at__lte=Now()).values("pk")[:PUT_OFF]
-            Order.objects.filter(pk__in=due).update(next_ask_at=Now() + WHILE_OFF)
-            return False
+            due = Order.objects.filter(gateway=self.name, next_ask_at__lte=Now()).exclude(account__active=False)
+            keys = due.values("pk")[:PUT_OFF]
+            Order.objects.filter(pk__in=keys).update(next_ask_at=Now() + WHILE_OFF)
+            active = active_account(self.name)
+            self._active = active.pk if active else None
+            # As silent as one that gives no answer.
+            self._silence[self._active] = UNREACHABLE_AFTER
         return self._claim()
 
-    def _open(self, app_id: str) -> Gateway:
-        gateway = open_gateway(self.name, app_id=app_id)
-        keep = gateway.record
-        gateway.record = lambda exchange: self._recorded(exchange, keep)
-        self._gateways[app_id] = self._gateways[gateway.app_id] = gateway
+    def _open(self, order: Order) -> Gateway | None:
+        account = account_of(order)
+        try:
+            gateway = open_account(account, app_id=order.app_id) if account else None
+        except NotConfigured:
+            gateway = None
+        if gateway is not None:
+            keep, key = gateway.record, gateway.account
+            gateway.record = lambda exchange: self._recorded(exchange, keep, key)
         return gateway
 
     def _gateway_of(self, order: Order) -> Gateway | None:
-        """None: the order was placed with another merchant account than the one configured now."""
-        gateway = self._gateways.get(order.app_id) or self._open(order.app_id)
-        if belongs(order, gateway):
-            return gateway
-        note_another_account(order)
-        return None
+        """None: nobody knows the keys of the order's account any more."""
+        # What code placed that knew no accounts is known by its facts alone.
+        facts = "" if order.account_id else f"{order.merchant_id} {order.live} "
+        key = (order.account_id, facts + order.app_id)
+        if key not in self._gateways:
+            self._gateways[key] = self._open(order)
+        gateway = self._gateways[key]
+        if gateway is None:
+            note_keyless(order)
+        return gateway
 
     def run(self) -> None:
         """One worker until the provider has answered, then all: one that is down is not rung by everybody."""
@@ -118,7 +128,8 @@ class _Crew:
                 return
         helpers = min(WORKERS, len(self._claimed)) - 1
         _at_once([self._work] * (1 + max(0, helpers)))
-        if not self._silence:
+        # One that was retired may be silent for good.
+        if not self._silence[self._active]:
             report_reachable(self.name)
 
     def _work(self) -> None:
@@ -126,13 +137,16 @@ class _Crew:
             pass
 
     def _one(self) -> bool:
-        """Look after the next order. False: there is none, or no time, or the provider has fallen silent."""
+        """Look after the next order. False: there is none, or no time, or all have fallen silent."""
         with self._lock:
-            if self._silence >= UNREACHABLE_AFTER or not (self._claimed or self._claim()):
+            if not (self._claimed or self._claim()):
                 return False
             order, now = self._claimed.popleft(), self._now
         try:
-            follow_order(order, self._gateway_of(order), now)
+            gateway = self._gateway_of(order)
+            if gateway is not None and self._silence[gateway.account] >= UNREACHABLE_AFTER:
+                return True
+            follow_order(order, gateway, now)
         except Exception:
             # It is asked about again in a minute, and must not keep the others waiting.
             log.exception("Looking after order %s failed", order.order_no)
@@ -143,26 +157,33 @@ class _Crew:
     def _claim(self) -> bool:
         if monotonic_ns() >= self._deadline_ns:
             return False
-        self._claimed.extend(claim(self.name, CLAIMED))
+        self._claimed.extend(claim(self.name, CLAIMED, without=self._silent()))
         self._now = clock.now()
         if not self._claimed:
             self._deadline_ns = 0
         return bool(self._claimed)
 
-    def _recorded(self, exchange: Exchange, keep: Callable[[Exchange], None]) -> None:
+    def _silent(self) -> list[int | None]:
+        """The accounts that are not asked any more in this run."""
+        return [account for account, calls in self._silence.items() if calls >= UNREACHABLE_AFTER]
+
+    def _recorded(self, exchange: Exchange, keep: Callable[[Exchange], None], account: int | None) -> None:
         keep(exchange)
         silent = exchange.outcome in NO_ANSWER
         with self._lock:
-            self._silence = self._silence + 1 if silent else 0
+            self._silence[account] = self._silence[account] + 1 if silent else 0
             self._answered = self._answered or not silent
 
 
-def claim(gateway: str, size: int) -> Sequence[Order]:
-    """Up to `size` orders that nobody else will look after now, the lanes in turn, who waited longest first."""
+def claim(gateway: str, size: int, without: Sequence[int | None] = ()) -> Sequence[Order]:
+    """Up to `size` orders that nobody else will look after now, the lanes in turn, who waited longest first; none of
+    the accounts `without`, and then none whose account is not written down either."""
     keys: list[int] = []
     with transaction.atomic():
         for lane, share in _SHARES.items():
             due = Order.objects.alias(lane=LANE).filter(gateway=gateway, lane=lane, next_ask_at__lte=Now())
+            if without:
+                due = due.filter(account__isnull=False).exclude(account__in=without)
             free = due.select_for_update(skip_locked=True).order_by("next_ask_at").values_list("pk", flat=True)
             keys += free[: size * share // max(_SHARES.values()) - len(keys)]
         if keys:

@@ -1,4 +1,4 @@
-"""manage.py reconcile: a day's bill beside our books. Exit 0: they agree; 1: differences; 2: no usable bill."""
+"""manage.py reconcile: a day's bills beside our books. Exit 0: they agree; 1: differences; 2: no usable bill."""
 
 import sys
 from argparse import ArgumentParser
@@ -12,17 +12,28 @@ from django.utils import translation
 from topup.gateways import GATEWAYS
 from topup.models import Difference, Reconciliation
 from topup.money import yuan
-from topup.services.reconciliation import NoBill, ReconciliationUnderWay, reconcile
+from topup.services.reconciliation import (
+    Merchant,
+    NoBill,
+    ReconciliationUnderWay,
+    merchants_of,
+    merchants_of_day,
+    reconcile,
+)
 
 _LINE_CHARS = 200
 
 
 class Command(BaseCommand):
-    help = "Compare a payment platform's bill of a Beijing day with our books, and put right what is safe."
+    help = (
+        "Compare a payment platform's bills of a Beijing day with our books, and put right what is safe: of every"
+        " merchant that had a part in the day, or of one."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--gateway", required=True, choices=sorted(GATEWAYS))
         parser.add_argument("--date", required=True, help="A day of Beijing: YYYY-MM-DD.")
+        parser.add_argument("--merchant", default="", help="Only the bill of this merchant number.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -30,22 +41,40 @@ class Command(BaseCommand):
         except ValueError:
             problem = f"{options['date']!r} is no day. Write a day of Beijing like 2026-11-21."
             raise CommandError(problem, returncode=2) from None
+        gateway = options["gateway"]
         with translation.override("en"):
-            self._reconcile(options["gateway"], day)
+            try:
+                merchants = self._merchants(gateway, day, options["merchant"])
+            except NoBill as problem:
+                self.stderr.write(f"{gateway} {day}: {problem}")
+                sys.exit(2)
+            if code := max(self._reconcile(merchant, day) for merchant in merchants):
+                sys.exit(code)
 
-    def _reconcile(self, gateway: str, day: date) -> None:
+    def _merchants(self, gateway: str, day: date, number: str) -> list[Merchant]:
+        if not number:
+            return merchants_of_day(gateway, day)
+        chosen = [merchant for merchant in merchants_of(gateway) if merchant.merchant_id == number]
+        if not chosen:
+            raise NoBill(f"No account of ours is of merchant {number}.")
+        return chosen
+
+    def _reconcile(self, merchant: Merchant, day: date) -> int:
+        """The exit code."""
+        title = f"{merchant.gateway} {merchant.merchant_id} {day}"
         try:
-            found = reconcile(gateway, day, actor="manage.py")
+            found = reconcile(merchant, day, actor="manage.py")
         except (NoBill, ReconciliationUnderWay) as problem:
-            self.stderr.write(f"{gateway} {day}: {problem}")
-            sys.exit(2)
+            self.stderr.write(f"{title}: {problem}")
+            return 2
         for line in _report(found):
             self.stdout.write(line)
         if found.state == Reconciliation.State.DIFFERS:
             count = found.differences.filter(state=Difference.State.OPEN).count()
-            self.stdout.write(self.style.ERROR(f"{gateway} {day}: {count} differences are open."))
-            sys.exit(1)
-        self.stdout.write(self.style.SUCCESS(f"{gateway} {day}: the bill and our books agree."))
+            self.stdout.write(self.style.ERROR(f"{title}: {count} differences are open."))
+            return 1
+        self.stdout.write(self.style.SUCCESS(f"{title}: the bill and our books agree."))
+        return 0
 
 
 def _report(day: Reconciliation) -> Iterable[str]:

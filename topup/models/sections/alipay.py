@@ -50,6 +50,7 @@ class AlipaySettings(GatewaySettings):
 
     gateway = "alipay"
     card = _CARD
+    account_values: ClassVar = ("app_id", "seller_id")
     SENSITIVE: ClassVar = frozenset({"app_id", "seller_id", "sandbox"})
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)

@@ -1,11 +1,11 @@
 """What the settings sections of all gateways have in common."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.sections import Section
@@ -38,7 +38,10 @@ class GatewaySettings(Section):
     card: ClassVar[SettingsCard]
     # Where the gateway's configuration class names a thing otherwise than the row does.
     config_names: ClassVar[Mapping[str, str]] = {}
+    # The values of its configuration that say whose account it is.
+    account_values: ClassVar[Sequence[str]] = ()
     _sections: "ClassVar[dict[str, type[GatewaySettings]]]" = {}
+    _keep_account: "ClassVar[Callable[[GatewaySettings], object]]"
 
     enabled = models.BooleanField(_("enabled"), default=False)
     min_topup = models.PositiveIntegerField(_("minimum recharge"), default=1, validators=[MinValueValidator(1)])
@@ -52,6 +55,17 @@ class GatewaySettings(Section):
 
     def __str__(self) -> str:
         return str(self._meta.verbose_name)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Row and merchant account change together, or neither."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            GatewaySettings._keep_account(self)
+
+    @staticmethod
+    def accounts_are_kept_by(keep_account: "Callable[[GatewaySettings], object]") -> None:
+        """Who brings the accounts in line with a section that was just saved; services do it."""
+        GatewaySettings._keep_account = staticmethod(keep_account)
 
     @staticmethod
     def of(gateway: str) -> "type[GatewaySettings]":

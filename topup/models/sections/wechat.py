@@ -71,6 +71,7 @@ class WeChatSettings(GatewaySettings):
     gateway = "wechat"
     card = _CARD
     config_names: ClassVar = {"api_key": "api_v2_key"}
+    account_values: ClassVar = ("mch_id",)
     SENSITIVE: ClassVar = frozenset({"app_id", "mch_id"})
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)

@@ -5,6 +5,7 @@ provider can put right is put right through `settle_order` and `mirror_refund`; 
 nothing by itself. The rest is listed as differences for people to settle.
 """
 
+from .merchants import Merchant, NoBill, merchant_of, merchants_of
 from .repairing import ask_again
 from .resolving import refresh_state, reopen, settle, settle_odd
-from .running import NoBill, ReconciliationUnderWay, reconcile, reconcile_due
+from .running import ReconciliationUnderWay, merchants_of_day, reconcile, reconcile_due

@@ -20,7 +20,8 @@ NEAR_MIDNIGHT = timedelta(minutes=2)
 
 @dataclass(frozen=True)
 class Frame:
-    """What is compared: one account's day. Orders credited after `asked` cannot be expected in the bill."""
+    """What is compared: one merchant's day, whichever of its accounts an order is of. Orders credited after `asked`
+    cannot be expected in the bill."""
 
     reconciliation: Reconciliation
     gateway: Gateway
@@ -35,8 +36,6 @@ class Frame:
             "gateway": self.gateway.name,
             "merchant": self.gateway.merchant_id,
             "live": self.gateway.live,
-            "app": self.gateway.app_id,
-            "many_apps": self.gateway.many_apps,
             "day": day,
             "start": midnight(day),
             "end": midnight(day + timedelta(days=1)),
@@ -145,7 +144,6 @@ _MISSING_THERE = """
 WITH missing (kind, order_no, transaction_id, refund_no, amount_fen, at) AS (
     SELECT 'missing_there', o.order_no, o.transaction_id, '', o.amount_fen, o.paid_at FROM topup_order o
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
-      AND (o.app_id = %(app)s OR %(many_apps)s)
       AND o.paid_at >= %(start)s AND o.paid_at < %(end)s AND o.credited_at <= %(asked)s
       AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b
           WHERE b.kind IN ('payment', 'odd', 'other') AND b.order_no = o.order_no)
@@ -154,7 +152,6 @@ WITH missing (kind, order_no, transaction_id, refund_no, amount_fen, at) AS (
         coalesce(r.succeeded_at, r.finished_at)
     FROM topup_refund r JOIN topup_order o ON o.id = r.order_id
     WHERE o.gateway = %(gateway)s AND o.merchant_id = %(merchant)s AND o.live = %(live)s
-      AND (o.app_id = %(app)s OR %(many_apps)s)
       AND r.state = 'succeeded' AND r.finished_at <= %(asked)s
       AND coalesce(r.succeeded_at, r.finished_at) >= %(start)s AND coalesce(r.succeeded_at, r.finished_at) < %(end)s
       AND NOT EXISTS (SELECT 1 FROM pg_temp.bill_row b

@@ -15,6 +15,7 @@ from ...gateways.base import Gateway
 from ...gateways.errors import GatewayError, NotConfigured
 from ...gateways.orders import TradeState
 from ...models import Difference, Order, Reconciliation, Refund
+from .merchants import NoBill, gateway_of, merchant_of
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ SOURCE = "bill"
 _SLICE = 100
 # So many in a row without a certain answer, and the rest is left for the next comparison.
 _GIVE_UP_AFTER = 5
-_OTHER_ACCOUNT = "This is of another merchant account than the one configured now."
+_KEYLESS = "The keys of its merchant account are not known any more."
 _NO_ANSWER = "The platform gave no certain answer: ask again, or look at the gateway calls."
 
 
@@ -54,10 +55,11 @@ def put_right(difference: Difference, gateway: Gateway, *, actor: str = BY_ITSEL
     order = Order.objects.select_related("user").filter(order_no=difference.order_no).first()
     if order is None or difference.kind not in _REPAIRS:
         return False, ""
-    # An order of another app of the same merchant is asked about in that app's name, if at all.
-    own = gateway if order.app_id == gateway.app_id else services.gateway_for(order)
+    # One of another account of the same merchant, or another app, is asked about in that one's name, if at all.
+    same = (order.account_id, order.app_id) == (gateway.account, gateway.app_id)
+    own = gateway if same else services.gateway_for(order)
     if own is None:
-        return False, _OTHER_ACCOUNT
+        return False, _KEYLESS
     try:
         done, note = _REPAIRS[Difference.Kind(difference.kind)](difference, order, own)
     except NotConfigured as error:
@@ -75,19 +77,16 @@ def put_right(difference: Difference, gateway: Gateway, *, actor: str = BY_ITSEL
 
 def ask_again(difference: Difference, *, actor: str) -> tuple[bool, str]:
     """An operator wants the provider asked once more. Whether that settled it, and if not, why."""
-    section = services.section_of(difference.reconciliation.gateway)
+    day = difference.reconciliation
     try:
-        gateway = services.build_gateway(section)
-    except NotConfigured as error:
+        gateway = gateway_of(merchant_of(day))
+    except NoBill as error:
         return False, str(error)
-    account = difference.reconciliation
-    if (gateway.merchant_id, gateway.live) != (account.merchant_id, account.live):
-        return False, _OTHER_ACCOUNT
     done, note = put_right(difference, gateway, actor=actor)
     if done and difference.theirs_fen is not None:
         side = "ours_payments" if difference.kind == Difference.Kind.NOT_CREDITED else "ours_refunds"
         booked = {side: F(side) + 1, f"{side}_fen": F(f"{side}_fen") + difference.theirs_fen}
-        Reconciliation.objects.filter(pk=account.pk).update(**booked)
+        Reconciliation.objects.filter(pk=day.pk).update(**booked)
     return done, note
 
 

@@ -1,4 +1,4 @@
-"""One account's day from the request for its bill to the alert; and the days that are due.
+"""One merchant's day from the request for its bill to the alert; and the days that are due.
 
 Whoever reconciles a day has an advisory lock on it: it ends with the database session, so nobody waits for the dead,
 and it stands in no other's way. Everything in between may be done twice.
@@ -18,11 +18,12 @@ from voicehelper.clock import BEIJING
 from ... import services
 from ...gateways import GATEWAYS
 from ...gateways.base import Gateway
-from ...gateways.errors import GatewayError, NotConfigured
-from ...models import Order, Reconciliation, Refund
+from ...gateways.errors import GatewayError
+from ...models import Order, Reconciliation
 from . import staging
 from .alerts import tell
 from .comparing import Frame, compare, totals
+from .merchants import Merchant, NoBill, gateway_of, merchant_in_use, merchants_of
 from .repairing import repair
 from .resolving import refresh_state
 
@@ -36,30 +37,35 @@ _TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
 _UNLOCK = "SELECT pg_advisory_unlock(%s, %s)"
 
 
-class NoBill(Exception):
-    """There is no usable bill; the text says why in plain words."""
-
-
 class ReconciliationUnderWay(Exception):
     """Somebody else is reconciling the same day at this moment."""
 
 
-def reconcile(name: str, day: date, *, actor: str) -> Reconciliation:
-    """Ask for a gateway's bill of a Beijing day, compare it, put right what is safe, tell about the rest.
+def reconcile(merchant: Merchant, day: date, *, actor: str) -> Reconciliation:
+    """Ask for a merchant's bill of a Beijing day, compare it, put right what is safe, tell about the rest.
 
-    The account is the one configured now. Raises NoBill and UnderWay.
+    Raises NoBill and UnderWay.
     """
-    try:
-        gateway = services.build_gateway(services.section_of(name))
-    except NotConfigured as error:
-        raise NoBill(f"{name} is not completely configured: {error}") from error
-    if day > clock.now().astimezone(BEIJING).date():
+    gateway = gateway_of(merchant)
+    if day > clock.today():
         raise NoBill(f"{day} has not begun in Beijing.")
-    account = {"gateway": name, "merchant_id": gateway.merchant_id, "live": gateway.live}
-    reconciliation, _made = Reconciliation.objects.get_or_create(**account, day=day, defaults={"actor": actor})
+    reconciliation, _made = Reconciliation.objects.get_or_create(**merchant.facts, day=day, defaults={"actor": actor})
     with _alone(reconciliation):
         _compare(reconciliation, gateway, actor)
     return reconciliation
+
+
+def merchants_of_day(name: str, day: date) -> list[Merchant]:
+    """Whose bills of a day there are: that of the merchant in use, and of every other that had a part in it. Raises
+    NoBill when there is none."""
+    start = staging.midnight(day)
+    found = [each for each in merchants_of(name) if each.had_part(start, start + timedelta(days=1))]
+    try:
+        return list(dict.fromkeys([merchant_in_use(name), *found]))
+    except NoBill:
+        if not found:
+            raise
+        return found
 
 
 @contextmanager
@@ -115,47 +121,49 @@ def _note_no_bill(reconciliation: Reconciliation, problem: str) -> None:
 
 # --- The schedule ----------------------------------------------------------------------------------------------------
 def reconcile_due() -> int:
-    """Reconcile yesterday, and the days before it that nobody could, for every gateway that is on, or off for less than
-    a week; how many.
+    """Reconcile yesterday, and the days before it that nobody could, for the merchant of every gateway that is on, and
+    for every other that had orders or refunds within a week; how many.
 
     Raises NoBill in the end, when there was none somewhere: the next beat tries again.
     """
-    done, problems = 0, []
+    done, problems = 0, list[str]()
     for name in GATEWAYS:
-        for day in _due(name) if services.takes_orders(name) or _is_under_way(name) else ():
-            try:
-                reconcile(name, day, actor=SCHEDULE)
-                done += 1
-            except ReconciliationUnderWay as error:
-                log.info("%s", error)
-            except NoBill as error:
-                problems.append(f"{name} {day}: {error}")
+        for merchant in _merchants_due(name, problems):
+            for day in _due(merchant):
+                try:
+                    reconcile(merchant, day, actor=SCHEDULE)
+                    done += 1
+                except ReconciliationUnderWay as error:
+                    log.info("%s", error)
+                except NoBill as error:
+                    problems.append(f"{name} {merchant.merchant_id} {day}: {error}")
     if problems:
         raise NoBill(" ".join(problems))
     return done
 
 
-def _is_under_way(name: str) -> bool:
-    """Whether a gateway that is off had orders or refunds lately: their bills are still to come."""
-    since = Now() - timedelta(days=CATCH_UP_DAYS)
-    orders, refunds = Order.objects.filter(gateway=name, created__gt=since), Refund.objects.filter(created__gt=since)
-    return orders.exists() or refunds.filter(order__gateway=name).exists()
+def _merchants_due(name: str, problems: list[str]) -> list[Merchant]:
+    """What is wrong with the one in use is added to `problems`. One that was retired without keys has no bill for us,
+    today or tomorrow: its orders say so."""
+    now = clock.now()
+    found = [each for each in merchants_of(name) if each.had_part(now - timedelta(days=CATCH_UP_DAYS), now)]
+    due = [each for each in found if any(account.active or account.values for account in each.accounts())]
+    if services.takes_orders(name):
+        try:
+            due.insert(0, merchant_in_use(name))
+        except NoBill as error:
+            problems.append(f"{name}: {error}")
+    return list(dict.fromkeys(due))
 
 
-def _due(name: str) -> list[date]:
-    """Days that were not compared since they ended, oldest first; none from before the account's first order."""
-    yesterday = clock.now().astimezone(BEIJING).date() - timedelta(days=1)
-    try:
-        gateway = services.build_gateway(services.section_of(name))
-    except NotConfigured:
-        # `reconcile` says what is missing.
-        return [yesterday]
-    account = {"gateway": name, "merchant_id": gateway.merchant_id, "live": gateway.live}
-    first = Order.objects.filter(**account).order_by("pk").first()
+def _due(merchant: Merchant) -> list[date]:
+    """Days that were not compared since they ended, oldest first; none from before the merchant's first order."""
+    yesterday = clock.today() - timedelta(days=1)
+    first = Order.objects.filter(**merchant.facts).order_by("pk").first()
     since = min(first.created.astimezone(BEIJING).date(), yesterday) if first else yesterday
     days = {yesterday - timedelta(days=back) for back in range(CATCH_UP_DAYS)}
-    ended = Reconciliation.objects.filter(**account, day__in=days).exclude(state=Reconciliation.State.RUNNING)
-    done = {each.day for each in ended if _was_over(each)}
+    compared = Reconciliation.objects.filter(**merchant.facts, day__in=days)
+    done = {each.day for each in compared.exclude(state=Reconciliation.State.RUNNING) if _was_over(each)}
     return sorted(day for day in days - done if day >= since)
 
 

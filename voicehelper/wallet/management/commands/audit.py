@@ -17,6 +17,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         run = audit.run(full=not options["incremental"])
+        for line in audit.open_ends():
+            self.stdout.write(self.style.WARNING(line))
         for finding in run.findings:
             self.stdout.write(self.style.ERROR(finding))
         if run.findings:
