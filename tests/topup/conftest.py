@@ -11,6 +11,6 @@ from .day_bills import Provider
 
 
 @pytest.fixture
-def provider(wechat: Any, alipay: Any, settings: Any) -> Iterator[Provider]:
+def biller(wechat: Any, alipay: Any, settings: Any) -> Iterator[Provider]:
     with FarSide() as far:
         yield Provider(far, settings)

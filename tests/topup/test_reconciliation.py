@@ -24,20 +24,20 @@ def refund_sums(day: date = DAY) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_a_bill_of_wechat_that_agrees(provider: Provider, buyer: User, pack: Callable[[bytes], bytes]) -> None:
+def test_a_bill_of_wechat_that_agrees(biller: Provider, buyer: User, pack: Callable[[bytes], bytes]) -> None:
     """UTF-8 with a mark in front, commas in titles, packed or not."""
     orders = [paid(buyer, WECHAT, f"42000{number}") for number in range(3)]
-    provider.content = pack(wechat_bill([wechat_row(o.order_no, o.transaction_id or "") for o in orders]))
+    biller.content = pack(wechat_bill([wechat_row(o.order_no, o.transaction_id or "") for o in orders]))
     code, said = run("wechat")
     assert (code, Difference.objects.count()) == (0, 0), said
     day = Reconciliation.objects.get()
     assert (day.theirs_payments_fen, day.ours_payments_fen, str(day.fee)) == (21900, 21900, "1.32000")
 
 
-def test_what_one_bill_can_say_of_an_order_more_than_once(provider: Provider, buyer: User) -> None:
+def test_what_one_bill_can_say_of_an_order_more_than_once(biller: Provider, buyer: User) -> None:
     twice, again, late = (paid(buyer, WECHAT, f"4200{number}") for number in range(3))
     unpaid = pending_order(buyer, WECHAT)
-    provider.content = wechat_bill(
+    biller.content = wechat_bill(
         [
             wechat_row(twice.order_no, "42000"),
             wechat_row(twice.order_no, "43000"),
@@ -63,34 +63,34 @@ def test_what_one_bill_can_say_of_an_order_more_than_once(provider: Provider, bu
 
 
 def test_an_order_of_another_app_of_the_same_merchant_is_compared_with_its_own_app(
-    provider: Provider, buyer: User
+    biller: Provider, buyer: User
 ) -> None:
     """A mini program's orders stand in the same bill, under the mini program's id."""
     mini = paid(buyer, WECHAT, "4200", app_id="wxmini")
     lost = paid(buyer, WECHAT, "4201", app_id="wxmini")
     other = paid(buyer, WECHAT, "4202", app_id="wxother")
     rows = [wechat_row(mini.order_no, "4200", app="wxmini"), wechat_row(other.order_no, "4202", app="wxmini")]
-    provider.content = wechat_bill(rows)
+    biller.content = wechat_bill(rows)
     assert run("wechat")[0] == 1
     found = set(Difference.objects.values_list("kind", "order_no"))
     assert found == {("missing_there", lost.order_no), ("other_account", other.order_no)}
 
 
-def test_an_order_of_another_app_is_missed_in_a_bill_without_any_of_that_app(provider: Provider, buyer: User) -> None:
+def test_an_order_of_another_app_is_missed_in_a_bill_without_any_of_that_app(biller: Provider, buyer: User) -> None:
     lost = paid(buyer, WECHAT, "4200", app_id="wxmini")
-    provider.content = wechat_bill([])
+    biller.content = wechat_bill([])
     assert run("wechat")[0] == 1
     assert list(Difference.objects.values_list("kind", "order_no")) == [("missing_there", lost.order_no)]
 
 
 @pytest.mark.parametrize("other", [{"live": True}, {"merchant_id": "1999999999"}], ids=["real money", "merchant"])
 def test_real_money_in_a_bill_of_the_sandbox_is_another_accounts_and_never_missed_there(
-    provider: Provider, buyer: User, other: dict[str, Any]
+    biller: Provider, buyer: User, other: dict[str, Any]
 ) -> None:
     listed, unlisted = (paid(buyer, WECHAT, number, **other) for number in ("4200", "4201"))
     refund = given_back(listed, 100)
     given_back(unlisted, 200)
-    provider.content = wechat_bill(
+    biller.content = wechat_bill(
         [wechat_row(listed.order_no, "4200"), refund_row(listed.order_no, refund.refund_no, 100)]
     )
     assert run("wechat")[0] == 1
@@ -105,7 +105,7 @@ def test_real_money_in_a_bill_of_the_sandbox_is_another_accounts_and_never_misse
 
 
 # --- What a day's refunds add up to ----------------------------------------------------------------------------------
-def test_a_closed_refund_counts_on_neither_side_and_one_under_way_on_both(provider: Provider, buyer: User) -> None:
+def test_a_closed_refund_counts_on_neither_side_and_one_under_way_on_both(biller: Provider, buyer: User) -> None:
     order = paid(buyer, WECHAT, "4200", paid_at="2026-01-01 12:00:00+08:00")
     # Here, there, and whether it counts there and here.
     ends = [
@@ -126,7 +126,7 @@ def test_a_closed_refund_counts_on_neither_side_and_one_under_way_on_both(provid
         rows.append(refund_row(order.order_no, given_back(order, fen, here).refund_no, fen, there))
         theirs += [fen] * counts_there
         ours += [fen] * counts_here
-    provider.content = wechat_bill(rows)
+    biller.content = wechat_bill(rows)
     assert run("wechat")[0] == 1
     assert refund_sums() == (len(theirs), sum(theirs), len(ours), sum(ours))
     listed = Difference.objects.filter(state="open")
@@ -134,17 +134,15 @@ def test_a_closed_refund_counts_on_neither_side_and_one_under_way_on_both(provid
     assert kinds() == {"refund_state_differs": 2, "refund_unfinished": 2, "other_day": 1}
 
 
-def test_F3_a_refund_that_waited_for_the_next_days_bill_in_vain_is_ours_that_day(
-    provider: Provider, buyer: User
-) -> None:
+def test_F3_a_refund_that_waited_for_the_next_days_bill_in_vain_is_ours_that_day(biller: Provider, buyer: User) -> None:
     before = DAY - timedelta(days=1)
     order = paid(buyer, WECHAT, "4200", paid_at="2025-12-30 12:00:00+08:00")
     lost = given_back(order, 100, at="2026-01-01 23:59:59")
     found = given_back(order, 200, at="2026-01-01 23:59:58")
-    provider.content = wechat_bill([])
+    biller.content = wechat_bill([])
     assert run("wechat", before)[0] == 0
     assert (set(Difference.objects.values_list("state", flat=True)), refund_sums(before)) == ({"waiting"}, (0,) * 4)
-    provider.content = wechat_bill([refund_row(order.order_no, found.refund_no, 200)])
+    biller.content = wechat_bill([refund_row(order.order_no, found.refund_no, 200)])
     run("wechat")
     missing = Difference.objects.filter(kind="refund_missing_there")
     assert set(missing.values_list("refund_no", "state")) == {
@@ -156,15 +154,15 @@ def test_F3_a_refund_that_waited_for_the_next_days_bill_in_vain_is_ours_that_day
 
 
 def test_F3_a_refund_that_a_bill_read_late_explains_is_no_more_ours_on_the_day_that_missed_it(
-    provider: Provider, buyer: User
+    biller: Provider, buyer: User
 ) -> None:
     before = DAY - timedelta(days=1)
     order = paid(buyer, WECHAT, "4200", paid_at="2025-12-30 12:00:00+08:00")
     refund = given_back(order, 100, at="2026-01-02 00:00:00")
-    provider.content = wechat_bill([])
+    biller.content = wechat_bill([])
     assert run("wechat")[0] == 1
     assert refund_sums() == (0, 0, 1, 100)
-    provider.content = wechat_bill([refund_row(order.order_no, refund.refund_no, 100, at="2026-01-01 23:59:59")])
+    biller.content = wechat_bill([refund_row(order.order_no, refund.refund_no, 100, at="2026-01-01 23:59:59")])
     run("wechat", before)
     assert (refund_sums(before), refund_sums()) == ((1, 100, 1, 100), (0,) * 4)
     assert Reconciliation.objects.get(day=DAY).state == "agreed"
@@ -183,8 +181,8 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_what_is_no_bill_ends_as_2_with_the_reason(provider: Provider, buyer: User, name: str) -> None:
-    gateway, provider.content, word = UNUSABLE[name]
+def test_what_is_no_bill_ends_as_2_with_the_reason(biller: Provider, buyer: User, name: str) -> None:
+    gateway, biller.content, word = UNUSABLE[name]
     paid(buyer, WECHAT if gateway == "wechat" else ALIPAY, "4200")
     code, said = run(gateway)
     assert (code, word in said) == (2, True), said
@@ -192,7 +190,7 @@ def test_what_is_no_bill_ends_as_2_with_the_reason(provider: Provider, buyer: Us
     assert (day.state, word in day.problem, Difference.objects.count()) == ("no_bill", True, 0)
 
 
-def test_a_provider_that_cannot_be_reached_ends_as_2(provider: Provider, settings: Any) -> None:
+def test_a_provider_that_cannot_be_reached_ends_as_2(biller: Provider, settings: Any) -> None:
     settings.WECHAT_PAY_BASE_URL = "http://127.0.0.1:9"
     code, said = run("wechat")
     assert code == 2

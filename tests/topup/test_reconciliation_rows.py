@@ -47,9 +47,9 @@ def odd() -> Difference:
 
 
 # --- Not ours --------------------------------------------------------------------------------------------------------
-def test_B11_rows_of_another_app_are_counted_apart_and_no_difference(provider: Provider, buyer: User) -> None:
+def test_B11_rows_of_another_app_are_counted_apart_and_no_difference(biller: Provider, buyer: User) -> None:
     ours = paid(buyer, WECHAT, "4200")
-    provider.content = wechat_bill(
+    biller.content = wechat_bill(
         [
             wechat_row(ours.order_no, "4200"),
             *(wechat_row(f"SHOP{n}", f"43{n}", app=OTHER_APP) for n in range(37)),
@@ -68,21 +68,21 @@ def test_B11_rows_of_another_app_are_counted_apart_and_no_difference(provider: P
 
 @pytest.mark.parametrize("known", ["configured", "of an order"])
 def test_B11_an_app_is_ours_that_is_configured_or_has_an_order(
-    provider: Provider, buyer: User, known: str, settings: Any
+    biller: Provider, buyer: User, known: str, settings: Any
 ) -> None:
     """Then an order that is not known is a difference, as it was."""
     if known == "of an order":
         paid(buyer, WECHAT, "4200", app_id="wxmini", paid_at="2026-01-01 12:00:00+08:00")
     app = "wxmini" if known == "of an order" else WECHAT.app_id
-    provider.content = wechat_bill([wechat_row("SHOP1", "43", app=app)])
+    biller.content = wechat_bill([wechat_row("SHOP1", "43", app=app)])
     assert run("wechat")[0] == 1
     assert (kinds(), day().apart) == ({"unknown_here": 1}, {})
 
 
-def test_an_order_of_ours_is_never_taken_for_anothers(provider: Provider, buyer: User) -> None:
+def test_an_order_of_ours_is_never_taken_for_anothers(biller: Provider, buyer: User) -> None:
     """Whatever app or sub-merchant its row names."""
     one, two = (paid(buyer, WECHAT, f"420{n}") for n in range(2))
-    provider.content = wechat_bill(
+    biller.content = wechat_bill(
         [wechat_row(one.order_no, "4200", app=OTHER_APP), wechat_row(two.order_no, "4201", sub="1600000001")]
     )
     assert run("wechat")[0] == 1
@@ -91,26 +91,26 @@ def test_an_order_of_ours_is_never_taken_for_anothers(provider: Provider, buyer:
 
 @pytest.mark.parametrize("facts", [{"sub": "1600000001"}, {"merchant": "1999999999"}, {"sub": "1600000001", "app": ""}])
 def test_B15_rows_of_a_sub_merchant_or_another_merchant_are_counted_apart(
-    provider: Provider, buyer: User, facts: dict[str, str]
+    biller: Provider, buyer: User, facts: dict[str, str]
 ) -> None:
     ours = paid(buyer, WECHAT, "4200")
-    provider.content = wechat_bill([wechat_row(ours.order_no, "4200"), wechat_row(number(), "43", **facts)])
+    biller.content = wechat_bill([wechat_row(ours.order_no, "4200"), wechat_row(number(), "43", **facts)])
     assert run("wechat")[0] == 0
     assert day().apart["merchant"]["payments_fen"] == 7300
     assert (day().theirs_payments, Difference.objects.count()) == (1, 0)
 
 
-def test_alipays_rows_that_cannot_be_ours_by_their_number_are_of_other_shops(provider: Provider, buyer: User) -> None:
+def test_alipays_rows_that_cannot_be_ours_by_their_number_are_of_other_shops(biller: Provider, buyer: User) -> None:
     ours, strange = paid(buyer, ALIPAY, "2026"), number()
-    provider.content = alipay_bill([(ours.order_no, "2026"), ("T200P1", "2027"), ("", "2028"), (strange, "2029")])
+    biller.content = alipay_bill([(ours.order_no, "2026"), ("T200P1", "2027"), ("", "2028"), (strange, "2029")])
     assert run("alipay")[0] == 1
     assert list(Difference.objects.values_list("kind", "order_no")) == [("unknown_here", strange)]
     assert day().apart == {"shop": {"payments": 2, "payments_fen": 14600, "refunds": 0, "refunds_fen": 0, "others": 0}}
 
 
-def test_an_old_order_of_ours_is_known_by_its_number_whatever_that_is(provider: Provider, buyer: User) -> None:
+def test_an_old_order_of_ours_is_known_by_its_number_whatever_that_is(biller: Provider, buyer: User) -> None:
     old = paid(buyer, ALIPAY, "2026", order_no="ref_1234567890")
-    provider.content = alipay_bill([(old.order_no, "2026")])
+    biller.content = alipay_bill([(old.order_no, "2026")])
     assert run("alipay")[0] == 0
     assert (day().theirs_payments, day().apart) == (1, {})
 
@@ -130,12 +130,12 @@ def changed(rows: list[str], change: Callable[[str], str]) -> bytes:
     ],
 )
 def test_B38_one_row_that_is_not_understood_is_one_difference_and_the_rest_is_compared(
-    provider: Provider, buyer: User, change: Callable[[str], str], problem: str
+    biller: Provider, buyer: User, change: Callable[[str], str], problem: str
 ) -> None:
     good, bad, lost = (paid(buyer, WECHAT, f"420{n}") for n in range(3))
     unpaid = number()
     rows = [wechat_row(good.order_no, "4200"), wechat_row(unpaid, "43"), wechat_row(bad.order_no, "4201")]
-    provider.content = changed(rows, change)
+    biller.content = changed(rows, change)
     code, said = run("wechat")
     assert code == 1, said
     # The order in the odd row is not missed as well.
@@ -147,25 +147,25 @@ def test_B38_one_row_that_is_not_understood_is_one_difference_and_the_rest_is_co
     assert f"Not understood: line 4 {bad.order_no}: `{NOON}" in said
 
 
-def test_B38_an_impossible_sign_at_alipay_is_one_difference(provider: Provider, buyer: User) -> None:
+def test_B38_an_impossible_sign_at_alipay_is_one_difference(biller: Provider, buyer: User) -> None:
     orders = [paid(buyer, ALIPAY, f"2026{n}") for n in range(3)]
     bill = alipay_bill([(order.order_no, order.transaction_id or "") for order in orders], minus=1)
-    provider.content = bill
+    biller.content = bill
     assert run("alipay")[0] == 1
     assert (kinds(), odd().order_no) == ({"not_understood": 1}, orders[1].order_no)
 
 
-def test_B04b_B04c_times_of_any_kind_are_read(provider: Provider, buyer: User) -> None:
+def test_B04b_B04c_times_of_any_kind_are_read(biller: Provider, buyer: User) -> None:
     times = ["2026-01-02 14：22：37", "2026-01-02  14:22:37", "2026/1/2 14:22"]
     orders = [paid(buyer, WECHAT, f"420{n}") for n in range(3)]
     rows = [wechat_row(o.order_no, o.transaction_id or "", at=at) for o, at in zip(orders, times, strict=True)]
-    provider.content = wechat_bill(rows)
+    biller.content = wechat_bill(rows)
     assert (run("wechat")[0], Difference.objects.count()) == (0, 0)
 
 
-def test_B17b_a_fee_total_rounded_in_the_summary_is_a_remark(provider: Provider, buyer: User, staff: User) -> None:
+def test_B17b_a_fee_total_rounded_in_the_summary_is_a_remark(biller: Provider, buyer: User, staff: User) -> None:
     order = paid(buyer, WECHAT, "4200")
-    provider.content = wechat_bill([wechat_row(order.order_no, "4200")]).replace(
+    biller.content = wechat_bill([wechat_row(order.order_no, "4200")]).replace(
         b"`0.44000,`73.00,`0.00\r", b"`0.4,`73.00,`0.00\r"
     )
     code, said = run("wechat")
@@ -176,8 +176,8 @@ def test_B17b_a_fee_total_rounded_in_the_summary_is_a_remark(provider: Provider,
     assert "文件中的手续费总金额：0.4；各行合计为 0.44000。" in browser.get(change_url(day())).text
 
 
-def test_B19h_a_complaint_behind_blank_lines_is_a_day_without_a_bill(provider: Provider) -> None:
-    provider.content = b"\r\n\xef\xbb\xbf\n<root><return_msg>No Bill Exist</return_msg></root>"
+def test_B19h_a_complaint_behind_blank_lines_is_a_day_without_a_bill(biller: Provider) -> None:
+    biller.content = b"\r\n\xef\xbb\xbf\n<root><return_msg>No Bill Exist</return_msg></root>"
     assert (run("wechat")[0], day().state) == (0, "agreed")
 
 
@@ -190,18 +190,18 @@ def test_B19h_a_complaint_behind_blank_lines_is_a_day_without_a_bill(provider: P
         ("aop.no-data", "当日无账单"),
     ],
 )
-def test_B44b_alipays_words_for_no_bill(provider: Provider, sub_code: str, words: str) -> None:
-    provider.no_bill = (sub_code, words)
+def test_B44b_alipays_words_for_no_bill(biller: Provider, sub_code: str, words: str) -> None:
+    biller.no_bill = (sub_code, words)
     assert (run("alipay")[0], day().state) == (0, "agreed")
 
 
 # --- Days ------------------------------------------------------------------------------------------------------------
-def test_a_row_dated_outside_of_the_day_is_one_difference(provider: Provider, buyer: User) -> None:
+def test_a_row_dated_outside_of_the_day_is_one_difference(biller: Provider, buyer: User) -> None:
     """Most are of the day: it is its bill. Number and amount are compared as ever."""
     orders = [paid(buyer, WECHAT, f"420{n}") for n in range(3)]
     at = [NOON, NOON, "2062-01-02 12:00:00"]
     rows = [wechat_row(o.order_no, o.transaction_id or "", at=when) for o, when in zip(orders, at, strict=True)]
-    provider.content = wechat_bill(rows)
+    biller.content = wechat_bill(rows)
     assert run("wechat")[0] == 1
     assert list(Difference.objects.values_list("kind", "order_no", "state")) == [
         ("dated_outside", orders[2].order_no, "open")
@@ -210,7 +210,7 @@ def test_a_row_dated_outside_of_the_day_is_one_difference(provider: Provider, bu
 
 
 # --- Compared again, and many of them --------------------------------------------------------------------------------
-def test_odd_rows_are_listed_once_however_often_they_are_found(provider: Provider, buyer: User) -> None:
+def test_odd_rows_are_listed_once_however_often_they_are_found(biller: Provider, buyer: User) -> None:
     """Wherever they stand the next time; a settled one stays settled, one that is gone is marked so."""
     order = paid(buyer, WECHAT, "4200")
     rows = [wechat_row(order.order_no, "4200"), wechat_row("x" * 20, "43"), wechat_row("y" * 20, "44")]
@@ -222,20 +222,20 @@ def test_odd_rows_are_listed_once_however_often_they_are_found(provider: Provide
             content = content.replace(good.encode(), bad.encode())
         return content
 
-    provider.content = bill([0, 1, 2])
+    biller.content = bill([0, 1, 2])
     assert run("wechat")[0] == 1
     assert dict(Difference.objects.values_list("line", "state")) == {3: "open", 4: "open"}
     Difference.objects.filter(line=3).update(state="settled")
-    provider.content = bill([0, 2, 1])
+    biller.content = bill([0, 2, 1])
     assert run("wechat")[0] == 1
     assert dict(Difference.objects.values_list("line", "state")) == {4: "settled", 3: "open"}
-    provider.content = bill([0, 1])
+    biller.content = bill([0, 1])
     assert run("wechat")[0] == 0
     assert set(Difference.objects.values_list("state", flat=True)) == {"settled", "vanished"}
 
 
 def test_what_is_odd_or_not_ours_is_folded_and_settled_with_one_reason(
-    provider: Provider, buyer: User, staff: User
+    biller: Provider, buyer: User, staff: User
 ) -> None:
     ours = paid(buyer, WECHAT, "4200")
     rows = [wechat_row(f"SHOP{n}", f"43{n}") for n in range(150)]
@@ -243,7 +243,7 @@ def test_what_is_odd_or_not_ours_is_folded_and_settled_with_one_reason(
     content = wechat_bill([wechat_row(ours.order_no, "4200"), *rows, *others])
     for row in rows:
         content = content.replace(row.encode(), row.replace("`73.00", "`<b>?").encode())
-    provider.content = content
+    biller.content = content
     assert run("wechat")[0] == 1
     browser = Client(headers={"Accept-Language": "en"})
     browser.force_login(staff)
@@ -268,16 +268,16 @@ def test_what_is_odd_or_not_ours_is_folded_and_settled_with_one_reason(
     assert run("wechat")[0] == 0
 
 
-def test_a_refund_in_a_row_that_is_not_understood_is_not_missed_as_well(provider: Provider, buyer: User) -> None:
+def test_a_refund_in_a_row_that_is_not_understood_is_not_missed_as_well(biller: Provider, buyer: User) -> None:
     order = paid(buyer, WECHAT, "4200")
     refund = given_back(order, 100)
     rows = [wechat_row(order.order_no, "4200"), refund_row(order.order_no, refund.refund_no, 100)]
-    provider.content = changed(rows, lambda row: row.replace("`1.00,`\r", "`\r").removesuffix("`1.00,`") + "`zz,`")
+    biller.content = changed(rows, lambda row: row.replace("`1.00,`\r", "`\r").removesuffix("`1.00,`") + "`zz,`")
     assert run("wechat")[0] == 1
     assert kinds() == {"not_understood": 1}
 
 
-def test_what_others_call_their_goods_never_ends_the_day(provider: Provider, buyer: User) -> None:
+def test_what_others_call_their_goods_never_ends_the_day(biller: Provider, buyer: User) -> None:
     """A merchant number is shared with shops whose titles hold anything."""
     titles = [
         "a,`b",
@@ -297,6 +297,6 @@ def test_what_others_call_their_goods_never_ends_the_day(provider: Provider, buy
     content = wechat_bill(rows)
     for title in titles:
         content = content.replace(b"TITLE", title.encode(), 1)
-    provider.content = content
+    biller.content = content
     code, said = run("wechat")
     assert (code, day().apart["app"]["payments"]) == (0, len(titles)), said
