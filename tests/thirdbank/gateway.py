@@ -159,7 +159,7 @@ class ThirdBank(Gateway):
     def is_named_by(self, notice: IncomingNotice) -> bool:
         return self.notice_fields(notice.body).get("contract") == self.merchant_id
 
-    def acknowledge(self, ok: bool, reason: str = "") -> Reply:
+    def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
         return Reply(json.dumps({"ok": ok}), "application/json", 200 if ok else 503)
 
     @classmethod

@@ -102,6 +102,9 @@ class Gateway(ABC):
     record: Callable[[Exchange], None]
     # The account it speaks for; whoever builds the gateway knows.
     account: int | None = None
+    # Is told of each certificate of the provider's (PEM) that was fetched and proved; must not raise. It stands in the
+    # configuration from then on.
+    keep_certificate: Callable[[str], None]
 
     def __init__(self, config: Any, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
         problems = config.problems()
@@ -109,6 +112,7 @@ class Gateway(ABC):
             raise NotConfigured(" ".join(f"{problem.field}: {problem.message}" for problem in problems))
         self._http = http
         self.record = record
+        self.keep_certificate = lambda _pem: None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Gateway":
@@ -174,6 +178,10 @@ class Gateway(ABC):
     def query(self, order_no: str) -> Trade:
         """Ask what became of an order."""
 
+    def query_transaction(self, transaction_id: str) -> Trade:
+        """The same by the provider's own number of the payment. Raises NotSupported."""
+        raise NotSupported(f"{self.name} cannot be asked by its own number: {transaction_id}")
+
     @abstractmethod
     def close(self, order_no: str) -> TradeState:
         """Make the order unpayable. CLOSED: it is now; PAID: too late, query it; ABSENT: the provider knows no such
@@ -212,8 +220,8 @@ class Gateway(ABC):
         """Whether a notice says that it is for this account, believed or not. Whose keys verify it hangs on this."""
 
     @abstractmethod
-    def acknowledge(self, ok: bool, reason: str = "") -> Reply:
-        """The provider's dialect of "received" or "send it again"."""
+    def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
+        """The provider's dialect of "received" or "send it again", the latter with `status` where that decides."""
 
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:
@@ -223,6 +231,10 @@ class Gateway(ABC):
     @abstractmethod
     def _redact(self, text: str) -> str:
         """A request or an answer without its signature, whole or cut off anywhere."""
+
+    def refresh_certificates(self) -> int:
+        """Fetch the provider's certificates anew, where the configuration says so; how many it has now."""
+        return 0
 
     def probe(self) -> Probe:
         """Query an order that cannot exist: a harmless signed call. Says how to mend what is wrong. Raises nothing."""
@@ -250,7 +262,7 @@ class Gateway(ABC):
         said, outcome = "", GatewayError.outcome
         try:
             answer = self._post(request)
-            said = f"({request.into.tell()} bytes)" if request.into else answer.body.decode(codec_of(answer), "replace")
+            said = f"({request.into.tell()} bytes)" if request.into else self._said(answer)
             result = read(answer)
             outcome = "ok"
             return result
@@ -261,6 +273,10 @@ class Gateway(ABC):
         finally:
             shown, said = self._loggable(request.shown), self._loggable(said)
             self.record(Exchange(operation, order_no, shown, said, outcome, since_ms(started)))
+
+    def _said(self, answer: HTTPAnswer) -> str:
+        """How the log of calls shows an answer."""
+        return answer.body.decode(codec_of(answer), "replace")
 
     def _post(self, request: Outgoing) -> HTTPAnswer:
         limits = request.limits or self.limits

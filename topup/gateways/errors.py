@@ -74,5 +74,9 @@ class BadSignature(NoticeRefused):
     """The signature is missing or wrong."""
 
 
+class SignatureTried(BadSignature):
+    """The provider itself signed wrongly, to see whether we look: refused like any other, and no cause for alarm."""
+
+
 class WrongRecipient(NoticeRefused):
     """Validly signed, but for another app or merchant than ours."""

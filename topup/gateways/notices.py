@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .orders import Receipt
 from .refunds import RefundHint
@@ -13,11 +14,13 @@ Claimed = Callable[[str], str]
 
 @dataclass(frozen=True)
 class IncomingNotice:
-    """A callback as it came: body, headers (lower-case names) and the query, verbatim."""
+    """A callback as it came: body, headers (lower-case names) and the query, verbatim; and when (aware; None: now),
+    from which its age is counted."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     query: str = ""
+    received: datetime | None = None
 
 
 @dataclass(frozen=True)

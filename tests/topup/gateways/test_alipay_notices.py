@@ -17,7 +17,8 @@ from tests.topup.gateways.alipay_side import (
     opened,
     paid,
 )
-from topup.gateways.alipay import Alipay, rsa, string_to_sign
+from topup.gateways import rsa
+from topup.gateways.alipay import Alipay, string_to_sign
 from topup.gateways.errors import BadSignature, Malformed, NotConfigured
 from topup.gateways.notices import IncomingNotice
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric import rsa as keys
 
 from tests import vectors
-from topup.gateways.alipay import rsa
+from topup.gateways import rsa
 
 APP_PKCS1 = vectors.key("app_private_pkcs1.pem")
 APP_PKCS8 = vectors.key("app_private_pkcs8.b64")

@@ -15,8 +15,8 @@ from tests.topup.gateways.wechat_side import CONFIG, KEY, NOTICE, ORDER, ORDER_N
 from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from topup.gateways.exchanges import Exchange
 from topup.gateways.orders import Trade, TradeState
+from topup.gateways.wechat.trades import DESCRIPTION_BYTES, short
 from topup.gateways.wechat.v2 import WeChatPayV2
-from topup.gateways.wechat.v2.orders import _short
 from voicehelper.net.http import Limits
 
 # --- Calls -----------------------------------------------------------------------------------------------------------
@@ -92,11 +92,11 @@ def test_create_asks_for_exactly_what_was_agreed(far: Far) -> None:
 
 @given(st.text(max_size=200))
 def test_a_title_of_any_length_fits_into_127_bytes(subject: str) -> None:
-    short = _short(subject)
-    assert len(short.encode()) <= 127
-    assert document({"body": short})
+    title = short(subject, DESCRIPTION_BYTES)
+    assert len(title.encode()) <= 127
+    assert document({"body": title})
     if subject.isprintable() and len(subject.encode()) <= 127:
-        assert short == subject
+        assert title == subject
 
 
 def test_an_md5_merchant_signs_with_md5(far: Far) -> None:

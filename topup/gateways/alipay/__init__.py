@@ -38,6 +38,7 @@ class Alipay(AlipayWire):
 
     create = orders.create
     query = orders.query
+    query_transaction = orders.query_transaction
     close = orders.close
     refund = refunds.refund
     query_refund = refunds.query_refund
@@ -45,7 +46,7 @@ class Alipay(AlipayWire):
     bill = bills.download
     open = notices.open_notice
 
-    def acknowledge(self, ok: bool, reason: str = "") -> Reply:
+    def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
         return Reply("success" if ok else "fail", "text/plain")
 
     def is_named_by(self, notice: IncomingNotice) -> bool:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from django.utils.translation import gettext_lazy as _
 
+from .. import rsa
 from ..configuration import Problem, first_problems, is_unset, is_web_address
-from . import rsa
 
 KNOWN_MISTAKES = (
     (

@@ -4,11 +4,11 @@ from urllib.parse import parse_qsl
 
 from topup.money import fen
 
+from .. import rsa
 from ..errors import BadSignature, Malformed, WrongRecipient
 from ..notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
 from ..orders import TradeState
 from ..refunds import RefundHint
-from . import rsa
 from .orders import TRADE_STATES, number_in, receipt, refunded_fen
 from .refunds import REFUND_NO
 from .wire import RSA2, AlipayWire, Fields, string_to_sign

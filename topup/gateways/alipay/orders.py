@@ -54,26 +54,38 @@ def create(wire: AlipayWire, order: NewOrder) -> Offer:
 
 
 def query(wire: AlipayWire, order_no: str) -> Trade:
-    def read(answer: Fields) -> Trade:
-        if answer.get("sub_code") == ABSENT:
-            return Trade(TradeState.ABSENT, ABSENT)
-        word = answer.get("trade_status", "")
-        state = TRADE_STATES.get(word)
-        if state is None:
-            raise Unknown(f"Alipay's trade_status {word!r} is not known.")
-        try:
-            back = refunded_fen(answer)
-            if state is TradeState.CLOSED and (back or answer.get("send_pay_date")):
-                # What timed out was never paid: this was, and all of it went back.
-                paid = receipt(wire, answer, paid_at=answer.get("send_pay_date", ""))
-                return Trade(TradeState.REFUNDED, word, paid, paid.amount_fen)
-            if state is not TradeState.PAID:
-                return Trade(state, word)
-            return Trade(state, word, receipt(wire, answer, paid_at=answer.get("send_pay_date", "")), back)
-        except Malformed as error:
-            raise Unknown(str(error)) from error
+    fields = {"out_trade_no": order_no}
+    return wire.call("query", "AlipayTradeQuery", fields, lambda answer: _trade(wire, answer), expected={ABSENT})
 
-    return wire.call("query", "AlipayTradeQuery", {"out_trade_no": order_no}, read, expected={ABSENT})
+
+def query_transaction(wire: AlipayWire, transaction_id: str) -> Trade:
+    def read(answer: Fields) -> Trade:
+        if answer.get("sub_code") != ABSENT and answer.get("trade_no") != transaction_id:
+            raise Unknown("Alipay answered about another payment.")
+        return _trade(wire, answer)
+
+    fields = {"trade_no": transaction_id}
+    return wire.call("query", "AlipayTradeQuery", fields, read, expected={ABSENT}, about=transaction_id)
+
+
+def _trade(wire: AlipayWire, answer: Fields) -> Trade:
+    if answer.get("sub_code") == ABSENT:
+        return Trade(TradeState.ABSENT, ABSENT)
+    word = answer.get("trade_status", "")
+    state = TRADE_STATES.get(word)
+    if state is None:
+        raise Unknown(f"Alipay's trade_status {word!r} is not known.")
+    try:
+        back = refunded_fen(answer)
+        if state is TradeState.CLOSED and (back or answer.get("send_pay_date")):
+            # What timed out was never paid: this was, and all of it went back.
+            paid = receipt(wire, answer, paid_at=answer.get("send_pay_date", ""))
+            return Trade(TradeState.REFUNDED, word, paid, paid.amount_fen)
+        if state is not TradeState.PAID:
+            return Trade(state, word)
+        return Trade(state, word, receipt(wire, answer, paid_at=answer.get("send_pay_date", "")), back)
+    except Malformed as error:
+        raise Unknown(str(error)) from error
 
 
 def close(wire: AlipayWire, order_no: str) -> TradeState:

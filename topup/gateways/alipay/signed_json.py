@@ -7,7 +7,9 @@ read differently, such as a name that comes twice, is refused.
 
 import json
 from collections.abc import Collection
-from typing import Any, NoReturn
+from typing import Any
+
+from ..strict_json import no_constant, unique
 
 MAX_BYTES = 64 * 1024
 
@@ -72,15 +74,4 @@ def _after(expected: str, text: str, position: int) -> int:
     return position + 1
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a name comes twice")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=str, parse_int=str, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=unique, parse_float=str, parse_int=str, parse_constant=no_constant)

@@ -10,10 +10,10 @@ from urllib.parse import urlencode, urlsplit
 from voicehelper.clock import BEIJING
 from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer
 
+from .. import rsa
 from ..base import Gateway
 from ..errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from ..exchanges import Exchange, Outgoing, Result, codec_of, forget, only_200
-from . import rsa
 from .config import AlipayConfig
 from .signed_json import signed_member
 
@@ -98,7 +98,8 @@ class AlipayWire(Gateway):
 
         def read_verified(said: HTTPAnswer) -> Result:
             answer = self._verified(said, node, expected)
-            if answer.get("code") == "10000" and answer.get("out_trade_no", "" if named else order_no) != order_no:
+            repeated = answer.get("out_trade_no", "" if named else order_no)
+            if order_no and answer.get("code") == "10000" and repeated != order_no:
                 raise Unknown("Alipay answered about another order.")
             return read(answer)
 

@@ -2,7 +2,8 @@
 
 from .brand import WeChatPay
 from .v2 import WeChatPayV2
+from .v3 import WeChatPayV3
 
 __all__ = ["WeChatPay"]
 
-WeChatPay.versions = {"v2": WeChatPayV2}
+WeChatPay.versions = {"v2": WeChatPayV2, "v3": WeChatPayV3}

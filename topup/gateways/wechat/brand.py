@@ -30,12 +30,13 @@ class WeChatPay(Gateway):
         "application/octet-stream",
         "",
         "application/x-www-form-urlencoded",
+        # Version 3.
+        "application/json",
     )
 
     many_apps = True
     # WeChat refuses to close a younger order.
     close_after_s = 300
-    lists_refunds = True
 
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:

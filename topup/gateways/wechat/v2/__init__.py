@@ -12,10 +12,11 @@ from voicehelper.net.certificates import CertificateRefused
 
 from ...notices import IncomingNotice, Reply
 from ...orders import Trade, TradeState
+from ..trades import plain
 from . import bills, notices, orders, refunds, xml
 from .config import KNOWN_MISTAKES, WeChatConfig
 from .signing import HMAC_SHA256, MD5, SIGN_TYPES, sign, string_to_sign
-from .wire import WeChatWire, plain
+from .wire import WeChatWire
 
 __all__ = ["HMAC_SHA256", "MD5", "SIGN_TYPES", "WeChatConfig", "WeChatPayV2", "sign", "string_to_sign"]
 
@@ -25,8 +26,10 @@ class WeChatPayV2(WeChatWire):
 
     config_class = WeChatConfig
     known_mistakes = KNOWN_MISTAKES
+    lists_refunds = True
 
     create = orders.create
+    query_transaction = orders.query_transaction
     close = orders.close
     payment_arguments = orders.payment_arguments
     refund = refunds.refund
@@ -42,7 +45,7 @@ class WeChatPayV2(WeChatWire):
             return replace(trade, receipt=refunds.payment_of(self, order_no))
         return trade
 
-    def acknowledge(self, ok: bool, reason: str = "") -> Reply:
+    def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
         fields = {"return_code": "SUCCESS" if ok else "FAIL", "return_msg": "OK" if ok else plain(reason)}
         return Reply(xml.build(fields), "text/xml; charset=utf-8")
 

@@ -1,13 +1,10 @@
 """The merchant account at WeChat Pay, and what can be wrong with it."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.clock import BEIJING
 from voicehelper.net.certificates import (
     CertificateRefused,
     CertificateUnreadable,
@@ -16,7 +13,8 @@ from voicehelper.net.certificates import (
     read_certificate,
 )
 
-from ...configuration import Problem, first_problems, is_unset, is_web_address
+from ...configuration import Problem, first_problems, is_unset
+from ..account import expired, identity_checks, is_guessable, is_key
 from .signing import HMAC_SHA256, SIGN_TYPES
 
 KNOWN_MISTAKES = (
@@ -56,35 +54,19 @@ class WeChatConfig:
         """Everything that keeps this configuration from working; empty when it can. Sends nothing."""
         length = {"length": len(self.api_key)}
         return first_problems(
-            (is_unset(self.app_id), "app_id", _("Enter the app id that is bound to the merchant number.")),
-            (
-                not re.fullmatch(r"w[wx][0-9A-Za-z]{16}", self.app_id),
-                "app_id",
-                _("An app id is wx and 16 letters and digits, without spaces."),
-            ),
-            (is_unset(self.mch_id), "mch_id", _("Enter the merchant number.")),
-            (
-                not re.fullmatch(r"[0-9]{8,32}", self.mch_id),
-                "mch_id",
-                _("A merchant number has digits only, usually ten."),
-            ),
+            *identity_checks(self.app_id, self.mch_id, self.base_url),
             (is_unset(self.api_key), "api_key", _("Enter the API v2 key.")),
             (
-                not re.fullmatch(r"[0-9A-Za-z]{32}", self.api_key),
+                not is_key(self.api_key),
                 "api_key",
                 _("The API v2 key has exactly 32 letters and digits; this has %(length)d characters.") % length,
             ),
             (
-                len(set(self.api_key)) < 5,
+                is_guessable(self.api_key),
                 "api_key",
                 _("This API v2 key is too easily guessed. Set a random one at WeChat Pay."),
             ),
             (self.sign_type not in SIGN_TYPES, "sign_type", _("Choose HMAC-SHA256 or MD5.")),
-            (
-                self.base_url != "" and not is_web_address(self.base_url),
-                "base_url",
-                _("The gateway's address must start with https:// or http://."),
-            ),
         )
 
     def refund_problems(self) -> list[Problem]:
@@ -121,8 +103,4 @@ class WeChatConfig:
             self.certificate().check()
         except CertificateRefused as error:
             return str(error)
-        expires = self.certificate().expires_at
-        if expires < datetime.now(BEIJING):
-            text = _("The client certificate expired on %(day)s. Download a new one at WeChat Pay and upload it.")
-            return str(text) % {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
-        return ""
+        return expired(self.certificate().expires_at)

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from ...errors import BadSignature, Malformed, WrongRecipient
 from ...notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
 from ...refunds import RefundHint
+from ..trades import REFUND_NO, number_in
 from . import xml
-from .orders import number_in, receipt
-from .refunds import REFUND_NO
+from .orders import receipt
 from .signing import is_signed
 from .wire import Fields, WeChatWire
 
@@ -30,7 +30,7 @@ def open_notice(wire: WeChatWire, notice: IncomingNotice, claimed: Claimed = any
         raise Malformed(f"The notice is not WeChat Pay's XML: {error}") from error
     if "req_info" in fields:
         return _about_refund(wire, fields, claimed)
-    order_no = number_in(fields)
+    order_no = number_in(fields.get("out_trade_no", ""))
     sign_type = claimed(order_no) or wire.sign_type
     _check_success(fields)
     if not is_signed(fields, wire.key, sign_type):
@@ -52,7 +52,7 @@ def _about_refund(wire: WeChatWire, fields: Fields, claimed: Claimed) -> OpenedN
     refund_no = inner.get("out_refund_no", "")
     if refund_no and not REFUND_NO.fullmatch(refund_no):
         raise Malformed(f"out_refund_no {refund_no[:64]!r} is not one.")
-    order_no = number_in(inner)
+    order_no = number_in(inner.get("out_trade_no", ""))
     claimed(order_no)
     return OpenedNotice(order_no, refund=RefundHint(order_no, refund_no), signed=False)
 

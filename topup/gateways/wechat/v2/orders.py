@@ -5,38 +5,28 @@ import re
 import secrets
 import time
 from datetime import timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from voicehelper.clock import BEIJING
 
 from ...errors import Implausible, Malformed, Refused, Unknown
-from ...orders import ORDER_NO, TRANSACTION_ID, NewOrder, Offer, Receipt, Trade, TradeState, beijing_time
+from ...orders import NewOrder, Offer, Receipt, Trade, TradeState, beijing_time
+from ..trades import DESCRIPTION_BYTES, MAX_FEN, TRADE_STATES, number_in, offered, plain, short, transaction_in
 from .signing import sign
-from .wire import Fields, WeChatWire, plain
+from .wire import Fields, WeChatWire
 
 # WeChat refuses a time_expire less than five minutes away. Five minutes after our own expiry is always far enough, and
 # the same whenever the request is sent again; in between it is we who close the order.
 _GRACE = timedelta(minutes=5)
-_BODY_BYTES = 127
-_MAX_FEN = 2**63 - 1
 
 # What the answer holds for each way to pay. An mweb_url lives for five minutes only, the others for two hours.
 _OFFERED = {"NATIVE": "code_url", "JSAPI": "prepay_id", "MWEB": "mweb_url"}
 
-_TRADE_STATES = {
-    "SUCCESS": TradeState.PAID,
-    "REFUND": TradeState.REFUNDED,
-    "NOTPAY": TradeState.WAITING,
-    "USERPAYING": TradeState.WAITING,
-    "ACCEPT": TradeState.WAITING,
-    "CLOSED": TradeState.CLOSED,
-    "REVOKED": TradeState.CLOSED,
-    "PAYERROR": TradeState.CLOSED,
-}
+ABSENT = "ORDERNOTEXIST"
 _CLOSE_CODES = {
     "ORDERCLOSED": TradeState.CLOSED,
     "ORDERPAID": TradeState.PAID,
-    "ORDERNOTEXIST": TradeState.ABSENT,
+    ABSENT: TradeState.ABSENT,
 }
 
 
@@ -44,7 +34,7 @@ def create(wire: WeChatWire, order: NewOrder) -> Offer:
     trade_type = order.trade_type or "NATIVE"
     fields = {
         "out_trade_no": order.order_no,
-        "body": _short(order.subject),
+        "body": short(order.subject, DESCRIPTION_BYTES),
         "fee_type": "CNY",
         "total_fee": str(order.amount_fen),
         "spbill_create_ip": order.client_ip,
@@ -58,9 +48,7 @@ def create(wire: WeChatWire, order: NewOrder) -> Offer:
     def read(answer: Fields) -> Offer:
         if not answer.get(wanted):
             raise Unknown(f"WeChat Pay's answer holds no {wanted}.")
-        if trade_type == "MWEB" and order.return_url:
-            return Offer(f"{answer[wanted]}&redirect_url={quote(order.return_url, safe='')}")
-        return Offer("", answer[wanted]) if trade_type == "JSAPI" else Offer(answer[wanted])
+        return offered(trade_type, answer[wanted], order.return_url)
 
     return wire.call("create", "/pay/unifiedorder", fields, read)
 
@@ -91,22 +79,36 @@ def payment_arguments(wire: WeChatWire, prepay_id: str) -> Fields:
 
 def query(wire: WeChatWire, order_no: str) -> Trade:
     def read(answer: Fields) -> Trade:
-        if answer.get("err_code") == "ORDERNOTEXIST":
-            return Trade(TradeState.ABSENT, "ORDERNOTEXIST")
-        if answer.get("out_trade_no") != order_no:
+        if answer.get("err_code") != ABSENT and answer.get("out_trade_no") != order_no:
             raise Unknown("WeChat Pay answered about another order.")
-        word = answer.get("trade_state", "")
-        state = _TRADE_STATES.get(word)
-        if state is None:
-            raise Unknown(f"WeChat Pay's trade_state {word!r} is not known.")
-        # A refunded order's answer need not hold the payment.
-        paid = state is TradeState.PAID or (state is TradeState.REFUNDED and "transaction_id" in answer)
-        try:
-            return Trade(state, word, receipt(wire, answer) if paid else None)
-        except Malformed as error:
-            raise Unknown(str(error)) from error
+        return _trade(wire, answer)
 
-    return wire.call("query", "/pay/orderquery", {"out_trade_no": order_no}, read, expected={"ORDERNOTEXIST"})
+    return wire.call("query", "/pay/orderquery", {"out_trade_no": order_no}, read, expected={ABSENT})
+
+
+def query_transaction(wire: WeChatWire, transaction_id: str) -> Trade:
+    def read(answer: Fields) -> Trade:
+        if answer.get("err_code") != ABSENT and answer.get("transaction_id") != transaction_id:
+            raise Unknown("WeChat Pay answered about another payment.")
+        return _trade(wire, answer)
+
+    fields = {"transaction_id": transaction_id}
+    return wire.call("query", "/pay/orderquery", fields, read, expected={ABSENT}, about=transaction_id)
+
+
+def _trade(wire: WeChatWire, answer: Fields) -> Trade:
+    if answer.get("err_code") == ABSENT:
+        return Trade(TradeState.ABSENT, ABSENT)
+    word = answer.get("trade_state", "")
+    state = TRADE_STATES.get(word)
+    if state is None:
+        raise Unknown(f"WeChat Pay's trade_state {word!r} is not known.")
+    # A refunded order's answer need not hold the payment.
+    paid = state is TradeState.PAID or (state is TradeState.REFUNDED and "transaction_id" in answer)
+    try:
+        return Trade(state, word, receipt(wire, answer) if paid else None)
+    except Malformed as error:
+        raise Unknown(str(error)) from error
 
 
 def close(wire: WeChatWire, order_no: str) -> TradeState:
@@ -120,15 +122,12 @@ def receipt(wire: WeChatWire, fields: Fields) -> Receipt:
     """The payment in a verified notice or query. total_fee is what was asked; cash_fee is less when the buyer had
     coupons. Raises Implausible."""
     amount = fields.get("total_fee", "")
-    transaction_id = fields.get("transaction_id", "")
-    if not re.fullmatch(r"[1-9][0-9]{0,18}", amount) or int(amount) > _MAX_FEN:
+    if not re.fullmatch(r"[1-9][0-9]{0,18}", amount) or int(amount) > MAX_FEN:
         raise Implausible(f"total_fee {amount[:32]!r} is not an amount in fen.")
-    if not TRANSACTION_ID.fullmatch(transaction_id):
-        raise Implausible(f"transaction_id {transaction_id[:64]!r} is not one.")
     return Receipt(
         gateway="wechat",
-        order_no=number_in(fields),
-        transaction_id=transaction_id,
+        order_no=number_in(fields.get("out_trade_no", "")),
+        transaction_id=transaction_in(fields.get("transaction_id", "")),
         amount_fen=int(amount),
         currency=fields.get("fee_type") or "CNY",
         app_id=fields["appid"],
@@ -136,15 +135,3 @@ def receipt(wire: WeChatWire, fields: Fields) -> Receipt:
         live=wire.live,
         paid_at=beijing_time(fields.get("time_end", ""), "%Y%m%d%H%M%S"),
     )
-
-
-def number_in(fields: Fields) -> str:
-    number = fields.get("out_trade_no", "")
-    if not ORDER_NO.fullmatch(number):
-        raise Malformed(f"out_trade_no {number[:64]!r} is not one of ours.")
-    return number
-
-
-def _short(text: str) -> str:
-    """What `body` may hold: 127 bytes of UTF-8, cut between two characters."""
-    return plain(text).encode()[:_BODY_BYTES].decode(errors="ignore")

@@ -9,8 +9,9 @@ from collections.abc import Container, Sequence
 from ...errors import Malformed, NotConfigured, Refused, Unknown
 from ...orders import Receipt, beijing_time
 from ...refunds import NewRefund, RefundState, RefundStatus
+from ..trades import REASON_BYTES, REFUND_NO, short
 from .orders import receipt
-from .wire import Fields, WeChatWire, plain
+from .wire import Fields, WeChatWire
 
 _ABSENT = "REFUNDNOTEXIST"
 _STATES = {
@@ -21,10 +22,8 @@ _STATES = {
     # What the documents of other versions call it.
     "ABNORMAL": RefundState.ABNORMAL,
 }
-_REASON_BYTES = 80
 _PAGE = 10
 _MOST = 50
-REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 
 
 def refund(wire: WeChatWire, new: NewRefund) -> RefundStatus:
@@ -35,7 +34,7 @@ def refund(wire: WeChatWire, new: NewRefund) -> RefundStatus:
         "out_refund_no": new.refund_no,
         "total_fee": str(new.total_fen),
         "refund_fee": str(new.amount_fen),
-        "refund_desc": plain(new.reason).encode()[:_REASON_BYTES].decode(errors="ignore"),
+        "refund_desc": short(new.reason, REASON_BYTES),
         "notify_url": new.notify_url,
     }
 

@@ -12,13 +12,11 @@ from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer
 
 from ...errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from ...exchanges import Exchange, Outgoing, Result, forget, only_200
+from ..account import ADDRESS, REAL_HOSTS
 from ..brand import WeChatPay
 from . import xml
 from .config import WeChatConfig
 from .signing import is_signed, sign
-
-ADDRESS = "https://api.mch.weixin.qq.com"
-_REAL_HOSTS = {"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com", "apihk.mch.weixin.qq.com"}
 
 Fields = dict[str, str]
 
@@ -57,7 +55,7 @@ class WeChatWire(WeChatPay):
         self.merchant_id = config.mch_id
         self.sign_type = config.sign_type
         self.address = config.base_url.rstrip("/") or ADDRESS
-        self.live = urlsplit(self.address).hostname in _REAL_HOSTS
+        self.live = urlsplit(self.address).hostname in REAL_HOSTS
         self.config = config
         self.key = config.api_key
         # Whose notices are ours.
@@ -117,11 +115,6 @@ class WeChatWire(WeChatPay):
         if answer.get("result_code") != "SUCCESS" and not (answer.get("result_code") == "FAIL" and code in expected):
             raise _failure(code, answer.get("err_code_des", ""))
         return answer
-
-
-def plain(text: str) -> str:
-    """Without control characters, which XML cannot carry."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _failure(code: str, text: str) -> GatewayError:

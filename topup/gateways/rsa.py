@@ -1,4 +1,4 @@
-"""RSA keys in every shape people paste them, and signatures with SHA-256 only (Alipay's RSA2).
+"""RSA keys in every shape people paste them, and signatures with SHA-256 only (Alipay's RSA2, WeChat Pay's v3).
 
 Accepted: PKCS#1 and PKCS#8 private keys, SPKI and PKCS#1 public keys; as PEM, as PEM that lost its line breaks, or as
 bare base64; any line ends. The hash is ours to choose: a verifier that takes it from the signature also accepts SHA-1.
@@ -32,7 +32,7 @@ def private_key(text: str) -> RSAPrivateKey:
     der = _der(text)
     key = _load_private(der)
     if key is None and _load_public(der) is not None:
-        raise KeyRefused(_("This is a public key. Your application's private key belongs here."))
+        raise KeyRefused(_("This is a public key. Your own private key belongs here."))
     if not isinstance(key, RSAPrivateKey):
         raise KeyRefused(_("This is not an RSA private key in PKCS#1 or PKCS#8 form. Copy the whole key once more."))
     _check_size(key)
@@ -45,7 +45,9 @@ def public_key(text: str) -> RSAPublicKey:
     der = _der(text)
     key = _load_public(der)
     if key is None and _load_private(der) is not None:
-        raise KeyRefused(_("This is a private key. Alipay's public key belongs here; keep private keys to yourself."))
+        raise KeyRefused(
+            _("This is a private key. The payment platform's public key belongs here; keep private keys to yourself.")
+        )
     if not isinstance(key, RSAPublicKey):
         raise KeyRefused(_("This is not an RSA public key. Copy the whole key once more."))
     _check_size(key)
@@ -78,7 +80,7 @@ def _der(text: str) -> bytes:
     text = text.replace("\\n", "\n").replace("\ufeff", "")
     found = _PEM.search(text)
     if found and "CERTIFICATE" in found[1]:
-        raise KeyRefused(_("This is a certificate. Choose key mode at the open platform and paste the key itself."))
+        raise KeyRefused(_("This is a certificate. The key itself belongs here."))
     if found and ("ENCRYPTED" in found[1] or "ENCRYPTED" in found[2]):
         raise KeyRefused(_("This key is protected by a password. Remove the password first."))
     try:
@@ -104,5 +106,5 @@ def _load_public(der: bytes) -> object | None:
 def _check_size(key: RSAPrivateKey | RSAPublicKey) -> None:
     if key.key_size < MIN_BITS:
         raise KeyRefused(
-            _("This key has %(bits)d bits; RSA2 needs at least %(least)d.") % {"bits": key.key_size, "least": MIN_BITS}
+            _("This key has %(bits)d bits; at least %(least)d are needed.") % {"bits": key.key_size, "least": MIN_BITS}
         )

@@ -1,0 +1,102 @@
+"""WeChat Pay, API v3: JSON over HTTPS, signed with RSA by both sides. Amounts are integer fen.
+
+Source: pay.weixin.qq.com/doc/v3.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from django.utils.translation import gettext as _
+
+from voicehelper.net.probe import Probe
+
+from ... import strict_json
+from ...errors import GatewayError, NotSupported
+from ...notices import Reply
+from ...refunds import RefundStatus
+from . import bills, fetching, notices, orders, refunds
+from .config import WeChatV3Config, other_merchant_in
+from .mistakes import KNOWN_MISTAKES
+from .wire import MAX_BYTES, WeChatV3Wire
+
+__all__ = ["WeChatPayV3", "WeChatV3Config"]
+
+
+class WeChatPayV3(WeChatV3Wire):
+    """One merchant account, spoken to in v3."""
+
+    config_class = WeChatV3Config
+    known_mistakes = KNOWN_MISTAKES
+    signed_headers = tuple(
+        f"wechatpay-{name}" for name in ("timestamp", "nonce", "signature", "serial", "signature-type")
+    )
+
+    create = orders.create
+    query = orders.query
+    query_transaction = orders.query_transaction
+    close = orders.close
+    payment_arguments = orders.payment_arguments
+    refund = refunds.refund
+    query_refund = refunds.query_refund
+    bill = bills.download
+    open = notices.open_notice
+    is_named_by = notices.is_for
+
+    def refunds_of(self, order_no: str) -> Sequence[RefundStatus]:
+        raise NotSupported(f"WeChat Pay v3 lists no refunds of {order_no}: ask with their numbers, or read the bill.")
+
+    def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
+        """The status alone decides: 200 with a complaint in it counts as received."""
+        if ok:
+            return Reply("", "application/json", 204)
+        return Reply(strict_json.dumps({"code": "FAIL", "message": reason}), "application/json", status)
+
+    @classmethod
+    def notice_fields(cls, body: bytes) -> Mapping[str, str]:
+        """Of the envelope; what is inside is encrypted."""
+        try:
+            said = strict_json.object_in(body, MAX_BYTES)
+        except ValueError:
+            return {}
+        return {name: value for name, value in said.items() if isinstance(value, str)}
+
+    def refresh_certificates(self) -> int:
+        return fetching.fetch(self) if self.config.fetch_certs else 0
+
+    @property
+    def why_no_refunds(self) -> str:
+        return self.config.why_no_refunds()
+
+    @property
+    def refunds_until(self) -> datetime | None:
+        return self.config.own.expires_at
+
+    def probe(self) -> Probe:
+        """The query of an order that cannot exist; and with platform certificates, whether the APIv3 key opens them,
+        which the query does not prove."""
+        probe = super().probe()
+        if probe.ok and self.config.fetch_certs:
+            try:
+                fetching.fetch(self)
+            except GatewayError as error:
+                probe = replace(probe, ok=False, message=str(error), hint=self._hint(error))
+        return replace(probe, details={**probe.details, **self._seen()})
+
+    def _seen(self) -> Mapping[str, str]:
+        """What the last answer tells besides: the time there, and who signed it."""
+        found = {_("Our clock"): f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+        if other := other_merchant_in(self.config.public_key_id, self.merchant_id):
+            found[_("Public key id")] = _("It seems to be merchant %(number)s's.") % {"number": other}
+        if self.last is None:
+            return found
+        headers = self.last.headers
+        try:
+            theirs = parsedate_to_datetime(headers.get("date", ""))
+            found[_("The answer's clock")] = f"{theirs.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        except ValueError:
+            pass
+        signer = headers.get("wechatpay-serial", "") if "wechatpay-signature" in headers else ""
+        found[_("The answer is signed with")] = signer[:64] or _("nothing: only a payment will prove WeChat Pay's key")
+        return found
