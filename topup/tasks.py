@@ -51,6 +51,12 @@ def warn_of_expiry() -> int:
 
 
 @shared_task
+def refresh_certificates() -> int:
+    """Fetch providers' certificates before what they sign with changes. Fails when one gives none."""
+    return services.refresh_certificates()
+
+
+@shared_task
 def forget_rejected_notices() -> int:
     """Delete month-old notices that no signature stood behind."""
     old = Notice.objects.filter(verdict__in=Notice.UNVERIFIED, received__lt=Now() - KEEP_UNVERIFIED)

@@ -27,6 +27,12 @@ TASKS: dict[str, dict[str, Any]] = {
     "audit": _every("voicehelper.wallet.tasks.audit", 300),
     "audit_in_full": _daily("voicehelper.wallet.tasks.audit", 3, 30, full=True),
     "warn_of_expiry": _daily("topup.tasks.warn_of_expiry", 9, 0),
+    # WeChat Pay wants to be asked more often than every twelve hours.
+    "refresh_certificates": {
+        "task": "topup.tasks.refresh_certificates",
+        "schedule": crontab(hour="3,13,23", minute=15),
+        "options": {"expires": 3600},
+    },
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),

@@ -4,10 +4,21 @@ The keys are settings.SECRET_KEYS (VOICEHELPER_SECRET_KEYS), newest first, and a
 either can change alone. A value that no key opens raises `SecretUnreadable`; it is never handed on as ciphertext.
 """
 
+import base64
+import hashlib
 from functools import lru_cache
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
+from cryptography.x509 import load_pem_x509_certificate
 from django import forms
 from django.apps import apps
 from django.conf import settings
@@ -54,9 +65,17 @@ class Secret:
 
     @property
     def last4(self) -> str:
-        """The last four characters, or nothing when they would be a large part of the secret."""
+        """The last four characters, of the fingerprint if it has one; nothing when they would be a large part of the
+        secret."""
+        if self.fingerprint:
+            return self.fingerprint[-4:]
         compact = "".join(line for line in self._text.splitlines() if not line.startswith("-----")).strip()
         return compact[-4:] if len(compact) >= 16 else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of a public key or a certificate, by which people compare them; empty for what is secret."""
+        return _fingerprint(self._text)
 
     def __bool__(self) -> bool:
         return bool(self._text or self._unreadable)
@@ -78,6 +97,27 @@ class Secret:
 
     def __deepcopy__(self, memo: Any) -> "Secret":
         return self
+
+
+# Characters of base64: no elliptic key of these is shorter, and no API key so long.
+_LEAST_SPKI = 120
+
+
+@lru_cache(maxsize=32)
+def _fingerprint(text: str) -> str:
+    """Of the first certificate, or the public key, in PEM or bare base64. The last characters of one say nothing: keys
+    of one kind end alike."""
+    try:
+        if "-----BEGIN CERTIFICATE-----" in text:
+            return load_pem_x509_certificate(text.encode()).fingerprint(SHA256()).hex()
+        pem = "PUBLIC KEY-----" in text
+        if not pem and len(text) < _LEAST_SPKI:
+            return ""
+        key = load_pem_public_key(text.encode()) if pem else load_der_public_key(base64.b64decode(text, validate=True))
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return ""
+    return hashlib.sha256(spki).hexdigest()
 
 
 @lru_cache(maxsize=4)
@@ -171,6 +211,7 @@ class SecretInput(forms.Textarea):
     def get_context(self, name: str, value: object, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, None, attrs)
         context["widget"] |= {"stored": bool(self.stored), "last4": self.stored.last4, "multiline": self.multiline}
+        context["widget"]["fingerprint"] = self.stored.fingerprint
         return context
 
     def _render(self, template_name: str, context: dict[str, Any], renderer: object = None) -> SafeString:

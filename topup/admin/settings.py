@@ -1,7 +1,7 @@
 """The settings pages of recharging: prices and offers, and one of each gateway."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -167,7 +167,7 @@ class GatewayAdmin(ProbedSectionAdmin):
         self.multiline_secrets = card.multiline
         self.placeholders = card.placeholders
         self.help_texts = {**_EVERY_GATEWAY, **card.help}
-        cards: Any = [(heading, {"fields": fields}) for heading, fields in card.groups]
+        cards: Any = [(heading, {"fields": fields, "classes": _classes(card, fields)}) for heading, fields in card.groups]
         self.fieldsets = cards  # type: ignore[misc]  # the card's, not the class's
         super().__init__(model, site)
 
@@ -193,13 +193,20 @@ class GatewayAdmin(ProbedSectionAdmin):
         context["retired"] = accounts.retired(row.gateway, request, url_name(self, "forget"))
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """A choice that is not sent stays as it is."""
+        form = super().get_form(request, obj, change=change, **kwargs)
+        for field in form.base_fields.values():
+            field.required = field.required and not isinstance(field, forms.TypedChoiceField)
+        return form
+
     def problems(self, row: Any) -> Mapping[str, str]:
         return options.problems(row)
 
     def status(self, row: Any) -> Status:
         """On with its last callback, or what is still missing; and until when refunds are possible."""
         missing = self._missing(row)
-        last4 = getattr(row, self.card.key).last4
+        last4 = getattr(row, row.key_field).last4
         key = gettext("key ····%(last4)s") % {"last4": last4} if last4 else ""
         if missing:
             labels = gettext("still missing or wrong: %(fields)s") % {"fields": ", ".join(missing)}
@@ -242,6 +249,12 @@ _EVERY_GATEWAY = {
     "min_topup": _("The smallest recharge, in units."),
 }
 _REACHABLE = _("The server must be reachable from outside at this address, by HTTPS, without signing in.")
+
+
+def _classes(card: SettingsCard, fields: Sequence[str]) -> Sequence[str]:
+    """By which admin.css hides a card that the chosen version does not want."""
+    only = card.only_for(fields)
+    return [f"vh-only-{only}"] if only else []
 
 
 def _on(enabled: bool) -> str:

@@ -1,6 +1,7 @@
 """Facts, constraints and the guarded moves of one row."""
 
 from .accounts import MerchantAccount
+from .certificates import ProviderCertificate
 from .codes import CodeBatch, RedemptionCode
 from .notices import GatewayCall, Notice
 from .orders import Order

@@ -45,6 +45,7 @@ from .gateways import (
     open_gateway,
     open_gateway_of,
     place_of,
+    refresh_certificates,
     refund_readiness,
     section_of,
     service_of,

@@ -15,12 +15,13 @@ from voicehelper.secrets import SecretUnreadable
 
 from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
-from ..gateways.errors import NotConfigured
+from ..gateways.errors import GatewayError, NotConfigured
 from ..gateways.exchanges import Exchange
 from ..gateways.ways import Place
 from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order
 from ..models.orders import KEYLESS
 from .accounts import account_in_use, account_of, active_account
+from .certificates import keep_certificate
 from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
@@ -184,6 +185,7 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
         values = {**values, "app_id": app_id or values["app_id"], "other_app_ids": ours}
     gateway = cls.from_values(values)
     gateway.record = lambda exchange: _keep_call(name, exchange)
+    gateway.keep_certificate = lambda pem: keep_certificate(name, gateway.merchant_id, pem)
     if limits is not None:
         gateway.limits = limits
         gateway.until_ns = monotonic_ns() + int(limits.total_s * 1_000_000_000)
@@ -253,3 +255,20 @@ def warn_of_expiry() -> int:
             key=f"certificate:{name}",
         )
     return warned
+
+
+def refresh_certificates() -> int:
+    """Fetch the providers' certificates anew for every account whose settings say so; how many there are. Raises
+    GatewayError when one gives none, so that the job is seen to fail; the others were asked all the same."""
+    count, failed = 0, None
+    for name in GATEWAYS:
+        try:
+            count += build_gateway(section_of(name)).refresh_certificates()
+        except NotConfigured:
+            continue
+        except GatewayError as error:
+            log.warning("%s gives no certificates: %s", name, error)
+            failed = error
+    if failed is not None:
+        raise failed
+    return count

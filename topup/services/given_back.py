@@ -100,7 +100,7 @@ def settle_trade(
     if went_back and not keep_refund(order, source=source, fen=back):
         return _settle_credited(order, trade, gateway, source=source)
     if order.refund_told_by:
-        return _settle_the_rest(order, receipt, gateway, source)
+        return _settle_the_rest(order, receipt, gateway, source, some=trade.state == TradeState.REFUNDED)
     return settle_order(receipt, source=source) if receipt else None
 
 
@@ -111,19 +111,33 @@ def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: st
         return settle_order(trade.receipt, source=source)
     if trade.state in (TradeState.REFUNDED, TradeState.CLOSED):
         find_refunds(order, order.refund_numbers.split(), gateway=gateway)
-        if not gateway.lists_refunds and refundable_fen(order) > 0:
-            Order.objects.filter(pk=order.pk, review="").update(
-                review="Refunded in full at the provider, not all of it here: its bill has the number of the refund."
-            )
+        if not gateway.lists_refunds and (missing := _missing(order, gateway)):
+            Order.objects.filter(pk=order.pk, review="").update(review=missing)
     return None
 
 
-def _settle_the_rest(order: Order, receipt: Receipt | None, gateway: Gateway, source: str) -> SettledOrder | None:
-    """Nothing, when all of it went back; else the whole order, and at once what went back is taken again."""
+def _missing(order: Order, gateway: Gateway) -> str:
+    """What the provider says went back and has no refund here. Not every provider tells all from some."""
+    left_fen = refundable_fen(order)
+    if gateway.closes_refunded and left_fen > 0:
+        return "Refunded in full at the provider, not all of it here: its bill has the number of the refund."
+    if left_fen == order.amount_fen:
+        return "Refunded at the provider, and not here: its bill has the number of the refund."
+    return ""
+
+
+def _settle_the_rest(
+    order: Order, receipt: Receipt | None, gateway: Gateway, source: str, *, some: bool
+) -> SettledOrder | None:
+    """Nothing, when all of it went back; else the whole order, and at once what went back is taken again. `some`: the
+    provider says that there are refunds."""
     found = () if order.given_back else _ask_how_much(order, gateway, source)
     if order.given_back:
         return SettledOrder(Settlement.GIVEN_BACK, GIVEN_BACK)
     if found is None or receipt is None:
+        return None
+    if some and not found and not order.refunded_fen and not gateway.lists_refunds:
+        # Their numbers are not known yet: a notice or the bill will tell.
         return None
     with transaction.atomic():
         settled = settle_order(receipt, source=source, knowing=order.refunds_known)

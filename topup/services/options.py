@@ -81,7 +81,8 @@ def _may(user: User, verb: str, section: type[Section]) -> bool:
 
 
 def read_options(sections: Collection[type[Section]] | None = None) -> dict[str, Any]:
-    """Every option of the sections (None: of all). Decimals are strings; a secret reads "" beside …Set and …Last4."""
+    """Every option of the sections (None: of all). Decimals are strings; a secret reads "" beside …Set and …Last4 (of a
+    public key or certificate: the fingerprint)."""
     rows = {section: section.load() for section in (all_sections() if sections is None else sections)}
     values: dict[str, Any] = {}
     for name, (section, field) in _names().items():
@@ -89,7 +90,7 @@ def read_options(sections: Collection[type[Section]] | None = None) -> dict[str,
             continue
         value = getattr(rows[section], field)
         if isinstance(value, Secret):
-            values |= {name: "", f"{name}Set": bool(value), f"{name}Last4": value.last4}
+            values |= {name: "", f"{name}Set": bool(value), f"{name}Last4": value.fingerprint or value.last4}
         else:
             values[name] = str(value.normalize() + 0) if isinstance(value, Decimal) else value
     return values

@@ -19,7 +19,15 @@ from voicehelper.net.http import Limits
 
 from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
-from ..gateways.errors import BadSignature, GatewayError, Implausible, Malformed, NotConfigured, WrongRecipient
+from ..gateways.errors import (
+    BadSignature,
+    GatewayError,
+    Implausible,
+    Malformed,
+    NotConfigured,
+    SignatureTried,
+    WrongRecipient,
+)
 from ..gateways.notices import IncomingNotice, OpenedNotice, Reply
 from ..gateways.orders import Receipt
 from ..gateways.refunds import RefundHint
@@ -70,6 +78,8 @@ _REASONS = {
     _V.UNCONFIRMED: "处理失败",
     _V.FAILED: "处理失败",
 }
+# Where the status says it, and not the words.
+_STATUSES = {_V.MALFORMED: 400, _V.FORGED: 401}
 
 
 def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) -> Reply:
@@ -77,10 +87,11 @@ def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) 
     Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
     gateway = _addressed(gateway_name, incoming)
     if not incoming.body:
-        return gateway.acknowledge(False, "读取数据失败")
+        return gateway.acknowledge(False, "读取数据失败", 400)
     notice = _process(gateway, incoming, source=source)
     _tell_while_off(notice)
-    return gateway.acknowledge(notice.acknowledged, _REASONS.get(_V(notice.verdict), ""))
+    verdict = _V(notice.verdict)
+    return gateway.acknowledge(notice.acknowledged, _REASONS.get(verdict, ""), _STATUSES.get(verdict, 500))
 
 
 def replay_notice(notice: Notice, *, actor: str) -> Notice:
@@ -188,7 +199,7 @@ def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, 
     except Malformed as error:
         return _reject(notice, _V.MALFORMED, str(error))
     except BadSignature as error:
-        return _reject(notice, _V.FORGED, str(error))
+        return _reject(notice, _V.FORGED, str(error), alarming=not isinstance(error, SignatureTried))
     except WrongRecipient as error:
         _alert_mismatch(notice, str(error))
         return _finish(notice, _V.MISMATCH, str(error))
@@ -208,7 +219,11 @@ def _claimed(notice: Notice, order_no: str) -> str:
 
 
 def _stored(notice: Notice) -> IncomingNotice:
-    return IncomingNotice(notice.body.encode(), notice.headers, notice.query)
+    """As it came, and when: its signature is as old as it was then, however often it is replayed."""
+    first = notice
+    while first.replay_of:
+        first = first.replay_of
+    return IncomingNotice(notice.body.encode(), notice.headers, notice.query, first.received)
 
 
 def _credit(gateway: Gateway, notice: Notice, receipt: Receipt, *, sure: bool) -> Notice:
@@ -295,7 +310,7 @@ def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
     return notice
 
 
-def _reject(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
+def _reject(notice: Notice, verdict: Notice.Verdict, detail: str, *, alarming: bool = True) -> Notice:
     """A notice nobody vouches for: kept for the operator to look at, but not more of it than is useful."""
     notice.body = notice.body[:KEEP_REJECTED_CHARS]
     notice.account = None
@@ -304,7 +319,7 @@ def _reject(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
     if ratelimit.hit(KEEP_REJECTED, "rejected-notices", notice.gateway):
         log.warning("A %s notice was rejected and not kept: %s", notice.gateway, detail)
         return notice
-    if verdict == _V.FORGED:
+    if verdict == _V.FORGED and alarming:
         raise_alert(
             "forged_notice",
             level="critical",

@@ -17,7 +17,8 @@ class SettingsCard:
 
     `purpose` is one sentence; `groups` are heading (or None) → fields; `steps` say where to find what at the provider,
     with %(url)s for the callback's address and %(pages)s for that of our pages. `key` is the field whose last letters
-    tell which key is stored, `certificate` the one that refunds want, if any; `multiline` secrets span lines.
+    tell which key is stored, `certificate` the one that refunds want, if any; `multiline` secrets span lines. `only`
+    names the choice (a value of one of the selects) without which a field is not needed, and its group not shown.
     """
 
     purpose: Any
@@ -28,6 +29,12 @@ class SettingsCard:
     placeholders: Mapping[str, Any] = field(default_factory=dict)
     multiline: tuple[str, ...] = ()
     certificate: str = ""
+    only: Mapping[str, str] = field(default_factory=dict)
+
+    def only_for(self, fields: Sequence[str]) -> str:
+        """The choice without which none of these is needed; empty when some always are."""
+        choices = {self.only.get(name, "") for name in fields}
+        return choices.pop() if len(choices) == 1 else ""
 
 
 class GatewaySettings(Section):
@@ -77,6 +84,11 @@ class GatewaySettings(Section):
         """Under which name /api/option reads and writes each field: WechatAppId → app_id."""
         names = [each.name for each in cls._meta.fields if each.name not in ("id", "updated")]
         return {f"{cls.gateway.capitalize()}{_camel(name)}": name for name in names}
+
+    @property
+    def key_field(self) -> str:
+        """The key that a person would recognise the account by."""
+        return self.card.key
 
     def config_values(self) -> dict[str, Any]:
         """The arguments of the gateway's configuration class, secrets in clear text."""

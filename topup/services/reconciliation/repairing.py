@@ -14,6 +14,7 @@ from ... import services
 from ...gateways.base import Gateway
 from ...gateways.errors import GatewayError, NotConfigured
 from ...gateways.orders import TradeState
+from ...gateways.refunds import RefundHint
 from ...models import Difference, Order, Reconciliation, Refund
 from .merchants import NoBill, gateway_of, merchant_of
 
@@ -102,6 +103,13 @@ def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[boo
 
 
 def _mirror(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
+    if order.state not in Order.CREDITED and not gateway.lists_refunds:
+        # That there are refunds kept it from being credited; now their number is known.
+        services.hear_of_refund(order, RefundHint(order.order_no, difference.refund_no), source=SOURCE)
+        services.ask_provider(order, source=SOURCE, gateway=gateway)
+        order.refresh_from_db()
+        if order.given_back or order.refunds.filter(refund_no=difference.refund_no).exists():
+            return True, ""
     status = gateway.query_refund(order.order_no, difference.refund_no)
     if services.mirror_refund(order, status) is not None:
         return True, ""

@@ -4,11 +4,12 @@ Source: pay.weixin.qq.com/doc/v3.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from voicehelper.net.probe import Probe
 
@@ -86,17 +87,17 @@ class WeChatPayV3(WeChatV3Wire):
 
     def _seen(self) -> Mapping[str, str]:
         """What the last answer tells besides: the time there, and who signed it."""
-        found = {_("Our clock"): f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+        found = {str(_("Our clock")): f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
         if other := other_merchant_in(self.config.public_key_id, self.merchant_id):
-            found[_("Public key id")] = _("It seems to be merchant %(number)s's.") % {"number": other}
+            found[str(_("Public key id"))] = str(_("It seems to be merchant %(number)s’s.")) % {"number": other}
         if self.last is None:
             return found
         headers = self.last.headers
-        try:
+        with suppress(ValueError):
             theirs = parsedate_to_datetime(headers.get("date", ""))
-            found[_("The answer's clock")] = f"{theirs.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        except ValueError:
-            pass
+            found[str(_("The answer’s clock"))] = f"{theirs.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
         signer = headers.get("wechatpay-serial", "") if "wechatpay-signature" in headers else ""
-        found[_("The answer is signed with")] = signer[:64] or _("nothing: only a payment will prove WeChat Pay's key")
+        found[str(_("The answer is signed with"))] = signer[:64] or str(
+            _("nothing: a payment will prove WeChat Pay’s key")
+        )
         return found

@@ -14,9 +14,9 @@ from .signing import SignatureMissing, SignatureWrong, check
 if TYPE_CHECKING:
     from .wire import WeChatV3Wire
 
-# Whoever sends unknown serial numbers must not make us ask all the time: seconds between two, for each merchant.
-_EVERY_S = 60
-_asked: dict[str, float] = {}
+# Whoever sends unknown serial numbers must not make us ask all the time: between two questions, for each merchant.
+_EVERY_NS = 60_000_000_000
+_asked: dict[str, int] = {}
 _lock = threading.Lock()
 _NONE = ("RESOURCE_NOT_EXISTS",)
 
@@ -24,8 +24,8 @@ _NONE = ("RESOURCE_NOT_EXISTS",)
 def is_due(merchant_id: str) -> bool:
     """Whether an unknown serial number is worth a question now; counts as one that was asked."""
     with _lock:
-        now = time.monotonic()
-        due = now - _asked.get(merchant_id, -_EVERY_S) >= _EVERY_S
+        now = time.monotonic_ns()
+        due = merchant_id not in _asked or now - _asked[merchant_id] >= _EVERY_NS
         if due:
             _asked[merchant_id] = now
         return due
