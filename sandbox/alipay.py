@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from .alipay_signing import sign, signed_text, verify
 from .alipay_time import moment, text_of, timeout
-from .base import BEIJING, Call, Fields, Refusal, Unsigned, check_notify_url
-from .models import GatewayName, Merchant, Trade, TradeState, refunded_fen, yuan
+from .base import BEIJING, Call, Fields, Refusal, Said, Unsigned, check_notify_url
+from .models import Delivery, GatewayName, Merchant, Trade, TradeState, refunded_fen, yuan
 
 NAME = GatewayName.ALIPAY
 CONTENT_TYPE = "text/html;charset=utf-8"
@@ -138,19 +138,19 @@ def _content(params: Fields) -> dict[str, object] | None:
     return content if isinstance(content, dict) and "\\u0000" not in text else None
 
 
-def _sealed(call: Call, fields: Fields) -> bytes:
+def _sealed(call: Call, fields: Fields) -> Said:
     node = _json(fields)
     signed = node + " " if "wrong_signature" in call.faults else node
     signature = sign(signed.encode(), call.merchant.alipay_private_key)
-    return f'{{"{_node(call.method)}":{node},"sign":"{signature}"}}'.encode()
+    return Said(f'{{"{_node(call.method)}":{node},"sign":"{signature}"}}'.encode())
 
 
-def answer(call: Call, fields: Fields) -> bytes:
+def answer(call: Call, fields: Fields) -> Said:
     """Success, signed by Alipay."""
     return _sealed(call, {"code": "10000", "msg": "Success"} | fields)
 
 
-def refuse(call: Call, refusal: Refusal) -> bytes:
+def refuse(call: Call, refusal: Refusal) -> Said:
     """A business failure, signed by Alipay."""
     node = {"code": "40004", "msg": "Business Failed", "sub_code": refusal.code, "sub_msg": refusal.text}
     return _sealed(call, node)
@@ -328,6 +328,11 @@ def seal(trade: Trade, fields: Fields, *, genuine: bool) -> str:
     text = signed_text(fields, without={"sign", "sign_type"})
     signature = sign(text if genuine else text + b" ", trade.merchant.alipay_private_key)
     return urlencode(fields | {"sign_type": "RSA2", "sign": signature})
+
+
+def notice_headers(_delivery: Delivery) -> Fields:
+    """Its body holds the signature."""
+    return {}
 
 
 def acknowledged(status: int, body: str) -> bool:

@@ -4,13 +4,13 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
-from .models import GatewayName, Merchant, Trade
+from .models import Delivery, GatewayName, Merchant, Trade
 
 BEIJING = ZoneInfo("Asia/Shanghai")
 NOTIFY_URL_LENGTH = 256
@@ -20,20 +20,32 @@ Faults = Mapping[str, Mapping[str, int | float | str | bool]]
 
 
 class Refusal(Exception):
-    """The provider says no to a rightly signed call; the answer is signed too. `code` is the provider's own."""
+    """The provider says no to a rightly signed call; the answer is signed too. `code` is the provider's own, `status`
+    that of HTTP where the protocol uses it."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, status: int = 400) -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
         self.text = text
+        self.status = status
 
 
 class Unsigned(Exception):
     """Refused before the caller is known to be genuine. `body` is the whole answer; nothing signs it."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, status: int = 200) -> None:
         super().__init__(body.decode())
         self.body = body
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer; `headers` are those that sign it, in protocols whose body does not."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Call:
 
     merchant: Merchant
     operation: str
-    params: Fields
+    params: dict[str, Any]
     now: datetime
     sign_type: str
     method: str = ""
@@ -54,11 +66,11 @@ class Call:
     @property
     def out_trade_no(self) -> str:
         """The order number the caller names; empty when it names the provider's own."""
-        return self.params.get("out_trade_no", "")
+        return str(self.params.get("out_trade_no", ""))
 
 
 class Gateway(Protocol):
-    """What `wechat.py` and `alipay.py` offer, each a module."""
+    """What `wechat.py`, `wechat_v3/protocol.py` and `alipay.py` offer, each a module."""
 
     NAME: GatewayName
     CONTENT_TYPE: str
@@ -70,15 +82,15 @@ class Gateway(Protocol):
     AMOUNT_FIELD: str
     APP_FIELD: str
     MERCHANT_FIELD: str
-    OPERATIONS: Mapping[str, Callable[[Call], Fields]]
+    OPERATIONS: Mapping[str, Callable[[Call], Any]]
 
     def read(self, request: HttpRequest, operation: str, /) -> Call:
         """Parse and verify a request. Raises Unsigned."""
 
-    def answer(self, call: Call, fields: Fields) -> bytes:
+    def answer(self, call: Call, fields: Any) -> Said:
         """The signed answer to a call that succeeded."""
 
-    def refuse(self, call: Call, refusal: Refusal) -> bytes:
+    def refuse(self, call: Call, refusal: Refusal) -> Said:
         """The signed answer to a call that did not."""
 
     def find(self, call: Call) -> Trade | None:
@@ -97,7 +109,10 @@ class Gateway(Protocol):
         """The fields of the notice that a trade was paid, unsigned."""
 
     def seal(self, trade: Trade, fields: Fields, *, genuine: bool) -> str:
-        """The body of a notice, signed (wrongly unless genuine)."""
+        """The body of a notice, signed (wrongly unless genuine) where the body is what is signed."""
+
+    def notice_headers(self, delivery: Delivery) -> Mapping[str, str]:
+        """What signs a notice besides its body, anew with every try."""
 
     def acknowledged(self, status: int, body: str) -> bool:
         """Whether the merchant's answer means "received"."""

@@ -9,7 +9,7 @@ from django.utils import timezone
 from . import deliveries
 from .base import Faults, Fields
 from .faults import take
-from .gateways import GATEWAYS
+from .gateways import gateway_of
 from .models import Delivery, Trade, TradeState
 
 
@@ -25,7 +25,7 @@ def scan(code: str) -> Trade | None:
     """Open a QR code's content. None: no such code. For Alipay this is what makes the trade exist."""
     trade = _with_code(code)
     if trade is not None and trade.scanned_at is None:
-        GATEWAYS[trade.merchant.gateway].scan(trade, timezone.now())
+        gateway_of(trade).scan(trade, timezone.now())
         trade = _with_code(code)
     return trade
 
@@ -47,7 +47,7 @@ def pay(trade: Trade, asked: Faults | None = None, *, wait: bool = False) -> Tra
 
     `asked` are faults for this payment alone; scripted ones come on top.
     """
-    gateway, now = GATEWAYS[trade.merchant.gateway], timezone.now()
+    gateway, now = gateway_of(trade), timezone.now()
     trade = scan(trade.code) or trade
     if trade.state == TradeState.PAID:
         raise CannotPay(TradeState.PAID)
@@ -89,7 +89,7 @@ def _write_notice(trade: Trade, faults: Faults) -> Delivery | None:
     """Sign the notice and put it down, to be sent at the time the faults allow."""
     if not trade.notify_url:
         return None
-    gateway = GATEWAYS[trade.merchant.gateway]
+    gateway = gateway_of(trade)
     fields = _with_lies(trade, gateway.notice(trade), faults)
     delay = timedelta(seconds=float(faults.get("delay", {}).get("seconds", 0)))
     hurry = [faults["hurry"]["seconds"]] * len(gateway.SCHEDULE) if "hurry" in faults else None
@@ -106,7 +106,7 @@ def _write_notice(trade: Trade, faults: Faults) -> Delivery | None:
 
 def _with_lies(trade: Trade, fields: Fields, faults: Faults) -> Fields:
     """Another amount, another merchant; what comes out is signed as if it were true."""
-    gateway = GATEWAYS[trade.merchant.gateway]
+    gateway = gateway_of(trade)
     if (lie := faults.get("wrong_amount")) is not None:
         another = gateway.format_amount(1 if trade.amount_fen != 1 else 2)
         fields = fields | {gateway.AMOUNT_FIELD: str(lie.get("amount", another))}

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from .base import check_notify_url
-from .gateways import GATEWAYS
+from .gateways import gateway_of
 from .models import Delivery
 
 TIMEOUT_S = 5
@@ -78,7 +78,7 @@ def _claim(pk: int | None) -> Delivery | None:
 
 def _post(delivery: Delivery) -> tuple[bool, str]:
     """One HTTP request. Returns whether it was acknowledged, and the answer as a person would note it."""
-    gateway = GATEWAYS[delivery.trade.merchant.gateway]
+    gateway = gateway_of(delivery.trade)
     if wrong := check_notify_url(delivery.url):
         return False, wrong
     with requests.Session() as session:
@@ -87,7 +87,7 @@ def _post(delivery: Delivery) -> tuple[bool, str]:
             answer = session.post(
                 delivery.url,
                 data=delivery.body.encode(),
-                headers={"Content-Type": gateway.NOTICE_TYPE},
+                headers={"Content-Type": gateway.NOTICE_TYPE, **gateway.notice_headers(delivery)},
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
                 stream=True,

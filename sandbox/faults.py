@@ -96,6 +96,8 @@ FAULTS: Mapping[str, Fault] = {
     "http_500": Fault(
         (*CALLS, *SIGN_IN), "HTTP 500; the work is done only with after_work.", {"after_work": AFTER_WORK}
     ),
+    "http_202": Fault(CALLS, "HTTP 202, nothing is done yet.", {"after_work": AFTER_WORK}),
+    "http_503": Fault(CALLS, "HTTP 503 without a word.", {"after_work": AFTER_WORK}),
     "html": Fault(
         (*CALLS, *SIGN_IN), "A web page instead of an answer; work only with after_work.", {"after_work": AFTER_WORK}
     ),
@@ -111,6 +113,14 @@ FAULTS: Mapping[str, Fault] = {
     "wrong_signature": Fault(
         (*CALLS, "notify"), "The answer (the work is done) or the notice is signed with the wrong key."
     ),
+    "no_signature": Fault(
+        (*CALLS, "notify"), "The answer or the notice (of WeChat Pay v3) comes without the headers that sign it."
+    ),
+    "signtest": Fault(
+        (*CALLS, "notify"),
+        "WeChat Pay v3 signs wrongly on purpose (WECHATPAY/SIGNTEST/); a notice comes again, honest.",
+    ),
+    "spent_token": Fault(("bill",), "The address of the bill (of WeChat Pay v3) is used up before it is asked for."),
     "aged": Fault(
         CALLS,
         "The call counts as made that much later, so that an order is old enough to be closed, or expired.",

@@ -13,6 +13,7 @@ from .alipay_time import text_of
 from .base import BEIJING, Fields
 from .models import Refund, RefundState, Trade, refunded_fen, yuan
 from .wechat_apps import app_of
+from .wechat_v3 import protocol
 from .wechat_xml import to_xml
 
 STATE_WORDS = {
@@ -74,6 +75,24 @@ def alipay_notice(each: Refund) -> str:
     if refunded == trade.amount_fen:
         fields["trade_status"] = "TRADE_CLOSED"
     return alipay.seal(trade, fields, genuine=True)
+
+
+def wechat_v3_notice(each: Refund) -> str:
+    """Encrypted, and signed like any notice of v3; it names no app."""
+    trade, word = each.trade, protocol.REFUND_WORDS[RefundState(each.state)]
+    content = {
+        "mchid": trade.merchant.merchant_id,
+        "transaction_id": trade.transaction_id,
+        "out_trade_no": trade.out_trade_no,
+        "out_refund_no": each.out_refund_no,
+        "refund_id": each.refund_id,
+        "refund_status": word,
+        "user_received_account": "支付用户零钱",
+        "amount": protocol.refund_amount(each),
+    }
+    if each.state == RefundState.SUCCEEDED and each.finished_at:
+        content["success_time"] = protocol.time_of(each.finished_at)
+    return protocol.envelope(trade.merchant, f"REFUND.{word}", "refund", content)
 
 
 NOTICES: Mapping[str, Callable[[Refund], str]] = {"wechat": wechat_notice, "alipay": alipay_notice}

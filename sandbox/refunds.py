@@ -9,9 +9,10 @@ from django.utils import timezone
 from . import deliveries
 from .base import BEIJING, Faults
 from .faults import take
-from .gateways import GATEWAYS
+from .gateways import gateway_of
 from .models import Delivery, Merchant, Refund, RefundState, Trade, TradeState
-from .refund_notices import NOTICES
+from .refund_notices import NOTICES, wechat_v3_notice
+from .wechat_v3 import protocol
 
 # What a script may ask for, in the words of both providers.
 ENDS = {"SUCCESS": RefundState.SUCCEEDED, "REFUNDCLOSE": RefundState.CLOSED, "CHANGE": RefundState.ABNORMAL}
@@ -77,8 +78,8 @@ def finish(refund: Refund) -> None:
 def announce(refund: Refund) -> None:
     """The notice, written down and sent as those of payments are."""
     trade = refund.trade
-    gateway = GATEWAYS[trade.merchant.gateway]
-    body = NOTICES[trade.merchant.gateway](refund)
+    gateway = gateway_of(trade)
+    body = wechat_v3_notice(refund) if gateway is protocol else NOTICES[trade.merchant.gateway](refund)
     url = refund.notify_url or trade.notify_url
     if not url or not body:
         return

@@ -1,6 +1,6 @@
 """Addresses of the stand-ins, mounted under /sandbox/ when settings.SANDBOX is True."""
 
-from django.urls import path
+from django.urls import URLPattern, include, path
 
 from . import (
     alipay_refunds,
@@ -16,6 +16,26 @@ from . import (
     wechat_oauth,
 )
 from .upstream import pages as models
+from .wechat_v3 import refunds as wechat_v3_refunds
+from .wechat_v3.orders import WAYS
+
+
+def _call(address: str, operation: str) -> URLPattern:
+    return path(address, views.wechat_pay_v3, {"operation": operation})
+
+
+_orders, _refunds = "pay/transactions", "refund/domestic/refunds"
+_v3 = [
+    *(path(f"{_orders}/{kind}", views.wechat_pay_v3, {"operation": "create", "kind": kind}) for kind in WAYS),
+    _call(f"{_orders}/out-trade-no/<str:out_trade_no>", "query"),
+    _call(f"{_orders}/id/<str:transaction_id>", "query"),
+    _call(f"{_orders}/out-trade-no/<str:out_trade_no>/close", "close"),
+    _call(_refunds, "refund"),
+    _call(f"{_refunds}/<str:out_refund_no>", "refund_query"),
+    _call("bill/tradebill", "bill"),
+    _call("certificates", "certificates"),
+    path("billdownload/file", wechat_v3_refunds.bill_file),
+]
 
 app_name = "sandbox"
 urlpatterns = [
@@ -26,6 +46,7 @@ urlpatterns = [
     path("wechat/secapi/pay/refund", views.wechat_pay, {"operation": "refund"}, name="wechat_refund"),
     path("wechat/pay/refundquery", views.wechat_pay, {"operation": "refund_query"}, name="wechat_refund_query"),
     path("wechat/pay/downloadbill", views.wechat_pay, {"operation": "bill"}, name="wechat_bill"),
+    path("wechat/v3/", include(_v3)),
     path("wechat/h5", desks.h5, name="wechat_h5"),
     path("wechat/jsapi", desks.jsapi, name="wechat_jsapi"),
     path("wechat/code", wechat_login.issue_code, name="wechat_code"),

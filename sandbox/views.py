@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from . import alipay, buyer, calls, deliveries, wechat
 from .faults import FAULTS, BadScript, write_script
 from .models import Delivery, Merchant, Script, Trade
+from .wechat_v3 import protocol
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -67,6 +68,12 @@ def _json_object(text: str | bytes) -> dict[str, Any]:
 def wechat_pay(request: HttpRequest, operation: str) -> HttpResponse:
     """`/pay/unifiedorder` and its neighbours."""
     return calls.serve(wechat, request, operation)
+
+
+@csrf_exempt
+def wechat_pay_v3(request: HttpRequest, operation: str, **_path: str) -> HttpResponse:
+    """`/v3/pay/transactions/native` and its neighbours."""
+    return calls.serve(protocol, request, operation)
 
 
 @csrf_exempt

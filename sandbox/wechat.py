@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from django.http import HttpRequest
 from django.utils import timezone
 
-from .base import BEIJING, Call, Fields, Refusal, check_notify_url
-from .models import GatewayName, Merchant, Trade, TradeState
+from .base import BEIJING, Call, Fields, Refusal, Said, check_notify_url
+from .models import Delivery, GatewayName, Merchant, Trade, TradeState
 from .wechat_apps import app_of, check_app, openid_of
 from .wechat_xml import fail, from_xml, sign, to_xml
 
@@ -98,7 +98,7 @@ def _merchant(params: Fields) -> Merchant:
     return merchant
 
 
-def _sealed(call: Call, fields: Fields) -> bytes:
+def _sealed(call: Call, fields: Fields) -> Said:
     fields = {"return_code": "SUCCESS", "return_msg": "OK"} | fields
     fields |= {"appid": call.params["appid"], "mch_id": call.merchant.merchant_id, "nonce_str": secrets.token_hex(16)}
     if device := call.params.get("device_info"):
@@ -106,15 +106,15 @@ def _sealed(call: Call, fields: Fields) -> bytes:
     key = call.merchant.api_key
     if "wrong_signature" in call.faults:
         key = key[::-1]
-    return to_xml(fields | {"sign": sign(fields, key, call.sign_type)}).encode()
+    return Said(to_xml(fields | {"sign": sign(fields, key, call.sign_type)}).encode())
 
 
-def answer(call: Call, fields: Fields) -> bytes:
+def answer(call: Call, fields: Fields) -> Said:
     """Success, signed with the algorithm of the request."""
     return _sealed(call, {"result_code": "SUCCESS"} | fields)
 
 
-def refuse(call: Call, refusal: Refusal) -> bytes:
+def refuse(call: Call, refusal: Refusal) -> Said:
     """A business failure, signed with the algorithm of the request."""
     return _sealed(call, {"result_code": "FAIL", "err_code": refusal.code, "err_code_des": refusal.text})
 
@@ -300,6 +300,11 @@ def seal(trade: Trade, fields: Fields, *, genuine: bool) -> str:
     if not genuine:
         key = key[::-1]
     return to_xml(fields | {"sign": sign(fields, key, trade.sign_type)})
+
+
+def notice_headers(_delivery: Delivery) -> Fields:
+    """Its body holds the signature."""
+    return {}
 
 
 def acknowledged(status: int, body: str) -> bool:

@@ -114,17 +114,20 @@ def bill(call: Call) -> bytes:
     if "bill_not_ready" in call.faults:
         raise fail("Bill Creating")
     wrong, odd = ("wrong_bill_sums" in call.faults, "odd_bill_rows" in call.faults)
-    content = _text(call.merchant, day, wrong=wrong, odd=odd).encode()
+    content = bill_text(call.merchant, day, wrong=wrong, odd=odd).encode()
+    if not content:
+        answer = {"return_code": "FAIL", "return_msg": "No Bill Exist", "error_code": "20002"}
+        raise Unsigned(to_xml(answer).encode())
     if call.params.get("tar_type") == "GZIP":
         content = gzip.compress(content)
     return content[: len(content) // 2] if "truncated_bill" in call.faults else content
 
 
-def _text(merchant: Merchant, day: date, *, wrong: bool, odd: bool) -> str:
+def bill_text(merchant: Merchant, day: date, *, wrong: bool, odd: bool) -> str:
+    """The same in both versions of the protocol; empty when nothing happened on that day."""
     trades, backs = refunds.trades_of(merchant, day), refunds.refunds_of(merchant, day)
     if not trades and not backs:
-        answer = {"return_code": "FAIL", "return_msg": "No Bill Exist", "error_code": "20002"}
-        raise Unsigned(to_xml(answer).encode())
+        return ""
     rows = [*(_row(trade, None) for trade in trades), *(_row(each.trade, each) for each in backs)]
     if odd:
         rows += _odd_rows(merchant, day)

@@ -111,6 +111,13 @@ def open_accounts(address: str, settings: Any) -> None:
     )
 
 
+def speak_v3(**options: Any) -> None:
+    """The account at WeChat Pay goes on in API v3."""
+    wechat = open_sandbox_accounts.wechat_account()
+    given = {"ApiV3Key": "api_v3_key", "PublicKeyId": "public_key_id", "PublicKey": "public_key"}
+    write_options({f"Wechat{name}": wechat[key] for name, key in given.items()} | {"WechatApiVersion": "v3"} | options)
+
+
 def paid_order(user: User, gateway: str, amount: int = 10) -> Order:
     """An order that was placed, paid at the sandbox, and credited by asking; its notice is lost."""
     order = services.place_order(user, gateway, amount, client_ip="127.0.0.1")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.gateways import GATEWAYS
+from sandbox.gateways import GATEWAYS, gateway_of
 from sandbox.models import Merchant, Trade, TradeState
 from topup.gateways.base import Gateway
 from topup.models import GatewayCall, Notice, Order, RechargeSettings
@@ -175,7 +175,7 @@ class Recharges:
 
     @staticmethod
     def _notice(order: Order, trade: Trade, verdict: Notice.Verdict) -> Notice:
-        gateway = GATEWAYS[order.gateway]
+        gateway = gateway_of(trade)
         later = 0 if verdict == Notice.Verdict.CREDITED else 15
         return Notice(
             gateway=order.gateway,

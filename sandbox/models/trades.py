@@ -41,6 +41,16 @@ class Merchant(models.Model):
     app_secret = models.CharField(
         max_length=32, blank=True, default="", db_default="", help_text="Of WeChat Pay's app: its pages ask who pays."
     )
+    api_v3_key = models.CharField(max_length=32, blank=True, default="", db_default="")
+    public_key_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    public_key = models.TextField(blank=True, default="", db_default="", help_text="WeChat Pay's own (v3), PEM.")
+    public_key_private = models.TextField(blank=True, default="", db_default="")
+    platform_certificate = models.TextField(blank=True, default="", db_default="", help_text="What else signs v3, PEM.")
+    platform_key = models.TextField(blank=True, default="", db_default="")
+    by_public_key_percent = models.PositiveSmallIntegerField(
+        default=100, db_default=100, help_text="Of v3's notices: the rest is signed with the platform certificate."
+    )
+    signs_refusals = models.BooleanField(default=True, db_default=True, help_text="Whether v3 signs 4xx and 5xx.")
     other_app_ids = models.JSONField(
         default=list, db_default=[], help_text="Mini programs and the like, bound to the same merchant."
     )

@@ -5,10 +5,11 @@ import json
 import secrets
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.management.base import BaseCommand
 
 from sandbox.models import GatewayName, Merchant, WeChatApp
@@ -34,7 +35,8 @@ class Command(BaseCommand):
 
 
 def wechat_account() -> dict[str, str]:
-    """app_id with its app_secret, mini_app_id, mch_id, api_key (32 characters), client_cert and client_key (PEM)."""
+    """app_id with its app_secret, mini_app_id, mch_id, api_key (32 characters), client_cert and client_key (PEM); and
+    for v3 api_v3_key, public_key_id and public_key (PEM)."""
     merchant, _made = Merchant.objects.get_or_create(
         gateway=GatewayName.WECHAT,
         name=NAME,
@@ -44,16 +46,12 @@ def wechat_account() -> dict[str, str]:
             "api_key": secrets.token_hex(16),
         },
     )
-    if not merchant.client_certificate:
-        certificate, key = client_certificate(merchant.merchant_id)
-        Merchant.objects.filter(pk=merchant.pk, client_certificate="").update(
-            client_certificate=certificate, client_key=key
-        )
-        merchant.refresh_from_db()
     if not merchant.app_secret:
         new = {"app_secret": secrets.token_hex(16), "other_app_ids": [f"wx{secrets.token_hex(8)}"]}
         Merchant.objects.filter(pk=merchant.pk, app_secret="").update(**new)
-        merchant.refresh_from_db()
+    if not merchant.api_v3_key:
+        Merchant.objects.filter(pk=merchant.pk, api_v3_key="").update(**v3_account(merchant.merchant_id))
+    merchant.refresh_from_db()
     return {
         "app_id": merchant.app_id,
         "app_secret": merchant.app_secret,
@@ -62,7 +60,39 @@ def wechat_account() -> dict[str, str]:
         "api_key": merchant.api_key,
         "client_cert": merchant.client_certificate,
         "client_key": merchant.client_key,
+        "api_v3_key": merchant.api_v3_key,
+        "public_key_id": merchant.public_key_id,
+        "public_key": merchant.public_key,
     }
+
+
+def v3_account(merchant_id: str) -> dict[str, str]:
+    """The fields of a merchant who speaks v3, among them his certificate: one of before had no RSA key."""
+    certificate, key = client_certificate(merchant_id, _key("merchant"))
+    platform_certificate, platform_key = client_certificate("Tenpay.com sign", _key("platform"))
+    private = _key("WeChat Pay")
+    encoding, spki = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    return {
+        "api_v3_key": secrets.token_hex(16),
+        "client_certificate": certificate,
+        "client_key": key,
+        "public_key_id": f"PUB_KEY_ID_01{merchant_id}{datetime.now(UTC):%Y%m%d}{secrets.randbelow(10**14):014d}",
+        "public_key": private.public_key().public_bytes(encoding, spki).decode(),
+        "public_key_private": _pem(private),
+        "platform_certificate": platform_certificate,
+        "platform_key": platform_key,
+    }
+
+
+@lru_cache(maxsize=3)
+def _key(_whose: str) -> rsa.RSAPrivateKey:
+    """Made once in a process, which opens one account: it takes a while."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _pem(private: rsa.RSAPrivateKey) -> str:
+    shape = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return private.private_bytes(*shape).decode()
 
 
 def alipay_account() -> dict[str, str]:
@@ -104,9 +134,8 @@ def key_pair() -> tuple[str, str]:
     return base64.b64encode(private).decode(), base64.b64encode(public).decode()
 
 
-def client_certificate(name: str) -> tuple[str, str]:
-    """A certificate for a merchant and its key, PEM, good for five years. It is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def client_certificate(name: str, key: rsa.RSAPrivateKey) -> tuple[str, str]:
+    """A certificate of a merchant, or of WeChat Pay, and its key, PEM, good for five years. It is its own authority."""
     subject, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]), datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -119,10 +148,7 @@ def client_certificate(name: str) -> tuple[str, str]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+    return certificate.public_bytes(serialization.Encoding.PEM).decode(), _pem(key)
 
 
 def mini_program() -> dict[str, str]:

@@ -75,9 +75,19 @@ def _switch_on_gateways() -> None:
                 "WechatAppSecret": wechat["app_secret"],
                 "WechatMchId": wechat["mch_id"],
                 "WechatApiV2Key": wechat["api_key"],
+                "WechatEnabled": True,
+            }
+        )
+    ours = WeChatSettings.load()
+    if ours.mch_id == wechat["mch_id"] and not ours.api_v3_key:
+        # So that choosing v3 is enough to speak it.
+        write_options(
+            {
                 "WechatClientCert": wechat["client_cert"],
                 "WechatClientKey": wechat["client_key"],
-                "WechatEnabled": True,
+                "WechatApiV3Key": wechat["api_v3_key"],
+                "WechatPublicKeyId": wechat["public_key_id"],
+                "WechatPublicKey": wechat["public_key"],
             }
         )
     if not AlipaySettings.load().app_id:

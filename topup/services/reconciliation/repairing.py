@@ -103,18 +103,23 @@ def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[boo
 
 
 def _mirror(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
-    if order.state not in Order.CREDITED and not gateway.lists_refunds:
-        # That there are refunds kept it from being credited; now their number is known.
-        services.hear_of_refund(order, RefundHint(order.order_no, difference.refund_no), source=SOURCE)
-        services.ask_provider(order, source=SOURCE, gateway=gateway)
-        order.refresh_from_db()
-        if order.given_back or order.refunds.filter(refund_no=difference.refund_no).exists():
-            return True, ""
+    if order.state not in Order.CREDITED and not gateway.lists_refunds and _credit_the_rest(difference, order, gateway):
+        return True, ""
     status = gateway.query_refund(order.order_no, difference.refund_no)
     if services.mirror_refund(order, status) is not None:
         return True, ""
     order.refresh_from_db()
     return False, order.review or f"Asked, the platform says {status.raw_state}."
+
+
+def _credit_the_rest(difference: Difference, order: Order, gateway: Gateway) -> bool:
+    """That some of it went back kept the order from being credited; now the number of the refund is known."""
+    services.hear_of_refund(order, RefundHint(order.order_no, difference.refund_no), source=SOURCE)
+    payments = difference.reconciliation.differences.filter(kind=Difference.Kind.NOT_CREDITED, order_no=order.order_no)
+    for payment in payments.filter(state=Difference.State.OPEN):
+        put_right(payment, gateway)
+    order.refresh_from_db()
+    return order.given_back or order.refunds.filter(refund_no=difference.refund_no).exists()
 
 
 def _follow(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
