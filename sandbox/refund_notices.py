@@ -13,7 +13,7 @@ from .alipay_time import text_of
 from .base import BEIJING, Fields
 from .models import Refund, RefundState, Trade, refunded_fen, yuan
 from .wechat_apps import app_of
-from .wechat_v3 import protocol
+from .wechat_v3 import orders, protocol
 from .wechat_xml import to_xml
 
 STATE_WORDS = {
@@ -91,7 +91,7 @@ def wechat_v3_notice(each: Refund) -> str:
         "amount": protocol.refund_amount(each),
     }
     if each.state == RefundState.SUCCEEDED and each.finished_at:
-        content["success_time"] = protocol.time_of(each.finished_at)
+        content["success_time"] = orders.time_of(each.finished_at)
     return protocol.envelope(trade.merchant, f"REFUND.{word}", "refund", content)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox import wechat
-from sandbox.base import Call, Refusal, check_notify_url
+from sandbox.base import BEIJING, Call, Refusal, check_notify_url
 from sandbox.models import Merchant, Trade, TradeState
 from sandbox.wechat_apps import app_of, openid_of
 
@@ -104,7 +104,7 @@ def payment(trade: Trade) -> dict[str, Any]:
         "transaction_id": trade.transaction_id,
         "trade_type": trade.params.get("trade_type", "NATIVE"),
         "bank_type": "OTHERS",
-        "success_time": wechat_time(trade.paid_at or trade.created_at),
+        "success_time": time_of(trade.paid_at or trade.created_at),
         "payer": {"openid": trade.params.get("openid") or openid_of("demo", app)},
         "amount": {
             "total": trade.amount_fen,
@@ -118,8 +118,9 @@ def payment(trade: Trade) -> dict[str, Any]:
     return fields
 
 
-def wechat_time(moment: datetime) -> str:
-    return moment.astimezone(wechat.BEIJING).isoformat(timespec="seconds")
+def time_of(moment: datetime) -> str:
+    """RFC 3339, Beijing time."""
+    return moment.astimezone(BEIJING).isoformat(timespec="seconds")
 
 
 def _check_merchant(call: Call) -> None:

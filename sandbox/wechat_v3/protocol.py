@@ -9,14 +9,14 @@ import random
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
 from django.utils import timezone
 
 from sandbox import wechat
-from sandbox.base import BEIJING, Call, Refusal, Said, Unsigned
+from sandbox.base import Call, Refusal, Said, Unsigned
 from sandbox.models import Delivery, GatewayName, Merchant, Refund, RefundState, Trade
 from sandbox.wechat_apps import app_of
 
@@ -152,10 +152,6 @@ new_transaction_id = wechat.new_transaction_id
 format_amount = wechat.format_amount
 
 
-def time_of(moment: datetime) -> str:
-    return moment.astimezone(BEIJING).isoformat(timespec="seconds")
-
-
 def notice(trade: Trade) -> dict[str, str]:
     """The fields of a payment notice that a fault may change; `seal` adds the rest."""
     return {
@@ -179,7 +175,7 @@ def envelope(merchant: Merchant, event: str, kind: str, content: Mapping[str, An
     resource = crypto.seal(merchant.api_v3_key, json.dumps(content, ensure_ascii=False).encode(), kind)
     said = {
         "id": f"EV-{secrets.token_hex(16)}",
-        "create_time": time_of(timezone.now()),
+        "create_time": orders.time_of(timezone.now()),
         "resource_type": "encrypt-resource",
         "event_type": event,
         "summary": "支付成功" if kind == "transaction" else "退款通知",
@@ -241,8 +237,8 @@ def certificates(call: Call) -> dict[str, Any]:
         "data": [
             {
                 "serial_no": crypto.serial_of(pem),
-                "effective_time": time_of(now - timedelta(days=1)),
-                "expire_time": time_of(now + timedelta(days=1800)),
+                "effective_time": orders.time_of(now - timedelta(days=1)),
+                "expire_time": orders.time_of(now + timedelta(days=1800)),
                 "encrypt_certificate": sealed,
             }
         ]

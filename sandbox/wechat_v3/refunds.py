@@ -12,9 +12,9 @@ from django.http import HttpRequest, HttpResponse
 
 from sandbox import refunds, wechat_refunds
 from sandbox.base import Call, Refusal, Unsigned, check_notify_url
-from sandbox.models import Merchant, Refund, RefundState, TradeState
+from sandbox.models import Refund, RefundState, TradeState
 
-from . import protocol
+from . import orders, protocol
 
 TOKEN_LIFE_S = 300
 MEMBERS = {"transaction_id", "out_trade_no", "out_refund_no", "reason", "notify_url", "funds_account", "amount"}
@@ -76,13 +76,13 @@ def _about(refund: Refund) -> dict[str, Any]:
         "out_trade_no": refund.trade.out_trade_no,
         "channel": "ORIGINAL",
         "user_received_account": "支付用户零钱",
-        "create_time": protocol.time_of(refund.created_at),
+        "create_time": orders.time_of(refund.created_at),
         "status": protocol.REFUND_WORDS[RefundState(refund.state)],
         "funds_account": "AVAILABLE",
         "amount": protocol.refund_amount(refund),
     }
     if refund.state == RefundState.SUCCEEDED and refund.finished_at:
-        fields["success_time"] = protocol.time_of(refund.finished_at)
+        fields["success_time"] = orders.time_of(refund.finished_at)
     return fields
 
 
@@ -113,21 +113,22 @@ def bill(call: Call) -> dict[str, str]:
 def bill_file(request: HttpRequest) -> HttpResponse:
     """The file behind the address: compressed, and not signed."""
     try:
-        call = protocol.read(request, "bill")
-    except Unsigned as refused:
-        return HttpResponse(refused.body, status=refused.status, content_type=protocol.CONTENT_TYPE)
+        content = _file(protocol.read(request, "bill"))
+    except Unsigned as no:
+        return HttpResponse(no.body, status=no.status, content_type=protocol.CONTENT_TYPE)
+    return HttpResponse(content, content_type="application/x-gzip")
+
+
+def _file(call: Call) -> bytes:
     try:
         facts = signing.loads(call.params.get("token", ""), max_age=TOKEN_LIFE_S)
     except signing.BadSignature:
-        refused = protocol.refused("INVALID_REQUEST", "参数错误", 400)
-        return HttpResponse(refused.body, status=400, content_type=protocol.CONTENT_TYPE)
+        raise protocol.refused("INVALID_REQUEST", "参数错误", 400) from None
     if facts["merchant"] != call.merchant.pk:
-        refused = protocol.refused("NO_AUTH", "权限异常", 403)
-        return HttpResponse(refused.body, status=403, content_type=protocol.CONTENT_TYPE)
-    merchant = Merchant.objects.get(pk=facts["merchant"])
-    text = wechat_refunds.bill_text(merchant, date.fromisoformat(facts["day"]), wrong=facts["wrong"])
+        raise protocol.refused("NO_AUTH", "权限异常", 403)
+    text = wechat_refunds.bill_text(call.merchant, date.fromisoformat(facts["day"]), wrong=facts["wrong"])
     content = gzip.compress(text.encode())
-    return HttpResponse(content[: len(content) // 2] if facts["cut"] else content, content_type="application/x-gzip")
+    return content[: len(content) // 2] if facts["cut"] else content
 
 
 OPERATIONS: Mapping[str, Callable[[Call], Any]] = {"refund": refund, "refund_query": refund_query, "bill": bill}

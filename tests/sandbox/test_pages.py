@@ -22,6 +22,7 @@ def test_accounts_are_opened_once_and_printed_again() -> None:
     assert json.loads(first.getvalue()) == json.loads(second.getvalue()) == json.loads(returned)
     accounts = json.loads(returned)
     known = {"app_id", "app_secret", "mini_app_id", "mch_id", "api_key", "client_cert", "client_key"}
+    known |= {"api_v3_key", "public_key_id", "public_key"}
     assert set(accounts["wechat"]) == known
     assert len(accounts["wechat"]["api_key"]) == 32
     assert set(accounts["alipay"]) == {"app_id", "seller_id", "private_key", "public_key"}

@@ -1,22 +1,33 @@
 """The contract of GET and PUT /api/option: names, kinds, secrets, all or nothing."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificate
 from rest_framework.test import APIClient
 
+from tests import vectors
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
+from tests.topup.gateways.wechat_v3_side import CONFIG
+from topup import services
+from topup.gateways.wechat.v3 import WeChatPayV3
 from topup.models import RechargeSettings
 from topup.models.sections import WeChatSettings
 from voicehelper.accounts.models import MiniProgramSettings, User
 
 pytestmark = pytest.mark.django_db
 
+SPKI = vectors.key("alipay_public_spki.b64").strip()
+
 SECRETS = {
     "WechatApiV2Key", "WechatClientCert", "WechatClientKey", "WechatAppSecret", "AlipayPrivateKey", "AlipayPublicKey",
+    "WechatApiV3Key", "WechatPublicKey", "WechatPlatformCerts",
     "MiniProgramAppSecret",
 }  # fmt: skip
 DEFAULTS = {
@@ -35,6 +46,9 @@ DEFAULTS = {
     "WechatMchId": "",
     "WechatSignType": "HMAC-SHA256",
     "WechatMinTopUp": 1,
+    "WechatApiVersion": "v2",
+    "WechatPublicKeyId": "",
+    "WechatFetchPlatformCerts": False,
     "AlipayEnabled": False,
     "AlipayAppId": "",
     "AlipaySellerId": "",
@@ -125,6 +139,37 @@ def test_a_secret_is_never_returned_only_that_it_is_set_and_how_it_ends(operator
     assert (data["MiniProgramAppSecretSet"], data["MiniProgramAppSecretLast4"]) == (True, "cdef")
     assert WECHAT.key not in json.dumps(data)
     assert WeChatSettings.load().api_v2_key.reveal() == WECHAT.key
+
+
+def test_a_public_key_and_a_certificate_read_as_their_fingerprint(operator: APIClient) -> None:
+    entered = {"WechatPublicKey": CONFIG.public_key, "WechatClientCert": CONFIG.client_cert, "AlipayPublicKey": SPKI}
+    data = saved(operator, WechatClientKey=CONFIG.client_key, **entered)
+    certificate = load_pem_x509_certificate(CONFIG.client_cert.encode())
+    assert data["WechatClientCertLast4"] == certificate.fingerprint(SHA256()).hex()
+    assert data["AlipayPublicKeyLast4"] == hashlib.sha256(base64.b64decode(SPKI)).hexdigest()
+    assert len(data["WechatPublicKeyLast4"]) == 64
+    assert len(data["WechatClientKeyLast4"]) == 4
+
+
+def test_the_chosen_version_of_wechat_pay_is_checked_and_the_other_is_not(operator: APIClient) -> None:
+    account = {"WechatAppId": CONFIG.app_id, "WechatMchId": CONFIG.mch_id, "WechatEnabled": True}
+    v3 = {
+        "WechatApiVersion": "v3",
+        "WechatApiV3Key": CONFIG.api_v3_key,
+        "WechatClientCert": CONFIG.client_cert,
+        "WechatClientKey": CONFIG.client_key,
+        "WechatPublicKeyId": CONFIG.public_key_id,
+        "WechatPublicKey": CONFIG.public_key,
+    }
+    assert "WechatApiV2Key" in put(operator, account).json()["data"]
+    refused = put(operator, account | {"WechatApiVersion": "v3"}).json()["data"]
+    assert set(refused) == {"WechatApiV3Key", "WechatClientCert", "WechatClientKey", "WechatPublicKey"}
+    assert saved(operator, **account, **v3)["WechatApiVersion"] == "v3"
+    assert type(services.open_gateway("wechat")) is WeChatPayV3
+    # What the two have in common is compared.
+    assert set(put(operator, {"WechatApiV2Key": CONFIG.api_v3_key}).json()["data"]) == {"WechatApiV3Key"}
+    assert set(put(operator, {"WechatMchId": "1900007291"}).json()["data"]) == {"WechatClientCert"}
+    assert set(put(operator, {"WechatApiVersion": "v4"}).json()["data"]) == {"WechatApiVersion"}
 
 
 def test_an_empty_text_keeps_a_secret_and_null_clears_it(operator: APIClient) -> None:

@@ -251,7 +251,7 @@ def warn_of_expiry() -> int:
             "certificate_expires",
             level="warning" if expires > clock.now() else "critical",
             title=f"{name}: the client certificate expires on {expires:%Y-%m-%d}",
-            content="Refunds stop then. Download a new one in the provider's console and upload it in the settings.",
+            content="Refunds stop then, and all that it signs: get a new one in the provider's console and upload it.",
             key=f"certificate:{name}",
         )
     return warned
