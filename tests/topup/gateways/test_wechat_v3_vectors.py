@@ -8,7 +8,19 @@ import pytest
 import time_machine
 
 from tests.far_side import FarSide, Seen, http
-from tests.topup.gateways.wechat_v3_side import CONFIG, GATEWAY, KEYS, ORDER, ORDER_NO, answer, at, load, pem, signed
+from tests.topup.gateways.wechat_v3_side import (
+    CONFIG,
+    GATEWAY,
+    KEYS,
+    ORDER,
+    ORDER_NO,
+    answer,
+    at,
+    certificate_entry,
+    load,
+    pem,
+    signed,
+)
 from topup.gateways import rsa
 from topup.gateways.bills import BillDamaged, BillNotReady, BillRefused
 from topup.gateways.errors import (
@@ -173,6 +185,19 @@ def test_fetched_certificates_are_believed_only_when_the_key_opens_them(vector: 
             assert (kept, gateway.keys) == ([], {})
     assert side.seen[0].line.startswith("GET /v3/certificates ")
     assert "wechatpay-serial" not in lower(side.seen[0].headers)
+
+
+def test_a_certificate_under_another_serial_number_is_refused(side: FarSide) -> None:
+    entry = certificate_entry("platform_new.cert.pem")
+    for serial, good in ((entry["serial_no"], True), ("7A", False)):
+        body = {"data": [entry | {"serial_no": serial}]}
+        side.answer = lambda _seen, body=body: answer(body)
+        gateway = before(side, platform_certs="", fetch_certs=True)
+        if good:
+            assert gateway.refresh_certificates() == 1
+        else:
+            with pytest.raises(Unknown, match="another serial number"):
+                gateway.refresh_certificates()
 
 
 REFUND = NewRefund(ORDER_NO, "R1", 990, 1990, "不想要了", "https://pay.example.com/api/wechat/refund-notify")
