@@ -1,4 +1,4 @@
-"""RSA keys in every shape people paste them, and signatures with SHA-256 only (Alipay's RSA2, WeChat Pay's v3).
+"""RSA keys in every shape people paste them, and signatures with SHA-256 only.
 
 Accepted: PKCS#1 and PKCS#8 private keys, SPKI and PKCS#1 public keys; as PEM, as PEM that lost its line breaks, or as
 bare base64; any line ends. The hash is ours to choose: a verifier that takes it from the signature also accepts SHA-1.
