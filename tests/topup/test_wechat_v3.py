@@ -241,7 +241,8 @@ def test_refusals_mean_the_same_whether_wechat_pay_signs_them_or_not(signs_refus
     refund = NewRefund(order.order_no, "R1", 100, order.amount_fen, "", "http://127.0.0.1:9/api/wechat/refund-notify")
     assert pay.query("NEVERSEEN").state == TradeState.ABSENT
     assert pay.query_refund(order.order_no, "R1").state == RefundState.ABSENT
-    assert pay.probe().ok
+    probe = pay.probe()
+    assert (probe.ok, "both sides" in probe.message) == (True, signs_refusals)
     with pytest.raises(NumberTaken):
         pay.create(new_order(order_no=order.order_no))
     assert pay.close(order.order_no) == TradeState.PAID

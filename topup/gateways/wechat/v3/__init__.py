@@ -78,6 +78,8 @@ class WeChatPayV3(WeChatV3Wire):
         """The query of an order that cannot exist; and with platform certificates, whether the APIv3 key opens them,
         which the query does not prove."""
         probe = super().probe()
+        if probe.ok and self.last is not None and "wechatpay-signature" not in self.last.headers:
+            probe = replace(probe, message=str(_("The gateway answered; our signature is right.")))
         if probe.ok and self.config.fetch_certs:
             try:
                 fetching.fetch(self)
