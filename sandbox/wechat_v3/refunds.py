@@ -126,7 +126,7 @@ def _file(call: Call) -> bytes:
         raise protocol.refused("INVALID_REQUEST", "参数错误", 400) from None
     if facts["merchant"] != call.merchant.pk:
         raise protocol.refused("NO_AUTH", "权限异常", 403)
-    text = wechat_refunds.bill_text(call.merchant, date.fromisoformat(facts["day"]), wrong=facts["wrong"])
+    text = wechat_refunds.bill_text(call.merchant, date.fromisoformat(facts["day"]), **facts["how"])
     content = gzip.compress(text.encode())
     return content[: len(content) // 2] if facts["cut"] else content
 
