@@ -48,7 +48,7 @@ DEFAULTS = {
     "WechatMinTopUp": 1,
     "WechatApiVersion": "v2",
     "WechatPublicKeyId": "",
-    "WechatFetchPlatformCerts": False,
+    "WechatCertificateFetching": False,
     "AlipayEnabled": False,
     "AlipayAppId": "",
     "AlipaySellerId": "",

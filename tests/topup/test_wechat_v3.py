@@ -297,7 +297,7 @@ def test_while_wechat_pay_switches_to_the_public_key_both_kinds_of_signature_are
     with pytest.raises(WronglySigned):
         gateway().create(new_order())
     assert "start the switch" in gateway().probe().hint
-    write_options({"WechatFetchPlatformCerts": True})
+    write_options({"WechatCertificateFetching": True})
     order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
     assert ProviderCertificate.objects.get().serial in GatewayCall.objects.latest("pk").response
     sandbox_buyer.pay(trade_of(order))
@@ -314,7 +314,7 @@ def test_a_merchant_without_public_key_lives_on_platform_certificates_fetched_by
     none = {"WechatPublicKeyId": "", "WechatPublicKey": None}
     write_options({**none, "WechatPlatformCerts": merchant.platform_certificate})
     assert gateway().probe().ok
-    write_options({"WechatPlatformCerts": None, "WechatFetchPlatformCerts": True})
+    write_options({"WechatPlatformCerts": None, "WechatCertificateFetching": True})
     assert services.refresh_certificates() == 1
     assert ProviderCertificate.objects.get().expires > clock.now()
     assert services.refresh_certificates() == 1
@@ -327,7 +327,7 @@ def test_a_merchant_without_public_key_lives_on_platform_certificates_fetched_by
 
 
 def test_a_stranger_makes_us_fetch_no_certificates(buyer: User) -> None:
-    write_options({"WechatFetchPlatformCerts": True})
+    write_options({"WechatCertificateFetching": True})
     order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
     sandbox_buyer.pay(trade_of(order))
     before = GatewayCall.objects.count()

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             "wechatsettings",
-            "fetch_platform_certs",
+            "certificate_fetching",
             models.BooleanField(db_default=False, default=False, verbose_name="fetch platform certificates"),
         ),
         migrations.AddField("wechatsettings", "platform_certs", secret("platform certificates")),

@@ -12,7 +12,7 @@ from voicehelper.secrets import EncryptedField
 from ..certificates import ProviderCertificate
 from .gateway import GatewaySettings, SettingsCard
 
-_PLATFORM = ["platform_certs", "fetch_platform_certs"]
+_PLATFORM = ["platform_certs", "certificate_fetching"]
 _V3 = ["api_v3_key", "public_key_id", "public_key", *_PLATFORM]
 
 _CARD = SettingsCard(
@@ -58,7 +58,7 @@ _CARD = SettingsCard(
             "The contents of wechatpay_….pem, one after the other, for accounts without a public key. They change every"
             " five years."
         ),
-        "fetch_platform_certs": _("Ask WeChat Pay for them several times a day. The APIv3 key opens them."),
+        "certificate_fetching": _("Ask WeChat Pay for them several times a day. The APIv3 key opens them."),
         "app_secret": _(
             "Of the official account above. With it the recharge page pays inside WeChat without a code; without it, it"
             " shows one there too."
@@ -103,9 +103,9 @@ class WeChatSettings(GatewaySettings):
 
     gateway = "wechat"
     card = _CARD
-    config_names: ClassVar = {"api_key": "api_v2_key", "fetch_certs": "fetch_platform_certs"}
+    config_names: ClassVar = {"api_key": "api_v2_key", "fetch_certs": "certificate_fetching"}
     account_values: ClassVar = ("mch_id",)
-    SENSITIVE: ClassVar = frozenset({"app_id", "mch_id", "api_version", "public_key_id", "fetch_platform_certs"})
+    SENSITIVE: ClassVar = frozenset({"app_id", "mch_id", "api_version", "public_key_id", "certificate_fetching"})
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)
     mch_id = models.CharField(_("merchant number"), max_length=32, blank=True)
@@ -120,7 +120,7 @@ class WeChatSettings(GatewaySettings):
     public_key_id = models.CharField(_("public key’s id"), max_length=64, blank=True, db_default="")
     public_key = EncryptedField(_("WeChat Pay’s public key"), db_default="")
     platform_certs = EncryptedField(_("platform certificates"), db_default="")
-    fetch_platform_certs = models.BooleanField(_("fetch platform certificates"), default=False, db_default=False)
+    certificate_fetching = models.BooleanField(_("fetch platform certificates"), default=False, db_default=False)
     client_cert = EncryptedField(_("merchant’s certificate"))
     client_key = EncryptedField(_("merchant’s private key"))
     # Asks WeChat who pays, in its own browser; no call to WeChat Pay wants it.
@@ -149,12 +149,12 @@ class WeChatSettings(GatewaySettings):
         return {"api_key": self.api_v2_key.reveal(), "sign_type": self.sign_type}
 
     def _v3_values(self) -> dict[str, Any]:
-        fetched = ProviderCertificate.good_ones(self.gateway, self.mch_id) if self.fetch_platform_certs else ""
+        fetched = ProviderCertificate.good_ones(self.gateway, self.mch_id) if self.certificate_fetching else ""
         return {
             "api_v3_key": self.api_v3_key.reveal(),
             "api_v2_key": self.api_v2_key.reveal(),
             "public_key_id": self.public_key_id,
             "public_key": self.public_key.reveal(),
             "platform_certs": f"{self.platform_certs.reveal()}\n{fetched}",
-            "fetch_certs": self.fetch_platform_certs,
+            "fetch_certs": self.certificate_fetching,
         }
