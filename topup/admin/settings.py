@@ -167,7 +167,9 @@ class GatewayAdmin(ProbedSectionAdmin):
         self.multiline_secrets = card.multiline
         self.placeholders = card.placeholders
         self.help_texts = {**_EVERY_GATEWAY, **card.help}
-        cards: Any = [(heading, {"fields": fields, "classes": _classes(card, fields)}) for heading, fields in card.groups]
+        cards: Any = [
+            (heading, {"fields": fields, "classes": _classes(card, fields)}) for heading, fields in card.groups
+        ]
         self.fieldsets = cards  # type: ignore[misc]  # the card's, not the class's
         super().__init__(model, site)
 

@@ -102,8 +102,8 @@ class Gateway(ABC):
     record: Callable[[Exchange], None]
     # The account it speaks for; whoever builds the gateway knows.
     account: int | None = None
-    # Is told of each certificate of the provider's (PEM) that was fetched and proved; must not raise. It stands in the
-    # configuration from then on.
+    # Is told of each certificate of the provider's (PEM) that was fetched and proved; must not raise. From then on it is
+    # handed to `use_certificates`.
     keep_certificate: Callable[[str], None]
 
     def __init__(self, config: Any, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
@@ -231,6 +231,15 @@ class Gateway(ABC):
     @abstractmethod
     def _redact(self, text: str) -> str:
         """A request or an answer without its signature, whole or cut off anywhere."""
+
+    @property
+    def fetches_certificates(self) -> bool:
+        """Whether the configuration lets it ask for the provider's certificates."""
+        return False
+
+    def use_certificates(self, pems: str) -> None:
+        """Verify with these as well, which were fetched before. Raises NotSupported unless it fetches any."""
+        raise NotSupported(f"{self.name} fetches no certificates.")
 
     def refresh_certificates(self) -> int:
         """Fetch the provider's certificates anew, where the configuration says so; how many it has now."""

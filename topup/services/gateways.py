@@ -18,7 +18,7 @@ from ..gateways.base import Gateway
 from ..gateways.errors import GatewayError, NotConfigured
 from ..gateways.exchanges import Exchange
 from ..gateways.ways import Place
-from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order
+from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order, ProviderCertificate
 from ..models.orders import KEYLESS
 from .accounts import account_in_use, account_of, active_account
 from .certificates import keep_certificate
@@ -186,6 +186,8 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
     gateway = cls.from_values(values)
     gateway.record = lambda exchange: _keep_call(name, exchange)
     gateway.keep_certificate = lambda pem: keep_certificate(name, gateway.merchant_id, pem)
+    if gateway.fetches_certificates:
+        gateway.use_certificates(ProviderCertificate.good_ones(name, gateway.merchant_id))
     if limits is not None:
         gateway.limits = limits
         gateway.until_ns = monotonic_ns() + int(limits.total_s * 1_000_000_000)

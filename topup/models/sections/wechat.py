@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.secrets import EncryptedField
 
-from ..certificates import ProviderCertificate
 from .gateway import GatewaySettings, SettingsCard
 
 _PLATFORM = ["platform_certs", "certificate_fetching"]
@@ -149,12 +148,11 @@ class WeChatSettings(GatewaySettings):
         return {"api_key": self.api_v2_key.reveal(), "sign_type": self.sign_type}
 
     def _v3_values(self) -> dict[str, Any]:
-        fetched = ProviderCertificate.good_ones(self.gateway, self.mch_id) if self.certificate_fetching else ""
         return {
             "api_v3_key": self.api_v3_key.reveal(),
             "api_v2_key": self.api_v2_key.reveal(),
             "public_key_id": self.public_key_id,
             "public_key": self.public_key.reveal(),
-            "platform_certs": f"{self.platform_certs.reveal()}\n{fetched}",
+            "platform_certs": self.platform_certs.reveal(),
             "fetch_certs": self.certificate_fetching,
         }

@@ -18,6 +18,7 @@ from ...errors import GatewayError, NotSupported
 from ...notices import Reply
 from ...refunds import RefundStatus
 from . import bills, fetching, notices, orders, refunds
+from .certificates import keys_in
 from .config import WeChatV3Config, other_merchant_in
 from .mistakes import KNOWN_MISTAKES
 from .wire import MAX_BYTES, WeChatV3Wire
@@ -62,6 +63,13 @@ class WeChatPayV3(WeChatV3Wire):
         except ValueError:
             return {}
         return {name: value for name, value in said.items() if isinstance(value, str)}
+
+    @property
+    def fetches_certificates(self) -> bool:
+        return self.config.fetch_certs
+
+    def use_certificates(self, pems: str) -> None:
+        self.keys = {**self.keys, **keys_in(pems, datetime.now(UTC))}
 
     def refresh_certificates(self) -> int:
         return fetching.fetch(self) if self.config.fetch_certs else 0

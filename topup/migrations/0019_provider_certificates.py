@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0017_wechat_api_v3")]
+    dependencies = [("topup", "0018_wechat_api_v3")]
 
     operations = [
         migrations.CreateModel(

@@ -12,7 +12,7 @@ def secret(text):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0015_bills_row_by_row")]
+    dependencies = [("topup", "0017_accounts_of_orders")]
 
     operations = [
         migrations.AddField("wechatsettings", "api_v3_key", secret("APIv3 key")),
