@@ -25,13 +25,14 @@ from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsi
 from topup.gateways.orders import NewOrder, TradeState
 from topup.gateways.refunds import NewRefund, RefundState
 from topup.gateways.wechat.v3 import fetching
-from topup.models import GatewayCall, Notice, Order, ProviderCertificate, Refund
+from topup.models import GatewayCall, MerchantAccount, Notice, Order, ProviderCertificate, Refund
 from topup.models.sections import WeChatSettings
 from topup.services import receiving
 from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.clock import BEIJING
+from voicehelper.secrets import Secret
 from voicehelper.wallet.services import wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -145,6 +146,8 @@ def test_a_wrong_api_v3_key_is_told_by_the_first_notice(buyer: User) -> None:
     order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
     sandbox_buyer.pay(trade_of(order))
     write_options({"WechatApiV3Key": "Other3Key0123456789abcdefghiJKLM"})
+    # The one before would open it for a day.
+    MerchantAccount.objects.update(former=Secret())
     assert deliver(order).status_code == 401
     assert "APIv3 key once more" in Alert.objects.get(event="forged_notice").content
 
@@ -346,3 +349,25 @@ def test_the_probe_shows_both_clocks_and_who_signed() -> None:
     assert probe.ok
     assert list(probe.details) == ["Our clock", "The answer’s clock", "The answer is signed with"]
     assert probe.details["The answer is signed with"] == WeChatSettings.load().public_key_id
+
+
+def test_an_account_that_changes_to_v3_and_back_serves_what_is_under_way_in_its_own_version(buyer: User) -> None:
+    orders = []
+    for version in ("v3", "v2", "v3"):
+        write_options({"WechatApiVersion": version})
+        orders.append(services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1"))
+    assert [order.sign_type for order in orders] == ["RSA", "HMAC-SHA256", "RSA"]
+    write_options({"WechatApiVersion": "v2"})
+    for order in orders:
+        sandbox_buyer.pay(trade_of(order))
+        delivery = Delivery.objects.select_related("trade__merchant").latest("pk")
+        played = gateway_of(delivery.trade)
+        answer = Client().post(
+            "/api/wechat/notify",
+            delivery.body,
+            content_type=played.NOTICE_TYPE,
+            headers=played.notice_headers(delivery),
+        )
+        assert played.acknowledged(answer.status_code, answer.content.decode())
+    assert wallet_of(buyer).balance == 15_000_000
+    assert MerchantAccount.objects.count() == 3

@@ -102,8 +102,8 @@ class Gateway(ABC):
     record: Callable[[Exchange], None]
     # The account it speaks for; whoever builds the gateway knows.
     account: int | None = None
-    # Is told of each certificate of the provider's (PEM) that was fetched and proved; must not raise. From then on it is
-    # handed to `use_certificates`.
+    # Is told of each certificate of the provider's (PEM) that was fetched and proved; must not raise. From then on
+    # `use_certificates` is handed it.
     keep_certificate: Callable[[str], None]
 
     def __init__(self, config: Any, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:

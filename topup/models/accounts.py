@@ -15,7 +15,7 @@ from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 # So long do providers repeat notices that are signed with a key that was replaced.
 FORMER_FOR = timedelta(hours=25)
 # Values of a configuration that no signature hangs on.
-_NO_KEYS = {"app_id", "other_app_ids"}
+_NO_KEYS = {"app_id", "other_app_ids", "version"}
 
 
 class MerchantAccount(models.Model):
