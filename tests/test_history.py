@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from llm.models import Usage
+from llm.models import Model, Usage
+from llm.seeds import plant
 from notifications.models import Alert
 from sandbox.gateways import GATEWAYS
 from sandbox.history import MARK
@@ -17,6 +18,12 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry, Wallet
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _models(db: None) -> None:
+    """Tests that commit empty every table, and may have been first on this worker."""
+    plant(Model)
 
 
 @pytest.fixture
