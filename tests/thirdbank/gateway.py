@@ -80,7 +80,7 @@ class ThirdBank(Gateway):
 
     trade_types = {"CODE": Place.CODE, "PAGE": Place.BROWSER}
     ways = {PHONE: "PAGE"}
-    app_browser = "ThirdWallet/"
+    app_browser, pay_addresses = "ThirdWallet/", {"CODE": ("third-bank:",)}
 
     payment_callbacks, notice_types = ("message",), ("application/json",)
     signed_headers = (TIME, SIGN)
@@ -120,7 +120,7 @@ class ThirdBank(Gateway):
         asked = {"order": new.order_no, "refund": new.refund_no, "fen": new.amount_fen}
         return self._status(new.order_no, self._call("refund", new.order_no, "POST /refunds", asked))
 
-    def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:
+    def query_refund(self, order_no: str, refund_no: str, _transaction_id: str = "", /) -> RefundStatus:
         absent = {"refund": refund_no, "state": "absent"}
         said = self._call("refund query", order_no, f"GET /refunds/{refund_no}", absent=absent)
         return self._status(order_no, said)

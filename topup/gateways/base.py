@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
@@ -60,6 +61,9 @@ class Gateway(ABC):
     trade_types: ClassVar[Mapping[str, Place]]
     ways: ClassVar[Mapping[Device, str]] = {}
     app_browser: ClassVar[str] = r"(?!)"
+    # What the content of a code, or the address of a page to pay on, begins with, by trade type. Without an entry: like
+    # the address that requests go to, which is good at all times, because that is where it was opened.
+    pay_addresses: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     # --- Its callbacks: below /api/<name>/, those of payments and of refunds (none: with the payments'), the first of
     # each being the one we tell the provider; their content types; and what else than the body is signed: headers
@@ -84,6 +88,9 @@ class Gateway(ABC):
     lists_refunds: ClassVar[bool] = False
     # Whether CLOSED is also said of what was paid and went back in full.
     closes_refunded: ClassVar[bool] = False
+    # How its own numbers of payments look (a pattern); and whether one can be given back by that number alone.
+    transaction_numbers: ClassVar[str] = r"(?!)"
+    refunds_by_transaction: ClassVar[bool] = False
 
     live: bool
     app_id: str
@@ -160,6 +167,15 @@ class Gateway(ABC):
         """Where an order is paid; one whose trade type nobody knows any more showed a code."""
         return cls.trade_types.get(trade_type, Place.CODE)
 
+    def offers(self, trade_type: str, pay_url: str) -> bool:
+        """Whether this is an address as the platform makes them: buyers are shown no other, whoever answered so."""
+        if not pay_url.isascii() or not pay_url.isprintable() or set(pay_url) & set(' \\"<>'):
+            return False
+        own = f"{urlsplit(self.address).scheme}://{urlsplit(self.address).netloc}/"
+        known = self.pay_addresses.get(trade_type or self.qr_code, (own,))
+        # Where the platform is a stand-in, so are its pages.
+        return pay_url.startswith((*known, *(() if self.live else (own,))))
+
     @property
     def why_no_refunds(self) -> str:
         """What keeps this configuration from refunding, and how to mend it; empty when it can."""
@@ -197,8 +213,8 @@ class Gateway(ABC):
         values; a Refused is final only once `query_refund` says ABSENT too. Raises NotConfigured as well."""
 
     @abstractmethod
-    def query_refund(self, order_no: str, refund_no: str) -> RefundStatus:
-        """Ask what became of a refund."""
+    def query_refund(self, order_no: str, refund_no: str, transaction_id: str = "", /) -> RefundStatus:
+        """Ask what became of a refund, of the payment with `transaction_id` where NewRefund named one."""
 
     @abstractmethod
     def refunds_of(self, order_no: str) -> Sequence[RefundStatus]:

@@ -19,7 +19,8 @@ class RefundState(StrEnum):
 @dataclass(frozen=True)
 class NewRefund:
     """What we ask a provider to give back: `amount_fen` of a payment of `total_fen`. The same `refund_no` again is the
-    same refund."""
+    same refund. `transaction_id` chooses one of several payments of an order, where the gateway refunds_by_transaction.
+    """
 
     order_no: str
     refund_no: str
@@ -27,6 +28,7 @@ class NewRefund:
     total_fen: int
     reason: str
     notify_url: str
+    transaction_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,16 @@ class Alipay(AlipayWire):
     trade_types = {"PRECREATE": Place.CODE, "WAP": Place.BROWSER, "PAGE": Place.BROWSER}
     ways = {PHONE: "WAP"}
     app_browser = "AlipayClient/"
+    pay_addresses = {"PRECREATE": ("https://qr.alipay.com/",)}
 
     notice_types = ("application/x-www-form-urlencoded",)
 
     config_class = AlipayConfig
     known_mistakes = KNOWN_MISTAKES
     closes_refunded = True
+    # The day and the product come first.
+    transaction_numbers = r"20[0-9]{26}"
+    refunds_by_transaction = True
 
     create = orders.create
     query = orders.query

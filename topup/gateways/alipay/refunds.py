@@ -19,7 +19,7 @@ _REASON_CHARS = 256
 
 def refund(wire: AlipayWire, new: NewRefund) -> RefundStatus:
     fields = {
-        "out_trade_no": new.order_no,
+        **({"trade_no": new.transaction_id} if new.transaction_id else {"out_trade_no": new.order_no}),
         "out_request_no": new.refund_no,
         "refund_amount": yuan(new.amount_fen),
         "refund_reason": "".join(c if c.isprintable() else " " for c in new.reason)[:_REASON_CHARS],
@@ -32,10 +32,10 @@ def refund(wire: AlipayWire, new: NewRefund) -> RefundStatus:
         at = beijing_time(answer.get("gmt_refund_pay", ""), TIME) if state is RefundState.SUCCEEDED else None
         return RefundStatus(new.order_no, new.refund_no, state, f"fund_change={moved}", new.amount_fen, succeeded_at=at)
 
-    return wire.call("refund", "AlipayTradeRefund", fields, read)
+    return wire.call("refund", "AlipayTradeRefund", fields, read, about=new.order_no)
 
 
-def query_refund(wire: AlipayWire, order_no: str, refund_no: str) -> RefundStatus:
+def query_refund(wire: AlipayWire, order_no: str, refund_no: str, transaction_id: str = "") -> RefundStatus:
     def read(answer: Fields) -> RefundStatus:
         if answer.get("sub_code") == ABSENT or not answer.get("out_request_no"):
             # A bare 10000 says no more than that the question was understood.
@@ -50,8 +50,10 @@ def query_refund(wire: AlipayWire, order_no: str, refund_no: str) -> RefundStatu
         at = beijing_time(answer.get("gmt_refund_pay", ""), TIME)
         return RefundStatus(order_no, refund_no, state, word, _amount(answer), succeeded_at=at)
 
-    fields = {"out_trade_no": order_no, "out_request_no": refund_no, "query_options": "gmt_refund_pay"}
-    return wire.call("refund query", "AlipayTradeFastpayRefundQuery", fields, read, expected={ABSENT}, named=False)
+    of = {"trade_no": transaction_id} if transaction_id else {"out_trade_no": order_no}
+    fields = {**of, "out_request_no": refund_no, "query_options": "gmt_refund_pay"}
+    name = "AlipayTradeFastpayRefundQuery"
+    return wire.call("refund query", name, fields, read, expected={ABSENT}, about=order_no, named=False)
 
 
 def refunds_of(_wire: AlipayWire, order_no: str) -> Sequence[RefundStatus]:

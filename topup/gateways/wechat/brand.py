@@ -20,6 +20,10 @@ class WeChatPay(Gateway):
     ways = {PHONE: "MWEB", Device(name): "JSAPI"}
     # WeCom says MicroMessenger too, and cannot tell who its user is in WeChat.
     app_browser = r"(?s)^(?!.*wxwork/).*MicroMessenger/"
+    pay_addresses = {
+        "NATIVE": ("weixin://wxpay/bizpayurl", "weixin://wxpay/s/"),
+        "MWEB": ("https://wx.tenpay.com/",),
+    }
 
     refund_callbacks = ("refund-notify",)
     # No proxy of ours knows these as anything else; a browser's multipart form is not a notice.
@@ -37,6 +41,8 @@ class WeChatPay(Gateway):
     many_apps = True
     # WeChat refuses to close a younger order.
     close_after_s = 300
+    transaction_numbers = r"[14][0-9]{27}"
+    refunds_by_transaction = True
 
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:

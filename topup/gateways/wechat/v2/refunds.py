@@ -30,7 +30,7 @@ def refund(wire: WeChatWire, new: NewRefund) -> RefundStatus:
     if obstacle := wire.why_no_refunds:
         raise NotConfigured(obstacle)
     fields = {
-        "out_trade_no": new.order_no,
+        **({"transaction_id": new.transaction_id} if new.transaction_id else {"out_trade_no": new.order_no}),
         "out_refund_no": new.refund_no,
         "total_fee": str(new.total_fen),
         "refund_fee": str(new.amount_fen),
@@ -40,7 +40,8 @@ def refund(wire: WeChatWire, new: NewRefund) -> RefundStatus:
 
     def read(answer: Fields) -> RefundStatus:
         said = (answer.get("out_trade_no"), answer.get("out_refund_no"), _fen(answer.get("refund_fee", "")))
-        if said != (new.order_no, new.refund_no, new.amount_fen):
+        other = new.transaction_id and answer.get("transaction_id") != new.transaction_id
+        if other or said != (new.order_no, new.refund_no, new.amount_fen):
             raise Unknown("WeChat Pay answered about another refund.")
         return RefundStatus(
             new.order_no,
@@ -51,10 +52,11 @@ def refund(wire: WeChatWire, new: NewRefund) -> RefundStatus:
             answer.get("refund_id", "")[:64],
         )
 
-    return wire.call("refund", "/secapi/pay/refund", fields, read, certificate=wire.config.certificate())
+    certificate = wire.config.certificate()
+    return wire.call("refund", "/secapi/pay/refund", fields, read, about=new.order_no, certificate=certificate)
 
 
-def query_refund(wire: WeChatWire, order_no: str, refund_no: str) -> RefundStatus:
+def query_refund(wire: WeChatWire, order_no: str, refund_no: str, _transaction_id: str = "") -> RefundStatus:
     def read(answer: Fields) -> RefundStatus:
         if answer.get("err_code") == _ABSENT:
             return RefundStatus(order_no, refund_no, RefundState.ABSENT, _ABSENT)

@@ -21,7 +21,7 @@ STATES = {
 
 def refund(wire: WeChatV3Wire, new: NewRefund) -> RefundStatus:
     content = {
-        "out_trade_no": new.order_no,
+        **({"transaction_id": new.transaction_id} if new.transaction_id else {"out_trade_no": new.order_no}),
         "out_refund_no": new.refund_no,
         "notify_url": new.notify_url,
         "amount": {"refund": new.amount_fen, "total": new.total_fen, "currency": "CNY"},
@@ -31,14 +31,15 @@ def refund(wire: WeChatV3Wire, new: NewRefund) -> RefundStatus:
 
     def read(answer: Content) -> RefundStatus:
         status = _status(answer, new.order_no, new.refund_no)
-        if status.amount_fen != new.amount_fen:
+        other = new.transaction_id and answer.get("transaction_id") != new.transaction_id
+        if other or status.amount_fen != new.amount_fen:
             raise Unknown("WeChat Pay answered about another refund.")
         return status
 
     return wire.call("refund", f"POST {_REFUNDS}", read, content=content, about=new.order_no)
 
 
-def query_refund(wire: WeChatV3Wire, order_no: str, refund_no: str) -> RefundStatus:
+def query_refund(wire: WeChatV3Wire, order_no: str, refund_no: str, _transaction_id: str = "", /) -> RefundStatus:
     def read(answer: Content) -> RefundStatus:
         if "code" in answer:
             return RefundStatus(order_no, refund_no, RefundState.ABSENT, answer["code"])
