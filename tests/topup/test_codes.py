@@ -112,6 +112,9 @@ TYPED = {
     "K18 a label in English": "Redemption code: 0123-4567-89AB-CDEF",
     "K18 colons between": "0123:4567:89AB:CDEF",
     "K18 a sentence": "您的兑换码是 0123-4567-89AB-CDEF，请尽快使用！",
+    "K18 a label without a colon": "Code 0123-4567-89AB-CDEF",
+    "K18 a validity behind it": "兑换码：0123-4567-89AB-CDEF，有效期：2026-12-31 23:59",
+    "K18 an order beside it": "订单 1024 的兑换码：\u200b0123 4567 89AB CDEF（满100送10）",
     "K18 letters apart": "0 1 2 3 - 4 5 6 7 - 8 9 A B - C D E F",
 }
 
@@ -140,7 +143,8 @@ def test_K04_K18_a_code_counts_however_a_chat_or_a_keyboard_has_dressed_it(
         "0123-4567-89AB-CDE",
         "0123-4567-89AB-CDEFG",
         "0123-4567-89AB-CDEU",
-        "code 0123-4567-89AB-CDEF",
+        "0123-4567-89AB-CDEF or 0123-4567-89AB-CDE0",
+        "code0123456789ABCDEF",
         "٠" * 16,
         "：" * 16,
     ],
@@ -182,9 +186,12 @@ def test_the_api_answers_in_the_dialect_and_slows_guessers_down(as_user: Any, bu
     }
     again = client.post("/api/user/topup", {"key": text}, format="json")
     assert (again.status_code, again.json()["success"]) == (409, False)
+    for typed in ("0000", "兑换码", "U" * 16, text + "0") * 3:
+        # K: what cannot be a code is no guess.
+        assert client.post("/api/user/topup", {"key": typed}, format="json").status_code == 400
     for _ in range(9):
-        assert client.post("/api/user/topup", {"key": "0000"}, format="json").status_code == 400
-    braked = client.post("/api/user/topup", {"key": "0000"}, format="json")
+        assert client.post("/api/user/topup", {"key": "0" * 16}, format="json").status_code == 400
+    braked = client.post("/api/user/topup", {"key": "0" * 16}, format="json")
     assert braked.status_code == 429
     assert int(braked["Retry-After"]) > 0
     assert as_user(None).post("/api/user/topup", {"key": text}, format="json").status_code == 401

@@ -1,6 +1,7 @@
 """Redemption codes: quota that is handed out on paper, one use each."""
 
 import hashlib
+import re
 import secrets
 import unicodedata
 
@@ -18,6 +19,8 @@ ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 16
 MAX_BATCH = 10_000
 _MISREAD = str.maketrans("ILO", "110")
+# As we show them, whatever stands between the groups; the last four of several.
+_GROUPED = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{4}([^0-9A-Z]{1,3})[0-9A-Z]{4}(?:\1[0-9A-Z]{4}){2}(?!\1?[0-9A-Z])")
 
 
 class CodeBatch(models.Model):
@@ -83,13 +86,19 @@ class RedemptionCode(models.Model):
 
 def plain(typed: str) -> str:
     """A code as it was made, from what somebody typed or pasted: only letters and digits count, in any case and width,
-    l for 1, and a label that ends with a colon may stand in front; "" when it is none."""
+    l for 1. Other words may stand around one that is written in groups of four, or behind a colon. "" when there is
+    none, or more than one."""
     text = unicodedata.normalize("NFKC", typed).upper()
-    for part in (text, text.rpartition(":")[2]):
-        found = "".join(each for each in part if each.isascii() and each.isalnum()).translate(_MISREAD)
-        if len(found) == LENGTH and set(found) <= set(ALPHABET):
-            return found
+    for parts in ([text], [text.rpartition(":")[2]], [each[0] for each in _GROUPED.finditer(text)]):
+        found = {code for part in parts if (code := _code_in(part))}
+        if len(found) == 1:
+            return found.pop()
     return ""
+
+
+def _code_in(part: str) -> str:
+    found = "".join(each for each in part if each.isascii() and each.isalnum()).translate(_MISREAD)
+    return found if len(found) == LENGTH and set(found) <= set(ALPHABET) else ""
 
 
 def shown(text: str) -> str:

@@ -6,8 +6,9 @@ from voicehelper.accounts.models import User
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import network_of
 
+from ..models.codes import plain
 from .errors import TopupError
-from .redeeming import redeem
+from .redeeming import CodeInvalid, redeem
 
 # Wrong codes per user and per network.
 GUESSES = "10 per 10 minutes"
@@ -20,7 +21,10 @@ def brake_payment(user: User, client_ip: str) -> None:
 
 
 def redeem_guess(user: User, typed: str, client_ip: str) -> int:
-    """`redeem` with a brake: ten wrong codes, then a wait. Raises what that raises, and TooMany."""
+    """`redeem` with a brake: ten wrong codes, then a wait. Raises what that raises, and TooMany. What cannot be a code
+    is refused for nothing: nobody guesses so."""
+    if not plain(typed):
+        raise CodeInvalid
     brakes = (GUESSES, "redeem-address", network_of(client_ip)), (GUESSES, "redeem-user", str(user.pk))
     with ratelimit.guess(*brakes, wrong=TopupError):
         return redeem(user, typed)
