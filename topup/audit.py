@@ -117,7 +117,7 @@ def what_went_back_before_is_taken_back(after: int) -> Iterable[Finding]:
     found = rows(
         """
         SELECT o.order_no, o.refunded_fen, COALESCE(SUM(r.amount_fen), 0) FROM topup_order o
-        LEFT JOIN topup_refund r ON r.order_id = o.id AND r.state <> 'failed'
+        LEFT JOIN topup_refund r ON r.order_id = o.id AND r.state <> 'failed' AND r.surplus_id IS NULL
         WHERE o.refund_told_by <> '' AND o.credited_at IS NOT NULL AND o.review = ''
         GROUP BY o.id HAVING COALESCE(SUM(r.amount_fen), 0) < o.refunded_fen ORDER BY o.id
         """
@@ -135,7 +135,7 @@ def refunds_are_at_most_what_was_paid(after: int) -> Iterable[Finding]:
         JOIN (
             SELECT order_id, SUM(amount_fen) FILTER (WHERE state = 'succeeded') AS fen,
                    SUM(quota_due) FILTER (WHERE state = 'succeeded') AS due
-            FROM topup_refund GROUP BY order_id
+            FROM topup_refund WHERE surplus_id IS NULL GROUP BY order_id
         ) r ON r.order_id = o.id
         WHERE r.fen > o.amount_fen OR r.due > o.quota
            OR (r.fen = o.amount_fen AND r.due <> o.quota)
@@ -149,12 +149,35 @@ def refunds_are_at_most_what_was_paid(after: int) -> Iterable[Finding]:
         yield Finding("refunds <= paid", f"order {order_no}", problem)
 
 
+def surplus_payments_go_back_once(after: int) -> Iterable[Finding]:
+    """No more of one than was paid, no quota with it, and it counts as given back when all of it was."""
+    found = rows(
+        """
+        SELECT s.transaction_id, s.state, s.amount_fen, r.fen, r.quota FROM topup_surpluspayment s
+        LEFT JOIN LATERAL (
+            SELECT COALESCE(SUM(amount_fen) FILTER (WHERE state = 'succeeded'), 0) AS fen,
+                   COALESCE(SUM(quota_due), 0) AS quota
+            FROM topup_refund WHERE surplus_id = s.id
+        ) r ON TRUE
+        WHERE r.fen > s.amount_fen OR r.quota <> 0 OR (s.state = 'refunded' AND r.fen < s.amount_fen)
+           OR (s.state = 'open' AND r.fen >= s.amount_fen)
+        ORDER BY s.id
+        """
+    )
+    for transaction_id, state, paid, fen, quota in found:
+        problem = f"is {state}: {fen} of {paid} fen refunded, {quota} quota taken back"
+        yield Finding("refunds <= paid", f"surplus payment {transaction_id}", problem)
+
+
 def no_order_is_refunded_without_refunds(after: int) -> Iterable[Finding]:
     found = rows(
         """
         SELECT o.order_no, o.state FROM topup_order o
         WHERE o.state IN ('partly_refunded', 'refunded')
-          AND NOT EXISTS (SELECT 1 FROM topup_refund r WHERE r.order_id = o.id AND r.state = 'succeeded')
+          AND NOT EXISTS (
+              SELECT 1 FROM topup_refund r
+              WHERE r.order_id = o.id AND r.state = 'succeeded' AND r.surplus_id IS NULL
+          )
         ORDER BY o.id
         """
     )
@@ -232,6 +255,7 @@ CHECKS: list[Check] = [
     nothing_is_stuck,
     what_went_back_before_is_taken_back,
     refunds_are_at_most_what_was_paid,
+    surplus_payments_go_back_once,
     no_order_is_refunded_without_refunds,
     each_refund_has_one_entry,
     no_refund_entry_without_a_refund,

@@ -57,6 +57,20 @@ def _receipt(trade: Trade) -> str:
     return gettext("%(money)s, transaction %(transaction)s, paid at %(time)s.") % facts
 
 
+def about_strangers(gateway: str, number: str, trade: Trade | None) -> str:
+    """What a platform says of its own number of a payment, which is of no order here."""
+    facts = {"gateway": label_of(gateway), "number": number}
+    if trade is None:
+        facts["why"] = last_word_on(number)
+        return gettext("%(gateway)s gave no certain answer about %(number)s: %(why)s") % facts
+    if trade.receipt is None:
+        facts["word"] = trade.raw_state
+        return gettext("%(gateway)s knows no payment %(number)s of this merchant (%(word)s).") % facts
+    facts |= {"order": trade.receipt.order_no, "receipt": _receipt(trade)}
+    text = gettext("%(gateway)s says that it paid for %(order)s, which is no order of ours: %(receipt)s")
+    return text % facts
+
+
 def report(order: Order, trade: Trade | None) -> Report:
     """The answer, and what it changed here."""
     text = answer(order, trade)
@@ -70,6 +84,11 @@ def report(order: Order, trade: Trade | None) -> Report:
 
 
 def last_word(order: Order) -> str:
-    call = GatewayCall.objects.filter(order_no=order.order_no).order_by("-pk").first()
+    return last_word_on(order.order_no)
+
+
+def last_word_on(number: str) -> str:
+    """Why the last call about an order, or about a payment by its own number, came to nothing."""
+    call = GatewayCall.objects.filter(order_no=number).order_by("-pk").first()
     lines = call.response.strip().splitlines() if call else []
     return lines[-1][:300] if lines else gettext("nobody was asked.")

@@ -17,7 +17,7 @@ from voicehelper.admin.filters import choice
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
-from ..models import Difference, Order, Refund
+from ..models import Difference, Order, Refund, SurplusPayment
 from ..services import reconciliation
 from . import words
 
@@ -52,8 +52,8 @@ _MEANINGS: dict[str, Any] = {
         " the bill. Compare both numbers in the platform’s console."
     ),
     Kind.PAID_TWICE: _(
-        "The order was paid before; the user was credited once. Refund this second payment in the platform’s console,"
-        " by its transaction number, then note it as settled."
+        "The order was paid before; the user was credited once. Ask the platform: this second payment is then kept with"
+        " the order, where it can be given back without touching the quota."
     ),
     Kind.LISTED_TWICE: _("The bill names the same payment more than once. Ask the platform."),
     Kind.MISSING_THERE: _(
@@ -162,6 +162,9 @@ class DifferenceAdmin(ReadOnlyAdmin):
     def do_ask(self, request: HttpRequest, record: Difference, reason: str) -> Report:
         done, why = reconciliation.ask_again(record, actor=operator(request))
         reconciliation.refresh_state(record.reconciliation)
+        surplus = SurplusPayment.objects.filter(transaction_id=record.transaction_id, order__order_no=record.order_no)
+        if record.kind == Kind.PAID_TWICE and (kept := surplus.first()):
+            return Report(True, gettext("It is a surplus payment of this order: give it back here."), kept.order)
         return Report(done, gettext("The platform confirms it: put right.") if done else why)
 
     def do_settle(self, request: HttpRequest, record: Difference, reason: str) -> Report:

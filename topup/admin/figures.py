@@ -184,7 +184,7 @@ def _newcomers(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
 def real_refunds() -> QuerySet[Refund]:
     """Of real orders, confirmed."""
     real = Q() if settings.SANDBOX else Q(order__live=True)
-    return Refund.objects.filter(real, state=Refund.State.SUCCEEDED)
+    return Refund.objects.filter(real, state=Refund.State.SUCCEEDED, surplus=None)
 
 
 def _refunded(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:

@@ -18,8 +18,7 @@ from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import Action, Report, change_url, may
 from voicehelper.admin.columns import column, label, link, moment, number, when
-from voicehelper.admin.filters import Days, choice, marks, user_group, username, users_like
-from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns, plain
 
@@ -28,11 +27,13 @@ from ..gateways import GATEWAYS, label_of
 from ..models import GatewayCall, MerchantAccount, Order, Refund
 from ..models.orders import MANUAL_MARK
 from ..money import yuan
-from . import accounts, answers, words
+from . import accounts, answers, surplus, words
 from .completing import Completion
 from .figures import first_payments
+from .order_finding import OrderFinding
 from .refund_asking import RefundAsking
 from .statistics import StatisticsPages
+from .surplus import SurplusActions
 from .timeline import timeline
 
 _BY_HAND = Q(credited_by="manual")
@@ -55,7 +56,7 @@ def _in_state(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
 
 
 @admin.register(Order)
-class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
+class OrderAdmin(StatisticsPages, Completion, RefundAsking, SurplusActions, OrderFinding):
     list_display = (
         "order_no",
         "user",
@@ -83,8 +84,6 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     )
     list_select_related = ("user",)
     ordering = ("-created",)
-    search_fields = ("order_no",)  # what is searched really is in find
-    search_help_text = _("Order number, the provider’s transaction number, or user name")
     change_form_template = "admin/topup/order/change_form.html"
     fields = ()
     time_created = when("created", _("created"))
@@ -112,18 +111,12 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
     gateway_label = column(_("gateway"), lambda order: words.gateway(order.gateway))
     num_money = column(_("money"), lambda order: words.money(order.amount_fen))
 
-    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        """One index or another, never several: the page stays one short walk."""
-        for found in (Q(order_no__startswith=term), Q(gateway__in=GATEWAYS, transaction_id=term)):
-            if Order.objects.filter(found).exists():
-                return rows.filter(found)
-        return rows.filter(user__in=users_like(username__startswith=term))
-
     def actions_for(self, request: HttpRequest, record: Order) -> Sequence[Action]:
         if not may(request, Order, "change"):
             return ()
         unreachable = answers.why_not_asked(record)
         actions = [
+            *self.surplus_actions(record, may_refund=may(request, Refund, "add")),
             Action(
                 "ask",
                 gettext("Ask the payment platform"),
@@ -183,6 +176,7 @@ class OrderAdmin(StatisticsPages, Completion, RefundAsking, EndlessAdmin):
             "credited": order.state in Order.CREDITED,
             "timeline": timeline(order, request),
             "agreement": agreement(order, request),
+            "surplus": surplus.rows(order),
             "refunds": _refunds(order, request),
             "calls": _calls(order) if may(request, GatewayCall, "view") else [],
         }

@@ -20,14 +20,15 @@ from voicehelper.admin.base import REASON_CHARS, Action, Input, RecordActions, c
 from voicehelper.numbers import grouped
 
 from .. import services
-from ..models import Order, RechargeSettings, Refund
+from ..models import Order, RechargeSettings, Refund, SurplusPayment
 from ..money import yuan
 from . import words
 from .refunds import fen_of, report
+from .surplus import surplus_in
 
 TEMPLATE = "admin/topup/order/refund.html"
 # What the form sends and the page sends again.
-FIELDS = ("amount", "number", "reason", "take_what_is_left")
+FIELDS = ("amount", "number", "reason", "take_what_is_left", "surplus")
 
 
 class RefundAsking(RecordActions):
@@ -71,7 +72,7 @@ class RefundAsking(RecordActions):
         if order is None:
             raise Http404
         try:
-            wish = _wish(request)
+            wish = _wish(request, order)
             preview = services.preview_refund(order, **wish)
             if not preview.known and request.POST.get("seen") != _seen(preview):
                 return self._show(request, order, preview)
@@ -93,7 +94,7 @@ class RefundAsking(RecordActions):
             "order": order,
             "refund": refund,
             "money": words.money(refund.amount_fen),
-            "paid": words.money(order.amount_fen),
+            "paid": words.money((refund.surplus or order).amount_fen),
             "quota": grouped(refund.quota),
             "lost": grouped(refund.shortfall) if refund.shortfall else "",
             "stays_money": words.money(preview.stays_fen),
@@ -109,6 +110,8 @@ class RefundAsking(RecordActions):
 def _hint(order: Order, user: User, rest: int, unspent: int) -> str:
     facts = {"rest": words.money(rest), "unspent": words.money(min(rest, unspent))}
     hint = gettext("Up to %(rest)s can go back; the user’s quota still covers %(unspent)s.") % facts
+    if order.surplus_payments.exists():
+        hint += " " + gettext("This is of the payment that was credited, and takes its quota back.")
     if user.is_superuser:
         return hint
     limit = words.money(RechargeSettings.load().approve_refunds_above_fen)
@@ -119,7 +122,7 @@ def _hint(order: Order, user: User, rest: int, unspent: int) -> str:
     return hint
 
 
-def _wish(request: HttpRequest) -> dict[str, Any]:
+def _wish(request: HttpRequest, order: Order) -> dict[str, Any]:
     """What is asked for, as `request_refund` takes it. Raises ValueError."""
     reason, number = request.POST.get("reason", "").strip()[:REASON_CHARS], request.POST.get("number", "")
     if not reason:
@@ -130,7 +133,16 @@ def _wish(request: HttpRequest) -> dict[str, Any]:
         "actor": user_of(request),
         "reason": reason,
         "take_what_is_left": request.POST.get("take_what_is_left") == "on",
+        "surplus": _chosen(request, order),
     }
+
+
+def _chosen(request: HttpRequest, order: Order) -> SurplusPayment | None:
+    """The surplus payment that is meant, if any. Raises ValueError rather than meaning the order's own."""
+    surplus = surplus_in(request, order)
+    if surplus is None and request.POST.get("surplus"):
+        raise ValueError(gettext("Something changed meanwhile: look at the order again."))
+    return surplus
 
 
 def _seen(preview: services.Preview) -> str:

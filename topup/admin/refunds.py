@@ -61,6 +61,7 @@ MARKS: dict[str, tuple[Any, Q]] = {
     "approval": (_("Waits for approval"), Q(state=Refund.State.REQUESTED, needs_approval=True, approved_by="")),
     "review": (_("Needs review"), ~Q(review="")),
     "console": (_("Made at the payment platform"), Q(source=Refund.Source.CONSOLE)),
+    "surplus": (_("Of a surplus payment"), Q(surplus__isnull=False)),
     "shortfall": (_("Quota was spent"), Q(quota__lt=F("quota_due"))),
     "live": (_("Real money"), Q(order__live=True)),
 }
@@ -78,7 +79,7 @@ class RefundAdmin(ReadOnlyAdmin):
         ("created", Days),
         ("finished_at", Days),
     )
-    list_select_related = ("order__user",)
+    list_select_related = ("order__user", "surplus")
     sortable_by = ("state_label", "time_created")
     search_fields = ("refund_no",)  # what is searched really is in find
     search_help_text = _("Refund number or order number")
@@ -178,6 +179,7 @@ def marks_of(refund: Refund) -> list[SafeString]:
         (bool(refund.review), "danger", gettext("Needs review")),
         (refund.waits_for_approval and refund.state in Refund.OPEN, "warning", gettext("Waits for approval")),
         (refund.source == Refund.Source.CONSOLE, "default", gettext("Made at the payment platform")),
+        (refund.surplus is not None, "info", gettext("Of a surplus payment")),
         (refund.shortfall > 0, "warning", gettext("Quota was spent")),
     ]
     return [label(tone, text) for applies, tone, text in marks if applies]
@@ -188,7 +190,8 @@ def _facts(refund: Refund, request: HttpRequest) -> list[tuple[str, object]]:
     order: object = link(change_url(refund.order), refund.order) if may(request, Order, "view") else refund.order
     return [
         (names["order"], order),
-        (gettext("Paid"), words.money(refund.order.amount_fen)),
+        (gettext("Paid"), words.money((refund.surplus or refund.order).amount_fen)),
+        *([(gettext("Surplus payment"), refund.surplus)] if refund.surplus else []),
         (gettext("Gives back"), words.money(refund.amount_fen)),
         (names["quota_due"], grouped(refund.quota_due)),
         (names["quota"], grouped(refund.quota)),

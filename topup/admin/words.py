@@ -67,6 +67,8 @@ SOURCES: dict[str, Any] = {
     "create": _("placing the order"),
     "admin": _("an operator’s query"),
     "bill": _("the reconciliation"),
+    "cancel": _("the buyer’s cancelling"),
+    "search": _("an operator’s search"),
     "manual": _("an operator, without proof of payment"),
 }
 

@@ -8,3 +8,4 @@ from .orders import Order
 from .reconciliation import LINE_MARK, Difference, Reconciliation
 from .refunds import Refund
 from .sections import GatewaySettings, RechargeSettings
+from .surplus import SurplusPayment

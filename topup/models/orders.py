@@ -112,6 +112,8 @@ class Order(models.Model):
     paid_at = models.DateTimeField(_("paid"), null=True, editable=False, help_text=_("By the provider's clock."))
     credited_at = models.DateTimeField(_("credited"), null=True, editable=False)
     closed_at = models.DateTimeField(_("closed"), null=True, editable=False)
+    # When the buyer gave it up; it ends once the provider has said that nobody can pay it.
+    cancelled_at = models.DateTimeField(_("cancelled"), null=True, editable=False)
     credited_by = models.CharField(_("credited through"), max_length=16, blank=True, editable=False)
     transaction_id = models.CharField(_("transaction"), max_length=64, null=True, editable=False)
     failure = models.CharField(_("failure"), max_length=200, blank=True, editable=False)
@@ -161,6 +163,7 @@ class Order(models.Model):
             models.Index(fields=["state", "-created"], name="order_by_state"),
             models.Index(fields=["-created"], name="order_by_day"),
             models.Index(fields=["account", "-created"], name="order_by_account"),
+            models.Index(fields=["amount_fen", "-created"], name="order_by_amount"),
             models.Index(fields=["credited_at"], condition=Q(credited_at__isnull=False), name="order_income"),
             models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="order_by_payment"),
             models.Index(fields=["-created"], condition=~Q(review=""), name="order_to_review"),
@@ -197,6 +200,11 @@ class Order(models.Model):
     def is_offered(self) -> bool:
         """Whether the provider has said how to pay."""
         return bool(self.pay_url or self.prepay_id)
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether its buyer may still be helped to pay it."""
+        return self.state == self.State.PENDING and self.cancelled_at is None
 
     # What `new_number` makes; older orders may be numbered otherwise.
     NUMBER: ClassVar = re.compile(r"(?i)(?<![0-9a-z])20[0-9]{6}[0-9a-f]{24}(?![0-9a-z])")

@@ -101,7 +101,7 @@ class Difference(models.Model):
         VANISHED = "vanished", _("Gone when compared again")
 
     # What a provider's signed answer can put right: nothing is believed of the bill itself.
-    REPAIRABLE = (Kind.NOT_CREDITED, Kind.REFUND_UNKNOWN_HERE, Kind.REFUND_UNFINISHED)
+    REPAIRABLE = (Kind.NOT_CREDITED, Kind.PAID_TWICE, Kind.REFUND_UNKNOWN_HERE, Kind.REFUND_UNFINISHED)
 
     reconciliation = models.ForeignKey(
         Reconciliation,

@@ -8,11 +8,13 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from .orders import Order
+from .surplus import SurplusPayment
 
 
 class Refund(models.Model):
     """A full or partial refund of one order. The provider knows it by `refund_no`, once and for ever, the ledger by
-    `ref`. `quota_due` is its share of what the order credited, `quota` what was there to be taken."""
+    `ref`. `quota_due` is its share of what the order credited, `quota` what was there to be taken. One of a `surplus`
+    payment is of that alone: it takes no quota, and the order stays as it is."""
 
     class State(models.TextChoices):
         REQUESTED = "requested", _("Requested")
@@ -36,6 +38,14 @@ class Refund(models.Model):
     OPEN = (State.REQUESTED, State.SUBMITTED, State.UNKNOWN)
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name=_("order"), editable=False)
+    surplus = models.ForeignKey(
+        SurplusPayment,
+        models.PROTECT,
+        null=True,
+        related_name="refunds",
+        verbose_name=_("surplus payment"),
+        editable=False,
+    )
     number = models.PositiveSmallIntegerField(_("number"), editable=False, help_text=_("Counted per order."))
     ref = models.CharField(_("reference"), max_length=64, unique=True, editable=False)
     refund_no = models.CharField(_("refund number"), max_length=64, editable=False)
@@ -89,6 +99,11 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return self.refund_no
+
+    @property
+    def transaction_id(self) -> str:
+        """Which of the order's payments it is of; empty: the one that credited it."""
+        return self.surplus.transaction_id if self.surplus else ""
 
     @property
     def shortfall(self) -> int:

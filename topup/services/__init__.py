@@ -28,6 +28,7 @@ from .following import (
     WATCH_EVERY,
     WATCH_FOR,
     ask_provider,
+    cancel_order,
     close_order,
     confirm_payment,
     must_be_confirmed,
@@ -53,6 +54,7 @@ from .gateways import (
     warn_of_expiry,
 )
 from .given_back import hear_of_refund
+from .payments import ask_about_payment
 from .placing import (
     QR_CODE,
     Way,
@@ -63,11 +65,13 @@ from .placing import (
 )
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .refund_approving import approve_refund, counted_fen, withdraw_refund
-from .refund_finding import find_refunds, mirror_refund, refund_was_told
+from .refund_finding import find_refunds, refund_was_told
 from .refund_following import follow_refund, settle_unknown_refunds
+from .refund_mirroring import mirror_refund
 from .refund_preview import Preview, preview_refund
 from .refund_settling import settle_refund
 from .refund_sums import next_number, quota_due, refundable_fen, unspent_fen
 from .refunding import ask_refund, request_refund, submit_refund, why_no_refund
 from .settling import SettledOrder, Settlement, settle_order
+from .surplus import left_of, settle_surplus
 from .sweeping import follow_orders

@@ -4,11 +4,12 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
 
+from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
 from ..gateways.errors import Refused, Unknown
 from ..gateways.orders import Receipt, Trade, TradeState
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 ASK_EVERY = timedelta(seconds=60)
 # Once it is closed here, an order the provider has never seen can still be paid by whoever kept its QR code.
 WATCH_EVERY = timedelta(hours=1)
+_SOON = timedelta(seconds=5)
 WATCH_FOR = timedelta(hours=25)
 POLL_AFTER = timedelta(seconds=5)
 POLL_EVERY = timedelta(seconds=4)
@@ -129,6 +131,20 @@ def close_order(order: Order, *, source: str) -> None:
     _end(order, gateway, source=source)
 
 
+def cancel_order(order: Order) -> Order:
+    """The buyer gives an order up. It is asked about first, credited if paid, else closed at the provider, now or as
+    soon as that allows it. Returns it as it is then."""
+    offered = Order.objects.filter(pk=order.pk, state__in=Order.OPEN)
+    if offered.update(cancelled_at=Coalesce("cancelled_at", Now())):
+        order.refresh_from_db()
+        close_order(order, source="cancel")
+        gateway = GATEWAYS.get(order.gateway)
+        closable = order.created + timedelta(seconds=gateway.close_after_s if gateway else 0)
+        offered.filter(next_ask_at__isnull=False).update(next_ask_at=max(closable, clock.now() + _SOON))
+        order.refresh_from_db()
+    return order
+
+
 def _end(order: Order, gateway: Gateway, *, source: str) -> Trade | None:
     trade = _ask(order, gateway, source=source)
     if trade is None or trade.state in (TradeState.PAID, TradeState.REFUNDED):
@@ -165,7 +181,7 @@ def follow_order(order: Order, gateway: Gateway | None, now: datetime) -> None:
         Order.objects.filter(pk=order.pk).update(next_ask_at=None)
     elif gateway is None:
         _ask_again_in(order, WATCH_EVERY)
-    elif now < order.expires_at:
+    elif now < order.expires_at and order.cancelled_at is None:
         _ask(order, gateway, source="sweep")
     elif _end(order, gateway, source="sweep") is not None and now > order.expires_at + WATCH_FOR:
         ended = Order.objects.filter(pk=order.pk, state__in=(Order.State.CLOSED, Order.State.FAILED))

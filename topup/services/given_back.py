@@ -19,11 +19,12 @@ from ..gateways.base import Gateway
 from ..gateways.errors import Refused, Unknown
 from ..gateways.orders import Receipt, Trade, TradeState
 from ..gateways.refunds import RefundHint, RefundState, RefundStatus
-from ..models import Order, Refund
+from ..models import Order
 from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan
 from .gateways import gateway_for
-from .refund_finding import ONLY_A_SUM, find_refunds, mirror_refund, refund_was_told, refunds_there
+from .refund_finding import find_refunds, refund_was_told
+from .refund_mirroring import refunds_there, take_back
 from .refund_sums import refundable_fen
 from .settling import SettledOrder, Settlement, settle_order
 
@@ -74,7 +75,7 @@ def hear_of_refund(order: Order, hint: RefundHint, *, source: str, limits: Limit
     if refund_was_told(order, hint.refund_no, limits=limits):
         return True
     if hint.refunded_fen and not hint.refund_no:
-        _take_back(order, (), hint.refunded_fen)
+        take_back(order, (), hint.refunded_fen)
         return True
     return False
 
@@ -142,7 +143,7 @@ def _settle_the_rest(
     with transaction.atomic():
         settled = settle_order(receipt, source=source, knowing=order.refunds_known)
         if settled.outcome in (Settlement.CREDITED, Settlement.DUPLICATE):
-            _take_back(order, found, order.refunded_fen)
+            take_back(order, found, order.refunded_fen)
     return settled
 
 
@@ -161,17 +162,6 @@ def _ask_how_much(order: Order, gateway: Gateway | None, source: str) -> Sequenc
     done = sum(each.amount_fen for each in found if each.state == RefundState.SUCCEEDED)
     keep_refund(order, source=source, fen=done)
     return found
-
-
-def _take_back(order: Order, found: Sequence[RefundStatus], told_fen: int) -> None:
-    """Mirror what went back; also what the provider has told the sum of only, until its number is known."""
-    for status in found:
-        mirror_refund(order, status)
-    mirrored = dict(order.refunds.exclude(state=Refund.State.FAILED).values_list("refund_no", "amount_fen"))
-    rest_fen = told_fen - sum(mirrored.values())
-    if rest_fen > 0:
-        number = next((told for told in order.refund_numbers.split() if told not in mirrored), order.order_no)
-        mirror_refund(order, RefundStatus(order.order_no, number, RefundState.SUCCEEDED, ONLY_A_SUM, rest_fen))
 
 
 def _report(order: Order) -> None:

@@ -14,10 +14,14 @@ from voicehelper.wallet.services import capture, release
 from ..gateways.refunds import RefundState, RefundStatus
 from ..models import Order, Refund
 from ..money import yuan
+from .surplus import end_if_given_back
 
 log = logging.getLogger(__name__)
 
 ASK_EVERY = timedelta(seconds=30)
+# Of the quota that is set aside, until the refund ends, however long the provider takes; the reaper must not give it
+# back before.
+HOLD_LIFE = timedelta(days=3650)
 # A refund to a bank card takes days; there is no need to ask every minute.
 _SLOWER_AFTER = ((40, timedelta(hours=1)), (10, timedelta(minutes=10)))
 _ALERT_AFTER = 10
@@ -71,7 +75,13 @@ def _succeed(refund: Refund, status: RefundStatus) -> None:
         if refund.quota:
             reason = refund.reason or "Refund"
             capture(refund.ref, refund.quota, kind=Entry.Kind.REFUND, actor=refund.requested_by, reason=reason)
-        done = order.refunds.filter(state=Refund.State.SUCCEEDED).aggregate(fen=Sum("amount_fen"))["fen"] or 0
+        if refund.surplus:
+            end_if_given_back(refund.surplus)
+            return
+        done = (
+            order.refunds.filter(state=Refund.State.SUCCEEDED, surplus=None).aggregate(fen=Sum("amount_fen"))["fen"]
+            or 0
+        )
         order.move(Order.State.REFUNDED if done >= order.amount_fen else Order.State.PARTLY_REFUNDED)
         if refund.shortfall:
             _report_shortfall(order, refund)

@@ -9,7 +9,7 @@ from ..models import Order, Refund
 
 def refundable_fen(order: Order) -> int:
     """What was paid and is neither refunded nor under way."""
-    return order.amount_fen - taken(alive(order))[0]
+    return order.amount_fen - taken(of_payment(order))[0]
 
 
 def next_number(order: Order) -> int:
@@ -19,12 +19,12 @@ def next_number(order: Order) -> int:
 
 def quota_due(order: Order, amount_fen: int) -> int:
     """The share of the order's quota that a refund takes back: rounded down, and the last one takes the rest."""
-    return share(order, amount_fen, taken(alive(order)))
+    return share(order, amount_fen, taken(of_payment(order)))
 
 
 def unspent_fen(order: Order) -> int:
     """How much can be refunded without taking quota that the user has spent or has in use."""
-    refunded_fen, due = taken(alive(order))
+    refunded_fen, due = taken(of_payment(order))
     available = wallet_of(order.user).available
     most = (due + available + 1) * order.amount_fen - 1
     return max(0, min(order.amount_fen, most // order.quota) - refunded_fen)
@@ -44,6 +44,11 @@ def taken(refunds: QuerySet[Refund]) -> tuple[int, int]:
     """Their fen and their quota."""
     sums = refunds.aggregate(fen=Sum("amount_fen"), due=Sum("quota_due"))
     return sums["fen"] or 0, sums["due"] or 0
+
+
+def of_payment(order: Order) -> QuerySet[Refund]:
+    """Those of the payment that credited the order; a surplus payment's are none of them."""
+    return alive(order).filter(surplus=None)
 
 
 def alive(order: Order) -> QuerySet[Refund]:

@@ -12,9 +12,10 @@ from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
 from ..gateways.orders import Receipt
-from ..models import Order
+from ..models import Order, SurplusPayment
 from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan
+from .surplus import keep_surplus, note_of
 
 # A state has five steps at most: more swaps lost than that means something else is wrong.
 SWAP_TRIES = 6
@@ -67,7 +68,7 @@ def settle_order(
             return _flag(order, receipt, problem)
         try:
             if order.state in Order.CREDITED:
-                settled = _known_already(order, receipt)
+                settled = _known_already(order, receipt, source)
             else:
                 settled = _why_not(order, knowing) or _credit_order(order, receipt, source, actor=actor, reason=reason)
         except IntegrityError as error:
@@ -113,14 +114,17 @@ def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, re
     return SettledOrder(Settlement.CREDITED) if moved else None
 
 
-def _known_already(order: Order, receipt: Receipt) -> SettledOrder | None:
-    """For an order that is credited: the payment that did it, one more payment, or the payment of what was completed by
-    hand, which takes the place of its mark. None: the order changed since it was read."""
+def _known_already(order: Order, receipt: Receipt, source: str) -> SettledOrder | None:
+    """For an order that is credited: the payment that did it, one more payment, which is kept to be given back, or the
+    payment of what was completed by hand, which takes the place of its mark. None: the order changed since it was
+    read."""
     if receipt.transaction_id in (order.transaction_id, order.manual_mark):
         return SettledOrder(Settlement.DUPLICATE)
     if not order.without_proof:
-        problem = f"Paid again with transaction {receipt.transaction_id}: one of the payments must be refunded."
-        return _flag(order, receipt, problem)
+        surplus = keep_surplus(order, receipt, source=source)
+        if surplus.state != SurplusPayment.State.OPEN:
+            return SettledOrder(Settlement.DUPLICATE, "A surplus payment that has been given back or settled.")
+        return _flag(order, receipt, note_of(receipt.transaction_id))
     unproven = Order.objects.filter(pk=order.pk, transaction_id=order.manual_mark)
     with transaction.atomic():
         if not unproven.update(transaction_id=receipt.transaction_id, paid_at=receipt.paid_at or Now()):

@@ -35,9 +35,8 @@ class RechargeSettings(Section):
         TOKENS = "tokens", _("Tokens")
 
     # See voicehelper/changes.py.
-    SENSITIVE: ClassVar = frozenset(
-        {"price", "quota_per_unit", "amount_discounts", "amount_bonuses", "group_ratios", "approve_refunds_above"}
-    )
+    PRICES: ClassVar = frozenset({"price", "quota_per_unit", "amount_discounts", "amount_bonuses", "group_ratios"})
+    SENSITIVE: ClassVar = PRICES | {"approve_refunds_above"}
 
     server_address = models.URLField(_("server address"), blank=True)
     price = models.DecimalField(
@@ -74,6 +73,9 @@ class RechargeSettings(Section):
         db_default=Decimal("1000"),
         validators=[MinValueValidator(Decimal(0))],
     )
+
+    merchant_name = models.CharField(_("merchant"), max_length=64, blank=True, default="", db_default="")
+    support_contact = models.CharField(_("support contact"), max_length=200, blank=True, default="", db_default="")
 
     class Meta(Section.Meta):
         verbose_name = verbose_name_plural = _("recharge settings")

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from ... import services
 from ...gateways.base import Gateway
-from ...gateways.errors import GatewayError, NotConfigured
+from ...gateways.errors import GatewayError, NotConfigured, NotSupported
 from ...gateways.orders import TradeState
 from ...gateways.refunds import RefundHint
 from ...models import Difference, Order, Reconciliation, Refund
@@ -27,6 +27,7 @@ _SLICE = 100
 # So many in a row without a certain answer, and the rest is left for the next comparison.
 _GIVE_UP_AFTER = 5
 _KEYLESS = "The keys of its merchant account are not known any more."
+_KEPT = "Kept as a surplus payment of the order, where it can be given back."
 _NO_ANSWER = "The platform gave no certain answer: ask again, or look at the gateway calls."
 
 
@@ -102,11 +103,26 @@ def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[boo
     return False, said.get(trade.state) or f"Asked, the platform says {trade.raw_state or trade.state}, not paid."
 
 
+def _keep(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
+    """It is not over before the surplus payment has gone back, which is somebody's to decide."""
+    try:
+        trade = gateway.query_transaction(difference.transaction_id)
+    except NotSupported:
+        return False, "This platform cannot be asked by its own number: look at its console."
+    if trade.receipt is None or trade.receipt.order_no != order.order_no:
+        return False, f"Asked, the platform says {trade.raw_state or trade.state}, not paid."
+    services.settle_order(trade.receipt, source=SOURCE)
+    if order.surplus_payments.filter(transaction_id=difference.transaction_id).exists():
+        return False, _KEPT
+    return False, "Asked, the platform says that this payment is the order's own."
+
+
 def _mirror(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
     if order.state not in Order.CREDITED and not gateway.lists_refunds and _credit_the_rest(difference, order, gateway):
         return True, ""
-    status = gateway.query_refund(order.order_no, difference.refund_no)
-    if services.mirror_refund(order, status) is not None:
+    surplus = order.surplus_payments.filter(transaction_id=difference.transaction_id).first()
+    status = gateway.query_refund(order.order_no, difference.refund_no, str(surplus or ""))
+    if services.mirror_refund(order, status, difference.transaction_id) is not None:
         return True, ""
     order.refresh_from_db()
     return False, order.review or f"Asked, the platform says {status.raw_state}."
@@ -133,6 +149,7 @@ def _follow(difference: Difference, order: Order, gateway: Gateway) -> tuple[boo
 
 _REPAIRS: Mapping[Difference.Kind, Callable[[Difference, Order, Gateway], tuple[bool, str]]] = {
     Difference.Kind.NOT_CREDITED: _credit,
+    Difference.Kind.PAID_TWICE: _keep,
     Difference.Kind.REFUND_UNKNOWN_HERE: _mirror,
     Difference.Kind.REFUND_UNFINISHED: _follow,
 }
