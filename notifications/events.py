@@ -25,6 +25,7 @@ EVENTS: Mapping[str, Event] = {
     "manual_confirmed": Event("info", _("Payment of an order completed by hand")),
     "gateway_unreachable": Event("critical", _("Payment gateway unreachable")),
     "gateway_not_ready": Event("critical", _("Payment gateway not ready")),
+    "odd_pay_address": Event("critical", _("Odd address to pay at")),
     "quota_adjusted": Event("warning", _("Quota given or taken by hand")),
     "refund_failed": Event("critical", _("Refund failed")),
     "refund_mismatch": Event("critical", _("Refund that does not match")),

@@ -7,7 +7,7 @@ from django.urls import URLPattern, path, re_path
 from .api import notices, options, users
 from .gateways import GATEWAYS
 from .gateways.base import Gateway
-from .pages import colours, inside_wechat, recharge
+from .pages import colours, inside_wechat, receipt, recharge
 
 app_name = "topup"
 
@@ -38,5 +38,7 @@ urlpatterns = [
     path("recharge/orders", recharge.history, name="history"),
     path("recharge/orders/<str:order_no>", recharge.payment, name="payment"),
     path("recharge/orders/<str:order_no>/card", recharge.card, name="card"),
+    path("recharge/orders/<str:order_no>/cancel", recharge.cancel, name="cancel"),
+    path("recharge/orders/<str:order_no>/receipt", receipt.receipt, name="receipt"),
     path("recharge/orders/<str:order_no>/open", recharge.open_payment, name="open"),
 ]

@@ -8,6 +8,7 @@ document.addEventListener("click", (event) => {
   for (const menu of openMenus()) if (!menu.contains(event.target)) menu.open = false;
   const button = event.target.closest("[data-copy]");
   if (button) copy(button);
+  if (event.target.closest("[data-print]")) print();
 });
 
 document.addEventListener("keydown", (event) => {

@@ -41,6 +41,7 @@ DEFAULTS = {
     "TopupGroupRatio": {"default": "1", "vip": "1"},
     "OrderLifeMinutes": 30,
     "ConfirmAbove": "1000",
+    "SupportContact": "",
     "WechatEnabled": False,
     "WechatAppId": "",
     "WechatMchId": "",

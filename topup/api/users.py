@@ -180,7 +180,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "bonus_quota": order.bonus_quota,
         "payment_method": order.gateway,
         "trade_type": order.trade_type,
-        "pay_url": order.pay_url if order.state in Order.OPEN else "",
+        "pay_url": order.pay_url if order.is_payable else "",
         "created_at": clock.beijing_iso(order.created),
         "expires_at": clock.beijing_iso(order.expires_at),
         "paid_at": clock.beijing_iso(order.paid_at),

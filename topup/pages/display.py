@@ -166,6 +166,8 @@ class View:
     CONFIRMING = "confirming"
     CHECKED = "checked"
     EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
     GIVEN_BACK = "given_back"
     FAILED = "failed"
 
@@ -179,16 +181,19 @@ def view_of(order: Order, left_s: int) -> str:
     if order.state == Order.State.FAILED:
         return View.FAILED
     if order.state == Order.State.CLOSED:
-        return View.EXPIRED
+        return View.CANCELLED if order.cancelled_at else View.EXPIRED
+    if order.cancelled_at:
+        return View.CANCELLING
     if left_s == 0:
         return View.CHECKED if order.review else View.CONFIRMING
     return View.WAITING if order.is_offered else View.UNANSWERED
 
 
 # Faces that can still change by themselves, so the page goes on asking.
-LIVE = (View.WAITING, View.UNANSWERED, View.CONFIRMING)
+LIVE = (View.WAITING, View.UNANSWERED, View.CONFIRMING, View.CANCELLING)
+ENDED = (View.EXPIRED, View.CANCELLED)
 # Faces that offer to order the same again: certainly nothing was or can be paid.
-REPEATABLE = (View.UNANSWERED, View.EXPIRED, View.FAILED)
+REPEATABLE = (View.UNANSWERED, View.EXPIRED, View.CANCELLED, View.FAILED)
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,8 @@ class PaymentCard:
     pay: str
     credit: str
     bonus: str
+    merchant: str
+    contact: str
     gateway_name: str
     app_name: str
     icon: str
@@ -240,6 +247,8 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
         pay=money(order.amount_fen),
         credit=grouped(order.quota),
         bonus=grouped(order.bonus_quota) if order.bonus_quota else "",
+        merchant=seller(recharge),
+        contact=recharge.support_contact,
         gateway_name=label_of(order.gateway),
         app_name=app_name(order.gateway),
         icon=icon(order.gateway),
@@ -247,8 +256,13 @@ def card_of(order: Order, recharge: RechargeSettings, now: datetime, browser: Br
         code=qr_image(order.pay_url) if waits and step == Step.SCAN else "",
         again=again,
         again_price=price,
-        others=[method for method in methods if method != again and (view != View.EXPIRED or again is None)],
+        others=[method for method in methods if method != again and (view not in ENDED or again is None)],
     )
+
+
+def seller(recharge: RechargeSettings) -> str:
+    """Whom buyers pay."""
+    return recharge.merchant_name or "VoiceHelper"
 
 
 def _handed_to_app(order: Order) -> str:
@@ -325,4 +339,6 @@ def _standing(order: Order, view: str) -> tuple[str, str]:
             return "bad", _("Being checked")
         case _state, View.FAILED:
             return "bad", _("Failed")
+        case _state, View.CANCELLING | View.CANCELLED:
+            return "off", _("Cancelled")
     return "off", _("Expired")

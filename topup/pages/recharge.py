@@ -40,6 +40,7 @@ from .devices import Browser, device_of
 SANDBOX_PHONE = "/sandbox/phone"
 # Each opening of an order may ask the provider for a new address.
 OPENINGS = "10 per minute"
+CANCELLINGS = "5 per minute"
 RECENT = 5
 PAGE_SIZE = 20
 MAX_AMOUNT = 2**63 - 1
@@ -216,6 +217,20 @@ def payment(request: HttpRequest, order_no: str) -> HttpResponse:
 def card(request: HttpRequest, order_no: str) -> HttpResponse:
     """The payment card and the figures of the head alone, to be put into a page that is open."""
     return render(request, "topup/card.html", _card_facts(request, order_no))
+
+
+@never_cache
+@login_required
+@require_http_methods(["POST"])
+def cancel(request: HttpRequest, order_no: str) -> HttpResponse:
+    """Give an order up; back to its card, which says what became of it: it may have been paid meanwhile."""
+    order = _own_order(request, order_no)
+    try:
+        ratelimit.brake((CANCELLINGS, "cancel", order.order_no))
+        services.cancel_order(order)
+    except ratelimit.TooMany as error:
+        messages.warning(request, error.words)
+    return redirect("topup:payment", order.order_no)
 
 
 def _card_facts(request: HttpRequest, order_no: str) -> dict[str, Any]:

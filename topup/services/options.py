@@ -32,6 +32,7 @@ _RECHARGE: dict[str, tuple[type[Section], str]] = {
     "TopupGroupRatio": (RechargeSettings, "group_ratios"),
     "OrderLifeMinutes": (RechargeSettings, "order_life_minutes"),
     "ConfirmAbove": (RechargeSettings, "confirm_above"),
+    "SupportContact": (RechargeSettings, "support_contact"),
 }
 _MINI_PROGRAM: dict[str, tuple[type[Section], str]] = {
     "MiniProgramAppId": (MiniProgramSettings, "app_id"),

@@ -1,5 +1,6 @@
 """Quoting and placing orders, and the ways to pay them."""
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -8,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from notifications.services import raise_alert
 from voicehelper import clock
 from voicehelper.accounts.models import User
 
@@ -29,6 +31,8 @@ from .errors import (
 )
 from .following import ASK_EVERY, WATCH_EVERY, ask_provider, seconds_left
 from .gateways import gateway_for, gateway_for_new_orders, place_of, section_of
+
+log = logging.getLogger(__name__)
 
 # For how long an address that the buyer's browser opens is surely good: some live for five minutes, and some providers
 # compare the time in it with the clock.
@@ -214,16 +218,31 @@ def _offer_of(order: Order, gateway: Gateway, recharge: RechargeSettings) -> Off
         return_url=f"{recharge.address}/recharge/orders/{order.order_no}",
     )
     try:
-        return gateway.create(new)
+        offer = gateway.create(new)
     except Retryable:
-        return gateway.create(new)
+        offer = gateway.create(new)
+    if offer.pay_url and not gateway.offers(order.trade_type, offer.pay_url):
+        _report_odd_address(order, offer.pay_url)
+        raise Unknown("The platform answered with an odd address to pay at, which is shown to nobody.")
+    return offer
+
+
+def _report_odd_address(order: Order, address: str) -> None:
+    log.error("Order %s: %s offered to be paid at %r", order.order_no, order.gateway, address[:200])
+    raise_alert(
+        "odd_pay_address",
+        title=f"Order {order.order_no}: {order.gateway} answered with an odd address to pay at",
+        content=f"{address[:200]}\nIt was not shown to the buyer; the order is asked about. Look at who answers in the"
+        " platform's name: the address of its API, proxies, certificates.",
+        key=f"odd-address:{order.gateway}",
+    )
 
 
 # --- Handing the payment to the buyer --------------------------------------------------------------------------------
 def address_to_open(order: Order) -> str:
     """Where the buyer's browser goes to pay, made anew when it may be stale; empty when the order cannot be paid so.
     Raises PaymentNotOffered."""
-    if order.state != Order.State.PENDING or not place_of(order).is_page or not seconds_left(order):
+    if not order.is_payable or not place_of(order).is_page or not seconds_left(order):
         return ""
     if order.offered_at and order.offered_at > clock.now() - ADDRESS_LIFE:
         return order.pay_url
@@ -243,6 +262,5 @@ def address_to_open(order: Order) -> str:
 
 def payment_arguments(order: Order) -> dict[str, str]:
     """What the gateway's app is handed, signed now; empty when there is nothing to pay inside it."""
-    payable = order.state == Order.State.PENDING and order.prepay_id
-    gateway = gateway_for(order) if payable else None
+    gateway = gateway_for(order) if order.is_payable and order.prepay_id else None
     return gateway.payment_arguments(order.prepay_id) if gateway else {}
