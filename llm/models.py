@@ -60,7 +60,8 @@ class Model(models.Model):
         CHARACTERS = "1k_characters", _("1,000 characters")
 
     # See voicehelper/changes.py. The cost is the price where none is set.
-    SENSITIVE: ClassVar = frozenset({"measure", "input_price", "output_price", "cost_per_1k"})
+    PRICES: ClassVar = frozenset({"measure", "input_price", "output_price", "cost_per_1k"})
+    SENSITIVE: ClassVar = PRICES
     CAPABILITIES: ClassVar[tuple[str, ...]] = (
         "chat",
         "embedding",

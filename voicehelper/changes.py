@@ -2,6 +2,7 @@
 
 The pages of the admin and /api/option both come here. Sensitive is a secret, what a model names in `SENSITIVE`, and
 switching on what holds a key: it wants the operator's own password (accounts/own_password.py) and is told as a warning.
+What a model names in `PRICES` can be taken back (price_changes.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from django.utils.translation import gettext as _
 from notifications.services import raise_alert
 from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
+from voicehelper.wallet.models import PriceChange
 
 _MOST_CHARS = 200
 
@@ -85,6 +87,10 @@ def record(row: models.Model, changes: Sequence[Change], *, by: Any, added: bool
         change_message=[{"added": {}}] if added else "; ".join(map(str, changes)),
         single_object=True,
     )
+    prices = [change for change in changes if change.field.name in getattr(row, "PRICES", ())]
+    if prices and not added:
+        values = [(each.field.name, each.line, each.old, each.new) for each in prices]
+        PriceChange.objects.create(entry=entry, values=values)
     sensitive = any(change.sensitive for change in changes)
     if sensitive or isinstance(row, Section):
         _tell(row, changes, by, level="warning" if sensitive else "info", entry=entry.pk)

@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from voicehelper.admin.base import url_name
 from voicehelper.admin.columns import column
+from voicehelper.admin.effects import Price
 from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, CardForm
 
@@ -170,6 +171,9 @@ class ModelAdmin(CardAdmin):
         if measure:
             found["measure"] = measure
         return found
+
+    def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
+        return PriceList.now().by_label(row)
 
     def page_context(self, row: Model | None) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from django.utils.translation import gettext as _
 
+from voicehelper.admin.effects import Price
 from voicehelper.wallet.worth import in_yuan, list_price
 
 from ..models import Model
@@ -51,6 +52,16 @@ class PriceList:
             for one in _ONE[model.measure]
             if one is not None
         ]
+
+    def by_label(self, model: Model) -> dict[str, Price]:
+        """The rates with their names, for who compares two price lists of a model."""
+        measure, names = model.get_measure_display(), (_("Input"), _("Output"))
+        kinds = [name for name, one in zip(names, _ONE[model.measure], strict=True) if one is not None]
+        quota = _("%(quota)s quota")
+        return {
+            f"{kind}, {measure}": Price(f"{quota % {'quota': shown(rate)}} {self.yuan(rate)}", rate)
+            for kind, rate in zip(kinds, self.rates(model), strict=True)
+        }
 
     def yuan(self, quota: Fraction | int) -> str:
         """What quota costs at the list price: "≈ ¥0.73"."""

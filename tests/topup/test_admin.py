@@ -7,6 +7,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from tests.effects import agreed
 from tests.merchants import WECHAT, AlipayMerchant, WeChatMerchant
 from tests.operators import browser_of, clerk, errors
 from topup.admin.preview import for_options, for_ratios
@@ -129,7 +130,7 @@ def test_rows_are_saved_as_the_shop_reads_them(browser: Client) -> None:
         group_ratios_group=["default", "vip", ""],
         group_ratios_ratio=["1", "0.85", ""],
     )
-    assert browser.post(RECHARGE_PAGE, form).status_code == 302
+    assert agreed(browser, RECHARGE_PAGE, form).status_code == 302
     row = RechargeSettings.load()
     assert row.amount_options == [10, 50]
     assert row.amount_discounts == {"100": "0.95"}
@@ -138,7 +139,7 @@ def test_rows_are_saved_as_the_shop_reads_them(browser: Client) -> None:
 
 
 def test_all_rows_can_be_removed(browser: Client) -> None:
-    assert browser.post(RECHARGE_PAGE, recharge_form()).status_code == 302
+    assert agreed(browser, RECHARGE_PAGE, recharge_form()).status_code == 302
     assert RechargeSettings.load().amount_discounts == {}
     assert RechargeSettings.load().amount_options == []
 
@@ -167,9 +168,9 @@ def test_a_bad_row_is_refused_and_shown_again(browser: Client) -> None:
 
 def test_a_price_is_shown_and_kept_exactly(browser: Client) -> None:
     assert 'value="7.3"' in browser.get(RECHARGE_PAGE).text
-    assert browser.post(RECHARGE_PAGE, recharge_form(price="7.123456")).status_code == 302
+    assert agreed(browser, RECHARGE_PAGE, recharge_form(price="7.123456")).status_code == 302
     assert str(RechargeSettings.load().price) == "7.123456"
-    assert "price" in errors(browser.post(RECHARGE_PAGE, recharge_form(price="0")))
+    assert "price" in errors(agreed(browser, RECHARGE_PAGE, recharge_form(price="0")))
 
 
 def test_the_preview_is_what_will_be_charged() -> None:

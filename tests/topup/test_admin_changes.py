@@ -11,6 +11,7 @@ from django.test import Client
 from llm.models import Credential, Model
 from llm.seeds import plant
 from notifications.models import Alert, Channel
+from tests.effects import agreed
 from tests.merchants import WECHAT, WeChatMerchant
 from topup.models import RechargeSettings
 from topup.models.sections import WeChatSettings
@@ -46,7 +47,7 @@ def as_shown(browser: Client, page: str) -> dict[str, list[str]]:
 
 
 def saved(browser: Client, page: str, **changes: Any) -> None:
-    response = browser.post(page, as_shown(browser, page) | changes)
+    response = agreed(browser, page, as_shown(browser, page) | changes)
     assert response.status_code == 302, response.context["adminform"].form.errors
 
 

@@ -3,9 +3,15 @@
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
+
+from django.utils.translation import gettext
+
+from voicehelper.admin.effects import Price
+from voicehelper.numbers import grouped
 
 from ..models import RechargeSettings
-from ..pricing import OutOfRange, quote
+from ..pricing import OutOfRange, Quote, quote
 from .rows import Preview, Row
 from .words import money
 
@@ -38,3 +44,40 @@ def for_ratios(row: RechargeSettings) -> Callable[[Row], Preview]:
         return f"¥{format((row.price * ratio).normalize(), 'f')}" if ratio.is_finite() else "", ""
 
     return shown
+
+
+def prices_of(row: RechargeSettings, other: RechargeSettings) -> dict[str, Price]:
+    """What recharging costs under a row, by amount and group: the amounts that it or the other offers or treats apart,
+    for the default group and those whose ratio differs."""
+    terms = replace(row.terms(), in_tokens=False)
+    found: dict[str, Price] = {}
+    for group in _groups(row, other):
+        for amount in _amounts(row, other):
+            try:
+                price = quote(terms, amount, group)
+            except OutOfRange:
+                continue
+            found[_label(amount, group)] = _price(price)
+    return found
+
+
+def _price(price: Quote) -> Price:
+    credit = gettext("%(quota)s quota") % {"quota": grouped(price.quota)}
+    return Price(f"{money(price.amount_fen)} → {credit}", Fraction(price.amount_fen, price.quota))
+
+
+def _label(amount: int, group: str) -> str:
+    facts = {"amount": grouped(amount), "group": group}
+    whole, special = gettext("%(amount)s units"), gettext("%(amount)s units, group %(group)s")
+    return (whole if group == "default" else special) % facts
+
+
+def _amounts(*rows: RechargeSettings) -> list[int]:
+    tables = [table for row in rows for table in (row.amount_options, row.amount_discounts, row.amount_bonuses)]
+    return sorted({int(amount) for table in tables for amount in table} | {1})
+
+
+def _groups(row: RechargeSettings, other: RechargeSettings) -> list[str]:
+    ours, theirs = row.terms().ratios, other.terms().ratios
+    differ = [name for name in {**ours, **theirs} if (ours.get(name) or 1) != (theirs.get(name) or 1)]
+    return list(dict.fromkeys(["default", *sorted(differ)]))

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from voicehelper.admin.base import change_url, url_name
+from voicehelper.admin.effects import Price
 from voicehelper.admin.forms import Status
 from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm
 from voicehelper.clock import BEIJING
@@ -102,6 +103,7 @@ class RechargeSettingsAdmin(SectionAdmin):
             _("Order handling"),
             {"fields": ["server_address", "order_life_minutes", "confirm_above", "approve_refunds_above"]},
         ),
+        (_("What buyers read"), {"fields": ["merchant_name", "support_contact"]}),
     )
     help_texts = {
         "price": _("Yuan for one unit."),
@@ -113,6 +115,8 @@ class RechargeSettingsAdmin(SectionAdmin):
             "Refunds above this wait for a second person, unless a superuser asks; exactly this much does not. Counted"
             " together: what goes back of one order ever, and to one user or by one operator alone within 24 hours."
         ),
+        "merchant_name": _("Who sells, on payment cards and receipts. Empty: VoiceHelper."),
+        "support_contact": _("How buyers reach somebody: on payment cards and receipts, and where something failed."),
         "confirm_above": _("Payments above this are credited only after the provider, asked again, confirms. 0: all."),
     }
 
@@ -125,6 +129,9 @@ class RechargeSettingsAdmin(SectionAdmin):
 
     def problems(self, row: Any) -> Mapping[str, str]:
         return options.problems(row)
+
+    def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
+        return preview.prices_of(row, other)
 
 
 class GatewayForm(SectionForm):

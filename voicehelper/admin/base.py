@@ -77,7 +77,7 @@ class BaseAdmin(_ModelAdmin):
 
 @dataclass(frozen=True)
 class Input:
-    """One more input of a button's form: text, checkbox or hidden."""
+    """One more input of a button's form: text, password, checkbox or hidden."""
 
     name: str
     label: str

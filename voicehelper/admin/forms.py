@@ -24,6 +24,7 @@ from voicehelper.secrets import EncryptedField, SecretInput
 
 from . import stepup
 from .base import RecordActions, change_url, url_name
+from .effects import SEEN, SURE, Effects, Price, effects_of
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
@@ -99,6 +100,8 @@ class CardForm(WatchedForm):
     request: ClassVar[HttpRequest]
     card_admin: ClassVar["CardAdmin"]
     bound_secrets: ClassVar[Sequence[BoundSecret]] = ()
+    # What the save would do to prices, while somebody has yet to agree to it.
+    effects: Effects | None = None
 
     current_password = PasswordAgain(
         label=_("Your password"),
@@ -142,6 +145,25 @@ class CardForm(WatchedForm):
             error = stepup.confirm(self.request, typed)
             if error:
                 self.add_error(PASSWORD, error)
+        if not self.errors:
+            self._look_at_effects()
+
+    def _look_at_effects(self) -> None:
+        """Prices that change are shown first; what was shown must be what is saved."""
+        prices = getattr(self.instance, "PRICES", frozenset())
+        if self.instance.pk is None or not prices & {change.field.name for change in self.what_changed()}:
+            return
+        stored = self.card_admin.stored(self.instance)
+        found = effects_of(
+            self.card_admin.prices_of(stored, self.instance), self.card_admin.prices_of(self.instance, stored)
+        )
+        if not found.changed:
+            return
+        if self.data.get(SEEN) != found.mark:
+            self.add_error(None, _("Not saved yet: look at what it changes, then save again."))
+        elif found.great and self.data.get(SURE) != "on":
+            self.add_error(None, _("Not saved yet: prices change by more than half. Tick that this is meant."))
+        self.effects = found if self.errors else None
 
 
 class CardAdmin(RecordActions):
@@ -169,6 +191,11 @@ class CardAdmin(RecordActions):
             row.clean_fields(exclude=[field.name for field in row._meta.fields if isinstance(field, EncryptedField)])
         except ValidationError as error:
             return {field: "; ".join(texts) for field, texts in error.message_dict.items()}
+        return {}
+
+    def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
+        """The prices a row makes, by label; of those that it or the `other` names, whose prices they are compared with.
+        For rows with `PRICES`."""
         return {}
 
     def status(self, row: Any) -> Status | None:
@@ -233,7 +260,8 @@ class CardAdmin(RecordActions):
         return fieldsets
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        if context.get("errors"):
+        form = context["adminform"].form
+        if context.get("errors") and not getattr(form, "effects", None):
             messages.error(request, _("Saving failed"))
         stored = self.stored(kwargs.get("obj"))
         context |= {

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -177,3 +178,20 @@ class AuditRun(models.Model):
 
     def __str__(self) -> str:
         return f"{localtime(self.started):%Y-%m-%d %H:%M} {len(self.findings)}"
+
+
+class PriceChange(models.Model):
+    """What a change of prices replaced: field, line of a table in it (or ""), old value, new value, of each."""
+
+    entry = models.OneToOneField(
+        "admin.LogEntry", models.CASCADE, related_name="price_change", verbose_name=_("log entry"), editable=False
+    )
+    values = models.JSONField(_("values"), encoder=DjangoJSONEncoder, editable=False)
+    taken_back = models.DateTimeField(_("taken back"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("price change")
+        verbose_name_plural = _("price changes")
+
+    def __str__(self) -> str:
+        return f"{self.entry}"

@@ -15,10 +15,12 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from voicehelper.admin import stepup
 from voicehelper.admin.base import (
     Action,
     BaseAdmin,
     EstimatedPaginator,
+    Input,
     ReadOnlyAdmin,
     RecordActions,
     Report,
@@ -27,7 +29,9 @@ from voicehelper.admin.base import (
 )
 from voicehelper.admin.columns import column, link, linked, when
 from voicehelper.admin.filters import Days, marks, username
+from voicehelper.admin.forms import CardAdmin
 from voicehelper.numbers import grouped
+from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
 
 from .. import services
 from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
@@ -270,3 +274,27 @@ class LogEntryAdmin(ReadOnlyAdmin):
     fields = ("time_done", "user", "content_type", "object_repr", "message")
 
     message = column(_("what"), lambda entry: entry.get_change_message())
+
+    def actions_for(self, request: HttpRequest, record: LogEntry) -> Sequence[Action]:
+        change, model = price_change_of(record), record.content_type and record.content_type.model_class()
+        if change is None or model is None or not may(request, model, "change"):
+            return ()
+        asked = Input("current_password", gettext("Your password"), kind="password")
+        inputs = [] if stepup.confirmed_until(request) else [asked]
+        return [Action("take_back", gettext("Take this change back"), hint="; ".join(described(change)), inputs=inputs)]
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
+        """Nothing: what is taken back is a change of its own, logged with what it was made to."""
+
+    def do_take_back(self, request: HttpRequest, entry: LogEntry, reason: str) -> Report:
+        change, model = price_change_of(entry), entry.content_type and entry.content_type.model_class()
+        if problem := stepup.confirm_form(request):
+            return Report(False, problem)
+        page = self.admin_site.get_model_admin(model) if model else None
+        if change is None or not isinstance(page, CardAdmin):
+            return Report(False, gettext("It cannot be taken back any more."))
+        try:
+            found = take_back(change, by=request.user, problems=page.problems)
+        except NotTakenBack as error:
+            return Report(False, str(error))
+        return Report(True, gettext("Taken back: %(changes)s") % {"changes": "; ".join(map(str, found))})
