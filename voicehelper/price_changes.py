@@ -10,7 +10,6 @@ from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ObjectDoesNotExist
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -66,18 +65,14 @@ def _put_back(row: models.Model, name: str, line: str, old: Any, new: Any) -> No
     field: Any = row._meta.get_field(name)
     now = getattr(row, name)
     if not line:
-        if _stored(now) != _stored(field.to_python(new)):
+        if now != field.to_python(new):
             raise NotTakenBack(_changed_since(field))
         setattr(row, name, field.to_python(old))
         return
-    if _stored(now.get(line)) != _stored(new):
+    if now.get(line) != new:
         raise NotTakenBack(_changed_since(field))
     rest = {key: value for key, value in now.items() if key != line}
     setattr(row, name, rest if old is None else {**rest, line: old})
-
-
-def _stored(value: Any) -> Any:
-    return DjangoJSONEncoder().encode(value)
 
 
 def _changed_since(field: Any) -> str:

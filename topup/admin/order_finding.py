@@ -35,7 +35,7 @@ class OrderFinding(EndlessAdmin):
             if Order.objects.filter(found).exists():
                 return rows.filter(found)
         memory, users = remembered(term), users_like(username__startswith=term)
-        if memory and not (memory.plain and users.exists()):
+        if memory and not (memory.plain and users):
             return rows.filter(memory.which)
         return rows.filter(user__in=users)
 

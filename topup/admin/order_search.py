@@ -13,7 +13,7 @@ from voicehelper.clock import BEIJING
 from ..gateways import GATEWAYS
 from ..money import fen_loosely
 
-_DATE = re.compile(r"(?<!\d)(?:(20\d\d)[-/年])?(1[0-2]|0?[1-9])[-/月](3[01]|[12]\d|0?[1-9])日?(?!\d)")
+_DATE = re.compile(r"(?<!\d)(?:(20\d\d)[-/年])?(1[0-2]|0?[1-9])[-/月](3[01]|[12]\d|0?[1-9])(?:日|(?!\d))")
 _TIME = re.compile(r"(?<![\d:.])(2[0-3]|[01]?\d)(?::([0-5]\d)(?::[0-5]\d)?|[点时](?:([0-5]?\d)分?)?)(?![\d:.])")
 _HOUR = re.compile(r"(?<!\S)(2[0-3]|[01]?\d)(?!\S)")
 _AMOUNT = re.compile(r"(?:¥|rmb|cny)?\s*([\d,]+(?:\.\d{1,2})?)\s*(?:元|块|yuan|rmb|cny)?", re.IGNORECASE)

@@ -110,7 +110,8 @@ def _settle_credited(order: Order, trade: Trade, gateway: Gateway, *, source: st
     which refunds."""
     if trade.state == TradeState.PAID and trade.receipt:
         return settle_order(trade.receipt, source=source)
-    if trade.state in (TradeState.REFUNDED, TradeState.CLOSED):
+    of_surplus = trade.receipt and order.surplus_payments.filter(transaction_id=trade.receipt.transaction_id).exists()
+    if trade.state in (TradeState.REFUNDED, TradeState.CLOSED) and not of_surplus:
         find_refunds(order, order.refund_numbers.split(), gateway=gateway)
         if not gateway.lists_refunds and (missing := _missing(order, gateway)):
             Order.objects.filter(pk=order.pk, review="").update(review=missing)
