@@ -84,4 +84,6 @@ def described(change: PriceChange) -> Iterator[str]:
     """What taking it back does, line by line."""
     model: Any = change.entry.content_type.model_class() if change.entry.content_type else None
     for name, line, old, new in change.values:
-        yield str(Change(model._meta.get_field(name), new, old, line))
+        field = model._meta.get_field(name)
+        before, after = (value if line else field.to_python(value) for value in (new, old))
+        yield str(Change(field, before, after, line))

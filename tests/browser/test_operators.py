@@ -1,7 +1,8 @@
 """How many clicks an operator needs for what customers ask every day; and that what buyers are told fits a phone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from selenium.webdriver import Keys
@@ -10,6 +11,7 @@ from sandbox import buyer as phone
 from sandbox.models import Trade
 from tests.browser.person import Person
 from tests.operators import clerk
+from tests.processes import Server
 from topup import services
 from topup.models import Order, RechargeSettings, Refund
 from voicehelper import clock
@@ -50,11 +52,13 @@ def operator(open_browser: Callable[..., Person], staff: User) -> Counting:
 
 
 @pytest.fixture
-def lost(shop: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trade]:
-    """Paid at WeChat Pay a quarter of an hour ago; its notice never came."""
+def lost(shop: User, server: Server, settings: Any) -> Trade:
+    """Paid at WeChat Pay; its notice never came."""
+    settings.WECHAT_PAY_BASE_URL = f"{server.address}/sandbox/wechat"
+    settings.ALIPAY_GATEWAY_URL = f"{server.address}/sandbox/alipay/gateway.do"
     order = services.place_order(shop, "wechat", 10, client_ip="127.0.0.1")
     trade = Trade.objects.select_related("merchant").get(out_trade_no=order.order_no)
-    yield phone.pay(trade, {"drop": {}})
+    return phone.pay(trade, {"drop": {}})
 
 
 def is_credited(operator: Counting) -> None:

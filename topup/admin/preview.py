@@ -50,6 +50,7 @@ def prices_of(row: RechargeSettings, other: RechargeSettings) -> dict[str, Price
     """What recharging costs under a row, by amount and group: the amounts that it or the other offers or treats apart,
     for the default group and those whose ratio differs."""
     terms = replace(row.terms(), in_tokens=False)
+    with_credit = (row.quota_per_unit, row.amount_bonuses) != (other.quota_per_unit, other.amount_bonuses)
     found: dict[str, Price] = {}
     for group in _groups(row, other):
         for amount in _amounts(row, other):
@@ -57,13 +58,14 @@ def prices_of(row: RechargeSettings, other: RechargeSettings) -> dict[str, Price
                 price = quote(terms, amount, group)
             except OutOfRange:
                 continue
-            found[_label(amount, group)] = _price(price)
+            found[_label(amount, group)] = _price(price, with_credit=with_credit)
     return found
 
 
-def _price(price: Quote) -> Price:
+def _price(price: Quote, *, with_credit: bool) -> Price:
     credit = gettext("%(quota)s quota") % {"quota": grouped(price.quota)}
-    return Price(f"{money(price.amount_fen)} → {credit}", Fraction(price.amount_fen, price.quota))
+    shown = f"{money(price.amount_fen)} → {credit}" if with_credit else money(price.amount_fen)
+    return Price(shown, Fraction(price.amount_fen, price.quota))
 
 
 def _label(amount: int, group: str) -> str:
@@ -74,7 +76,7 @@ def _label(amount: int, group: str) -> str:
 
 def _amounts(*rows: RechargeSettings) -> list[int]:
     tables = [table for row in rows for table in (row.amount_options, row.amount_discounts, row.amount_bonuses)]
-    return sorted({int(amount) for table in tables for amount in table} | {1})
+    return sorted({int(amount) for table in tables for amount in table}) or [1]
 
 
 def _groups(row: RechargeSettings, other: RechargeSettings) -> list[str]:
