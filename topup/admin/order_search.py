@@ -63,8 +63,8 @@ def _window(text: str, now: datetime) -> tuple[str, tuple[datetime, datetime] | 
             begins = begins.replace(year=int(day[1] or now.year), month=int(day[2]), day=int(day[3]))
     except ValueError:
         return text, None
-    if time or hour:
-        at = begins + timedelta(hours=int((time or hour)[1]), minutes=int((time and (time[2] or time[3])) or 0))
+    if clock_time := time or hour:
+        at = begins + timedelta(hours=int(clock_time[1]), minutes=int((time and (time[2] or time[3])) or 0))
         # What has not been yet was yesterday.
         at -= timedelta(days=1) if not day and at > now else timedelta()
         exact = time is not None and bool(time[2] or time[3])

@@ -61,7 +61,7 @@ class Effects:
         """Those that are shown; the greatest changes first when there are too many."""
         if len(self.changed) <= MOST_ROWS:
             return self.changed
-        return sorted(self.changed, key=lambda effect: abs(effect.change or 0), reverse=True)[:MOST_ROWS]
+        return sorted(self.changed, key=lambda effect: abs(effect.change or Fraction(0)), reverse=True)[:MOST_ROWS]
 
     @property
     def great(self) -> bool:

@@ -150,7 +150,7 @@ class CardForm(WatchedForm):
 
     def _look_at_effects(self) -> None:
         """Prices that change are shown first; what was shown must be what is saved."""
-        prices = getattr(self.instance, "PRICES", frozenset())
+        prices: frozenset[str] = getattr(self.instance, "PRICES", frozenset())
         if self.instance.pk is None or not prices & {change.field.name for change in self.what_changed()}:
             return
         stored = self.card_admin.stored(self.instance)

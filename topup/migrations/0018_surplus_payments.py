@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0015_bills_row_by_row")]
+    dependencies = [("topup", "0017_accounts_of_orders")]
 
     operations = [
         migrations.CreateModel(
