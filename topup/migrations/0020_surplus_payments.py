@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0017_accounts_of_orders")]
+    dependencies = [("topup", "0019_provider_certificates")]
 
     operations = [
         migrations.CreateModel(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0020_orders_by_amount")]
+    dependencies = [("topup", "0022_orders_by_amount")]
 
     operations = [
         migrations.AddField(

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0019_cancelled_orders")]
+    dependencies = [("topup", "0021_cancelled_orders")]
 
     operations = [
         migrations.AddIndex("order", models.Index(fields=["amount_fen", "-created"], name="order_by_amount")),

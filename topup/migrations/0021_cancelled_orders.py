@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0018_surplus_payments")]
+    dependencies = [("topup", "0020_surplus_payments")]
 
     operations = [
         migrations.AddField(
