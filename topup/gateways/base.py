@@ -23,7 +23,7 @@ from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer, Limits, NoAnswer
 from voicehelper.net.probe import Probe, since_ms
 
 from .configuration import Config, Problem
-from .errors import GatewayError, NotConfigured, NotSupported, Retryable, Unknown
+from .errors import GatewayError, NotConfigured, NotSupported, Retryable, Unknown, Unsigned, WronglySigned
 from .exchanges import Exchange, Outgoing, Result, codec_of, forget
 from .notices import Claimed, IncomingNotice, OpenedNotice, Reply, any_algorithm
 from .orders import NewOrder, Offer, Trade, TradeState
@@ -112,6 +112,9 @@ class Gateway(ABC):
     # Is told of each certificate of the provider's (PEM) that was fetched and proved; must not raise. From then on
     # `use_certificates` is handed it.
     keep_certificate: Callable[[str], None]
+    # Is asked before a certificate is fetched that somebody named, by its number: whoever names many must not make us
+    # ask all the time.
+    may_fetch_certificate: Callable[[str], bool]
 
     def __init__(self, config: Any, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
         problems = config.problems()
@@ -120,6 +123,7 @@ class Gateway(ABC):
         self._http = http
         self.record = record
         self.keep_certificate = lambda _pem: None
+        self.may_fetch_certificate = lambda _serial: True
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Gateway":
@@ -175,6 +179,11 @@ class Gateway(ABC):
         known = self.pay_addresses.get(trade_type or self.qr_code, (own,))
         # Where the platform is a stand-in, so are its pages.
         return pay_url.startswith((*known, *(() if self.live else (own,))))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What looks odd about this configuration, although it may work; short, in the reader's language."""
+        return ()
 
     @property
     def why_no_refunds(self) -> str:
@@ -262,16 +271,21 @@ class Gateway(ABC):
         return 0
 
     def probe(self) -> Probe:
-        """Query an order that cannot exist: a harmless signed call. Says how to mend what is wrong. Raises nothing."""
+        """A harmless signed call or two. Says how to mend what is wrong. Raises nothing."""
         started = time.monotonic_ns()
-        called = f"query → {self.address}"
+        called = self.address
         try:
-            self.query(f"PROBE{secrets.token_hex(12)}")
+            text = self.try_out()
         except GatewayError as error:
-            return Probe(False, called, since_ms(started), str(error), self._hint(error))
-        return Probe(
-            True, called, since_ms(started), str(_("The gateway answered; the signatures of both sides are right."))
-        )
+            # Whoever is silent or busy has said nothing about the keys.
+            told = not isinstance(error, Unknown) or isinstance(error, Unsigned | WronglySigned)
+            return Probe(False, called, since_ms(started), str(error), self._hint(error), told=told)
+        return Probe(True, called, since_ms(started), text)
+
+    def try_out(self) -> str:
+        """Query an order that cannot exist, and perhaps more; what that proves, in the reader's language."""
+        self.query(f"PROBE{secrets.token_hex(12)}")
+        return str(_("The gateway answered; the signatures of both sides are right."))
 
     def _hint(self, error: GatewayError) -> str:
         known = (text for pattern, text in self.known_mistakes if re.search(pattern, str(error)))

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import NameOID
 from django.utils.translation import gettext_lazy as _
 
 
@@ -66,6 +67,12 @@ def read_certificate(text: str) -> x509.Certificate:
         raise kind(
             _("This is not a certificate. Paste the whole file apiclient_cert.pem, from BEGIN to END.")
         ) from error
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Whose it is: the subject's common name; empty when it has none."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
 
 
 def _read_key(text: str) -> PrivateKeyTypes:

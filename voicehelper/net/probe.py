@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Probe:
     """One real, harmless call: `called` is whom (empty: nobody was), `message` what happened, `hint` how to mend it,
-    `details` what else is known, by its label. Shown by templates/admin/parts/probe.html."""
+    `details` what else is known, by its label. Not `told`: it came to nothing, and says nothing about what was tried.
+    Shown by templates/admin/parts/probe.html."""
 
     ok: bool
     called: str
@@ -16,6 +17,7 @@ class Probe:
     message: str
     hint: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    told: bool = True
 
 
 def nothing_called(message: str, hint: str = "", details: Mapping[str, str] | None = None) -> Probe:

@@ -328,12 +328,35 @@ def test_the_log_of_calls_holds_both_sides_and_no_secret(far: Far) -> None:
 
 
 # --- Test connection -------------------------------------------------------------------------------------------------
-def test_a_probe_of_a_working_application_succeeds(far: Far) -> None:
-    far.answers(refusal("ACQ.TRADE_NOT_EXIST"))
-    probe = far.pay.probe()
-    assert probe.ok
-    assert far.side.url in probe.called
-    assert re.fullmatch(r"PROBE\w{6,27}", far.content()["out_trade_no"])
+class Probed(Far):
+    """The same gateway, asked by a probe: it knows no order, and sells a code to this seller only."""
+
+    def __init__(self, far_side: FarSide, seller_id: str = CONFIG.seller_id) -> None:
+        super().__init__(far_side)
+        self.asked: list[dict[str, str]] = []
+        self.side.answer = lambda _seen: http(answer(self._said(seller_id), self.sent()["method"]))
+
+    def _said(self, seller_id: str) -> Mapping[str, str]:
+        self.asked.append({"method": self.sent()["method"], **self.content()})
+        if self.asked[-1]["method"] != "alipay.trade.precreate":
+            return refusal("ACQ.TRADE_NOT_EXIST")
+        if self.asked[-1]["seller_id"] != seller_id:
+            return refusal("ACQ.INVALID_PARAMETER", text="seller_id")
+        return OK | {"out_trade_no": self.asked[-1]["out_trade_no"], "qr_code": CODE}
+
+
+def test_a_probe_proves_the_keys_and_the_seller_and_leaves_nothing_behind() -> None:
+    with FarSide() as side:
+        far = Probed(side)
+        probe = far.pay.probe()
+        assert (probe.ok, CONFIG.seller_id in probe.message, side.url in probe.called) == (True, True, True)
+        assert [each["method"].split(".")[-1] for each in far.asked] == ["query", "precreate", "close"]
+        assert all(re.fullmatch(r"PROBE\w{6,27}", each["out_trade_no"]) for each in far.asked)
+        assert far.asked[1]["total_amount"] == "0.01"
+        assert far.asked[1]["out_trade_no"] == far.asked[2]["out_trade_no"]
+        probe = Probed(side, "2088000000000009").pay.probe()
+        assert (probe.ok, probe.told) == (False, True)
+        assert "refuses the seller id" in probe.hint
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from topup.gateways.alipay.signed_json import JSONError, signed_member
+from topup.gateways.alipay.signed_json import JSONError, SignedMember, signed_member
 
 NAMES = ("a_response", "error_response")
 JSON = st.recursive(
@@ -32,25 +32,25 @@ def test_the_text_is_exactly_what_was_sent(
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     members = [f'"a_response"{blank}:{blank}{text}', f'"sign":{blank}{json.dumps(sign)}', '"other":[1,{"sign":"no"}]']
     body = blank + "{" + f"{blank},{blank}".join(members[::-1] if sign_first else members) + "}" + blank
-    assert signed_member(body.encode(), NAMES)[0] == text
+    assert signed_member(body.encode(), NAMES).text == text
 
 
 def test_plain_values_are_kept_as_text_and_the_rest_is_left_out() -> None:
     body = b'{"a_response":{"s":"x\\/y","n":19.90,"i":10000,"l":[1],"o":{"s":"y"},"t":true,"z":null},"sign":"S"}'
-    text, plain, sign = signed_member(body, NAMES)
-    assert plain == {"s": "x/y", "n": "19.90", "i": "10000"}
-    assert (text[:9], sign) == ('{"s":"x\\/', "S")
+    found = signed_member(body, NAMES)
+    assert found.values == {"s": "x/y", "n": "19.90", "i": "10000"}
+    assert (found.text[:9], found.signature, found.serial) == ('{"s":"x\\/', "S", "")
 
 
 def test_braces_quotes_and_names_inside_of_strings_do_not_matter() -> None:
     node = r'{"subject":"}{\"a_response\":{\"code\":\"1\"},\"sign\":\"x\"\\","code":"2"}'
     body = '{"note":"\\"a_response\\":{}","a_response":' + node + ',"sign":"S"}'
-    assert signed_member(body.encode(), NAMES)[0] == node
+    assert signed_member(body.encode(), NAMES).text == node
 
 
 def test_an_answer_without_a_sign_has_none() -> None:
     for body in (b'{"error_response":{"code":"1"}}', b'{"error_response":{"code":"1"},"sign":null}'):
-        assert signed_member(body, NAMES) == ('{"code":"1"}', {"code": "1"}, "")
+        assert signed_member(body, NAMES) == SignedMember('{"code":"1"}', {"code": "1"}, "", "")
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_everything_else_is_refused(body: bytes) -> None:
 @given(st.binary(max_size=100) | st.binary(max_size=40).map(lambda tail: b'{"a_response":{"a":"1"},' + tail))
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     try:
-        text, _plain, _sign = signed_member(body, NAMES)
+        found = signed_member(body, NAMES)
     except JSONError:
         return
-    assert text.encode() in body
+    assert found.text.encode() in body
 
 
 def test_a_large_answer_is_read_quickly() -> None:

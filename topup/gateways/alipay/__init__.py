@@ -1,10 +1,12 @@
-"""Alipay: signed forms to one gateway, JSON answers, RSA2. Amounts are yuan in text.
+"""Alipay: signed forms to one gateway, JSON answers, RSA2; with public keys or with certificates. Amounts are yuan in
+text.
 
 Source: opendocs.alipay.com. The official SDK's classes build the requests; the rest is ours (wire.py says why).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from urllib.parse import parse_qsl
 
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from ..notices import IncomingNotice, Reply
 from ..ways import PHONE, Place
 from . import bills, notices, orders, refunds
-from .config import KNOWN_MISTAKES, AlipayConfig
+from .config import AlipayConfig
+from .mistakes import KNOWN_MISTAKES
 from .wire import RSA2, AlipayWire, string_to_sign
 
 __all__ = ["RSA2", "Alipay", "AlipayConfig", "string_to_sign"]
@@ -63,6 +66,20 @@ class Alipay(AlipayWire):
             return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=200))
         except ValueError:
             return {}
+
+    def try_out(self) -> str:
+        super().try_out()
+        orders.prove_seller(self)
+        text = _("Alipay answered, the signatures of both sides are right, and %(seller)s may receive the money.")
+        return str(text) % {"seller": self.merchant_id}
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return tuple(self.files.remarks(self.merchant_id, live=self.live)) if self.files else ()
+
+    @property
+    def refunds_until(self) -> datetime | None:
+        return self.files.expires_at(self.alipays[1:]) if self.files else None
 
     def _redact(self, text: str) -> str:
         return re.sub(r'("sign"\s*:\s*")[^"]*', r"\1…", text)

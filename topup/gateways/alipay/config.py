@@ -3,39 +3,19 @@
 import re
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from django.utils.translation import gettext_lazy as _
 
 from .. import rsa
 from ..configuration import Problem, first_problems, is_unset, is_web_address
-
-KNOWN_MISTAKES = (
-    (
-        "does not fit the Alipay public key",
-        _(
-            "The Alipay public key is not Alipay's. Did you paste your application's public key? The open platform"
-            " shows Alipay's beside it."
-        ),
-    ),
-    (
-        "isv.invalid-signature",
-        _("The public key uploaded to the open platform does not belong to this private key."),
-    ),
-    (
-        "isv.(invalid|missing)-app-id",
-        _("Alipay does not know this app id. Copy it once more, and check whether it is a sandbox's."),
-    ),
-    ("isv.invalid-timestamp", _("This server's clock is wrong. Synchronise it (NTP).")),
-    (
-        "(?i)permission|ACCESS_FORBIDDEN",
-        _("The application may not use face-to-face payment. Sign the product and publish the application."),
-    ),
-)
+from .certificate_files import CertificateFiles
 
 
 @dataclass(frozen=True)
 class AlipayConfig:
-    """The application at the open platform. `public_key` is Alipay's, not the application's. `gateway_url` empty is the
-    real gateway, or Alipay's sandbox when `sandbox` is set."""
+    """The application at the open platform. `public_key` is Alipay's, not the application's; three certificates (PEM)
+    take its place in certificate mode. `gateway_url` empty is the real gateway, or Alipay's sandbox when `sandbox` is
+    set."""
 
     app_id: str
     private_key: str = field(repr=False)
@@ -43,6 +23,15 @@ class AlipayConfig:
     seller_id: str
     gateway_url: str = ""
     sandbox: bool = False
+    app_cert: str = field(default="", repr=False)
+    alipay_cert: str = field(default="", repr=False)
+    root_cert: str = field(default="", repr=False)
+
+    @property
+    def files(self) -> CertificateFiles | None:
+        """None: public key mode."""
+        files = CertificateFiles(self.app_cert, self.alipay_cert, self.root_cert)
+        return files if files.app or files.alipay or files.roots else None
 
     def problems(self) -> list[Problem]:
         """Everything that keeps this configuration from working; empty when it can. Sends nothing."""
@@ -76,18 +65,21 @@ class AlipayConfig:
         return []
 
     def _key_problems(self) -> list[Problem]:
-        private, public, problems = None, None, []
+        private, found = None, []
         try:
             private = rsa.private_key(self.private_key)
         except rsa.KeyRefused as error:
-            problems.append(Problem("private_key", str(error)))
+            found.append(Problem("private_key", str(error)))
+        return found + (self.files.problems(private, self.app_id) if self.files else self._public_problems(private))
+
+    def _public_problems(self, private: RSAPrivateKey | None) -> list[Problem]:
         try:
             public = rsa.public_key(self.public_key)
         except rsa.KeyRefused as error:
-            problems.append(Problem("public_key", str(error)))
-        if private and public and rsa.same_pair(private, public):
+            return [Problem("public_key", str(error))]
+        if private and rsa.same_pair(private, public):
             message = _(
                 "This is your application's own public key. Copy Alipay's, shown beside it at the open platform."
             )
-            problems.append(Problem("public_key", str(message)))
-        return problems
+            return [Problem("public_key", str(message))]
+        return []

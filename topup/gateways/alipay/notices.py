@@ -23,7 +23,9 @@ def open_notice(wire: AlipayWire, notice: IncomingNotice, claimed: Claimed = any
     sign_type = claimed(order_no)
     # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed.
     text = string_to_sign(form, without={"sign", "sign_type"})
-    if sign_type not in {"", RSA2} or not rsa.is_signed(wire.public_key, text.encode(), form.get("sign", "")):
+    # A notice names no certificate.
+    signed = any(rsa.is_signed(key, text.encode(), form.get("sign", "")) for key in wire.keys.values())
+    if sign_type not in {"", RSA2} or not signed:
         raise BadSignature("The notice is not signed by Alipay with RSA2.")
     if (form.get("app_id"), form.get("seller_id")) != (wire.app_id, wire.merchant_id):
         raise WrongRecipient(f"The notice is for {form.get('app_id')} / {form.get('seller_id')}.")

@@ -11,7 +11,8 @@ from topup.money import fen_loosely, yuan
 from ..errors import NotSupported, Unknown
 from ..orders import beijing_time
 from ..refunds import NewRefund, RefundState, RefundStatus
-from .wire import ABSENT, TIME, AlipayWire, Fields
+from .failures import ABSENT
+from .wire import TIME, AlipayWire, Fields
 
 REFUND_NO = re.compile(r"[0-9A-Za-z_\-]{1,64}")
 _REASON_CHARS = 256

@@ -7,6 +7,7 @@ read differently, such as a name that comes twice, is refused.
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from ..strict_json import no_constant, unique
@@ -18,11 +19,19 @@ class JSONError(ValueError):
     """Not the JSON of a signed answer."""
 
 
-def signed_member(body: bytes, names: Collection[str], codec: str = "utf-8") -> tuple[str, dict[str, str], str]:
-    """The one member among `names`: its exact text, its plain values, and the signature beside it ("" if none).
+@dataclass(frozen=True)
+class SignedMember:
+    """The exact text that is signed, the plain values in it (numbers stay text, and what is neither is left out), and
+    beside it the signature and the number of the certificate it was made with (each "" if there is none)."""
 
-    Numbers stay text; values that are no strings or numbers are left out. Raises JSONError.
-    """
+    text: str
+    values: dict[str, str]
+    signature: str
+    serial: str
+
+
+def signed_member(body: bytes, names: Collection[str], codec: str = "utf-8") -> SignedMember:
+    """The one member among `names`. Raises JSONError."""
     if len(body) > MAX_BYTES:
         raise JSONError(f"more than {MAX_BYTES} bytes.")
     try:
@@ -35,9 +44,9 @@ def signed_member(body: bytes, names: Collection[str], codec: str = "utf-8") -> 
     if len(found) != 1 or not isinstance(found[0][1], dict):
         raise JSONError(f"there is not exactly one object among {', '.join(names)}.")
     text, value = found[0]
-    _text, signature = members.get("sign", ("", ""))
     plain = {name: said for name, said in value.items() if isinstance(said, str)}
-    return text, plain, signature if isinstance(signature, str) else ""
+    beside = (members.get(name, ("", ""))[1] for name in ("sign", "alipay_cert_sn"))
+    return SignedMember(text, plain, *(said if isinstance(said, str) else "" for said in beside))
 
 
 def _members(text: str) -> dict[str, tuple[str, Any]]:

@@ -7,15 +7,20 @@ from datetime import datetime
 from importlib import import_module
 from urllib.parse import urlencode, urlsplit
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from voicehelper.clock import BEIJING
 from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer
 
 from .. import rsa
 from ..base import Gateway
-from ..errors import GatewayError, NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
+from ..errors import Unknown, Unsigned, WronglySigned
 from ..exchanges import Exchange, Outgoing, Result, codec_of, forget, only_200
+from . import fetching
+from .certificates import chain_in, keys_in
 from .config import AlipayConfig
-from .signed_json import signed_member
+from .failures import failure
+from .signed_json import SignedMember, signed_member
 
 ADDRESS = "https://openapi.alipay.com/gateway.do"
 SANDBOX_ADDRESS = "https://openapi-sandbox.dl.alipaydev.com/gateway.do"
@@ -23,36 +28,6 @@ RSA2 = "RSA2"
 TIME = "%Y-%m-%d %H:%M:%S"
 
 Fields = dict[str, str]
-
-ABSENT = "ACQ.TRADE_NOT_EXIST"
-NOT_OPEN = "ACQ.TRADE_STATUS_ERROR"
-# Gateway codes that end a request for good, those that ask for patience, and the same of the sub_codes of 40004.
-# Every other code leaves the outcome unknown: the documents do not list them all.
-_FINAL = {"20001", "40001", "40002", "40006"}
-_TRY_AGAIN = {"20000", "40005", "ACQ.SYSTEM_ERROR"}
-_TAKEN = {"ACQ.TRADE_HAS_SUCCESS", "ACQ.TRADE_HAS_CLOSE", "ACQ.TRADE_HAS_FINISHED", "ACQ.CONTEXT_INCONSISTENT"}
-_FINAL_SUB_CODES = {
-    "ACQ.ACCESS_FORBIDDEN",
-    "ACQ.EXIST_FORBIDDEN_WORD",
-    "ACQ.DISCORDANT_REPEAT_REQUEST",
-    "ACQ.INVALID_PARAMETER",
-    "ACQ.NOT_ALLOW_PARTIAL_REFUND",
-    "ACQ.ONLINE_TRADE_VOUCHER_NOT_ALLOW_REFUND",
-    "ACQ.PARTNER_ERROR",
-    "ACQ.REASON_ILLEGAL_STATUS",
-    "ACQ.REASON_TRADE_REFUND_FEE_ERR",
-    "ACQ.REASON_TRADE_STATUS_INVALID",
-    "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL",
-    "ACQ.REFUND_FEE_ERROR",
-    "ACQ.SELLER_BALANCE_NOT_ENOUGH",
-    "ACQ.SELLER_BEEN_BLOCKED",
-    "ACQ.TOTAL_FEE_EXCEED",
-    "ACQ.TRADE_HAS_FINISHED",
-    "ACQ.TRADE_NOT_ALLOW_REFUND",
-    "ACQ.USER_NOT_MATCH_ERR",
-    ABSENT,
-    NOT_OPEN,
-}
 
 
 def string_to_sign(fields: Mapping[str, str], *, without: Container[str]) -> str:
@@ -72,7 +47,12 @@ class AlipayWire(Gateway):
         self.address = config.gateway_url or (SANDBOX_ADDRESS if config.sandbox else ADDRESS)
         self.live = urlsplit(self.address).hostname == urlsplit(ADDRESS).hostname
         self._private_key = rsa.private_key(config.private_key)
-        self.public_key = rsa.public_key(config.public_key)
+        # Certificate mode: the files, what requests say of them, and what Alipay signs with, the pasted one first.
+        self.files = config.files
+        self._serials = self.files.serials if self.files else {}
+        self.alipays = chain_in(self.files.alipay)[:1] if self.files else ()
+        # By the certificate's number; the public key under none.
+        self.keys = keys_in(self.alipays) if self.files else {"": rsa.public_key(config.public_key)}
 
     def call(
         self,
@@ -88,13 +68,8 @@ class AlipayWire(Gateway):
     ) -> Result:
         """Sign and post a request and read the verified answer. `expected` are the sub_codes that `read` knows, `about`
         what the log says instead of an order's number; an answer that is not `named` need not repeat that number."""
-        form = self._signed(official_name, content, notify_url=notify_url)
-        # Alipay decodes the form by the charset in the query string.
-        del form["charset"]
-        shown = string_to_sign(form | {"charset": "utf-8"}, without={"sign"})
-        kind = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-        request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), f"POST {shown}", kind)
-        node, order_no = f"{form['method'].replace('.', '_')}_response", content.get("out_trade_no", "")
+        request, node = self.request(official_name, content, notify_url=notify_url)
+        order_no = content.get("out_trade_no", "")
 
         def read_verified(said: HTTPAnswer) -> Result:
             answer = self._verified(said, node, expected)
@@ -104,6 +79,16 @@ class AlipayWire(Gateway):
             return read(answer)
 
         return self.exchange(operation, about or order_no, request, read_verified)
+
+    def request(self, official_name: str, content: Fields, *, notify_url: str = "") -> tuple[Outgoing, str]:
+        """A signed request to be posted, and which member of the answer holds what is said to it."""
+        form = self._signed(official_name, content, notify_url=notify_url)
+        # Alipay decodes the form by the charset in the query string.
+        del form["charset"]
+        shown = string_to_sign(form | {"charset": "utf-8"}, without={"sign"})
+        kind = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+        request = Outgoing(f"{self.address}?charset=utf-8", urlencode(form).encode(), f"POST {shown}", kind)
+        return request, f"{form['method'].replace('.', '_')}_response"
 
     def address_of(self, official_name: str, content: Fields, *, notify_url: str, return_url: str) -> str:
         """A signed request as an address for the buyer's browser."""
@@ -118,28 +103,54 @@ class AlipayWire(Gateway):
             "charset": "utf-8",
             "sign_type": RSA2,
             "timestamp": f"{datetime.now(BEIJING):{TIME}}",
+            **self._serials,
         }
         text = string_to_sign(fields, without={"sign"})
         return {**fields, "sign": rsa.sign(self._private_key, text.encode())}
 
     def _verified(self, said: HTTPAnswer, node: str, expected: Container[str]) -> Fields:
         """An answer that is Alipay's word. Raises Refused, Retryable or Unknown for any other."""
+        found, signed = self.read(said, node)
+        code, sub_code = found.values.get("code", ""), found.values.get("sub_code", "")
+        words = f"{found.values.get('msg', '')} {found.values.get('sub_msg', '')}".strip()
+        if not found.signature:
+            raise Unsigned(f"{sub_code or code}: {words}")
+        if not rsa.is_signed(self._key_for(found.serial), signed, found.signature):
+            raise WronglySigned(f"Alipay's answer does not fit the {self._what_signs(found.serial)}.")
+        if code == "40004" and sub_code in expected:
+            return found.values
+        if code != "10000":
+            raise failure(code, sub_code, words)
+        return found.values
+
+    def read(self, said: HTTPAnswer, node: str) -> tuple[SignedMember, bytes]:
+        """What an answer says, not verified, and the bytes that are signed of it. Raises Unknown."""
         try:
             codec = codec_of(only_200(said))
-            raw, answer, signature = signed_member(said.body, (node, "error_response"), codec)
+            found = signed_member(said.body, (node, "error_response"), codec)
         except ValueError as error:
             raise Unknown(f"Alipay's answer is not its JSON: {error}") from error
-        code, sub_code = answer.get("code", ""), answer.get("sub_code", "")
-        words = f"{answer.get('msg', '')} {answer.get('sub_msg', '')}".strip()
-        if not signature:
-            raise Unsigned(f"{sub_code or code}: {words}")
-        if not rsa.is_signed(self.public_key, raw.encode(codec), signature):
-            raise WronglySigned("Alipay's answer does not fit the Alipay public key that is configured.")
-        if code == "40004" and sub_code in expected:
-            return answer
-        if code != "10000":
-            raise _failure(code, sub_code, words)
-        return answer
+        return found, found.text.encode(codec)
+
+    def _key_for(self, serial: str) -> RSAPublicKey:
+        """What an answer is verified with: the key of the certificate it names, fetched if it is not known; the
+        configured one if it names none. Raises Unknown."""
+        if self.files is None or not serial:
+            return next(iter(self.keys.values()))
+        return self.keys.get(serial) or fetching.fetch(self, self.files, serial)
+
+    @property
+    def fetches_certificates(self) -> bool:
+        return self.files is not None
+
+    def use_certificates(self, pems: str) -> None:
+        self.alipays = (*self.alipays, *(chain_in(pems) if pems else ()))
+        self.keys = keys_in(self.alipays)
+
+    def _what_signs(self, serial: str) -> str:
+        if self.files is None:
+            return "Alipay public key that is configured"
+        return f"certificate {serial}" if serial else "certificate that is configured"
 
 
 def official(name: str, content: Fields, notify_url: str, return_url: str = "") -> Fields:
@@ -157,14 +168,3 @@ def official(name: str, content: Fields, notify_url: str, return_url: str = "") 
         request.return_url = return_url
     params: Fields = request.get_params()
     return params
-
-
-def _failure(code: str, sub_code: str, said: str) -> GatewayError:
-    """What a code other than 10000 means for whoever asked."""
-    if code in _TRY_AGAIN or sub_code in _TRY_AGAIN:
-        return Retryable(f"{sub_code or code}: {said}")
-    if sub_code in _TAKEN:
-        return NumberTaken(sub_code, said)
-    if code in _FINAL or (code == "40004" and sub_code in _FINAL_SUB_CODES):
-        return Refused(sub_code or code, said)
-    return Unknown(f"{code} {sub_code}: {said}")

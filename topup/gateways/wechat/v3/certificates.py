@@ -13,10 +13,9 @@ from functools import lru_cache
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.net.certificates import CertificateRefused, read_certificate
+from voicehelper.net.certificates import CertificateRefused, name_of, read_certificate
 
 from .signing import opened, serial_of
 
@@ -25,7 +24,7 @@ _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 
 @dataclass(frozen=True)
 class MerchantCertificate:
-    """What apiclient_cert.pem says."""
+    """What apiclient_cert.pem says. It names the merchant by number; WeChat Pay's own are Tenpay.com sign's."""
 
     serial: str
     merchant_id: str
@@ -41,12 +40,6 @@ def merchant_certificate(text: str) -> MerchantCertificate:
     if not isinstance(key, RSAPublicKey):
         raise CertificateRefused(_("This certificate has no RSA key. Paste the whole file apiclient_cert.pem."))
     return MerchantCertificate(serial_of(found.serial_number), name_of(found), found.not_valid_after_utc, key)
-
-
-def name_of(certificate: x509.Certificate) -> str:
-    """Whose it is: a merchant's number, or Tenpay.com sign."""
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
 
 
 @lru_cache(maxsize=8)

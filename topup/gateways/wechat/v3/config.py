@@ -7,12 +7,12 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.net.certificates import CertificateRefused
+from voicehelper.net.certificates import CertificateRefused, name_of
 
 from ... import rsa
 from ...configuration import Problem, first_problems, is_unset
 from ..account import expired, identity_checks, is_guessable, is_key
-from .certificates import MerchantCertificate, merchant_certificate, name_of, platform_certificates
+from .certificates import MerchantCertificate, merchant_certificate, platform_certificates
 from .signing import PUBLIC_KEY_ID
 
 _PLATFORM = "Tenpay.com sign"
