@@ -3,7 +3,12 @@
 from cryptography.x509 import load_pem_x509_certificate
 from django.db.models.functions import Now
 
+from voicehelper.api import ratelimit
+
 from ..models import ProviderCertificate
+
+# Anybody can put a number into an answer: how often the same one is asked about, and how many there may be.
+_EACH, _ALL = "1 per minute", "5 per minute"
 
 
 def keep_certificate(gateway: str, merchant_id: str, pem: str) -> None:
@@ -13,3 +18,9 @@ def keep_certificate(gateway: str, merchant_id: str, pem: str) -> None:
     ProviderCertificate.objects.update_or_create(
         gateway=gateway, merchant_id=merchant_id, serial=f"{certificate.serial_number:X}", defaults=facts
     )
+
+
+def may_fetch_certificate(gateway: str, serial: str) -> bool:
+    """Whether a certificate that somebody named is asked for now; counts as asked for."""
+    each, all_of_them = (_EACH, "certificate", gateway, serial), (_ALL, "certificates", gateway)
+    return not any(ratelimit.hit(*brake) for brake in (each, all_of_them))

@@ -21,7 +21,7 @@ from ..gateways.ways import Place
 from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order, ProviderCertificate
 from ..models.orders import KEYLESS
 from .accounts import account_in_use, account_of, active_account
-from .certificates import keep_certificate
+from .certificates import keep_certificate, may_fetch_certificate
 from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
@@ -186,6 +186,7 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
     gateway = cls.from_values(values)
     gateway.record = lambda exchange: _keep_call(name, exchange)
     gateway.keep_certificate = lambda pem: keep_certificate(name, gateway.merchant_id, pem)
+    gateway.may_fetch_certificate = lambda serial: may_fetch_certificate(name, serial)
     if gateway.fetches_certificates:
         gateway.use_certificates(ProviderCertificate.good_ones(name, gateway.merchant_id))
     if limits is not None:

@@ -10,20 +10,26 @@ from voicehelper.secrets import EncryptedField
 
 from .gateway import GatewaySettings, SettingsCard
 
+_CERTIFICATES = ("app_cert", "cert", "root_cert")
+
 _CARD = SettingsCard(
     purpose=_("Lets users pay by scanning a QR code with Alipay; the money goes to your Alipay account."),
     key="private_key",
+    certificate="app_cert",
     groups=(
         (None, ["enabled", "min_topup", "sandbox"]),
         (_("Application"), ["app_id", "seller_id"]),
-        (_("Keys"), ["private_key", "public_key"]),
+        (_("Application’s private key"), ["private_key"]),
+        (_("Public key mode"), ["public_key"]),
+        (_("Certificate mode (three files instead of the public key)"), [*_CERTIFICATES]),
     ),
-    multiline=("private_key", "public_key"),
+    multiline=("private_key", "public_key", *_CERTIFICATES),
     placeholders={
         "app_id": _("Please enter the Alipay app id"),
         "seller_id": _("Please enter the seller id (PID), like 2088…"),
         "private_key": _("Please enter the application private key"),
         "public_key": _("Please enter the Alipay public key"),
+        **dict.fromkeys(_CERTIFICATES, "-----BEGIN CERTIFICATE-----"),
     },
     help={
         "sandbox": _("For trials with an app id of Alipay’s sandbox. Nothing real is paid."),
@@ -31,6 +37,11 @@ _CARD = SettingsCard(
         "seller_id": _("16 digits beginning with 2088: the account that receives the money."),
         "private_key": _("Made by Alipay’s key tool (RSA2); PKCS#1 or PKCS#8, with or without BEGIN lines."),
         "public_key": _("Alipay’s own public key, not your application’s: both are shown side by side."),
+        "app_cert": _("The content of appCertPublicKey_….crt. With all three the application is in certificate mode."),
+        "cert": _(
+            "The content of alipayCertPublicKey_RSA2.crt: Alipay’s own. When Alipay changes it, the new one is fetched."
+        ),
+        "root_cert": _("The content of alipayRootCert.crt, whole: it holds several certificates."),
     },
     steps=(
         _("App id: sign in at open.alipay.com → Console → your web or mobile application."),
@@ -38,6 +49,10 @@ _CARD = SettingsCard(
         _(
             "Keys: Development settings → Interface signing (public key mode)."
             " Upload your application’s public key, then copy the Alipay public key shown in return."
+        ),
+        _(
+            "Or certificate mode, in the same place: upload the certificate request of Alipay’s key tool, then download"
+            " the three files and paste all of them. To go back to public key mode, clear all three."
         ),
         _("The product “face-to-face payment” must be signed, and the application published."),
         _("Callback address: %(url)s — each order carries it; where Alipay asks for one, enter this."),
@@ -51,12 +66,16 @@ class AlipaySettings(GatewaySettings):
     gateway = "alipay"
     card = _CARD
     account_values: ClassVar = ("app_id", "seller_id")
+    config_names: ClassVar = {"alipay_cert": "cert"}
     SENSITIVE: ClassVar = frozenset({"app_id", "seller_id", "sandbox"})
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)
     private_key = EncryptedField(_("application private key"))
     public_key = EncryptedField(_("Alipay public key"))
     seller_id = models.CharField(_("seller id (PID)"), max_length=32, blank=True)
+    app_cert = EncryptedField(_("application’s certificate"), db_default="")
+    cert = EncryptedField(_("Alipay’s certificate"), db_default="")
+    root_cert = EncryptedField(_("Alipay’s root certificates"), db_default="")
     sandbox = models.BooleanField(_("Alipay's sandbox"), default=False)
 
     class Meta(GatewaySettings.Meta):
@@ -70,4 +89,7 @@ class AlipaySettings(GatewaySettings):
             "seller_id": self.seller_id,
             "gateway_url": settings.ALIPAY_GATEWAY_URL,
             "sandbox": self.sandbox,
+            "app_cert": self.app_cert.reveal(),
+            "alipay_cert": self.cert.reveal(),
+            "root_cert": self.root_cert.reveal(),
         }
