@@ -16,9 +16,11 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.utils import timezone
 
+from .alipay_certificates import notice_key, signer, wrong_with
+from .alipay_parameters import METHODS, PRODUCTS, as_json, check_parameters, node_of, unsigned
 from .alipay_signing import sign, signed_text, verify
 from .alipay_time import moment, text_of, timeout
-from .base import BEIJING, Call, Fields, Refusal, Said, Unsigned, check_notify_url
+from .base import BEIJING, Call, Fields, Refusal, Said, check_notify_url
 from .models import Delivery, GatewayName, Merchant, Trade, TradeState, refunded_fen, yuan
 
 NAME = GatewayName.ALIPAY
@@ -29,36 +31,8 @@ SYSTEM_ERROR = Refusal("ACQ.SYSTEM_ERROR", "系统错误")
 SCHEDULE: tuple[int, ...] = (240, 600, 600, 3600, 7200, 21600, 54000)
 AMOUNT_FIELD, APP_FIELD, MERCHANT_FIELD = "total_amount", "app_id", "seller_id"
 
-# How far a request's timestamp may be off; the real tolerance is not published.
-TOLERANCE = timedelta(minutes=15)
 CODE_LIFE = timedelta(hours=2)
 LARGEST = Decimal(100_000_000)
-METHODS = {
-    "alipay.trade.precreate": "create",
-    "alipay.trade.query": "query",
-    "alipay.trade.close": "close",
-    "alipay.trade.refund": "refund",
-    "alipay.trade.fastpay.refund.query": "refund_query",
-    "alipay.data.dataservice.bill.downloadurl.query": "bill",
-    "alipay.trade.wap.pay": "open",
-    "alipay.trade.page.pay": "open",
-}
-# A browser opens these.
-PRODUCTS = {"alipay.trade.wap.pay": "QUICK_WAP_WAY", "alipay.trade.page.pay": "FAST_INSTANT_TRADE_PAY"}
-REQUIRED = {
-    "sign_type": "isv.missing-signature-type",
-    "sign": "isv.missing-signature",
-    "app_id": "isv.missing-app-id",
-    "timestamp": "isv.missing-timestamp",
-    "version": "isv.missing-version",
-}
-# The only values of the common parameters.
-COMMON = (
-    ("sign_type", {"RSA2"}, "isv.invalid-signature-type", "无效签名类型：仅支持RSA2"),
-    ("charset", {"utf-8", "UTF-8"}, "isv.invalid-charset", "字符集错误：仅支持utf-8"),
-    ("format", {"JSON", "json", ""}, "isv.invalid-format", "无效数据格式"),
-    ("version", {"1.0"}, "isv.invalid-parameter", "version无效"),
-)
 STRINGS = {"body", "passback_params", "seller_id", "time_expire", "timeout_express", "qr_code_timeout_express"}
 STATE_WORDS = {
     TradeState.WAITING: "WAIT_BUYER_PAY",
@@ -69,21 +43,6 @@ BUYER_ID, BUYER_LOGON_ID = "2088000000000001", "san***@sandbox.test"
 
 
 # --- Requests and answers --------------------------------------------------------------------------------------------
-def _node(method: str) -> str:
-    return f"{method.replace('.', '_')}_response" if method in METHODS else "error_response"
-
-
-def _json(fields: Fields) -> str:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
-
-
-def _unsigned(method: str, sub_code: str, text: str) -> Unsigned:
-    missing = sub_code.startswith("isv.missing")
-    code = ("40001", "Missing Required Arguments") if missing else ("40002", "Invalid Arguments")
-    node = {"code": code[0], "msg": code[1], "sub_code": sub_code, "sub_msg": text}
-    return Unsigned(f'{{"{_node(method)}":{_json(node)}}}'.encode())
-
-
 def read(request: HttpRequest, _operation: str, /) -> Call:
     """Parse and verify one request; its method says the operation. Parameters may be in the query string or the body,
     each once. Raises Unsigned."""
@@ -92,11 +51,12 @@ def read(request: HttpRequest, _operation: str, /) -> Call:
     method = params.get("method", "")
     allowed = {"GET", "POST"} if method in PRODUCTS else {"POST"}
     if request.method not in allowed or len(params) != len(sent) or any("\0" in value for value in params.values()):
-        raise _unsigned(method, "isv.invalid-parameter", "参数无效")
+        raise unsigned(method, "isv.invalid-parameter", "参数无效")
+    check_parameters(params, method)
     merchant = _merchant(params, method)
     content = _content(params)
     if content is None:
-        raise _unsigned(method, "isv.invalid-parameter", "biz_content无效：应为JSON对象")
+        raise unsigned(method, "isv.invalid-parameter", "biz_content无效：应为JSON对象")
     call = {name: value for name, value in content.items() if isinstance(value, str)}
     call |= {"app_id": params["app_id"], "notify_url": params.get("notify_url", ""), "biz_content": json.dumps(content)}
     call |= {"return_url": params.get("return_url", "")}
@@ -105,25 +65,14 @@ def read(request: HttpRequest, _operation: str, /) -> Call:
 
 
 def _merchant(params: Fields, method: str) -> Merchant:
-    """Who asks. Every way in which a request is not acceptable at all ends here, unsigned."""
-    if not method:
-        raise _unsigned(method, "isv.missing-method", "缺少方法名参数")
-    if method not in METHODS:
-        raise _unsigned(method, "isv.invalid-method", "不存在的方法名")
-    for name, sub_code in REQUIRED.items():
-        if not params.get(name):
-            raise _unsigned(method, sub_code, f"缺少参数{name}")
-    for name, allowed, sub_code, text in COMMON:
-        if params.get(name, "") not in allowed:
-            raise _unsigned(method, sub_code, text)
-    sent = moment(params["timestamp"])
-    if sent is None or abs(timezone.now() - sent) > TOLERANCE:
-        raise _unsigned(method, "isv.invalid-timestamp", "非法的时间戳参数：应为北京时间yyyy-MM-dd HH:mm:ss")
+    """Who asks. Raises Unsigned unless it is he."""
     merchant = Merchant.objects.filter(gateway=NAME, app_id=params["app_id"]).first()
     if merchant is None:
-        raise _unsigned(method, "isv.invalid-app-id", "无效的AppID参数")
+        raise unsigned(method, "isv.invalid-app-id", "无效的AppID参数")
+    if (wrong := wrong_with(merchant, params))[0]:
+        raise unsigned(method, *wrong)
     if not verify(signed_text(params, without={"sign"}), params["sign"], merchant.app_public_key):
-        raise _unsigned(method, "isv.invalid-signature", "验签出错，请检查应用私钥与平台上传的应用公钥是否匹配")
+        raise unsigned(method, "isv.invalid-signature", "验签出错，请检查应用私钥与平台上传的应用公钥是否匹配")
     return merchant
 
 
@@ -139,10 +88,11 @@ def _content(params: Fields) -> dict[str, object] | None:
 
 
 def _sealed(call: Call, fields: Fields) -> Said:
-    node = _json(fields)
+    node = as_json(fields)
     signed = node + " " if "wrong_signature" in call.faults else node
-    signature = sign(signed.encode(), call.merchant.alipay_private_key)
-    return Said(f'{{"{_node(call.method)}":{node},"sign":"{signature}"}}'.encode())
+    private_key, serial = signer(call)
+    named = f'"alipay_cert_sn":"{serial}",' if serial else ""
+    return Said(f'{{"{node_of(call.method)}":{node},{named}"sign":"{sign(signed.encode(), private_key)}"}}'.encode())
 
 
 def answer(call: Call, fields: Fields) -> Said:
@@ -326,7 +276,7 @@ def notice(trade: Trade) -> Fields:
 def seal(trade: Trade, fields: Fields, *, genuine: bool) -> str:
     """Sign a notice, over everything but sign and sign_type, and encode it as a form."""
     text = signed_text(fields, without={"sign", "sign_type"})
-    signature = sign(text if genuine else text + b" ", trade.merchant.alipay_private_key)
+    signature = sign(text if genuine else text + b" ", notice_key(trade.merchant))
     return urlencode(fields | {"sign_type": "RSA2", "sign": signature})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from . import alipay, alipay_refunds, buyer, wechat, wechat_refunds
+from . import alipay, alipay_certificates, alipay_refunds, buyer, wechat, wechat_refunds
 from .base import Call, Gateway, Refusal, Said, Unsigned
 from .faults import take
 from .wechat_v3 import protocol
@@ -18,7 +18,7 @@ from .wechat_v3 import refunds as wechat_v3_refunds
 _MORE: Sequence[tuple[Gateway, Mapping[str, Callable[[Call], Any]]]] = (
     (wechat, wechat_refunds.OPERATIONS),
     (protocol, wechat_v3_refunds.OPERATIONS),
-    (alipay, alipay_refunds.OPERATIONS),
+    (alipay, {**alipay_refunds.OPERATIONS, **alipay_certificates.OPERATIONS}),
 )
 WEB_PAGE = "<!DOCTYPE html><html><title>502 Bad Gateway</title><body><h1>502 Bad Gateway</h1></body></html>"
 

@@ -16,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from . import alipay, buyer, refunds
+from .alipay_parameters import PRODUCTS
 from .base import Call, Refusal, Unsigned
 from .faults import BadScript
 from .models import GatewayName, Trade
@@ -58,7 +59,7 @@ def _registered(trade: Trade) -> str:
 @csrf_exempt
 def alipay_door(request: HttpRequest) -> HttpResponse:
     """`/gateway.do`: servers get answers, browsers (alipay.trade.wap.pay, alipay.trade.page.pay) a page to pay on."""
-    if (request.GET.get("method") or request.POST.get("method")) not in alipay.PRODUCTS:
+    if (request.GET.get("method") or request.POST.get("method")) not in PRODUCTS:
         return alipay_gateway(request)
     try:
         call = alipay.read(request, "")
@@ -72,8 +73,8 @@ def alipay_door(request: HttpRequest) -> HttpResponse:
 
 def _open_page(call: Call) -> Trade:
     """alipay.trade.wap.pay and alipay.trade.page.pay: the buyer stands before the desk, so the trade exists at once."""
-    if call.params.get("product_code") != alipay.PRODUCTS[call.method]:
-        raise Refusal("ACQ.INVALID_PARAMETER", f"参数无效：product_code应为{alipay.PRODUCTS[call.method]}")
+    if call.params.get("product_code") != PRODUCTS[call.method]:
+        raise Refusal("ACQ.INVALID_PARAMETER", f"参数无效：product_code应为{PRODUCTS[call.method]}")
     trade = alipay.ordered(call)
     alipay.scan(trade, call.now)
     trade.refresh_from_db()

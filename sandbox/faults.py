@@ -120,6 +120,10 @@ FAULTS: Mapping[str, Fault] = {
         (*CALLS, "notify"),
         "WeChat Pay v3 signs wrongly on purpose (WECHATPAY/SIGNTEST/); a notice comes again, honest.",
     ),
+    "forged_certificate": Fault(
+        CALLS,
+        "An impostor signs the answer (of Alipay in certificate mode); his certificate is handed out too.",
+    ),
     "spent_token": Fault(("bill",), "The address of the bill (of WeChat Pay v3) is used up before it is asked for."),
     "aged": Fault(
         CALLS,

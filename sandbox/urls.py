@@ -3,6 +3,7 @@
 from django.urls import URLPattern, include, path
 
 from . import (
+    alipay_console,
     alipay_refunds,
     browser,
     desks,
@@ -57,6 +58,9 @@ urlpatterns = [
     path("browser", browser.choose, name="browser"),
     path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),
     path("alipay/gateway.do", desks.alipay_door, name="alipay_gateway"),
+    path("alipay/<int:pk>/mode", alipay_console.change_mode, name="alipay_mode"),
+    path("alipay/<int:pk>/rotate", alipay_console.rotate, name="alipay_rotate"),
+    path("alipay/<int:pk>/<str:name>", alipay_console.download, name="alipay_certificate"),
     path("dingtalk/robot/send", dingtalk.send, name="dingtalk"),
     path("aliyun-sms/", sms_aliyun.send, name="sms_aliyun"),
     path("tencent-sms/", sms_tencent.send, name="sms_tencent"),

@@ -118,6 +118,21 @@ def speak_v3(**options: Any) -> None:
     write_options({f"Wechat{name}": wechat[key] for name, key in given.items()} | {"WechatApiVersion": "v3"} | options)
 
 
+def use_certificates(**options: Any) -> Merchant:
+    """The application at Alipay goes on in certificate mode, here and in its console."""
+    alipay = open_sandbox_accounts.alipay_certificates()
+    Merchant.objects.filter(gateway="alipay").update(by_certificate=True)
+    given = {"AppCert": "app_cert", "Cert": "cert", "RootCert": "root_cert"}
+    write_options({f"Alipay{name}": alipay[key] for name, key in given.items()} | options)
+    return Merchant.objects.get(gateway="alipay")
+
+
+def use_public_keys() -> None:
+    """And back."""
+    Merchant.objects.filter(gateway="alipay").update(by_certificate=False)
+    write_options({"AlipayAppCert": None, "AlipayCert": None, "AlipayRootCert": None})
+
+
 def paid_order(user: User, gateway: str, amount: int = 10) -> Order:
     """An order that was placed, paid at the sandbox, and credited by asking; its notice is lost."""
     order = services.place_order(user, gateway, amount, client_ip="127.0.0.1")

@@ -3,6 +3,7 @@
 from .messengers import Arrival, Messenger
 from .scripts import Script, UpstreamScript
 from .trades import (
+    AlipayCertificate,
     Delivery,
     GatewayName,
     Merchant,

@@ -51,6 +51,10 @@ class Merchant(models.Model):
         default=100, db_default=100, help_text="Of v3's notices: the rest is signed with the platform certificate."
     )
     signs_refusals = models.BooleanField(default=True, db_default=True, help_text="Whether v3 signs 4xx and 5xx.")
+    by_certificate = models.BooleanField(
+        default=False, db_default=False, help_text="Alipay's application is in certificate mode."
+    )
+    app_certificate = models.TextField(blank=True, default="", db_default="", help_text="Alipay's, PEM.")
     other_app_ids = models.JSONField(
         default=list, db_default=[], help_text="Mini programs and the like, bound to the same merchant."
     )
@@ -67,10 +71,31 @@ class Merchant(models.Model):
         return f"{self.name} ({self.gateway} {self.merchant_id})"
 
     @property
+    def certificate_files(self) -> tuple[str, ...]:
+        """What Alipay's console lets an application download."""
+        return f"appCertPublicKey_{self.app_id}.crt", "alipayCertPublicKey_RSA2.crt", "alipayRootCert.crt"
+
+    @property
     def key_hint(self) -> str:
         """Enough of the key to tell two apart, never enough to use it."""
         # Every RSA key of ours ends in the same exponent.
         return f"····{(self.api_key or self.alipay_public_key.removesuffix('IDAQAB'))[-4:]}"
+
+
+class AlipayCertificate(models.Model):
+    """What Alipay signs with for a merchant in certificate mode, the newest of the genuine ones."""
+
+    merchant = models.ForeignKey(Merchant, models.CASCADE, related_name="certificates")
+    serial = models.CharField(max_length=32, help_text="cert_sn")
+    pem = models.TextField(help_text="With its issuer's.")
+    private_key = models.TextField()
+    genuine = models.BooleanField(default=True, help_text="Off: an impostor's.")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("merchant", "serial", name="sandbox_alipay_certificate")]
+
+    def __str__(self) -> str:
+        return self.serial
 
 
 class TradeState(models.TextChoices):

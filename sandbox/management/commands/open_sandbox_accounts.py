@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.management.base import BaseCommand
 
+from sandbox import alipay_certificates as certificates
 from sandbox.models import GatewayName, Merchant, WeChatApp
 
 NAME = "VoiceHelper"
@@ -104,6 +105,13 @@ def alipay_account() -> dict[str, str]:
         "private_key": merchant.app_private_key,
         "public_key": merchant.alipay_public_key,
     }
+
+
+def alipay_certificates() -> dict[str, str]:
+    """app_cert, cert and root_cert (PEM) of the same application, for certificate mode."""
+    merchant = certificates.open_papers(Merchant.objects.get(gateway=GatewayName.ALIPAY, name=NAME))
+    current = certificates.current(merchant).pem
+    return {"app_cert": merchant.app_certificate, "cert": current, "root_cert": certificates.ROOTS}
 
 
 def _open_alipay() -> Merchant:
