@@ -288,6 +288,9 @@ class Gateway(ABC):
         return str(_("The gateway answered; the signatures of both sides are right."))
 
     def _hint(self, error: GatewayError) -> str:
+        """How to mend it; empty where the error says so itself."""
+        if isinstance(error, NotConfigured):
+            return ""
         known = (text for pattern, text in self.known_mistakes if re.search(pattern, str(error)))
         general = _NOT_REACHED if isinstance(error, Retryable) else _NOT_UNDERSTOOD
         return str(next(known, general))

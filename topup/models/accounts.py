@@ -15,7 +15,7 @@ from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 # So long do providers repeat notices that are signed with a key that was replaced.
 FORMER_FOR = timedelta(hours=25)
 # Values of a configuration that no signature hangs on.
-_NO_KEYS = {"app_id", "other_app_ids", "version"}
+_NO_KEYS = {"app_id", "app_secret", "login_url", "other_app_ids", "version"}
 
 
 class MerchantAccount(models.Model):
@@ -86,7 +86,8 @@ class MerchantAccount(models.Model):
 
 
 def _keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in _NO_KEYS}
+    # What is empty replaces nothing that was not known when a configuration was kept.
+    return {name: value for name, value in values.items() if value and name not in _NO_KEYS}
 
 
 def _opened(secret: Secret) -> Any:

@@ -48,6 +48,14 @@ def is_guessable(key: str) -> bool:
     return len(set(key)) < 5
 
 
+def others_certificate(owner: str, mch_id: str) -> str:
+    """What to say of a client certificate by whose it is; empty for the merchant's own."""
+    if owner == mch_id or is_unset(mch_id):
+        return ""
+    said = _("This certificate is merchant %(other)s's. Use apiclient_cert.pem of merchant %(own)s.")
+    return str(said) % {"other": owner[:32], "own": mch_id}
+
+
 def expired(expires_at: datetime) -> str:
     """What to do about a client certificate that is over; empty while it is good."""
     if expires_at >= datetime.now(BEIJING):

@@ -1,10 +1,17 @@
 """What WeChat Pay is to people, whichever version of its protocol an account speaks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.accounts.wechat.base import BASE_URL, AppRefused, LoginFailed
+from voicehelper.accounts.wechat.web_login import WebLogin
+from voicehelper.net.http import HTTP, TRUSTED
+
 from ..base import Gateway
+from ..errors import NotConfigured, Unknown
+from ..exchanges import Exchange, forget
 from ..ways import PHONE, Device, Place
 
 
@@ -43,6 +50,23 @@ class WeChatPay(Gateway):
     close_after_s = 300
     transaction_numbers = r"[14][0-9]{27}"
     refunds_by_transaction = True
+
+    def __init__(self, config: Any, http: HTTP = TRUSTED, record: Callable[[Exchange], None] = forget) -> None:
+        super().__init__(config, http, record)
+        url = config.login_url.rstrip("/") or BASE_URL
+        self._login = WebLogin(config.app_id, config.app_secret, base_url=url) if config.app_secret else None
+
+    def try_out(self) -> str:
+        """With the app secret, if there is one: no call to WeChat Pay wants it, the pages inside WeChat do."""
+        text = super().try_out()
+        try:
+            if self._login:
+                self._login.check()
+        except AppRefused as error:
+            raise NotConfigured(f"{error} {error.hint}") from error
+        except LoginFailed as error:
+            raise Unknown(str(error)) from error
+        return text
 
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:

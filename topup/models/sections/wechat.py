@@ -140,6 +140,9 @@ class WeChatSettings(GatewaySettings):
             "base_url": settings.WECHAT_PAY_BASE_URL,
             "client_cert": self.client_cert.reveal(),
             "client_key": self.client_key.reveal(),
+            # One that no key of ours opens is no reason not to be paid.
+            "app_secret": self.app_secret.reveal() if self.app_secret.readable else "",
+            "login_url": settings.WECHAT_API_BASE_URL,
             "other_app_ids": (self.app_id, MiniProgramSettings.load().app_id),
             **(self._v3_values() if self.api_version == self.Version.V3 else self._v2_values()),
         }

@@ -4,10 +4,11 @@ with a code, which buys the openid.
 Source: developers.weixin.qq.com, "网页授权". With the scope snsapi_base the visitor notices nothing.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from .base import BASE_URL, ask, openid_in
+from .base import BASE_URL, CodeRefused, ask, openid_in
 
 PAGE = "https://open.weixin.qq.com/connect/oauth2/authorize"
 
@@ -42,3 +43,8 @@ class WebLogin:
             "grant_type": "authorization_code",
         }
         return openid_in(ask("GET", f"{self.base_url}/sns/oauth2/access_token?{urlencode(asked)}"))
+
+    def check(self) -> None:
+        """Whether app id and secret belong together: asks whose a code is that nobody has. Raises LoginFailed."""
+        with suppress(CodeRefused):
+            self.openid("0" * 32)

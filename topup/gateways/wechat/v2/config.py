@@ -10,11 +10,12 @@ from voicehelper.net.certificates import (
     CertificateUnreadable,
     ClientCertificate,
     check_key,
+    name_of,
     read_certificate,
 )
 
 from ...configuration import Problem, first_problems, is_unset
-from ..account import expired, identity_checks, is_guessable, is_key
+from ..account import expired, identity_checks, is_guessable, is_key, others_certificate
 from .signing import HMAC_SHA256, SIGN_TYPES
 
 KNOWN_MISTAKES = (
@@ -39,7 +40,8 @@ KNOWN_MISTAKES = (
 @dataclass(frozen=True)
 class WeChatConfig:
     """The merchant account. `base_url` empty is the real gateway. Only refunds want the client certificate and its
-    key (PEM). Requests are made in the name of `app_id`; notices may also be for `other_app_ids`."""
+    key (PEM). Requests are made in the name of `app_id`; notices may also be for `other_app_ids`.
+    `app_secret` is only tried out, at `login_url`."""
 
     app_id: str
     mch_id: str
@@ -49,6 +51,8 @@ class WeChatConfig:
     client_cert: str = field(default="", repr=False)
     client_key: str = field(default="", repr=False)
     other_app_ids: tuple[str, ...] = ()
+    app_secret: str = field(default="", repr=False)
+    login_url: str = ""
 
     def problems(self) -> list[Problem]:
         """Everything that keeps this configuration from working; empty when it can. Sends nothing."""
@@ -84,6 +88,10 @@ class WeChatConfig:
                 return found
             except CertificateRefused as error:
                 found.append(Problem(name, str(error)))
+        if not found and self.client_cert:
+            owner = name_of(read_certificate(self.client_cert))
+            if said := others_certificate(owner, self.mch_id):
+                return [Problem("client_cert", said)]
         if not found and self.client_cert and self.client_key:
             try:
                 self.certificate().check()

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.net.probe import Probe
 
 from ... import strict_json
-from ...errors import GatewayError, NotSupported
+from ...errors import NotSupported
 from ...notices import Reply
 from ...refunds import RefundStatus
 from . import bills, fetching, notices, orders, refunds
@@ -82,17 +82,17 @@ class WeChatPayV3(WeChatV3Wire):
     def refunds_until(self) -> datetime | None:
         return self.config.own.expires_at
 
+    def try_out(self) -> str:
+        """With platform certificates also whether the APIv3 key opens them, which the query does not prove."""
+        text = super().try_out()
+        if self.last is not None and "wechatpay-signature" not in self.last.headers:
+            text = str(_("The gateway answered; our signature is right."))
+        if self.config.fetch_certs:
+            fetching.fetch(self)
+        return text
+
     def probe(self) -> Probe:
-        """The query of an order that cannot exist; and with platform certificates, whether the APIv3 key opens them,
-        which the query does not prove."""
         probe = super().probe()
-        if probe.ok and self.last is not None and "wechatpay-signature" not in self.last.headers:
-            probe = replace(probe, message=str(_("The gateway answered; our signature is right.")))
-        if probe.ok and self.config.fetch_certs:
-            try:
-                fetching.fetch(self)
-            except GatewayError as error:
-                probe = replace(probe, ok=False, message=str(error), hint=self._hint(error))
         return replace(probe, details={**probe.details, **self._seen()})
 
     def _seen(self) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from voicehelper.net.certificates import CertificateRefused, name_of
 
 from ... import rsa
 from ...configuration import Problem, first_problems, is_unset
-from ..account import expired, identity_checks, is_guessable, is_key
+from ..account import expired, identity_checks, is_guessable, is_key, others_certificate
 from .certificates import MerchantCertificate, merchant_certificate, platform_certificates
 from .signing import PUBLIC_KEY_ID
 
@@ -22,7 +22,8 @@ _PLATFORM = "Tenpay.com sign"
 class WeChatV3Config:
     """The merchant account. `client_cert` and `client_key` (PEM) are the merchant's, and sign every request. Answers
     and notices are verified with `public_key`, named by `public_key_id`, or with platform certificates: pasted ones in
-    `platform_certs`, and those that `fetch_certs` lets us ask for. `api_v2_key` is only compared."""
+    `platform_certs`, and those that `fetch_certs` lets us ask for. `api_v2_key` is only compared, and
+    `app_secret` only tried out, at `login_url`."""
 
     app_id: str
     mch_id: str
@@ -36,6 +37,8 @@ class WeChatV3Config:
     base_url: str = ""
     other_app_ids: tuple[str, ...] = ()
     api_v2_key: str = field(default="", repr=False)
+    app_secret: str = field(default="", repr=False)
+    login_url: str = ""
 
     def problems(self) -> list[Problem]:
         """Everything that keeps this configuration from working; empty when it can. Sends nothing."""
@@ -82,9 +85,8 @@ class WeChatV3Config:
         if own.merchant_id == _PLATFORM:
             text = _("This is WeChat Pay's platform certificate. The merchant's own (apiclient_cert.pem) belongs here.")
             return [Problem("client_cert", str(text))]
-        if own.merchant_id != self.mch_id and not is_unset(self.mch_id):
-            said = _("This certificate is merchant %(other)s's. Use apiclient_cert.pem of merchant %(own)s.")
-            return [Problem("client_cert", str(said) % {"other": own.merchant_id[:32], "own": self.mch_id})]
+        if said := others_certificate(own.merchant_id, self.mch_id):
+            return [Problem("client_cert", said)]
         return self._own_key_problem(own)
 
     def _own_key_problem(self, own: MerchantCertificate | None) -> list[Problem]:
