@@ -56,6 +56,17 @@ def test_the_page_says_what_is_missing_and_then_that_it_works(browser: Client) -
     assert "On · last callback " in browser.get(WECHAT_PAGE).text
 
 
+def test_a_server_address_without_a_scheme_is_taken_for_https(browser: Client) -> None:
+    for typed, kept in (
+        ("pay.example.com", "https://pay.example.com"),
+        ("pay.example.com:8443/base/", "https://pay.example.com:8443/base"),
+        ("http://pay.example.com/", "http://pay.example.com"),
+        ("支付.example.com", "https://支付.example.com"),
+    ):
+        assert browser.post("/admin/topup/rechargesettings/1/change/", recharge_form(server_address=typed)).url, typed
+        assert RechargeSettings.load().server_address == kept
+
+
 def test_blank_keeps_a_key_and_the_switch_clears_it(browser: Client, wechat: WeChatMerchant) -> None:
     assert browser.post(WECHAT_PAGE, wechat_form(min_topup="5")).status_code == 302
     kept = WeChatSettings.load()

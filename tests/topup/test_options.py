@@ -28,8 +28,16 @@ SPKI = vectors.key("alipay_public_spki.b64").strip()
 SECRETS = {
     "WechatApiV2Key", "WechatClientCert", "WechatClientKey", "WechatAppSecret", "AlipayPrivateKey", "AlipayPublicKey",
     "WechatApiV3Key", "WechatPublicKey", "WechatPlatformCerts",
-    "MiniProgramAppSecret",
+    "AlipayAppCert", "AlipayCert", "AlipayRootCert", "MiniProgramAppSecret",
 }  # fmt: skip
+TYPED_ADDRESSES = {
+    "pay.example.com": "https://pay.example.com",
+    "//pay.example.com/base/": "https://pay.example.com/base",
+    "pay.example.com:8443": "https://pay.example.com:8443",
+    "http://192.0.2.7": "http://192.0.2.7",
+    " 支付.example.com ": "https://支付.example.com",
+    "": "",
+}
 DEFAULTS = {
     "ServerAddress": "",
     "Price": "7.3",
@@ -128,6 +136,8 @@ def test_whole_numbers_come_as_numbers_or_text(operator: APIClient) -> None:
 def test_text_loses_the_spaces_around_it_and_an_address_its_slash(operator: APIClient) -> None:
     data = saved(operator, WechatMchId=" 1900000109\n", ServerAddress="https://pay.example.com/")
     assert (data["WechatMchId"], data["ServerAddress"]) == ("1900000109", "https://pay.example.com")
+    for typed, kept in TYPED_ADDRESSES.items():
+        assert saved(operator, ServerAddress=typed)["ServerAddress"] == kept
 
 
 def test_a_secret_is_never_returned_only_that_it_is_set_and_how_it_ends(operator: APIClient) -> None:
@@ -250,7 +260,7 @@ WRONG = [
     ("ConfirmAbove", [-1, "", None, "0.001", "x", *NO_NUMBERS]),
     (
         "ServerAddress",
-        ["pay.example.com", "ftp://pay.example.com", "https://pay.example.com/?a=1", "javascript:alert(1)", None, 7],
+        ["ftp://pay.example.com", "https://pay.example.com/?a=1", "javascript:alert(1)", None, 7],
     ),
     ("WechatEnabled", ["true", 1, 0, None, ""]),
     ("WechatSignType", ["", "SHA1", "md5", None]),

@@ -63,6 +63,7 @@ from .placing import (
     place_order,
     quote_for,
 )
+from .reaching import reach_ourselves
 from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
 from .refund_approving import approve_refund, counted_fen, withdraw_refund
 from .refund_finding import find_refunds, refund_was_told

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import MiniProgramSettings, User
 from voicehelper.changes import changes_since, record, snapshot
+from voicehelper.net.addresses import typed_address
 from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 from voicehelper.sections import Section
 
@@ -287,7 +288,7 @@ def _assign(row: Section, name: str, value: Any) -> None:
         if isinstance(field, kind):
             setattr(row, name, parse(value))
             return
-    setattr(row, name, _text(value).rstrip("/") if isinstance(field, models.URLField) else _text(value))
+    setattr(row, name, typed_address(_text(value)) if isinstance(field, models.URLField) else _text(value))
 
 
 def _flag(value: Any) -> bool:

@@ -30,6 +30,23 @@ class AddressRefused(Exception):
     """The URL may not be called: it is malformed, or it leads into a private network."""
 
 
+def typed_address(text: str) -> str:
+    """A web address as it was meant: https unless something else was typed, and no slash at the end."""
+    text = text.strip().rstrip("/")
+    return f"https://{text.lstrip('/')}" if text and "://" not in text else text
+
+
+def on_the_wire(url: str) -> str:
+    """A web address whose host every machine understands: 支付.example.com is xn--….example.com to them."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = f":{parts.port}" if parts.port else ""
+    except (UnicodeError, ValueError):
+        return url
+    return parts._replace(netloc=f"{host}{port}").geturl() if not url.isascii() else url
+
+
 def client_address(request: HttpRequest) -> str:
     """The IP address of whoever sent the request, in its shortest spelling; see `address_of`."""
     return address_of(request.META.get("REMOTE_ADDR"), request.headers.get("X-Forwarded-For", ""))

@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper.net.addresses import on_the_wire
 from voicehelper.sections import Section
 from voicehelper.wallet.worth import ListPrice
 
@@ -84,9 +85,14 @@ class RechargeSettings(Section):
         return str(self._meta.verbose_name)
 
     @property
-    def address(self) -> str:
-        """Where providers reach us: the operator's entry, else the deployment's."""
+    def typed_address(self) -> str:
+        """Where providers reach us, for people to read: the operator's entry, else the deployment's."""
         return (self.server_address or settings.SERVER_ADDRESS).rstrip("/")
+
+    @property
+    def address(self) -> str:
+        """The same, for machines."""
+        return on_the_wire(self.typed_address)
 
     @property
     def in_tokens(self) -> bool:
