@@ -207,11 +207,13 @@ class SecretInput(forms.Textarea):
         super().__init__({"autocomplete": "new-password", "spellcheck": "false", **(attrs or {})})
         self.multiline = multiline
         self.stored = Secret()
+        # Typed a moment ago into this form, and not to be typed again (admin/drafts.py).
+        self.kept = False
 
     def get_context(self, name: str, value: object, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, None, attrs)
         context["widget"] |= {"stored": bool(self.stored), "last4": self.stored.last4, "multiline": self.multiline}
-        context["widget"]["fingerprint"] = self.stored.fingerprint
+        context["widget"] |= {"fingerprint": self.stored.fingerprint, "kept": self.kept}
         return context
 
     def _render(self, template_name: str, context: dict[str, Any], renderer: object = None) -> SafeString:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -19,8 +20,9 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from voicehelper.admin.base import change_url, url_name
 from voicehelper.admin.effects import Price
 from voicehelper.admin.forms import Status
-from voicehelper.admin.sections import ProbedSectionAdmin, SectionAdmin, SectionForm
+from voicehelper.admin.sections import ProbedSectionAdmin, SectionForm
 from voicehelper.clock import BEIJING
+from voicehelper.net.addresses import typed_address
 from voicehelper.net.probe import Probe, nothing_called
 
 from .. import services
@@ -32,8 +34,16 @@ from ..services import options
 from ..services.accounts import burden_of, would_retire
 from . import accounts, preview
 from .rows import Column, NumbersField, TableField
+from .trying import TriedForm, TriedSectionAdmin
 
 _AMOUNT = Column("amount", _("Units"), "100")
+
+
+class AddressField(forms.URLField):
+    """https unless something else is typed, also of a host with a port."""
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(typed_address(str(value or "")))
 
 
 class RechargeForm(SectionForm):
@@ -87,13 +97,12 @@ class RechargeForm(SectionForm):
         limit: Decimal | None = self.cleaned_data["approve_refunds_above"]
         return RechargeSettings.load().approve_refunds_above if limit is None else limit
 
-    def clean_server_address(self) -> str:
-        return str(self.cleaned_data["server_address"]).rstrip("/")
-
 
 @admin.register(RechargeSettings)
-class RechargeSettingsAdmin(SectionAdmin):
+class RechargeSettingsAdmin(ProbedSectionAdmin):
     form = RechargeForm
+    test_label = _("Test the server address")
+    test_hint = _("Calls this server by it, as payment platforms do.")
     purpose = _("What a recharge costs, what it credits, and what the recharge page offers.")
     password_help = _("Only needed when you change a price, ratio, discount or bonus, or the limit for refunds.")
     fieldsets = (
@@ -124,8 +133,16 @@ class RechargeSettingsAdmin(SectionAdmin):
         form = super().get_form(request, obj, change=change, **kwargs)
         address = form.base_fields.get("server_address")
         if address is not None:
-            address.widget.attrs["placeholder"] = RechargeSettings.load().address
+            address.widget.attrs["placeholder"] = RechargeSettings.load().typed_address
         return form
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "server_address":
+            kwargs |= {"form_class": AddressField, "assume_scheme": "https"}
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def probe(self, request: HttpRequest, row: Any) -> Probe:
+        return services.reach_ourselves()
 
     def problems(self, row: Any) -> Mapping[str, str]:
         return options.problems(row)
@@ -134,7 +151,7 @@ class RechargeSettingsAdmin(SectionAdmin):
         return preview.prices_of(row, other)
 
 
-class GatewayForm(SectionForm):
+class GatewayForm(TriedForm):
     """A gateway's fields, and a tick for retiring an account that still has orders under way."""
 
     retire = forms.BooleanField(required=False, label=_("Retire this account"), widget=UnfoldBooleanSwitchWidget)
@@ -160,7 +177,7 @@ class GatewayForm(SectionForm):
             self.add_error("retire", gettext("Tick this to go on."))
 
 
-class GatewayAdmin(ProbedSectionAdmin):
+class GatewayAdmin(TriedSectionAdmin):
     """A gateway's page, by the card of its section: status, keys, the callback address to enter at the provider, the
     test of the connection, and the accounts that were retired."""
 
@@ -244,13 +261,19 @@ class GatewayAdmin(ProbedSectionAdmin):
         return [names.get(field, field) for field in options.problems(candidate)]
 
     def page_context(self, row: Any) -> dict[str, Any]:
-        ours = RechargeSettings.load().address
-        callback = f"{ours}/api/{row.gateway}/{GATEWAYS[row.gateway].payment_callbacks[0]}"
-        steps = [str(step) % {"url": callback, "pages": f"{ours}/"} for step in (*self.card.steps, _REACHABLE)]
-        return {"callback_address": callback, "help_steps": steps}
+        recharge = RechargeSettings.load()
+        path = f"/api/{row.gateway}/{GATEWAYS[row.gateway].payment_callbacks[0]}"
+        facts = {"url": f"{recharge.typed_address}{path}", "pages": f"{recharge.typed_address}/"}
+        steps = [str(step) % facts for step in (*self.card.steps, _REACHABLE)]
+        return {"callback_address": recharge.address + path, "callback_shown": facts["url"], "help_steps": steps}
 
     def probe(self, request: HttpRequest, row: Any) -> Probe:
-        return _probe(row)
+        probe = _probe(row)
+        if not probe.called:
+            return probe
+        ours = services.reach_ourselves()
+        callbacks = {gettext("Callbacks"): f"{ours.message} {ours.hint}".rstrip()}
+        return replace(probe, details={**probe.details, **callbacks})
 
 
 _EVERY_GATEWAY = {

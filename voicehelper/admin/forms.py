@@ -22,7 +22,7 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
 from voicehelper.changes import Change, asks_password, changes_since, record, snapshot
 from voicehelper.secrets import EncryptedField, SecretInput
 
-from . import stepup
+from . import drafts, stepup
 from .base import RecordActions, change_url, url_name
 from .effects import SEEN, SURE, Effects, Price, effects_of
 
@@ -110,8 +110,11 @@ class CardForm(WatchedForm):
         widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password"}),
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        if data is not None:
+            key = drafts.key_of(self._meta.model, kwargs.get("instance"))
+            data = drafts.with_drafts(self.request, key, data)
+        super().__init__(data, *args, **kwargs)
         if not asks_password(self._meta.model) or stepup.confirmed_until(self.request):
             self.fields.pop(PASSWORD, None)
         else:
@@ -260,10 +263,8 @@ class CardAdmin(RecordActions):
         return fieldsets
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        form = context["adminform"].form
-        if context.get("errors") and not getattr(form, "effects", None):
-            messages.error(request, _("Saving failed"))
         stored = self.stored(kwargs.get("obj"))
+        self._keep_drafts(request, context, stored)
         context |= {
             "purpose": self.purpose,
             "status": self.status(stored) if stored is not None else None,
@@ -275,6 +276,16 @@ class CardAdmin(RecordActions):
             **self.page_context(stored),
         }
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _keep_drafts(self, request: HttpRequest, context: dict[str, Any], stored: Any) -> None:
+        key = drafts.key_of(self.model, stored)
+        form = context["adminform"].form
+        if context.get("errors"):
+            if not getattr(form, "effects", None):
+                messages.error(request, _("Saving failed"))
+            drafts.keep(request, key, form)
+        else:
+            drafts.forget(request, key)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
         messages.success(request, _("Saved successfully"))
