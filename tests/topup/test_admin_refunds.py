@@ -274,7 +274,7 @@ def test_the_buttons_explain_why_there_is_no_refund(order: Order, staff: User, p
 @pytest.mark.parametrize(
     ("days", "tone", "words", "alerts"),
     [
-        (365, "vh-on", "client certificate good until", 0),
+        (365, "vh-on", "certificate good until", 0),
         (20, "vh-trouble", "expires on", 1),
         (-2, "vh-trouble", "expired on", 1),
     ],

@@ -237,11 +237,13 @@ class GatewayAdmin(TriedSectionAdmin):
         if missing:
             labels = gettext("still missing or wrong: %(fields)s") % {"fields": ", ".join(missing)}
             return self._with_refunds(row, "trouble" if row.enabled else "off", _on(row.enabled), labels)
-        parts = filter(None, (_on(row.enabled), _last_callback(row), key))
-        return self._with_refunds(row, "on" if row.enabled else "off", *parts)
+        remarks = services.remarks_of(row)
+        parts = filter(None, (_on(row.enabled), _last_callback(row), key, *remarks))
+        tone = "trouble" if remarks else "on" if row.enabled else "off"
+        return self._with_refunds(row, tone, *parts)
 
     def _with_refunds(self, row: Any, tone: str, *parts: str) -> Status:
-        """With the client certificate: until when it is good, or why there are no refunds."""
+        """With the certificate: until when it is good, or why there are no refunds."""
         obstacle, expires = services.refund_readiness(row)
         if obstacle:
             filled_in = bool(self.card.certificate and getattr(row, self.card.certificate))
@@ -250,9 +252,9 @@ class GatewayAdmin(TriedSectionAdmin):
             return Status(tone, parts)
         day = {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
         if services.expires_soon(expires):
-            text = gettext("the client certificate expires on %(day)s: download a new one and upload it") % day
+            text = gettext("the certificate expires on %(day)s: download a new one and upload it") % day
             return Status("trouble", (*parts, text))
-        return Status(tone, (*parts, gettext("client certificate good until %(day)s") % day))
+        return Status(tone, (*parts, gettext("certificate good until %(day)s") % day))
 
     def _missing(self, row: GatewaySettings) -> list[str]:
         candidate = copy.copy(row)

@@ -48,6 +48,7 @@ from .gateways import (
     place_of,
     refresh_certificates,
     refund_readiness,
+    remarks_of,
     section_of,
     service_of,
     takes_orders,

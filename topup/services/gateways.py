@@ -236,6 +236,14 @@ def refund_readiness(section: GatewaySettings) -> tuple[str, datetime | None]:
     return gateway.why_no_refunds, gateway.refunds_until
 
 
+def remarks_of(section: GatewaySettings) -> Sequence[str]:
+    """What looks odd about a section that may work all the same."""
+    try:
+        return build_gateway(section).remarks
+    except NotConfigured:
+        return ()
+
+
 def expires_soon(moment: datetime) -> bool:
     """Within thirty days, or already."""
     return moment < clock.now() + EXPIRES_SOON
@@ -253,7 +261,7 @@ def warn_of_expiry() -> int:
         raise_alert(
             "certificate_expires",
             level="warning" if expires > clock.now() else "critical",
-            title=f"{name}: the client certificate expires on {expires:%Y-%m-%d}",
+            title=f"{name}: the certificate expires on {expires:%Y-%m-%d}",
             content="Refunds stop then, and all that it signs: get a new one in the provider's console and upload it.",
             key=f"certificate:{name}",
         )
