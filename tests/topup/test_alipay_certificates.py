@@ -135,6 +135,16 @@ def test_A1_an_impostors_certificate_moves_nothing_and_is_asked_for_once_a_minut
     assert swept(order).state == Order.State.PAID
 
 
+def test_A1_what_alipay_signs_with_for_another_account_is_not_believed_here(buyer: User, merchant: Merchant) -> None:
+    order = placed(buyer)
+    sandbox_buyer.pay(trade_of(order), {"drop": {}})
+    merchant.merchant_id = "2088000999999999"
+    theirs.rotate(merchant)
+    with pytest.raises(Unknown, match="made out to"):
+        services.open_gateway("alipay").query(order.order_no)
+    assert not ProviderCertificate.objects.exists()
+
+
 def test_many_invented_numbers_are_not_all_asked_for(merchant: Merchant) -> None:
     pay = services.open_gateway("alipay")
     assert [pay.may_fetch_certificate(f"{number:032x}") for number in range(7)] == [True] * 5 + [False] * 2
@@ -170,7 +180,10 @@ def test_a_mode_that_is_not_the_consoles_is_named_by_the_probe(merchant: Merchan
     Merchant.objects.update(by_certificate=False)
     probe = services.open_gateway("alipay").probe()
     assert (probe.ok, "clear the three certificates" in probe.hint) == (False, True)
-    use_certificates()
+    # Without the last of the four, which nobody needs to check signatures.
+    use_certificates(AlipayRootCert=theirs.ROOTS.rpartition("-----BEGIN")[0])
+    probe = services.open_gateway("alipay").probe()
+    assert (probe.ok, "whole file alipayRootCert.crt" in probe.hint) == (False, True)
     write_options({"AlipayAppCert": None, "AlipayCert": None, "AlipayRootCert": None})
     probe = services.open_gateway("alipay").probe()
     assert (probe.ok, "paste the three certificates" in probe.hint) == (False, True)

@@ -9,6 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import time_machine
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests import vectors
 from tests.far_side import FarSide, Seen, http
@@ -73,8 +76,6 @@ def test_the_published_request_is_ours_and_every_request_says_both_numbers() -> 
 
 
 def _public(private: str) -> str:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
     key = rsa.private_key(private).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -157,8 +158,15 @@ def test_A1_a_published_download_is_kept_only_when_it_is_proved(far: Far, downlo
 
 def test_A1_a_merchants_certificate_vouches_for_nobody() -> None:
     """Every merchant has one that leads to the same roots, and with its key could issue another "Alipay's"."""
-    config = replace(CONFIG, alipay_cert=pem("edge_issuer.pem") + CONFIG.app_cert + pem("class1.pem"))
-    assert [problem.field for problem in config.problems()] == ["root_cert"]
+    own, genuine = chain_in(CONFIG.app_cert)[0], chain_in(CONFIG.alipay_cert)[0]
+    forged = (
+        x509.CertificateBuilder(own.subject, genuine.subject, rsa.private_key(pem("attacker.key.pem")).public_key(), 7)
+        .not_valid_before(genuine.not_valid_before_utc)
+        .not_valid_after(genuine.not_valid_after_utc)
+        .sign(rsa.private_key(CONFIG.private_key), SHA256())
+    )
+    text = forged.public_bytes(Encoding.PEM).decode() + CONFIG.app_cert + pem("class1.pem")
+    assert [problem.field for problem in replace(CONFIG, alipay_cert=text).problems()] == ["root_cert"]
 
 
 @pytest.mark.parametrize("serial", ["../../etc/passwd", "A" * 32, "a" * 31, "a" * 33 + "\\n"])
