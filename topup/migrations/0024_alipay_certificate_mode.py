@@ -12,7 +12,7 @@ def certificate(text):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("topup", "0019_provider_certificates")]
+    dependencies = [("topup", "0023_merchant_and_support_contact")]
 
     operations = [
         migrations.AddField("alipaysettings", "app_cert", certificate("application’s certificate")),
