@@ -11,7 +11,7 @@ from .errors import Unknown
 
 Result = TypeVar("Result")
 # What Chinese providers write in. Another one that is declared is not tried.
-_CODECS = ("utf-8", "gbk", "gb2312", "gb18030")
+CODECS = ("utf-8", "gbk", "gb2312", "gb18030")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def into_200(answer: HTTPAnswer, file: IO[bytes]) -> IO[bytes]:
 def codec_of(answer: HTTPAnswer) -> str:
     """What its text is in: as declared, UTF-8 or GB18030, whichever makes exactly these bytes of it again."""
     declared = answer.charset.lower()
-    for codec in ([declared] if declared in _CODECS else []) + ["utf-8", "gb18030"]:
+    for codec in ([declared] if declared in CODECS else []) + ["utf-8", "gb18030"]:
         try:
             if answer.body.decode(codec).encode(codec) == answer.body:
                 return codec

@@ -5,35 +5,22 @@ certain is answered "send it again".
 """
 
 import logging
-from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.db.models.functions import Now
 
 from notifications.services import raise_alert
 from voicehelper.api import ratelimit
-from voicehelper.net.http import Limits
 
 from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
-from ..gateways.errors import (
-    BadSignature,
-    GatewayError,
-    Implausible,
-    Malformed,
-    NotConfigured,
-    SignatureTried,
-    WrongRecipient,
-)
-from ..gateways.notices import IncomingNotice, OpenedNotice, Reply
+from ..gateways.errors import BadSignature, GatewayError, Implausible, Malformed, SignatureTried, WrongRecipient
+from ..gateways.notices import IncomingNotice, Reply
 from ..gateways.orders import Receipt
 from ..gateways.refunds import RefundHint
 from ..models import Notice, Order
 from . import (
-    GatewayOff,
     SettledOrder,
     Settlement,
     TopupError,
@@ -41,18 +28,13 @@ from . import (
     gateway_for,
     hear_of_refund,
     must_be_confirmed,
-    open_account,
-    open_gateway,
     settle_order,
     takes_orders,
 )
-from .accounts import account_of, retired_accounts
-from .gateways import with_former_keys
+from .opening import CONFIRM_LIMITS, account_behind, addressed, as_it_came, open_notice
 
 log = logging.getLogger(__name__)
 
-# A notice must be answered within 5 s, so the confirming query gets 3 s in all.
-CONFIRM_LIMITS = Limits(connect_s=1, read_s=2, total_s=3)
 UNKNOWN_ORDER_ALERT_AFTER = 3
 # Strangers can post as much as they like; only so much of it is worth keeping.
 FOLLOW_HINTS_FOR = timedelta(days=2)
@@ -85,7 +67,7 @@ _STATUSES = {_V.MALFORMED: 400, _V.FORGED: 401}
 def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) -> Reply:
     """Handle a callback, about a payment or a refund, and say what to answer, also for a gateway that is switched off.
     Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
-    gateway = _addressed(gateway_name, incoming)
+    gateway = addressed(gateway_name, incoming)
     if not incoming.body:
         return gateway.acknowledge(False, "读取数据失败", 400)
     notice = _process(gateway, incoming, source=source)
@@ -96,88 +78,8 @@ def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) 
 
 def replay_notice(notice: Notice, *, actor: str) -> Notice:
     """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
-    gateway = _account_of(notice)
-    return _process(gateway, _stored(notice), source=notice.source, replay_of=notice, actor=actor)
-
-
-# --- Whose it is -----------------------------------------------------------------------------------------------------
-def _addressed(name: str, incoming: IncomingNotice) -> Gateway:
-    """The account that a notice names: the active one first, then those that were retired. When it names none, the
-    active one says so. Raises GatewayOff or UnknownGateway."""
-    active, latest = None, None
-    try:
-        active = open_gateway(name, limits=CONFIRM_LIMITS)
-        if not incoming.body or active.is_named_by(incoming):
-            return active
-    except GatewayOff:
-        pass
-    for account in retired_accounts(name):
-        try:
-            gateway = open_account(account, limits=CONFIRM_LIMITS)
-        except NotConfigured:
-            continue
-        if gateway.is_named_by(incoming):
-            return gateway
-        latest = latest or gateway
-    if found := active or latest:
-        return found
-    raise GatewayOff(name)
-
-
-def _account_of(notice: Notice) -> Gateway:
-    """The account that vouched for a stored notice; of one that none did, the account that it names. Raises
-    GatewayOff."""
-    if notice.account is None:
-        return _addressed(notice.gateway, _stored(notice))
-    try:
-        return open_account(notice.account, limits=CONFIRM_LIMITS)
-    except NotConfigured as error:
-        raise GatewayOff(notice.gateway) from error
-
-
-def _open(gateway: Gateway, incoming: IncomingNotice, notice: Notice) -> tuple[Gateway, OpenedNotice]:
-    """A notice opened and verified, and whose it is: of two accounts that it names, that of the order it claims. When
-    the keys of both open it, it may be about a payment to the other: then it only makes us ask. Raises what opening
-    does."""
-    try:
-        opened = _verified(gateway, incoming, notice)
-    except (BadSignature, WrongRecipient):
-        if its_own := _orders_own(gateway, incoming, notice.order):
-            return its_own, _verified(its_own, incoming, notice)
-        raise
-    if its_own := _orders_own(gateway, incoming, notice.order):
-        opened = _verified(its_own, incoming, notice)
-        hint = replace(opened.refund, refunded_fen=0) if opened.refund else None
-        return its_own, replace(opened, refund=hint, signed=False)
-    return gateway, opened
-
-
-def _verified(gateway: Gateway, incoming: IncomingNotice, notice: Notice) -> OpenedNotice:
-    """Opened with the keys of an account, or with those it had until lately. What it signs is kept."""
-    notice.account_id = gateway.account
-    notice.headers = {name: incoming.headers[name] for name in gateway.signed_headers if name in incoming.headers}
-    notice.query = incoming.query if gateway.signs_query else ""
-    try:
-        return gateway.open(incoming, partial(_claimed, notice))
-    except BadSignature:
-        for former in with_former_keys(gateway):
-            with suppress(BadSignature):
-                return former.open(incoming, partial(_claimed, notice))
-        raise
-
-
-def _orders_own(gateway: Gateway, incoming: IncomingNotice, order: Order | None) -> Gateway | None:
-    """The account of an order, when that is another than the notice was opened for, and the notice names it too."""
-    if order is None or order.gateway != gateway.name or order.account_id == gateway.account:
-        return None
-    account = account_of(order)
-    if account is None or account.pk == gateway.account:
-        return None
-    try:
-        its_own = open_account(account, limits=CONFIRM_LIMITS)
-    except (NotConfigured, GatewayOff):
-        return None
-    return its_own if its_own.is_named_by(incoming) else None
+    gateway = account_behind(notice)
+    return _process(gateway, as_it_came(notice), source=notice.source, replay_of=notice, actor=actor)
 
 
 # --- What it says ----------------------------------------------------------------------------------------------------
@@ -190,7 +92,7 @@ def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, 
         **facts,
     )
     try:
-        gateway, opened = _open(gateway, incoming, notice)
+        gateway, opened = open_notice(gateway, incoming, notice)
     except Implausible as error:
         # Genuine, so it must not be forgotten: flag the order, like any amount that differs.
         _alert_mismatch(notice, str(error))
@@ -209,21 +111,6 @@ def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, 
         looked_after = _look_after_refund(notice, opened.refund)
         return _acknowledge(looked_after) if opened.signed else looked_after
     return _finish(notice, _V.IGNORED, "")
-
-
-def _claimed(notice: Notice, order_no: str) -> str:
-    """Put the order beside the notice that claims it. The algorithm recorded with it counts."""
-    notice.order_no = order_no
-    notice.order = Order.objects.select_related("user").filter(order_no=order_no).first()
-    return notice.order.sign_type if notice.order and notice.order.gateway == notice.gateway else ""
-
-
-def _stored(notice: Notice) -> IncomingNotice:
-    """As it came, and when: its signature is as old as it was then, however often it is replayed."""
-    first = notice
-    while first.replay_of:
-        first = first.replay_of
-    return IncomingNotice(notice.body.encode(), notice.headers, notice.query, first.received)
 
 
 def _credit(gateway: Gateway, notice: Notice, receipt: Receipt, *, sure: bool) -> Notice:
@@ -291,7 +178,7 @@ def follow_refund_hints(limit: int = 20) -> int:
     )
     for notice in waiting.select_related("order__user", "account").order_by("-received")[:limit]:
         try:
-            _gateway, opened = _open(_account_of(notice), _stored(notice), notice)
+            _gateway, opened = open_notice(account_behind(notice), as_it_came(notice), notice)
         except (GatewayError, TopupError) as error:
             log.warning("Notice %s cannot be followed: %s", notice, error)
             continue

@@ -7,10 +7,10 @@ Source: opendocs.alipay.com. The official SDK's classes build the requests; the 
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import parse_qsl
 
 from django.utils.translation import gettext_lazy as _
 
+from ..errors import Malformed
 from ..notices import IncomingNotice, Reply
 from ..ways import PHONE, Place
 from . import bills, notices, orders, refunds
@@ -63,8 +63,8 @@ class Alipay(AlipayWire):
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:
         try:
-            return dict(parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=200))
-        except ValueError:
+            return notices.parsed(body)
+        except Malformed:
             return {}
 
     def try_out(self) -> str:

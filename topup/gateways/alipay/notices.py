@@ -6,6 +6,7 @@ from topup.money import fen
 
 from .. import rsa
 from ..errors import BadSignature, Malformed, WrongRecipient
+from ..exchanges import CODECS
 from ..notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
 from ..orders import TradeState
 from ..refunds import RefundHint
@@ -24,7 +25,8 @@ def open_notice(wire: AlipayWire, notice: IncomingNotice, claimed: Claimed = any
     # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed.
     text = string_to_sign(form, without={"sign", "sign_type"})
     # A notice names no certificate.
-    signed = any(rsa.is_signed(key, text.encode(), form.get("sign", "")) for key in wire.keys.values())
+    content = text.encode(_charset(form))
+    signed = any(rsa.is_signed(key, content, form.get("sign", "")) for key in wire.keys.values())
     if sign_type not in {"", RSA2} or not signed:
         raise BadSignature("The notice is not signed by Alipay with RSA2.")
     if (form.get("app_id"), form.get("seller_id")) != (wire.app_id, wire.merchant_id):
@@ -37,21 +39,37 @@ def open_notice(wire: AlipayWire, notice: IncomingNotice, claimed: Claimed = any
 
 
 def parsed(body: bytes) -> Fields:
-    """A notice's form, decoded once. Raises Malformed, also for a parameter that comes twice."""
+    """A notice's form, decoded once, by the charset that it names. Raises Malformed, also for a parameter that comes
+    twice."""
     if len(body) > _MAX_BYTES:
         raise Malformed(f"More than {_MAX_BYTES} bytes.")
-    try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MAX_FIELDS
-        )
-    except ValueError as error:
-        raise Malformed("The notice is not a form in UTF-8.") from error
+    # Its name is ASCII in every charset.
+    charset = _charset(dict(_pairs(body, "latin-1")))
+    if charset not in CODECS:
+        raise Malformed(f"The notice is in {charset[:32]!r}, which is not read.")
+    pairs = _pairs(body, charset)
     form = dict(pairs)
     if not form or len(form) != len(pairs):
         raise Malformed("The notice is empty, or has a parameter twice.")
-    if form.get("charset", "utf-8").lower() != "utf-8":
-        raise Malformed("The notice is not in UTF-8.")
     return form
+
+
+def _charset(form: Fields) -> str:
+    return form.get("charset", "utf-8").lower()
+
+
+def _pairs(body: bytes, charset: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            body.decode(charset),
+            keep_blank_values=True,
+            strict_parsing=True,
+            encoding=charset,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError as error:
+        raise Malformed(f"The notice is not a form in {charset}.") from error
 
 
 def _is_about_refund(form: Fields) -> bool:
