@@ -24,7 +24,7 @@ function prepareRows(box) {
     row.removeAttribute("data-blank");
     row.querySelector(".vh-remove").hidden = false;
     body.append(row);
-    row.querySelector("input").focus();
+    row.querySelector("input, select").focus();
   });
   body.addEventListener("click", (event) => {
     const button = event.target.closest(".vh-remove");
@@ -113,7 +113,9 @@ function unitPrice(price, ratio) {
 }
 
 function showPrices() {
-  const price = micros(document.getElementById("id_price").value);
+  const unit = document.getElementById("id_price");
+  if (!unit) return;
+  const price = micros(unit.value);
   const ratios = rowsOf("ratios");
   const own = ratios.find((row) => row.cells[0] === "default");
   const ratio = (own && micros(own.cells[1])) || MICRO;

@@ -10,9 +10,10 @@ from django.utils.translation import gettext
 from voicehelper.admin.effects import Price
 from voicehelper.numbers import grouped
 
+from voicehelper.admin.rows import Preview, Row
+
 from ..models import RechargeSettings
 from ..pricing import OutOfRange, Quote, quote
-from .rows import Preview, Row
 from .words import money
 
 

@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget
 from voicehelper.admin.base import change_url, url_name
 from voicehelper.admin.effects import Price
 from voicehelper.admin.forms import Status
+from voicehelper.admin.rows import Column
 from voicehelper.admin.sections import ProbedSectionAdmin, SectionForm
 from voicehelper.clock import BEIJING
 from voicehelper.net.addresses import typed_address
@@ -33,7 +34,7 @@ from ..models.sections import SettingsCard
 from ..services import options
 from ..services.accounts import burden_of, would_retire
 from . import accounts, preview
-from .rows import Column, NumbersField, TableField
+from .rows import NumbersField, TableField
 from .trying import TriedForm, TriedSectionAdmin
 
 _AMOUNT = Column("amount", _("Units"), "100")

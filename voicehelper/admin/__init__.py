@@ -7,6 +7,7 @@ filters.py   one factory for filters
 forms.py     rows edited in cards; a stored secret stays with the address it was entered for
 sections.py  the page of a settings section
 probing.py   "test connection"
+rows.py      tables edited row by row
 stepup.py    the password again, before something grave
 menu.py, front_page.py  what apps add themselves to, in AppConfig.ready()
 
