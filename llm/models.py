@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.secrets import EncryptedField
 
+from .kinds import KINDS
+
 
 def provider_choices() -> list[tuple[str, Any]]:
     """A callable, so that a new provider needs no migration."""
@@ -133,8 +135,69 @@ class Model(models.Model):
         return self.name
 
 
+def kind_choices() -> list[tuple[str, str]]:
+    """A callable, so that a new kind needs no migration. Words for people: llm/kind_names.py."""
+    return [(kind, kind) for kind in KINDS]
+
+
+class ModelPrice(models.Model):
+    """What so many (`per`) of a kind cost, in units, and cost the operator (empty: not known). It holds for requests
+    whose inputs together are more than `from_tokens`. A model without any row costs what its old columns say."""
+
+    class Per(models.IntegerChoices):
+        ONE = 1, "1"
+        THOUSAND = 1000, "1,000"
+        MILLION = 1_000_000, "1,000,000"
+
+    SENSITIVE: ClassVar = frozenset({"price"})
+
+    model = models.ForeignKey(Model, models.CASCADE, related_name="prices", verbose_name=_("model"))
+    kind = models.CharField(_("kind"), max_length=24, choices=kind_choices)
+    per = models.PositiveIntegerField(_("per"), choices=Per, default=Per.MILLION)
+    price = models.DecimalField(_("price by kind"), max_digits=18, decimal_places=9)
+    cost = models.DecimalField(_("own cost"), max_digits=18, decimal_places=9, null=True, blank=True)
+    from_tokens = models.PositiveIntegerField(_("above so many tokens in"), default=0, db_default=0)
+    variant = models.CharField(_("size/quality"), max_length=32, blank=True, default="", db_default="")
+
+    class Meta:
+        verbose_name = _("price")
+        verbose_name_plural = _("prices")
+        constraints = [
+            models.UniqueConstraint(fields=["model", "kind", "from_tokens", "variant"], name="model_price_once"),
+            models.CheckConstraint(
+                condition=Q(price__gte=0) & (Q(cost=None) | Q(cost__gte=0)), name="model_price_sane"
+            ),
+            models.CheckConstraint(condition=Q(per__in=(1, 1000, 1_000_000)), name="model_price_per"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.variant} > {self.from_tokens}"
+
+
+class ServiceTierFactor(models.Model):
+    """What a provider's service tier multiplies all prices of a model by: flex 0.5, priority 2."""
+
+    SENSITIVE: ClassVar = frozenset({"factor"})
+
+    model = models.ForeignKey(Model, models.CASCADE, related_name="factors", verbose_name=_("model"))
+    tier = models.CharField(_("service tier"), max_length=16)
+    factor = models.DecimalField(_("service tier’s factor"), max_digits=9, decimal_places=6)
+
+    class Meta:
+        verbose_name = _("service tier")
+        verbose_name_plural = _("service tiers")
+        constraints = [
+            models.UniqueConstraint(fields=["model", "tier"], name="service_tier_once"),
+            models.CheckConstraint(condition=Q(factor__gt=0), name="service_tier_sane"),
+        ]
+
+    def __str__(self) -> str:
+        return self.tier
+
+
 class Usage(models.Model):
-    """One billed call. `quota` is what was charged; `usage_source` says how the tokens are known."""
+    """One billed call. `quota` is what was charged; `usage_source` says how the tokens are known. `kinds` are
+    the counts beside plain input and output (llm/kinds.py), inside both sums; `cost` is the operator's, in quota."""
 
     class Source(models.TextChoices):
         PROVIDER = "provider", _("Reported by the provider")
@@ -159,6 +222,9 @@ class Usage(models.Model):
     uncollected = models.BigIntegerField(
         _("not collected"), default=0, help_text=_("Used beyond what the wallet covered.")
     )
+    kinds = models.JSONField(_("kinds"), default=dict, db_default={})
+    service_tier = models.CharField(_("service tier"), max_length=16, blank=True, default="", db_default="")
+    cost = models.BigIntegerField(_("own cost"), null=True, help_text=_("In quota; empty: not known."))
     usage_source = models.CharField(_("usage known from"), max_length=12, choices=Source)
     outcome = models.CharField(_("outcome"), max_length=12, choices=Outcome)
     latency_ms = models.PositiveIntegerField(_("latency (ms)"), default=0)

@@ -15,7 +15,7 @@ from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
 from .relay import loops
 from .relay.audio import Recording
-from .relay.billing import tariff_of
+from .relay.billing import Rate, rates_of, tariff_of
 from .relay.call import Call, Caller, Completed
 from .relay.catalogue import ModelSpec, Tariff
 from .relay.engine import engine
@@ -25,10 +25,11 @@ from .relay.snapshot import provider_account
 
 
 class ModelOffer(NamedTuple):
-    """A model, and its prices in quota for one user."""
+    """A model, and its prices in quota for one user: those of a short request, and all there are."""
 
     model: ModelSpec
     tariff: Tariff
+    rates: list[Rate]
 
 
 def _call(
@@ -171,7 +172,10 @@ async def offers_for(user: User, capability: str) -> list[ModelOffer]:
     """The same with what they cost this user."""
     catalogue = await engine().catalogue()
     models = [model for model in catalogue.models.values() if capability in model.capabilities]
-    return [ModelOffer(model, tariff_of(catalogue, model, user.group)) for model in models]
+    return [
+        ModelOffer(model, tariff_of(catalogue, model, user.group), rates_of(model, catalogue.pricing, user.group))
+        for model in models
+    ]
 
 
 # --- Without an event loop -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
@@ -17,7 +18,6 @@ from django.db.models import Sum
 from notifications.services import raise_alert
 
 from .models import Model, Usage
-from .relay.billing import Amount
 
 TOLERANCE = Fraction(1, 100)
 COLUMNS = ("model", "input_tokens", "output_tokens")
@@ -28,13 +28,20 @@ class UnusableBill(Exception):
     """The file is not a bill; the text says why and how to mend it."""
 
 
+class TokenSums(NamedTuple):
+    """Tokens in and out, of whatever kind."""
+
+    input: int
+    output: int
+
+
 @dataclass(frozen=True)
 class UpstreamLine:
     """One model of a comparison, by the provider's own name: tokens on the bill, and those we captured."""
 
     model: str
-    billed: Amount
-    captured: Amount
+    billed: TokenSums
+    captured: TokenSums
 
     @property
     def differs(self) -> bool:
@@ -51,7 +58,7 @@ class UpstreamLine:
         return f"{self.model}: {'; '.join(told)}"
 
 
-def read_bill(content: bytes) -> dict[str, Amount]:
+def read_bill(content: bytes) -> dict[str, TokenSums]:
     """Tokens by the provider's model id, out of a CSV file with the columns `model,input_tokens,output_tokens` in any
     order; other columns are ignored, lines of one model are added up. Raises UnusableBill."""
     try:
@@ -61,11 +68,11 @@ def read_bill(content: bytes) -> dict[str, Amount]:
             wanted = ", ".join(COLUMNS)
             raise UnusableBill(f"The first line must name these columns, each once: {wanted}. It says: {names}.")
         reader.fieldnames = names
-        bill: dict[str, Amount] = {}
+        bill: dict[str, TokenSums] = {}
         for row in reader:
             model, read, written = _line(row, reader.line_num)
-            known = bill.get(model, Amount(0, 0))
-            bill[model] = Amount(known.input + read, known.output + written)
+            known = bill.get(model, TokenSums(0, 0))
+            bill[model] = TokenSums(known.input + read, known.output + written)
     except UnicodeDecodeError:
         raise UnusableBill("The file is not UTF-8 text. Save it as CSV (UTF-8).") from None
     except csv.Error as error:
@@ -89,27 +96,27 @@ def _count(text: str | None, number: int) -> int:
     return int(text)
 
 
-def captured(provider: str, day: date, zone: ZoneInfo) -> dict[str, Amount]:
+def captured(provider: str, day: date, zone: ZoneInfo) -> dict[str, TokenSums]:
     """Tokens we captured on that day of that time zone, by the provider's model id; only models counted in tokens."""
     known = {model.name: model for model in Model.objects.filter(provider=provider)}
     begin = datetime.combine(day, time.min, zone)
     end = datetime.combine(day + timedelta(days=1), time.min, zone)
     rows = Usage.objects.filter(provider=provider, created__gte=begin, created__lt=end).values_list("model_name")
-    sums: dict[str, Amount] = {}
+    sums: dict[str, TokenSums] = {}
     for name, read, written in rows.annotate(Sum("input_tokens"), Sum("output_tokens")).order_by():
         model = known.get(name)
         if model is not None and model.measure != Model.Measure.TOKENS:
             continue
         # A model that was deleted since is known by its name only.
         identity = model.provider_model_id if model else name
-        before = sums.get(identity, Amount(0, 0))
-        sums[identity] = Amount(before.input + read, before.output + written)
+        before = sums.get(identity, TokenSums(0, 0))
+        sums[identity] = TokenSums(before.input + read, before.output + written)
     return sums
 
 
-def compare(provider: str, day: date, zone: ZoneInfo, bill: Mapping[str, Amount]) -> list[UpstreamLine]:
+def compare(provider: str, day: date, zone: ZoneInfo, bill: Mapping[str, TokenSums]) -> list[UpstreamLine]:
     """Each model that the bill or our usage knows, in order; an alert when any of them differs."""
-    ours, nothing = captured(provider, day, zone), Amount(0, 0)
+    ours, nothing = captured(provider, day, zone), TokenSums(0, 0)
     skipped = set(
         Model.objects.filter(provider=provider)
         .exclude(measure=Model.Measure.TOKENS)

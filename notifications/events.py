@@ -38,6 +38,8 @@ EVENTS: Mapping[str, Event] = {
     "audit_failed": Event("critical", _("Audit failure")),
     "provider_circuit_open": Event("critical", _("Model provider resting after errors")),
     "upstream_bill_differs": Event("warning", _("Bill of a model provider differs")),
+    "usage_above_hold": Event("warning", _("Call that used more than was held")),
+    "usage_zero": Event("warning", _("Model that reports no usage")),
     "provider_low_balance": Event("warning", _("Low balance at a model provider")),
     "files_differ": Event("warning", _("Files and their store differ")),
     "job_missed": Event("critical", _("Scheduled job missed")),

@@ -40,11 +40,12 @@ ROOMS = {
     "storage_backends.backends": set(),
     "storage_backends.contents": set(),
     "storage_backends.models": set(),
-    "llm.providers": set(),
-    "llm.models": set(),
+    "llm.kinds": set(),
+    "llm.providers": {"llm.kinds"},
+    "llm.models": {"llm.kinds"},
     "llm.relay.router": {"llm.relay.catalogue"},
-    "llm.relay.catalogue": {"llm.providers.base"},
-    "llm.relay.billing": {"llm.relay.catalogue"},
+    "llm.relay.catalogue": {"llm.providers.base", "llm.kinds"},
+    "llm.relay.billing": {"llm.relay.catalogue", "llm.kinds"},
     "voicehelper.accounts.wechat": set(),
 }
 

@@ -1,6 +1,6 @@
 """Models: what they can do, what they cost in words of money, and the order in which the router would ask them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,8 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -20,30 +20,44 @@ from voicehelper.admin.columns import column
 from voicehelper.admin.effects import Price
 from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, CardForm
+from voicehelper.changes import Change
 
+from .. import prices
+from ..kind_names import KIND_NAMES, name_of
 from ..models import Model, provider_choices
-from . import words
+from . import comparing, words
 from .fallbacks import FallbacksField, in_order, keep_order
 from .live import Live, list_with
+from .price_rows import FactorsField, PricesField
 from .prices import PriceList, shown
 from .routing import RoutingForm, candidates
 
-# What can be counted in a measure, by the capability that is billed in it; tokens are counted for everything else.
-_MEASURED_BY = {
-    "image": (Model.Measure.IMAGE, Model.Measure.TOKENS),
-    "speech_to_text": (Model.Measure.SECOND,),
-    "text_to_speech": (Model.Measure.CHARACTERS,),
-}
+# The kinds one of which must have a price, by the capability that is billed in it; for everything else, input.
+_COUNTED_IN = {"image": ("image", "input"), "speech_to_text": ("second",), "text_to_speech": ("character",)}
+# A new model's rows to begin with.
+_BEGIN = [("input", "", "", "", "", ""), ("output", "", "", "", "", "")]
 
 
 class ModelForm(CardForm):
-    """A model; its capabilities as boxes, its fallbacks in order."""
+    """A model; its capabilities as boxes, its prices in rows, its fallbacks in order."""
 
     capabilities = forms.MultipleChoiceField(
         label=_("capabilities"),
         choices=lambda: list(words.CAPABILITIES.items()),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_("What it may be asked for. Function calls and pictures in a chat are not checked any further."),
+    )
+    price_rows = PricesField(
+        label=_("prices"),
+        help_text=_(
+            "In units; the group’s ratio multiplies them. A kind without a row costs what input or output does, web"
+            " searches without one are refused. The dear price above a limit is that of every token of the request."
+            " Your own cost beside it makes the margin."
+        ),
+    )
+    tier_factors = FactorsField(
+        label=_("service tiers"),
+        help_text=_("What a tier that the provider says has served multiplies all prices by: flex 0.5, priority 2."),
     )
     fallbacks = FallbacksField(
         label=_("fallbacks"),
@@ -56,6 +70,20 @@ class ModelForm(CardForm):
             others = Model.objects.exclude(pk=self.instance.pk).order_by("name")
             self.fields["fallbacks"].offer(list(others))  # type: ignore[attr-defined]  # a FallbacksField
             self.initial["fallbacks"] = in_order(self.instance) if self.instance.pk else []
+        stored = self.instance.pk is not None
+        self._priced = (prices.rows_of(self.instance), prices.factors_of(self.instance)) if stored else ([], {})
+        self.initial["price_rows"] = self._priced[0] if stored else _BEGIN
+        self.initial["tier_factors"] = self._priced[1]
+
+    def what_changed(self) -> list[Change]:
+        return super().what_changed() + prices.changes(self._priced, self._prices_now())
+
+    def prices_changed(self) -> bool:
+        return super().prices_changed() or self._prices_now() != self._priced
+
+    def _prices_now(self) -> tuple[Any, Any]:
+        typed = self.cleaned_data
+        return typed.get("price_rows", self._priced[0]), typed.get("tier_factors", self._priced[1])
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"]).strip()
@@ -70,12 +98,18 @@ class ModelForm(CardForm):
         if able and strangers:
             text = gettext("%(names)s can do nothing that this model can.") % {"names": ", ".join(strangers)}
             self.add_error("fallbacks", text)
+        # For the admin, which says what they mean before they are saved.
+        self.instance.typed_prices = self._prices_now()
+        if "price_rows" in cleaned and (lacking := _unpriced(able, {row.kind for row in cleaned["price_rows"]})):
+            self.add_error("price_rows", lacking)
         return cleaned
 
     def _save_m2m(self) -> None:
         # Fallbacks have an order, which Django's own way to save them would lose.
         if "fallbacks" in self.changed_data:
             keep_order(self.instance, self.cleaned_data["fallbacks"])
+        if {"price_rows", "tier_factors"} & set(self.changed_data):
+            prices.keep(self.instance, *self._prices_now())
 
 
 @admin.register(Model)
@@ -108,15 +142,13 @@ class ModelAdmin(CardAdmin):
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name", "capabilities"]}),
         (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential", "max_tokens"]}),
-        (_("What it costs"), {"fields": ["measure", "input_price", "output_price"]}),
+        (_("What it costs"), {"fields": ["price_rows", "tier_factors"]}),
         (_("Routing"), {"fields": ["cost_per_1k", "latency_ms", "quality"]}),
         (_("When it fails"), {"fields": ["fallbacks"]}),
     )
     placeholders = {
         "name": "doubao-pro",
         "provider_model_id": "ep-20241201140014-vbzjz",
-        "input_price": _("the cost below"),
-        "output_price": _("the cost below"),
     }
     help_texts = {
         "enabled": _("Switched off, it is not offered and cannot be asked for."),
@@ -124,13 +156,7 @@ class ModelAdmin(CardAdmin):
         "provider_model_id": _("Ark: a model id or an endpoint id (ep-…)."),
         "credential": _("Empty: any account of the provider that is on, in order of their making."),
         "max_tokens": _("The longest answer. Calls that want more go to other models."),
-        "measure": _("What the price is for. Pictures, speech and recordings are not counted in tokens."),
-        "input_price": _("Units for one measure of input; the group’s ratio multiplies it. Empty: the cost."),
-        "output_price": _("Units for one measure of output. Empty: the cost."),
-        "cost_per_1k": _(
-            "What 1,000 tokens cost, in units. Priority “cheapest” takes the lowest."
-            " It is also the price where none is set."
-        ),
+        "cost_per_1k": _("What 1,000 tokens cost, in units. Priority “cheapest” takes the lowest."),
         "latency_ms": _(
             "Milliseconds to the first output, until 20 calls of the last minutes were measured."
             " Priority “fastest” takes the lowest."
@@ -138,26 +164,37 @@ class ModelAdmin(CardAdmin):
         "quality": _("0 to 1, your judgement. Priority “best” takes the highest."),
     }
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("prices", "factors")
+
     # --- The list ----------------------------------------------------------------------------------------------------
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return list_with("prices", PriceList.now)
+        return list_with("price_list", PriceList.now)
 
     provider_name = column(_("provider"), lambda model: words.provider(model.provider))
     capability_labels = column(_("capabilities"), lambda model: words.capabilities(model.capabilities))
 
     @admin.display(description=_("quota, in / out"))
     def num_price(self, model: Any) -> SafeString:
-        rates = " / ".join(shown(rate) for rate in model.prices.rates(model))
-        return format_html('{}<br><span class="vh-muted">{}</span>', rates, model.get_measure_display())
+        rates = " / ".join(shown(rate) for rate in model.price_list.rates(model))
+        measure = Model.Measure(prices.spec_of_model(model).prices.measure).label
+        return format_html('{}<br><span class="vh-muted">{}</span>', rates, measure)
 
     num_yuan = column(
-        _("about"), lambda model: " / ".join(model.prices.yuan(rate) for rate in model.prices.rates(model))
+        _("about"), lambda model: " / ".join(model.price_list.yuan(rate) for rate in model.price_list.rates(model))
     )
     num_routing = column(
         _("quality, latency"),
         lambda model: format_html(
             '{}<br><span class="vh-muted">{} ms</span>', f"{model.quality:.2f}", f"{model.latency_ms:,}"
         ),
+    )
+
+    # For those who may only look.
+    price_rows = column(_("prices"), lambda model: _lines(prices.rows_of(model)))
+    tier_factors = column(
+        _("service tiers"),
+        lambda model: ", ".join(f"{tier} × {factor:f}" for tier, factor in prices.factors_of(model).items()) or "—",
     )
 
     # --- The form ----------------------------------------------------------------------------------------------------
@@ -167,25 +204,24 @@ class ModelAdmin(CardAdmin):
             found["credential"] = gettext("This account is at another provider than the model.")
         if not 0 <= (row.quality or 0) <= 1:
             found["quality"] = gettext("A number from 0 to 1, like 0.85.")
-        measure = _measure_problem(row)
-        if measure:
-            found["measure"] = measure
         return found
 
     def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
-        return PriceList.now().by_label(row)
+        rows, factors = getattr(row, "typed_prices", None) or (prices.rows_of(row), prices.factors_of(row))
+        return PriceList.now().by_label(prices.spec_with(row, rows, factors))
 
     def page_context(self, row: Model | None) -> dict[str, Any]:
         return {
             "title": row.name if row else gettext("New model"),
             "price_url": reverse(f"admin:{url_name(self, 'price')}"),
-            "example": PriceList.now().example(row) if row else None,
+            "example": PriceList.now().example(prices.spec_of_model(row)) if row else None,
             "router_url": reverse(f"admin:{url_name(self, 'router')}"),
         }
 
     def get_urls(self) -> list[URLPattern]:
         return [
             path("price/", self.admin_site.admin_view(self.price), name=url_name(self, "price")),
+            path("compare/", self.admin_site.admin_view(self.compare), name=url_name(self, "compare")),
             path("router/", self.admin_site.admin_view(self.router), name=url_name(self, "router")),
             *super().get_urls(),
         ]
@@ -197,8 +233,13 @@ class ModelAdmin(CardAdmin):
         if not (self.has_change_permission(request) or self.has_add_permission(request)):
             raise PermissionDenied
         typed = _PriceForm(request.POST)
-        example = PriceList.now().example(Model(**typed.cleaned_data)) if typed.is_valid() else None
+        rows = typed.cleaned_data["price_rows"] if typed.is_valid() else []
+        example = PriceList.now().example(prices.spec_with(Model(), rows, {})) if rows else None
         return TemplateResponse(request, "admin/llm/price.html", {"example": example})
+
+    def compare(self, request: HttpRequest) -> HttpResponse:
+        """What the price list would change."""
+        return comparing.page(request, self)
 
     def router(self, request: HttpRequest) -> HttpResponse:
         """Who would be asked now, and why."""
@@ -217,19 +258,25 @@ class ModelAdmin(CardAdmin):
         return TemplateResponse(request, "admin/llm/router.html", context)
 
 
-class _PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """The fields a price is made of."""
+class _PriceForm(forms.Form):
+    """The rows a price is made of."""
 
-    class Meta:
-        model = Model
-        fields = ("measure", "input_price", "output_price", "cost_per_1k")
+    price_rows = PricesField()
 
 
-def _measure_problem(model: Model) -> str:
-    """Why a price cannot be for this measure; empty when it can."""
-    able = [name for name in words.CAPABILITIES if name in (model.capabilities or ())]
-    counted = [measure for name in able for measure in _MEASURED_BY.get(name, (Model.Measure.TOKENS,))]
-    if not able or model.measure in counted:
-        return ""
-    labels = " / ".join(str(measure.label) for measure in dict.fromkeys(counted))
-    return gettext("What this model can do is counted per: %(measures)s.") % {"measures": labels}
+def _lines(rows: Sequence[prices.PriceRow]) -> SafeString:
+    lines = ((name_of(row.kind, row.variant, row.from_tokens), prices.shown(row)) for row in rows)
+    return format_html_join(mark_safe("<br>"), "{}: {}", lines)
+
+
+def _unpriced(able: set[str], priced: set[str]) -> str:
+    """Why a model with these capabilities cannot be sold at these prices; empty when it can."""
+    for capability in words.CAPABILITIES:
+        wanted = _COUNTED_IN.get(capability, ("input",))
+        if capability in able and not priced & set(wanted):
+            facts = {
+                "capability": words.CAPABILITIES[capability],
+                "kinds": " / ".join(str(KIND_NAMES[k]) for k in wanted),
+            }
+            return gettext("%(capability)s needs a price for: %(kinds)s.") % facts
+    return ""

@@ -7,30 +7,36 @@ from fractions import Fraction
 from django.utils.translation import gettext as _
 
 from voicehelper.admin.effects import Price
+from voicehelper.numbers import grouped, percent
 from voicehelper.wallet.worth import in_yuan, list_price
 
+from ..kind_names import name_of
 from ..models import Model
-from ..relay.billing import Amount, charge, tariff
-from ..relay.catalogue import Pricing
-from ..relay.snapshot import pricing, spec_of
+from ..prices import spec_of_model
+from ..relay.billing import Amount, amount, charge, cost, rates_of, tariff
+from ..relay.catalogue import ModelSpec, Pricing
+from ..relay.snapshot import pricing
 
 GROUP = "default"
-# One measure in, and one out; None where a model has no such price.
-_ONE: dict[str, tuple[Amount | None, Amount | None]] = {
-    Model.Measure.TOKENS: (Amount(1000, 0), Amount(0, 1000)),
-    Model.Measure.CHARACTERS: (Amount(1000, 0), None),
-    Model.Measure.SECOND: (Amount(1, 0), None),
-    Model.Measure.IMAGE: (None, Amount(0, 1)),
+# One measure in, and one out, by measure.
+_ONE: dict[str, tuple[Amount, ...]] = {
+    Model.Measure.TOKENS: (amount(input=1000), amount(output=1000)),
+    Model.Measure.CHARACTERS: (amount(character=1000),),
+    Model.Measure.SECOND: (amount(second=1),),
+    Model.Measure.IMAGE: (amount(image=1),),
 }
 
 
 @dataclass(frozen=True)
 class Example:
-    """A call and what the default group pays for it, in quota and about how many yuan."""
+    """A call and what the default group pays for it, in quota and about how many yuan; what it costs the operator and
+    what remains, both empty when no cost is known."""
 
     what: str
     quota: str
     yuan: str
+    cost: str = ""
+    margin: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,37 +52,55 @@ class PriceList:
 
     def rates(self, model: Model) -> list[Fraction]:
         """Exact quota for one measure: in and out for tokens, else the only one."""
-        price = tariff(spec_of(vars(model)), self.pricing, GROUP)
+        spec = spec_of_model(model)
+        price = tariff(spec, self.pricing, GROUP)
         return [
-            Fraction(one.input * price.input + one.output * price.output, price.divisor)
-            for one in _ONE[model.measure]
-            if one is not None
+            Fraction(sum(number * price.rates.get(kind, 0) for kind, number in one.kinds.items()), price.divisor)
+            for one in _ONE[spec.prices.measure]
         ]
 
-    def by_label(self, model: Model) -> dict[str, Price]:
-        """The rates with their names, for who compares two price lists of a model."""
-        measure, names = model.get_measure_display(), (_("Input"), _("Output"))
-        kinds = [name for name, one in zip(names, _ONE[model.measure], strict=True) if one is not None]
+    def by_label(self, model: ModelSpec) -> dict[str, Price]:
+        """Every price with its name, and the service tiers' factors, for who compares two price lists of a model."""
         quota = _("%(quota)s quota")
-        return {
-            f"{kind}, {measure}": Price(f"{quota % {'quota': shown(rate)}} {self.yuan(rate)}", rate)
-            for kind, rate in zip(kinds, self.rates(model), strict=True)
+        found = {
+            f"{name_of(rate.kind, rate.variant, rate.from_tokens)}, {grouped(rate.per)}": Price(
+                f"{quota % {'quota': shown(rate.quota)}} {self.yuan(rate.quota)}", rate.quota
+            )
+            for rate in rates_of(model, self.pricing, GROUP)
         }
+        return found | {tier: Price(f"× {shown(each)}", each) for tier, each in model.prices.factors.items()}
 
     def yuan(self, quota: Fraction | int) -> str:
         """What quota costs at the list price: "≈ ¥0.73"."""
         return f"≈ ¥{in_yuan(quota, self.yuan_per_quota)}"
 
-    def example(self, model: Model) -> Example:
+    def example(self, model: ModelSpec) -> Example:
         """What a call of a size people can imagine costs."""
-        used, what = {
-            Model.Measure.TOKENS: (Amount(1000, 1000), _("1,000 tokens in and 1,000 out")),
-            Model.Measure.CHARACTERS: (Amount(1000, 0), _("1,000 characters")),
-            Model.Measure.SECOND: (Amount(60, 0), _("A minute of audio")),
-            Model.Measure.IMAGE: (Amount(0, 1), _("One picture")),
-        }[Model.Measure(model.measure)]
-        quota = charge(tariff(spec_of(vars(model)), self.pricing, GROUP), used)
-        return Example(what, f"{quota:,}", self.yuan(quota))
+        used, what = _imagined(model)
+        price = tariff(model, self.pricing, GROUP)
+        quota, own = charge(price, used), cost(price, used)
+        example = Example(what, f"{quota:,}", self.yuan(quota))
+        if own is None:
+            return example
+        return Example(example.what, example.quota, example.yuan, self.yuan(own), margin(quota, own))
+
+
+def margin(quota: int, own: int) -> str:
+    """What remains of a charge after its cost: "33.3%", "-10.0%"."""
+    return percent(quota - own, quota) if own <= quota else f"-{percent(own - quota, quota)}"
+
+
+def _imagined(model: ModelSpec) -> tuple[Amount, str]:
+    match model.prices.measure:
+        case Model.Measure.CHARACTERS:
+            return amount(character=1000), _("1,000 characters")
+        case Model.Measure.SECOND:
+            return amount(second=60), _("A minute of audio")
+        case Model.Measure.IMAGE:
+            return amount(image=1), _("One picture")
+    if "cache_read" in model.prices.kinds:
+        return amount(input=1000, output=500, cache_read=10_000), _("1,000 tokens in, 500 out, 10,000 cached")
+    return amount(input=1000, output=1000), _("1,000 tokens in and 1,000 out")
 
 
 def shown(rate: Fraction) -> str:

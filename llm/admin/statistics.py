@@ -23,6 +23,7 @@ from voicehelper.sums import Sums, percentile
 
 from ..models import Usage
 from . import words
+from .prices import margin
 
 # So many are told apart by colour; the rest is drawn as one.
 COLOURS = 6
@@ -51,12 +52,20 @@ class UsageSums(Sums):
     failures: int = 0
     tokens: int = 0
     quota: int = 0
+    # Of the calls whose cost is known: what they were charged, and what they cost.
+    costed: int = 0
+    cost: int = 0
     steps: Counter[int] = field(default_factory=Counter)
 
     def latency_ms(self, per_cent: int) -> int | None:
         """The latency that so many per cent of the answered calls did not exceed; None without any."""
         step = percentile(self.steps, per_cent)
         return None if step is None else round(math.exp((step + 0.5) / _STEPS_PER_E))
+
+    @property
+    def margin(self) -> int:
+        """What remains of the calls whose cost is known."""
+        return self.costed - self.cost
 
     @property
     def failure_permille(self) -> int | None:
@@ -90,15 +99,17 @@ def sums(span: Span, by: str) -> Table:
             failures=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)),
             tokens=Sum(F("input_tokens") + F("output_tokens"), filter=_IN_TOKENS, default=0),
             quota=Sum("quota"),
+            costed=Sum("quota", filter=Q(cost__isnull=False), default=0),
+            cost=Sum("cost", default=0),
             answered=Count("pk", filter=Q(outcome=Usage.Outcome.OK)),
         )
         .order_by()
     )
     table: dict[tuple[datetime, str], UsageSums] = {}
-    for slot, name, step, calls, failures, tokens, quota, answered in rows:
+    for slot, name, step, calls, failures, tokens, quota, costed, cost, answered in rows:
         cell = table.setdefault((slot, name), UsageSums())
         steps = Counter({int(step): answered} if answered else {})
-        cell.add(UsageSums(calls, failures, int(tokens), int(quota), steps))
+        cell.add(UsageSums(calls, failures, int(tokens), int(quota), int(costed), int(cost), steps))
     return table
 
 
@@ -110,6 +121,8 @@ class ModelRow:
     calls: str
     tokens: str
     quota: str
+    cost: str
+    margin: str
     failures: str
     p50: str
     p95: str
@@ -146,10 +159,18 @@ def _row(name: str, found: UsageSums) -> ModelRow:
         grouped(found.calls),
         grouped(found.tokens),
         grouped(found.quota),
+        grouped(found.cost) if found.costed or found.cost else "—",
+        _margin(found),
         percent(found.failures, found.calls),
         _ms(found.latency_ms(50)),
         _ms(found.latency_ms(95)),
     )
+
+
+def _margin(found: UsageSums) -> str:
+    if not (found.costed or found.cost):
+        return "—"
+    return f"{grouped(found.margin)} ({margin(found.costed, found.cost)})"
 
 
 def _ms(value: int | None) -> str:

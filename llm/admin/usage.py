@@ -1,5 +1,6 @@
 """The log of calls: found by request id or user, read, never edited; fast however long it grows."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -12,14 +13,18 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper import clock
 from voicehelper.admin.base import change_url, may, url_name
 from voicehelper.admin.columns import column, label, link, linked, number, when
 from voicehelper.admin.filters import Days, choice, username, users_like
 from voicehelper.admin.keyset import EndlessAdmin
+from voicehelper.spreadsheet import Columns, plain
 from voicehelper.wallet.models import Entry, Hold
 
+from ..kind_names import KIND_NAMES
 from ..models import Model, Usage
 from . import words
+from .prices import margin
 from .statistics import page_context
 
 
@@ -57,12 +62,35 @@ class UsageAdmin(EndlessAdmin):
     user_link = linked("user", _("user"))
     num_quota = number("quota", _("quota"))
     num_uncollected = number("uncollected", _("used beyond the balance, not charged"))
+    kind_lines = column(_("of it by kind"), lambda usage: _kinds(usage.kinds) or "—")
+    tier = column(_("service tier"), lambda usage: usage.service_tier or "—")
+    num_cost = column(_("own cost"), lambda usage: "—" if usage.cost is None else f"{usage.cost:,}")
+    num_margin = column(
+        _("margin"),
+        lambda usage: (
+            "—" if usage.cost is None else f"{usage.quota - usage.cost:,} ({margin(usage.quota, usage.cost)})"
+        ),
+    )
+    export: ClassVar[Columns] = {
+        "time": lambda row: clock.beijing_iso(row.created),
+        "user": lambda row: row.user.username,
+        "model": lambda row: row.model_name,
+        **plain("request_id", "provider", "operation", "input_tokens", "output_tokens"),
+        "kinds": lambda row: " ".join(f"{kind}={number}" for kind, number in sorted(row.kinds.items())),
+        **plain("service_tier", "quota", "cost"),
+        "margin": lambda row: "" if row.cost is None else row.quota - row.cost,
+        **plain("outcome", "latency_ms"),
+    }
     fieldsets: ClassVar[Any] = (
         (
             _("Who asked for what"),
             {"fields": ("time_created", "user_link", "operation_name", "asked", "answered", "how")},
         ),
-        (_("What was used"), {"fields": ("num_input", "num_output", "known_from", "num_quota", "num_uncollected")}),
+        (
+            _("What was used"),
+            {"fields": ("num_input", "num_output", "kind_lines", "tier", "known_from", "num_quota", "num_uncollected")},
+        ),
+        (_("What it brought"), {"fields": ("num_cost", "num_margin")}),
         (_("How it went"), {"fields": ("outcome_label", "num_ms", "num_first_ms", "tries", "error_text")}),
         (_("In the ledger"), {"fields": ("entry_link", "hold_link")}),
     )
@@ -121,6 +149,10 @@ class UsageAdmin(EndlessAdmin):
             raise PermissionDenied
         context = {**self.admin_site.each_context(request), "opts": self.opts, **page_context(request.GET)}
         return TemplateResponse(request, "admin/llm/statistics.html", context)
+
+
+def _kinds(counts: Mapping[str, int]) -> str:
+    return gettext(", ").join(f"{KIND_NAMES.get(kind, kind)} {number:,}" for kind, number in sorted(counts.items()))
 
 
 def _unit(usage: Usage) -> tuple[str, str]:

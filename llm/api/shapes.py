@@ -1,8 +1,6 @@
 """What goes in and out of the user routes: the forms, and rows as their owner may see them."""
 
 import re
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -13,8 +11,9 @@ from voicehelper.accounts.models import ApiKey
 
 from ..chat import conversations
 from ..models import ChatMessage, ChatSession, Usage
-from ..relay.billing import Amount, charge
+from ..relay.billing import amount, charge
 from ..services import ModelOffer
+from .rates import decimal, rate_json
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -139,16 +138,13 @@ def offer_json(offer: ModelOffer) -> dict[str, Any]:
         "provider": model.provider,
         "capabilities": sorted(model.capabilities),
         "maxTokens": model.max_tokens,
-        "inputPrice": _decimal(model.input_price),
-        "outputPrice": _decimal(model.output_price),
-        "measure": model.measure,
-        "quotaPer1kIn": charge(offer.tariff, Amount(1000, 0)),
-        "quotaPer1kOut": charge(offer.tariff, Amount(0, 1000)),
+        "inputPrice": decimal(model.prices.per_measure[0]),
+        "outputPrice": decimal(model.prices.per_measure[1]),
+        "measure": model.prices.measure,
+        "quotaPer1kIn": charge(offer.tariff, amount(input=1000)),
+        "quotaPer1kOut": charge(offer.tariff, amount(output=1000)),
+        "prices": [rate_json(rate) for rate in offer.rates],
     }
-
-
-def _decimal(price: Fraction) -> str:
-    return f"{(Decimal(price.numerator) / Decimal(price.denominator)).normalize():f}"
 
 
 def key_json(key: ApiKey) -> dict[str, Any]:
@@ -168,6 +164,7 @@ def usage_json(usage: Usage) -> dict[str, Any]:
         "operation": usage.operation,
         "inputTokens": usage.input_tokens,
         "outputTokens": usage.output_tokens,
+        "kinds": usage.kinds,
         "quota": usage.quota,
         "latencyMs": usage.latency_ms,
         "usageSource": usage.usage_source,

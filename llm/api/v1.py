@@ -14,13 +14,15 @@ from voicehelper.api.errors import answer_to
 
 from ..dialects import chat_completions, messages
 from ..providers.base import Chunk
+from ..relay.billing import rates_of
 from ..relay.call import Call, new_request_id
-from ..relay.catalogue import ModelSpec
+from ..relay.catalogue import Catalogue, ModelSpec
 from ..relay.engine import Engine, engine
 from ..relay.errors import CallRefused
 from ..relay.operations import CHAT, EMBED, IMAGES, SPEAK, TRANSCRIBE, Operation, Question
 from . import forms, limits
 from .errors import anthropic, openai, wrong_key
+from .rates import rate_json
 from .v1_request import ClientLeft, Message, Receive, Send, V1Request
 
 AUDIO_BYTES = 32 * 1024 * 1024
@@ -211,21 +213,23 @@ async def _models(exchange: V1Request, relay: Engine) -> None:
     """The models that can be asked for, in a shape that both vendors' clients read."""
     if exchange.method != "GET":
         raise CallRefused(f"{exchange.path} takes GET.", status=405, code="method_not_allowed")
-    models = (await relay.catalogue()).models
+    catalogue = await relay.catalogue()
+    models = catalogue.models
     exchange.request_id = new_request_id()
     name = exchange.path.removeprefix("/v1/models").removeprefix("/")
     if name:
         if name not in models:
             text = f"The model {name!r} does not exist or is not available."
             raise CallRefused(text, status=404, code="model_not_found", param="model")
-        await exchange.answer(orjson.dumps(_shown(models[name])))
+        await exchange.answer(orjson.dumps(_shown(models[name], catalogue, exchange.owner.group)))
         return
-    data = [_shown(model) for model in models.values()]
+    data = [_shown(model, catalogue, exchange.owner.group) for model in models.values()]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
     await exchange.answer(orjson.dumps({"object": "list", "data": data, "has_more": False, **ends}))
 
 
-def _shown(model: ModelSpec) -> dict[str, Any]:
+def _shown(model: ModelSpec, catalogue: Catalogue, group: str) -> dict[str, Any]:
+    """A model, and what it costs its caller."""
     return {
         "id": model.name,
         "object": "model",
@@ -234,6 +238,7 @@ def _shown(model: ModelSpec) -> dict[str, Any]:
         "type": "model",
         "display_name": model.name,
         "created_at": "1970-01-01T00:00:00Z",
+        "prices": [rate_json(rate) for rate in rates_of(model, catalogue.pricing, group)],
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from math import ceil
 
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
@@ -14,8 +15,9 @@ from voicehelper.wallet.worth import in_yuan
 
 from .. import services
 from ..chat.conversations import AUTO
+from ..kind_names import name_of
 from ..models import ChatMessage, ChatSession, Usage
-from ..relay.billing import Amount, charge
+from ..relay.billing import Rate, amount, charge
 
 
 # --- Models ----------------------------------------------------------------------------------------------------------
@@ -34,10 +36,12 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
     if not found:
         return []
     prices = {
-        each.model.name: (charge(each.tariff, Amount(1000, 0)), charge(each.tariff, Amount(0, 1000))) for each in found
+        each.model.name: (charge(each.tariff, amount(input=1000)), charge(each.tariff, amount(output=1000)))
+        for each in found
     }
+    extras = {each.model.name: [_extra(one, rate) for one in each.rates if not _is_base(one)] for each in found}
     named = [
-        ShownOffer(name, name, _price(*prices[name], rate))
+        ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]))
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
     return [ShownOffer(AUTO, _("Automatic"), _("Weighs quality, speed and price")), *named]
@@ -54,6 +58,18 @@ def _price(per_input: int, per_output: int, rate: Fraction) -> str:
     if per_input == per_output:
         return _("%(input)s quota ≈ ¥%(yuan_in)s") % facts
     return _("Input %(input)s ≈ ¥%(yuan_in)s, output %(output)s ≈ ¥%(yuan_out)s") % facts
+
+
+def _is_base(rate: Rate) -> bool:
+    """Whether a price is in the line of input and output already."""
+    return rate.kind in ("input", "output") and not rate.from_tokens
+
+
+def _extra(rate: Rate, yuan_per_quota: Fraction) -> str:
+    """Any other price: of 1,000 tokens too, or of as many as it is for."""
+    quota = ceil(rate.quota / max(1, rate.per // 1000))
+    name, yuan = name_of(rate.kind, rate.variant, rate.from_tokens), in_yuan(quota, yuan_per_quota)
+    return _("%(kind)s %(quota)s ≈ ¥%(yuan)s") % {"kind": name, "quota": grouped(quota), "yuan": yuan}
 
 
 # --- Conversations ---------------------------------------------------------------------------------------------------

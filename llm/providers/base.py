@@ -95,13 +95,24 @@ class Account:
     trusted: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a provider says was used. `final` is False for a cumulative report in the middle of a stream."""
+    """What a provider says was used. `final` is False for a cumulative report in the middle of a stream.
+
+    `kinds` are counts above 0 that do not overlap (llm/kinds.py); `input` and `output` are the sums of theirs. Without
+    any told apart, all of it is input and output. `service_tier` is the one that served, as the provider calls it.
+    """
 
     input: int
     output: int
     final: bool = True
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    service_tier: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.kinds:
+            plain = {"input": self.input, "output": self.output}
+            object.__setattr__(self, "kinds", {kind: count for kind, count in plain.items() if count})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import orjson
 
 from . import functions
 from .base import Chunk, Completion, Tokens
-from .usage import claude_tokens, count
+from .usage import count, tokens_of
 
 _FINISH = {
     "end_turn": "stop",
@@ -45,9 +45,9 @@ def reply(message: _JSON, *, legacy: bool) -> Completion:
         "model": message.get("model"),
         "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": _finish(message)}],
     }
-    tokens = claude_tokens(message.get("usage"))
+    tokens = tokens_of(message.get("usage"))
     if tokens is not None:
-        body["usage"] = _usage(tokens, message["usage"])
+        body["usage"] = _usage(tokens)
     if legacy:
         functions.answer_in_functions(body)
     return Completion(body, tokens)
@@ -82,10 +82,10 @@ class ClaudeTranslator:
             message = event["message"]
             self._head.update(id=message.get("id"), model=message.get("model"))
             self._usage.update(message.get("usage") or {})
-            yield self._chunk({"role": "assistant", "content": ""}, usage=claude_tokens(self._usage, final=False))
+            yield self._chunk({"role": "assistant", "content": ""}, usage=tokens_of(self._usage, final=False))
         elif kind == "message_delta":
             self._count(event.get("usage") or {})
-            usage = claude_tokens(self._usage, final=False)
+            usage = tokens_of(self._usage, final=False)
             finish = _finish(event.get("delta") or {})
             self.finished = self.finished or finish is not None
             yield self._chunk({}, finish=finish, usage=usage)
@@ -130,9 +130,9 @@ class ClaudeTranslator:
 
     def last(self) -> Iterator[Chunk]:
         """What stands behind the last words: the usage, when it is known."""
-        tokens = claude_tokens(self._usage)
+        tokens = tokens_of(self._usage)
         if tokens is not None:
-            last = {**self._head, "choices": [], "usage": _usage(tokens, self._usage)}
+            last = {**self._head, "choices": [], "usage": _usage(tokens)}
             yield Chunk(orjson.dumps(last), False, tokens, True)
 
     def _chunk(self, delta: _JSON, *, finish: str | None = None, usage: Tokens | None = None, text: str = "") -> Chunk:
@@ -158,10 +158,12 @@ def _finish(said: _JSON) -> str | None:
     return _FINISH.get(str(reason), "stop") if reason else None
 
 
-def _usage(tokens: Tokens, reported: _JSON) -> _JSON:
+def _usage(tokens: Tokens) -> _JSON:
+    kinds = tokens.kinds
+    written = kinds.get("cache_write", 0) + kinds.get("cache_write_long", 0)
     return {
         "prompt_tokens": tokens.input,
         "completion_tokens": tokens.output,
         "total_tokens": tokens.input + tokens.output,
-        "prompt_tokens_details": {"cached_tokens": count(reported.get("cache_read_input_tokens")) or 0},
+        "prompt_tokens_details": {"cached_tokens": kinds.get("cache_read", 0), "cache_write_tokens": written},
     }

@@ -14,7 +14,7 @@ from voicehelper.net.http_async import file_form
 from . import contents
 from .base import Account, Audio, Chunk, Completion, Provider, ProviderError, Recovery, Speech, Transcript
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, explained
-from .usage import embedding_tokens, openai_tokens
+from .usage import embedding_tokens, image_tokens, tokens_of
 from .wire import MEDIA_BYTES, ProviderWire
 
 # Changes an answer, or a chunk of one, in place, and says whether it did.
@@ -63,7 +63,7 @@ class OpenAI(Provider):
                 edit(said)
             except SHAPE_ERRORS:
                 raise self._wire.unusable("The provider's answer is no chat completion.") from None
-        return Completion(said, openai_tokens(said.get("usage")))
+        return Completion(said, tokens_of(said.get("usage"), service_tier=said.get("service_tier")))
 
     async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
         edit = self._edit(body, stream=True)
@@ -100,7 +100,7 @@ class OpenAI(Provider):
         said = await self._wire.post_json("/images/generations", _without(body, "stream"), MEDIA_BYTES)
         if not contents.pictures(said):
             raise self._wire.unusable("The provider's answer holds no picture.")
-        return Completion(said, openai_tokens(said.get("usage")))
+        return Completion(said, image_tokens(said.get("usage")))
 
     async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
         parts = _without(fields, "stream")
@@ -178,7 +178,7 @@ def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: boo
         tokens = None
         if usage is not None:
             last = not choices or (single and bool(choices[0].get("finish_reason")))
-            tokens = openai_tokens(usage, final=last)
+            tokens = tokens_of(usage, final=last, service_tier=event.get("service_tier"))
         if edit is not None and edit(event):
             data = orjson.dumps(event)
         output, text = visible(choices)
@@ -197,12 +197,14 @@ def visible(choices: Any) -> tuple[bool, str]:
     """Whether a chunk's choices carry anything a user would see, and its text."""
     output, text = False, ""
     for choice in choices:
-        for key, value in (choice.get("delta") or {}).items():
+        delta = choice.get("delta") or {}
+        for key, value in delta.items():
             if not value or key == "role":
                 continue
             output = True
             if type(value) is str:
-                if key not in _NO_TEXT:
+                # Some write the same thought under both names.
+                if key not in _NO_TEXT and not (key == "reasoning" and delta.get("reasoning_content")):
                     text = text + value if text else value
             elif key == "tool_calls":
                 text += "".join(_call_text(call.get("function") or {}) for call in value)

@@ -17,12 +17,13 @@ from django.conf import settings
 
 from ..providers.base import Chunk, Recovery, StreamBroke
 from .attempts import Attempts, Candidate, candidates
-from .billing import NOTHING, Amount, Charge, charge, tariff_of
+from .billing import Amount, Charge, ceiling, charge, cost, tariff_for
 from .catalogue import Catalogue, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed, LedgerAway
-from .operations import Meter, Operation, Question
+from .operations import Meter, Operation, Question, searches
 from .router import RoutingRequest
+from .unpriced import refusal_of
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Call:
             streamed=streamed,
         )
         self._meter = Meter()
+        self._held = 0
         self._started = time.monotonic()
         self._limit: asyncio.Timeout | None = None
         self._attempts: Attempts
@@ -121,7 +123,7 @@ class Call:
         try:
             async with asyncio.timeout(settings.LLM_TOTAL_SECONDS):
                 result, candidate = await self._attempts.run(self._ask, self._is_gone)
-            used, source = self.operation.used(self.question, candidate.model, self.engine.calibration, result)
+            used, source = self._used(candidate.model, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
             raise await self._failed(error) from None
         return await self._settle(result, candidate, used, source, "ok")
@@ -169,14 +171,24 @@ class Call:
         engine = self.engine
         # What it costs is what it cost when it began.
         self._catalogue = await engine.catalogue()
-        possible = candidates(self._catalogue, engine, self.asked_for)
+        possible = self._priced(candidates(self._catalogue, engine, self.asked_for))
         self._attempts = Attempts(engine, possible)
-        most = 1
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():
-            amount = self.operation.most(self.question, model, engine.calibration)
-            most = max(most, self._price(model, amount))
-        await engine.ledger.hold(self.caller.user_id, most, ref=self.request_id)
+            most = self.operation.most(self.question, model, engine.calibration)
+            self._held = max(self._held, ceiling(self._catalogue, model, self.caller.group, most))
+        await engine.ledger.hold(self.caller.user_id, self._held, ref=self.request_id)
         engine.under_way[self.request_id] = time.monotonic()
+
+    def _priced(self, possible: list[Candidate]) -> list[Candidate]:
+        """Those that have a price for all that is asked. Raises CallRefused when none has."""
+        body = self.question.body
+        searching = searches(body)
+        refusals = [
+            refusal_of(self.operation.name, body, candidate.model, searches=searching) for candidate in possible
+        ]
+        if refusals[0] is not None and None not in refusals:
+            raise refusals[0]
+        return [candidate for candidate, refusal in zip(possible, refusals, strict=True) if refusal is None]
 
     async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
         return await self.operation.ask(lease.provider, self.question, candidate.model)
@@ -184,7 +196,7 @@ class Call:
     async def _open_stream(self, lease: Lease, candidate: Candidate) -> _Opened:
         """The stream up to its first output: until then a failure can be tried elsewhere."""
         self._meter = Meter()
-        chunks = lease.provider.stream(self.question.to(candidate.model))
+        chunks = lease.provider.stream(self.question.to_chat(candidate.model))
         first = []
         try:
             async for chunk in chunks:
@@ -231,8 +243,21 @@ class Call:
     def _begun(self) -> bool:
         return self.bill.first_token_ms is not None
 
-    def _price(self, model: ModelSpec, amount: Amount) -> int:
-        return charge(tariff_of(self._catalogue, model, self.caller.group), amount)
+    # --- What was used ---------------------------------------------------------------------------------------------
+    def _used(self, model: ModelSpec, result: Any) -> tuple[Amount, str]:
+        operation, question, calibration = self.operation, self.question, self.engine.calibration
+        used, source = operation.used(question, model, calibration, result)
+        if operation.estimated is None or (used.input and used.output):
+            return used, source
+        estimate = operation.estimated(question, model, calibration, result)
+        return self.engine.doubts.believed(model.name, used, source, estimate)
+
+    def _metered(self, model: ModelSpec) -> tuple[Amount, str]:
+        used, source = self._meter.used(self.question, model, self.engine.calibration)
+        if used.input and used.output:
+            return used, source
+        estimate = self._meter.estimated(self.question, model, self.engine.calibration)
+        return self.engine.doubts.believed(model.name, used, source, estimate)
 
     # --- Settling --------------------------------------------------------------------------------------------------
     async def _settle_stream(self, broke: StreamBroke | None) -> Completed[None]:
@@ -243,14 +268,21 @@ class Call:
         if broke:
             self._attempts.note_failure(candidate, broke)
         outcome = "failed" if broke else "abandoned" if self.gone else "ok"
-        used, source = self._meter.used(self.question, candidate.model, self.engine.calibration)
+        used, source = self._metered(candidate.model)
         return await self._settle(None, candidate, used, source, outcome)
 
     async def _settle(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
         """Charge what was used."""
         model, bill = candidate.model, self.bill
-        (bill.input_tokens, bill.output_tokens), bill.usage_source = used, source
-        charged, uncollected = await self._end(candidate, self._price(model, used), outcome)
+        tariff = tariff_for(self._catalogue, model, self.caller.group, used)
+        quota = charge(tariff, used)
+        bill.input_tokens, bill.output_tokens, bill.usage_source = used.input, used.output, source
+        bill.kinds = {kind: number for kind, number in used.kinds.items() if kind not in ("input", "output")}
+        bill.service_tier, bill.cost = used.service_tier, cost(tariff, used)
+        self.engine.statistics.note_tokens(model.name, used.input + used.output)
+        if quota > self._held:
+            self.engine.doubts.above_hold(model.name, self.request_id, quota, self._held)
+        charged, uncollected = await self._end(candidate, quota, outcome)
         return Completed(result, self.request_id, model.name, used, source, charged, uncollected)
 
     async def _failed(self, error: BaseException) -> BaseException:
@@ -258,7 +290,7 @@ class Call:
         if isinstance(error, TimeoutError):
             error = CallFailed(self._attempts.tries, timed_out=True)
         bill = self.bill
-        (bill.input_tokens, bill.output_tokens), bill.usage_source = NOTHING, "none"
+        bill.input_tokens, bill.output_tokens, bill.usage_source = 0, 0, "none"
         try:
             await self._end(self._attempts.last, 0, "failed", "" if isinstance(error, CallFailed) else repr(error))
         except LedgerAway as away:

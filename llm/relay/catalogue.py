@@ -1,11 +1,20 @@
 """What can be asked for, at what price, through which accounts: frozen values the relay works with."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
+from ..kinds import FALLBACKS, KINDS
 from ..providers.base import Account
+
+# What a provider calls its usual service; an answer that does not say is of it.
+USUAL_TIERS = frozenset({"", "auto", "default", "standard", "standard_only"})
+# Served when there is room, for half the price: without a factor the operator earns on it.
+CHEAPER_TIERS = frozenset({"flex", "batch"})
+# What a price was told for before there were kinds: the measure of each kind that is no token.
+_MEASURES = {"image": "image", "second": "second", "character": "1k_characters"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +28,87 @@ class CredentialSpec:
     retry_delay_s: float
 
 
+class Price(NamedTuple):
+    """What one of a kind costs in units, and what it costs the operator (None: not known). It holds for requests whose
+    inputs together are more than `from_tokens`; `variant` is a picture's size and quality ("1024x1024/hd")."""
+
+    kind: str
+    each: Fraction
+    cost: Fraction | None = None
+    from_tokens: int = 0
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """A model's prices, and the factors of its service tiers. `limits` are where other prices begin, ascending."""
+
+    rows: tuple[Price, ...]
+    factors: Mapping[str, Fraction]
+    limits: tuple[int, ...]
+    variants: frozenset[str]
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, rows: Iterable[Price], factors: Mapping[str, Fraction] | None = None) -> "PriceTable":
+        rows = tuple(rows)
+        return cls(
+            rows,
+            factors or {},
+            tuple(sorted({row.from_tokens for row in rows if row.from_tokens})),
+            frozenset(row.variant for row in rows if row.variant),
+            frozenset(row.kind for row in rows),
+        )
+
+    @property
+    def measure(self) -> str:
+        """What is counted, in the word from before there were kinds."""
+        return next((_MEASURES[kind] for kind in _MEASURES if kind in self.kinds), "1k_tokens")
+
+    @property
+    def per_measure(self) -> tuple[Fraction, Fraction]:
+        """What one measure costs in units, in and out; what is no token has one price."""
+        prices, measure = self.at(), self.measure
+        if measure == "1k_tokens":
+            found = [prices[kind].each if kind in prices else Fraction(0) for kind in ("input", "output")]
+            return found[0] * 1000, found[1] * 1000
+        kind = next(kind for kind, name in _MEASURES.items() if name == measure)
+        each = max((row.each for row in self.rows if row.kind == kind), default=Fraction(0))
+        each = (prices[kind].each if kind in prices else each) * (1000 if kind == "character" else 1)
+        return each, each
+
+    def tier(self, read: int) -> int:
+        """Which of the context tiers a request belongs to by all its inputs: a limit belongs to the cheap side."""
+        return bisect_left(self.limits, read)
+
+    def service(self, tier: str) -> str:
+        """The service tier whose factor counts. One nobody gave a factor counts as the dearest there is."""
+        if tier in self.factors:
+            return tier
+        if tier in USUAL_TIERS or tier in CHEAPER_TIERS or not self.factors:
+            return ""
+        return max(self.factors, key=lambda name: self.factors[name])
+
+    def at(self, tier: int = 0, variant: str = "") -> dict[str, Price]:
+        """The price of every kind that has one, its own or its fallback's, in a context tier."""
+        size = self.limits[tier - 1] if tier else 0
+        own: dict[str, Price] = {}
+        for row in sorted(self.rows, key=lambda row: (row.variant == variant, row.from_tokens)):
+            if row.from_tokens <= size and row.variant in ("", variant):
+                own[row.kind] = row
+        found: dict[str, Price] = {}
+        for kind in KINDS:
+            priced: str | None = kind
+            while priced is not None and priced not in own:
+                priced = FALLBACKS.get(priced)
+            if priced is not None:
+                found[kind] = own[priced]
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model users can name. Prices are units per measure; scores are floats, money never is."""
+    """A model users can name. Scores are floats, money never is."""
 
     name: str
     provider: str
@@ -31,9 +118,7 @@ class ModelSpec:
     cost: float
     latency_ms: float
     quality: float
-    measure: str
-    input_price: Fraction
-    output_price: Fraction
+    prices: PriceTable
     fallbacks: tuple[str, ...] = ()
     credentials: tuple[int, ...] = ()
 
@@ -50,19 +135,21 @@ class Pricing:
 
 
 class Tariff(NamedTuple):
-    """The price of one model for one group: (input × `input` + output × `output`) / `divisor` quota."""
+    """The prices of one model for one group, context tier, service tier and variant: Σ count × `rates` / `divisor` is
+    quota. `costs` are the operator's, the same way; a kind whose cost is not known is not in it."""
 
-    input: int
-    output: int
+    rates: Mapping[str, int]
     divisor: int
+    costs: Mapping[str, int]
+    cost_divisor: int
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """Everything as of one moment. `models` are the enabled ones that an enabled credential serves; `tariffs` are the
-    prices worked out so far, by model and group."""
+    prices worked out so far, by model, group, context tier, service tier and variant."""
 
     models: Mapping[str, ModelSpec]
     credentials: Mapping[int, CredentialSpec]
     pricing: Pricing
-    tariffs: dict[tuple[str, str], Tariff] = field(default_factory=dict)
+    tariffs: dict[tuple[str, str, int, str, str], Tariff] = field(default_factory=dict)

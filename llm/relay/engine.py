@@ -24,6 +24,7 @@ from ..providers import open_provider
 from ..providers.base import Provider
 from .billing import RECORD
 from .catalogue import Catalogue, CredentialSpec
+from .doubts import Doubts
 from .estimates import Calibration
 from .router import ModelHealth
 from .snapshot import Snapshot
@@ -111,6 +112,7 @@ class Engine:
         self.ledger = Ledger(HOLD_LIFE, RECORD)
         self.statistics = Statistics()
         self.calibration = Calibration()
+        self.doubts = Doubts(self.alert)
         self.providers = Providers()
         self.under_way: dict[str, float] = {}
         self._snapshot = Snapshot(self._reader, self._renew_catalogue)

@@ -1,20 +1,25 @@
 """The things a model can be asked to do: what they need, what they may use at the most, and what they used."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..kinds import INPUT, OUTPUT, SEARCH
 from ..providers.base import Completion, Provider, Speech, Tokens, Transcript
 from ..providers.contents import pictures
 from .audio import Recording
-from .billing import Amount
+from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh, weigh_prompt
+from .unpriced import variant_of
 
-# Ark answers with up to 2,000 tokens unless told otherwise; the others up to what the model can.
-_ARK_DEFAULT_TOKENS = 2000
+# What a provider writes at the most when nobody says how much; the others, up to what the model can.
+_DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
+_LIMITS = ("max_tokens", "max_completion_tokens")
 # A prompt's estimate is held with this much more.
 _SAFETY = 1.15
+# So many searches are held for, when one may search and nobody says how often.
+_SEARCHES = 10
 
 Result = Completion | Transcript | Speech
 
@@ -32,17 +37,23 @@ class Question:
         """The body as that model's provider must see it."""
         return {**self.body, "model": model.provider_model_id}
 
+    def to_chat(self, model: ModelSpec) -> dict[str, Any]:
+        """The same of a chat, with the limits that are held for."""
+        return {**self.to(model), **answer_limits(self.body, model)}
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`most` is what is held for, `used` what a finished call used and how that is known."""
+    """`most` is what is held for, `used` what a finished call used and how that is known, `estimated` what it used for
+    all we know ourselves: nothing when nothing was answered."""
 
     name: str
     capability: str
     ask: Callable[[Provider, Question, ModelSpec], Awaitable[Any]]
-    most: Callable[[Question, ModelSpec, Calibration], Amount]
+    most: Callable[[Question, ModelSpec, Calibration], Ceiling]
     used: Callable[[Question, ModelSpec, Calibration, Any], tuple[Amount, str]]
     weigh: Callable[[Mapping[str, Any]], float]
+    estimated: Callable[[Question, ModelSpec, Calibration, Any], Amount] | None = None
 
 
 def max_tokens_of(body: Mapping[str, Any]) -> int | None:
@@ -51,31 +62,99 @@ def max_tokens_of(body: Mapping[str, Any]) -> int | None:
     return max(filter(None, (body.get("max_completion_tokens"), body.get("max_tokens"))), default=None)
 
 
+def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
+    """The limits of an answer that are asked for, and so held for: the caller's, but not above the model's own."""
+    given = {name: min(body[name], model.max_tokens) for name in _LIMITS if body.get(name)}
+    default = _DEFAULT_TOKENS.get(model.provider)
+    return given or ({} if default is None else {"max_tokens": min(default, model.max_tokens)})
+
+
 def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:
     return max(1, calibration.tokens(model.name, question.weight))
 
 
 # --- Chat ------------------------------------------------------------------------------------------------------------
-def _most_chat(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
+def _most_chat(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
     body = question.body
-    default = min(model.max_tokens, _ARK_DEFAULT_TOKENS) if model.provider == "ark" else model.max_tokens
-    output = (max_tokens_of(body) or default) * (body.get("n") or 1)
-    return Amount(int(prompt_tokens(question, model, calibration) * _SAFETY) + 1, output)
+    output = max(answer_limits(body, model).values(), default=model.max_tokens) * (body.get("n") or 1)
+    sound = "audio" in (body.get("modalities") or ())
+    return Ceiling(
+        int(prompt_tokens(question, model, calibration) * _SAFETY) + 1,
+        output,
+        _kinds_asked(body, model),
+        ("output", "output_audio") if sound else ("output",),
+        {SEARCH: body.get("max_tool_calls") or _SEARCHES} if searches(body) else {},
+        body.get("service_tier") or "",
+    )
+
+
+def _kinds_asked(body: Mapping[str, Any], model: ModelSpec) -> tuple[str, ...]:
+    """Which kinds of input a chat may turn out to be. Reading a cache is never assumed: it is cheaper."""
+    own = model.prices.kinds
+    if own <= _PLAIN_KINDS:
+        return ("input",)
+    parts = [part for message in body.get("messages", ()) for part in _parts(message)]
+    kinds = ["input"]
+    kinds += [kind for kind, mark in _PART_KINDS if kind in own and any(part.get("type") == mark for part in parts)]
+    marks = [part["cache_control"] for part in (*parts, *body.get("tools", ())) if part.get("cache_control")]
+    # OpenAI writes to its cache unasked, where writing has a price.
+    if "cache_write" in own and (marks or model.provider != "claude"):
+        kinds.append("cache_write")
+    if "cache_write_long" in own and any(type(mark) is dict and mark.get("ttl") == "1h" for mark in marks):
+        kinds.append("cache_write_long")
+    return tuple(kinds)
+
+
+_PLAIN_KINDS = frozenset({"input", "cache_read", "output"})
+_PART_KINDS = (("input_audio", "input_audio"), ("input_image", "image_url"))
+
+
+def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    content = message.get("content")
+    return [part for part in content if type(part) is dict] if type(content) is list else []
+
+
+def searches(body: Mapping[str, Any]) -> bool:
+    """Whether the provider may search the web for this request, which it bills by the search."""
+    if body.get("web_search_options") is not None:
+        return True
+    return any(
+        type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in body.get("tools", ())
+    )
 
 
 def _used_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> tuple[Amount, str]:
     if reply.usage is not None:
-        return Amount(reply.usage.input, reply.usage.output), "provider"
+        return reported(question, reply.usage), "provider"
+    output = _written(model, calibration, reply)
+    return amount(input=prompt_tokens(question, model, calibration), output=output), "estimate"
+
+
+def reported(question: Question, report: Tokens) -> Amount:
+    """What a provider says of a chat. OpenAI's chat does not count searches: there it is one for each request."""
+    kinds = report.kinds
+    if SEARCH not in kinds and question.body.get("web_search_options") is not None:
+        kinds = {**kinds, SEARCH: 1}
+    return Amount(kinds, report.service_tier)
+
+
+def _estimated_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> Amount:
+    output = _written(model, calibration, reply)
+    return amount(input=prompt_tokens(question, model, calibration), output=output) if output else NOTHING
+
+
+def _written(model: ModelSpec, calibration: Calibration, reply: Completion) -> int:
     weight = sum(weigh(text_of(choice.get("message") or {})) for choice in reply.body.get("choices", ()))
-    output = calibration.tokens(model.name, weight)
-    return Amount(prompt_tokens(question, model, calibration), output), "estimate"
+    return calibration.tokens(model.name, weight)
 
 
 def text_of(message: Mapping[str, Any]) -> str:
     """Everything a model wrote in a message."""
     calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
     calls.append(message.get("function_call") or {})
-    written = [message.get("content"), message.get("reasoning_content"), *(call.get("arguments") for call in calls)]
+    # Some write the same thought under both names.
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    written = [message.get("content"), thought, *(call.get("arguments") for call in calls)]
     return "".join(text for text in written if isinstance(text, str))
 
 
@@ -90,48 +169,56 @@ def _weigh_inputs(body: Mapping[str, Any]) -> float:
     return sum(weigh(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 1 for item in given)
 
 
-def _most_input(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
-    return Amount(int(prompt_tokens(question, model, calibration) * _SAFETY) + 1, 0)
+def _most_input(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
+    return Ceiling(int(prompt_tokens(question, model, calibration) * _SAFETY) + 1)
 
 
 def _used_input(
     question: Question, model: ModelSpec, calibration: Calibration, reply: Completion
 ) -> tuple[Amount, str]:
     if reply.usage is not None:
-        return Amount(reply.usage.input, 0), "provider"
-    return Amount(prompt_tokens(question, model, calibration), 0), "estimate"
+        return Amount({kind: number for kind, number in reply.usage.kinds.items() if kind in INPUT}), "provider"
+    return _estimated_input(question, model, calibration, reply), "estimate"
 
 
-def _most_images(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
-    return Amount(0, question.body.get("n") or 1)
+def _estimated_input(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> Amount:
+    return amount(input=prompt_tokens(question, model, calibration))
+
+
+def _most_images(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
+    pieces = question.body.get("n") or 1
+    if "image" in model.prices.kinds:
+        return Ceiling(others={"image": pieces}, variant=variant_of(question.body, model) or "")
+    prompt = calibration.tokens(model.name, weigh(str(question.body.get("prompt") or "")))
+    return Ceiling(int(prompt * _SAFETY) + 1, model.max_tokens * pieces, output_kinds=("output_image",))
 
 
 def _used_images(
     question: Question, model: ModelSpec, calibration: Calibration, reply: Completion
 ) -> tuple[Amount, str]:
-    if model.measure == "1k_tokens" and reply.usage is not None:
-        return Amount(reply.usage.input, reply.usage.output), "provider"
-    return Amount(0, pictures(reply.body)), "provider"
+    if "image" not in model.prices.kinds and reply.usage is not None:
+        return Amount(reply.usage.kinds), "provider"
+    return amount(image=pictures(reply.body), variant=variant_of(question.body, model) or ""), "provider"
 
 
-def _most_audio(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
-    return Amount(_recording(question).seconds, 0)
+def _most_audio(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
+    return Ceiling(others={"second": _recording(question).seconds})
 
 
 def _used_audio(
     question: Question, model: ModelSpec, calibration: Calibration, transcript: Transcript
 ) -> tuple[Amount, str]:
     if transcript.seconds is not None:
-        return Amount(-int(-transcript.seconds // 1), 0), "provider"
-    return Amount(_recording(question).seconds, 0), "estimate"
+        return amount(second=-int(-transcript.seconds // 1)), "provider"
+    return amount(second=_recording(question).seconds), "estimate"
 
 
-def _characters(question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
-    return Amount(len(question.body["input"]), 0)
+def _most_characters(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
+    return Ceiling(others={"character": len(question.body["input"])})
 
 
 def _used_characters(question: Question, model: ModelSpec, calibration: Calibration, _: Speech) -> tuple[Amount, str]:
-    return _characters(question, model, calibration), "provider"
+    return amount(character=len(question.body["input"])), "provider"
 
 
 async def _transcribe(provider: Provider, question: Question, model: ModelSpec) -> Transcript:
@@ -148,11 +235,23 @@ def _nothing(body: Mapping[str, Any]) -> float:
     return 0.0
 
 
-CHAT = Operation("chat", "chat", lambda p, q, m: p.chat(q.to(m)), _most_chat, _used_chat, weigh_prompt)
-EMBED = Operation("embeddings", "embedding", lambda p, q, m: p.embed(q.to(m)), _most_input, _used_input, _weigh_inputs)
+CHAT = Operation(
+    "chat", "chat", lambda p, q, m: p.chat(q.to_chat(m)), _most_chat, _used_chat, weigh_prompt, _estimated_chat
+)
+EMBED = Operation(
+    "embeddings",
+    "embedding",
+    lambda p, q, m: p.embed(q.to(m)),
+    _most_input,
+    _used_input,
+    _weigh_inputs,
+    _estimated_input,
+)
 IMAGES = Operation("images", "image", lambda p, q, m: p.images(q.to(m)), _most_images, _used_images, _nothing)
 TRANSCRIBE = Operation("transcription", "speech_to_text", _transcribe, _most_audio, _used_audio, _nothing)
-SPEAK = Operation("speech", "text_to_speech", lambda p, q, m: p.speak(q.to(m)), _characters, _used_characters, _nothing)
+SPEAK = Operation(
+    "speech", "text_to_speech", lambda p, q, m: p.speak(q.to(m)), _most_characters, _used_characters, _nothing
+)
 
 
 class Meter:
@@ -167,9 +266,7 @@ class Meter:
         if text:
             self._weight += weigh(text)
         if usage is not None:
-            before = self.report or usage
-            # What was used is used: a later report that says less, or nothing, does not give it back.
-            self.report = Tokens(max(before.input, usage.input), max(before.output, usage.output), usage.final)
+            self.report = usage if self.report is None else _more(self.report, usage)
             self._weight_reported += self._weight
             self._weight = 0.0
 
@@ -178,8 +275,31 @@ class Meter:
         report = self.report
         if report is not None and report.final:
             calibration.learn(model.name, self._weight_reported + self._weight, report.output)
-            return Amount(report.input, report.output), "provider"
+            return reported(question, report), "provider"
         since = calibration.tokens(model.name, self._weight)
-        if report is not None:
-            return Amount(report.input, report.output + since), "estimate" if since else "cumulative"
-        return Amount(prompt_tokens(question, model, calibration), since), "estimate"
+        if report is None:
+            return amount(input=prompt_tokens(question, model, calibration), output=since), "estimate"
+        used = reported(question, report)
+        if since:
+            return used._replace(kinds={**used.kinds, "output": used.kinds.get("output", 0) + since}), "estimate"
+        return used, "cumulative"
+
+    def estimated(self, question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
+        """What it used for all we know ourselves, when anything was written."""
+        output = calibration.tokens(model.name, self._weight_reported + self._weight)
+        return amount(input=prompt_tokens(question, model, calibration), output=output) if output else NOTHING
+
+
+def _more(before: Tokens, now: Tokens) -> Tokens:
+    """A later report of the same stream. What was used is used: one that says less, or nothing, of the input or of the
+    output does not give that back. The larger sum's kinds count, not each kind's largest number: a report may only
+    come to tell apart what an earlier one had in one."""
+    if now.input >= before.input and now.output >= before.output and SEARCH not in before.kinds:
+        return now if now.service_tier or not before.service_tier else replace(now, service_tier=before.service_tier)
+    read = before if before.input > now.input else now
+    wrote = before if before.output > now.output else now
+    kinds = {kind: number for kind, number in read.kinds.items() if kind in INPUT}
+    kinds |= {kind: number for kind, number in wrote.kinds.items() if kind in OUTPUT}
+    if found := max(before.kinds.get(SEARCH, 0), now.kinds.get(SEARCH, 0)):
+        kinds[SEARCH] = found
+    return Tokens(read.input, wrote.output, now.final, kinds, now.service_tier or before.service_tier)

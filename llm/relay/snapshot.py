@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +13,7 @@ from voicehelper.secrets import SecretUnreadable, decrypt
 from voicehelper.wallet.worth import list_price
 
 from ..providers.base import Account
-from .catalogue import Catalogue, CredentialSpec, ModelSpec, Pricing
+from .catalogue import Catalogue, CredentialSpec, ModelSpec, Price, PriceTable, Pricing
 from .threads import in_thread
 
 LIFE_S = 5.0
@@ -36,6 +36,16 @@ _SQL = """
                 'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost_per_1k', m.cost_per_1k::text,
                 'latency_ms', m.latency_ms, 'quality', m.quality::text, 'measure', m.measure,
                 'input_price', m.input_price::text, 'output_price', m.output_price::text,
+                'prices', (
+                    SELECT COALESCE(json_agg(json_build_object(
+                        'kind', kind, 'per', per, 'price', price::text, 'cost', cost::text,
+                        'from_tokens', from_tokens, 'variant', variant
+                    ) ORDER BY id), '[]') FROM llm_modelprice WHERE model_id = m.id
+                ),
+                'factors', (
+                    SELECT COALESCE(json_object_agg(tier, factor::text), '{}') FROM llm_servicetierfactor
+                    WHERE model_id = m.id
+                ),
                 'fallbacks', (
                     SELECT COALESCE(json_agg(other.name ORDER BY f.id), '[]') FROM llm_model_fallbacks f
                     JOIN llm_model other ON other.id = f.to_model_id WHERE f.from_model_id = m.id
@@ -150,21 +160,57 @@ def provider_account(row: Mapping[str, Any], api_key: str) -> Account:
 
 
 def spec_of(row: Mapping[str, Any], fallbacks: tuple[str, ...] = (), serving: tuple[int, ...] = ()) -> ModelSpec:
-    """A model's columns as the relay sees it; a price that is not set is its cost per 1,000 tokens."""
-    cost = row["cost_per_1k"]
-    prices = [Fraction(cost if row[name] is None else row[name]) for name in ("input_price", "output_price")]
+    """A model's columns as the relay sees it, with its `prices` and `factors` if it has any."""
     return ModelSpec(
         name=row["name"],
         provider=row["provider"],
         provider_model_id=row["provider_model_id"],
         capabilities=frozenset(row["capabilities"]),
         max_tokens=row["max_tokens"],
-        cost=float(cost),
+        cost=float(row["cost_per_1k"]),
         latency_ms=float(row["latency_ms"]),
         quality=float(row["quality"]),
-        measure=row["measure"],
-        input_price=prices[0],
-        output_price=prices[1],
+        prices=price_table(row.get("prices") or prices_of_columns(row), row.get("factors") or {}),
         fallbacks=fallbacks,
         credentials=serving,
     )
+
+
+def price_table(rows: Iterable[Mapping[str, Any]], factors: Mapping[str, Any]) -> PriceTable:
+    """Rows of prices as the relay reckons with them."""
+    prices = (
+        Price(
+            row["kind"],
+            Fraction(row["price"]) / row["per"],
+            None if row["cost"] is None else Fraction(row["cost"]) / row["per"],
+            row["from_tokens"],
+            row["variant"],
+        )
+        for row in rows
+    )
+    return PriceTable.of(prices, {tier: Fraction(factor) for tier, factor in factors.items()})
+
+
+# The kinds that each measure prices: kind, the column of its price, and how many that is for.
+_OF_MEASURE: Mapping[str, Sequence[tuple[str, str, int]]] = {
+    "1k_tokens": (("input", "input_price", 1000), ("output", "output_price", 1000)),
+    "1k_characters": (("character", "input_price", 1000),),
+    "second": (("second", "input_price", 1),),
+    "image": (("image", "output_price", 1),),
+}
+
+
+def prices_of_columns(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a model that has none: one that code of the release before made, or that has just been planted. A
+    price that is not set is its cost per 1,000 tokens."""
+    return [
+        {
+            "kind": kind,
+            "per": per,
+            "price": row["cost_per_1k"] if row[column] is None else row[column],
+            "cost": None,
+            "from_tokens": 0,
+            "variant": "",
+        }
+        for kind, column, per in _OF_MEASURE[row["measure"]]
+    ]

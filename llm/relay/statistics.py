@@ -74,11 +74,18 @@ class Statistics:
         self._redis: redis.Redis | None = None
 
     # --- Models ----------------------------------------------------------------------------------------------------
-    def note(self, model: str, *, failed: bool, latency_ms: int = 0, tokens: int = 0) -> None:
-        """One try of a model: its time to the first output, and its tokens."""
+    def note(self, model: str, *, failed: bool, latency_ms: int = 0) -> None:
+        """One try of a model, and its time to the first output."""
+        self._add(model, 1, failed, latency_ms, 0)
+
+    def note_tokens(self, model: str, tokens: int) -> None:
+        """What a call used, in and out: known when it is over."""
+        self._add(model, 0, 0, 0, tokens)
+
+    def _add(self, model: str, *counted: int) -> None:
         key = (int(time.time()) // BUCKET_S, model)
         for counts in (self._mine, self._unshared):
-            counts.setdefault(key, _Counts()).add(1, failed, latency_ms, tokens)
+            counts.setdefault(key, _Counts()).add(*counted)
 
     def seen(self, catalogue: Catalogue) -> dict[str, ModelHealth]:
         """The last minutes of every model, all processes together as far as they were heard of."""

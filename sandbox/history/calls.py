@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from llm.models import ChatMessage, ChatSession, Model, Usage
-from llm.relay.billing import Amount, charge, tariff
+from llm.relay.billing import NOTHING, Amount, amount, charge, tariff
 from llm.relay.snapshot import pricing, spec_of
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
@@ -61,7 +61,7 @@ class Calls:
             if row.quota > left - 3000:
                 # So that what remains is nothing, or more than the 300 that 400 tokens in cost.
                 some = left if left <= 3300 else chance.randrange(900, 3000)
-                row = self._of(user, since, _CENTS, Amount(400, some - 300))
+                row = self._of(user, since, _CENTS, amount(input=400, output=some - 300))
             drawn.append(row)
             left -= row.quota
         chance.shuffle(drawn)
@@ -77,16 +77,16 @@ class Calls:
     def _draw(self, user: User, at: datetime) -> Usage:
         chance = self.calendar.chance
         name = chance.choices(list(_MODELS), list(_MODELS.values()))[0]
-        used = Amount(chance.randrange(80, 2400), chance.randrange(40, 900))
+        used = amount(input=chance.randrange(80, 2400), output=chance.randrange(40, 900))
         if self._models[name].measure == Model.Measure.SECOND:
-            used = Amount(chance.randrange(5, 60), 0)
+            used = amount(second=chance.randrange(5, 60))
         return self._of(user, at, name, used, chance.choices(_OUTCOMES, _OUTCOME_WEIGHTS)[0])
 
     def _of(self, user: User, at: datetime, name: str, used: Amount, outcome: str = "ok") -> Usage:
         chance, model = self.calendar.chance, self._models[name]
         failed = outcome == "failed"
         latency_ms = int(model.latency_ms * chance.lognormvariate(0.9, 0.45))
-        used = Amount(0, 0) if failed else used
+        used = NOTHING if failed else used
         return Usage(
             request_id=f"req_demo{chance.getrandbits(80):020x}",
             user=user,

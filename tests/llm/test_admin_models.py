@@ -12,6 +12,7 @@ from llm.admin.fallbacks import in_order
 from llm.admin.live import Live
 from llm.admin.prices import PriceList, shown
 from llm.models import Credential, Model
+from llm.prices import spec_of_model
 from llm.relay import billing
 from llm.relay.catalogue import Catalogue
 from llm.relay.router import ModelHealth, Priority, RoutingRequest
@@ -20,6 +21,7 @@ from llm.relay.statistics import Statistics
 from llm.seeds import plant
 from tests.operators import browser_of, clerk, errors
 from topup.services.options import write_options
+from voicehelper import clock
 from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db
@@ -31,13 +33,26 @@ LIST = "/admin/llm/model/"
 def browser(staff: User) -> Client:
     plant(Model)
     Credential.objects.create(name="ark", provider="ark", base_url="https://ark.example.com/api/v3", api_key="k" * 20)
-    return browser_of(staff)
+    client = browser_of(staff)
+    session = client.session
+    session["password_confirmed"] = clock.now().isoformat()
+    session.save()
+    return client
+
+
+def priced(*rows: tuple[str, ...]) -> dict[str, Any]:
+    """Rows as a browser sends them: kind, price, and what follows of per, cost, limit and variant."""
+    cells = [(*row, *[""] * (6 - len(row))) for row in rows]
+    columns = ("kind", "price", "per", "cost", "from", "variant")
+    return {"price_rows_rows": "1"} | {
+        f"price_rows_{name}": [row[n] for row in cells] for n, name in enumerate(columns)
+    }
 
 
 def form(**changes: Any) -> dict[str, Any]:
     typed: dict[str, Any] = {"enabled": "on", "name": "new", "capabilities": ["chat"], "provider": "ark"}
-    typed |= {"provider_model_id": "ep-1", "credential": "", "max_tokens": "4096", "measure": "1k_tokens"}
-    typed |= {"input_price": "", "output_price": "", "cost_per_1k": "0.1", "latency_ms": "300", "quality": "0.9"}
+    typed |= {"provider_model_id": "ep-1", "credential": "", "max_tokens": "4096"}
+    typed |= {"cost_per_1k": "0.1", "latency_ms": "300", "quality": "0.9"} | priced(("input", "0.1"), ("output", "0.1"))
     return typed | {"fallbacks": ["", "", "", ""]} | changes
 
 
@@ -61,10 +76,21 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"capabilities": ["telepathy"]}, "capabilities", "telepathy"),
     ({"quality": "1.5"}, "quality", "from 0 to 1"),
     ({"cost_per_1k": "-1"}, "cost_per_1k", "0"),
-    ({"input_price": "-0.1"}, "input_price", "0"),
-    ({"measure": "image"}, "measure", "counted per: 1,000 tokens"),
-    ({"capabilities": ["speech_to_text"]}, "measure", "counted per: second of audio"),
-    ({"capabilities": ["text_to_speech"], "measure": "second"}, "measure", "counted per: 1,000 characters"),
+    (priced(("input", "-0.1")), "price_rows", "no number from 0"),
+    (priced(("input", "1e-12")), "price_rows", "at most nine decimals"),
+    (priced(("input", "1"), ("input", "2")), "price_rows", "“Input” is there twice"),
+    (priced(("", "1")), "price_rows", "Choose a kind"),
+    (priced(("input", "1", "7")), "price_rows", "for 1, 1,000 or 1,000,000"),
+    (priced(("input", "1", "", "", "1.5")), "price_rows", "not a whole number"),
+    (priced(("input", "1", "", "", "", "hd")), "price_rows", "Only pictures"),
+    (priced(("image", "1")), "price_rows", "Chat needs a price for: Input"),
+    ({"capabilities": ["speech_to_text"]}, "price_rows", "needs a price for: Second of audio"),
+    ({"capabilities": ["text_to_speech"]}, "price_rows", "needs a price for: Character"),
+    (
+        {"tier_factors_rows": "1", "tier_factors_tier": ["flex"], "tier_factors_factor": ["0"]},
+        "tier_factors",
+        "a factor like 0.5",
+    ),
     ({"provider": "openai", "credential": "own"}, "credential", "another provider"),
     ({"fallbacks": ["embedding", "", "", ""]}, "fallbacks", "doubao-embedding can do nothing"),
     ({"fallbacks": ["pro", "pro", "", ""]}, "fallbacks", "there twice"),
@@ -136,14 +162,16 @@ def test_the_preview_is_what_would_be_charged(name: str, example: tuple[str, str
     plant(Model)
     model = Model.objects.get(name=name)
     with translation.override("en"):
-        found = PriceList.now().example(model)
+        found = PriceList.now().example(spec_of_model(model))
     assert (found.what, found.quota, found.yuan) == example
 
 
 def test_prices_typed_are_previewed_before_they_are_saved(browser: Client) -> None:
-    typed = {"measure": "1k_tokens", "cost_per_1k": "0.1", "input_price": "0.2", "output_price": ""}
-    assert "<strong>150,000</strong>" in browser.post(f"{LIST}price/", typed).text
-    assert "cannot be computed" in browser.post(f"{LIST}price/", typed | {"input_price": "x"}).text
+    typed = priced(("input", "200", "", "100"), ("output", "0.1", "1000", "0.05"), ("cache_read", "20", "", "10"))
+    page = browser.post(f"{LIST}price/", typed).text
+    for text in ("<strong>225,000</strong>", "≈ ¥3.29", "costs ≈ ¥1.64", "margin 50.0%", "10,000 cached"):
+        assert text in page, text
+    assert "cannot be computed" in browser.post(f"{LIST}price/", priced(("input", "x"))).text
     assert browser.get(f"{LIST}price/").status_code == 405
 
 
@@ -192,6 +220,6 @@ def test_one_function_prices() -> None:
     plant(Model)
     prices = PriceList.now()
     for model in Model.objects.all():
-        tariff = billing.tariff(spec_of(vars(model)), prices.pricing, "default")
+        tariff = billing.tariff(spec_of_model(model), prices.pricing, "default")
         assert sum(prices.rates(model)) > 0
-        assert billing.charge(tariff, billing.Amount(1000, 1000)) > 0
+        assert billing.charge(tariff, billing.amount(input=1000, output=1000)) > 0

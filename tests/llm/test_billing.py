@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 from llm.models import Usage
 from llm.providers.base import Tokens
 from llm.relay import billing
-from llm.relay.billing import Amount, charge, storable, tariff
+from llm.relay.billing import Amount, amount, charge, storable, tariff
 from llm.relay.catalogue import ModelSpec, Pricing
 from llm.relay.estimates import Calibration, weigh, weigh_prompt
 from llm.relay.operations import Meter, Question
+from llm.relay.snapshot import price_table, prices_of_columns
 
 from .test_router import spec
 
 
 def priced(input_price: str, output_price: str, measure: str = "1k_tokens") -> ModelSpec:
-    return spec("m", measure=measure, input_price=Fraction(input_price), output_price=Fraction(output_price))
+    columns = {"measure": measure, "input_price": input_price, "output_price": output_price}
+    return spec("m", prices=price_table(prices_of_columns(columns), {}))
 
 
 def pricing(ratio: str = "1", per_unit: int = 500_000) -> Pricing:
@@ -32,16 +34,16 @@ def pricing(ratio: str = "1", per_unit: int = 500_000) -> Pricing:
 @pytest.mark.parametrize(
     ("model", "used", "ratio", "quota"),
     [
-        (priced("0.1", "0.1"), Amount(10, 20), "1", 1500),
-        (priced("0.1", "0.1"), Amount(10, 20), "0.5", 750),
-        (priced("0.0015", "0.002"), Amount(1, 0), "1", 1),
-        (priced("0.0015", "0.002"), Amount(1000, 500), "1", 1250),
-        (priced("0.0015", "0.002"), Amount(1, 1), "1", 2),
-        (priced("0", "0"), Amount(1000, 1000), "1", 1),
-        (priced("0.1", "0.1"), Amount(0, 0), "1", 0),
-        (priced("9", "0.04", "image"), Amount(0, 3), "1", 60_000),
-        (priced("0.0001", "9", "second"), Amount(61, 0), "1", 3050),
-        (priced("0.015", "9", "1k_characters"), Amount(100, 0), "1", 750),
+        (priced("0.1", "0.1"), amount(input=10, output=20), "1", 1500),
+        (priced("0.1", "0.1"), amount(input=10, output=20), "0.5", 750),
+        (priced("0.0015", "0.002"), amount(input=1, output=0), "1", 1),
+        (priced("0.0015", "0.002"), amount(input=1000, output=500), "1", 1250),
+        (priced("0.0015", "0.002"), amount(input=1, output=1), "1", 2),
+        (priced("0", "0"), amount(input=1000, output=1000), "1", 1),
+        (priced("0.1", "0.1"), amount(input=0, output=0), "1", 0),
+        (priced("9", "0.04", "image"), amount(image=3), "1", 60_000),
+        (priced("0.0001", "9", "second"), amount(second=61), "1", 3050),
+        (priced("0.015", "9", "1k_characters"), amount(character=100), "1", 750),
     ],
 )
 def test_the_charge_by_hand(model: ModelSpec, used: Amount, ratio: str, quota: int) -> None:
@@ -50,8 +52,8 @@ def test_the_charge_by_hand(model: ModelSpec, used: Amount, ratio: str, quota: i
 
 def test_a_ratio_of_zero_and_an_unknown_group_mean_one() -> None:
     model = priced("0.1", "0.1")
-    assert charge(tariff(model, pricing("3"), "free"), Amount(10, 20)) == 1500
-    assert charge(tariff(model, pricing("3"), "nobody"), Amount(10, 20)) == 1500
+    assert charge(tariff(model, pricing("3"), "free"), amount(input=10, output=20)) == 1500
+    assert charge(tariff(model, pricing("3"), "nobody"), amount(input=10, output=20)) == 1500
 
 
 prices = st.decimals(0, 1000, places=6, allow_nan=False)
@@ -71,7 +73,7 @@ def test_the_charge_is_the_formula_rounded_up_once(
         exact = per_unit * ratio * (used[0] * prices[0] + used[1] * prices[1]) / 1000
         expected = int(exact.to_integral_value(ROUND_CEILING))
     price = tariff(priced(str(prices[0]), str(prices[1])), pricing(str(ratio), per_unit), "default")
-    assert charge(price, Amount(*used)) == (max(1, expected) if any(used) else 0)
+    assert charge(price, amount(input=used[0], output=used[1])) == (max(1, expected) if any(used) else 0)
 
 
 @pytest.mark.parametrize(
@@ -106,13 +108,13 @@ def test_a_stream_is_metered_by_the_best_that_is_known() -> None:
     model, question, calibration = priced("1", "1"), Question({}, 7.0), Calibration()
     meter = Meter()
     meter.read("a" * 38, None)
-    assert meter.used(question, model, calibration) == (Amount(7, 10), "estimate")
+    assert meter.used(question, model, calibration) == (amount(input=7, output=10), "estimate")
     meter.read("a" * 38, Tokens(5, 3, final=False))
-    assert meter.used(question, model, calibration) == (Amount(5, 3), "cumulative")
+    assert meter.used(question, model, calibration) == (amount(input=5, output=3), "cumulative")
     meter.read("a" * 38, None)
-    assert meter.used(question, model, calibration) == (Amount(5, 13), "estimate")
+    assert meter.used(question, model, calibration) == (amount(input=5, output=13), "estimate")
     meter.read("", Tokens(6, 31))
-    assert meter.used(question, model, calibration) == (Amount(6, 31), "provider")
+    assert meter.used(question, model, calibration) == (amount(input=6, output=31), "provider")
 
 
 @pytest.mark.parametrize("final", [True, False])
@@ -122,7 +124,7 @@ def test_O2_what_was_used_does_not_become_less(final: bool) -> None:
     for report in (Tokens(900, 3, final=False), Tokens(0, 5, final=False), Tokens(0, 0, final=final)):
         meter.read("", report)
     source = "provider" if final else "cumulative"
-    assert meter.used(Question({}, 7.0), priced("1", "1"), Calibration()) == (Amount(900, 5), source)
+    assert meter.used(Question({}, 7.0), priced("1", "1"), Calibration()) == (amount(input=900, output=5), source)
 
 
 def wav(seconds: int, rate: int = 16_000) -> bytes:

@@ -359,6 +359,10 @@ def test_the_models_and_what_they_cost(chatting: World) -> None:
         "measure": "1k_tokens",
         "quotaPer1kIn": 150_000,
         "quotaPer1kOut": 625_000,
+        "prices": [
+            {"kind": "input", "per": 1_000_000, "quota": "150000000"},
+            {"kind": "output", "per": 1_000_000, "quota": "625000000"},
+        ],
     }
 
 

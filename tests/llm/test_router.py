@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.relay.catalogue import ModelSpec
+from llm.relay.catalogue import ModelSpec, Price, PriceTable
 from llm.relay.router import ENOUGH, ModelHealth, Priority, RoutingRequest, route
 
 
@@ -21,9 +21,7 @@ def spec(name: str, cost: float = 0.1, latency: float = 300, quality: float = 0.
         cost=cost,
         latency_ms=latency,
         quality=quality,
-        measure="1k_tokens",
-        input_price=Fraction(1),
-        output_price=Fraction(1),
+        prices=PriceTable.of([Price("input", Fraction(1, 1000)), Price("output", Fraction(1, 1000))]),
         credentials=(1,),
     )
     return replace(made, **more)  # type: ignore[arg-type]

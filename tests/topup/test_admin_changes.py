@@ -144,12 +144,16 @@ def test_a_merchant_number_wants_the_password_on_its_page(browser: Client, wecha
 
 def test_the_price_of_a_model_wants_the_password_is_logged_and_told(browser: Client, rows: list[str]) -> None:
     page = rows[5]
-    for changes in ({"input_price": "0"}, {"output_price": "0"}, {"cost_per_1k": "0"}):
+    shown = as_shown(browser, page)
+    assert [shown[f"price_rows_{name}"][:2] for name in ("kind", "price")] == [["input", "output"], ["0.1", "0.1"]]
+    for changes in ({"price_rows_price": ["0", "0.1"]}, {"price_rows_cost": ["0.01", ""]}, {"cost_per_1k": "0"}):
         refused = browser.post(page, as_shown(browser, page) | changes)
         assert list(refused.context["adminform"].form.errors) == ["current_password"], changes
-    saved(browser, page, input_price="0.2", output_price="0.4", current_password=PASSWORD)
-    assert messages() == ["Input price: 0.1 → 0.2; Output price: — → 0.4"]
-    assert Alert.objects.get().title == "operator 修改了模型 doubao-pro：输入价格、输出价格"
+    saved(browser, page, price_rows_price=["0.2", "0.4"], price_rows_cost=["", "0.3"], current_password=PASSWORD)
+    assert messages() == [
+        "Price by kind (Input): 0.1 / 1,000 → 0.2 / 1,000; Price by kind (Output): 0.1 / 1,000 → 0.4 / 1,000 (cost 0.3)"
+    ]
+    assert Alert.objects.get().title == "operator 修改了模型 doubao-pro：分项价格 (输入)、分项价格 (输出)"
 
 
 def test_fallbacks_are_logged_by_name_and_in_order(browser: Client, rows: list[str]) -> None:

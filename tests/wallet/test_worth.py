@@ -36,5 +36,5 @@ def test_a_balance_is_worth_the_same_on_every_page(buyer: User, staff: User, quo
 def test_a_price_is_worth_the_same_to_operators_and_users(staff: User) -> None:
     browser = Client(headers={"accept-language": "en"})
     browser.force_login(staff)
-    typed = {"measure": "1k_tokens", "cost_per_1k": "0.1", "input_price": "0.1", "output_price": "0.1"}
+    typed = {"price_rows_kind": ["input", "output"], "price_rows_price": ["100", "100"]}
     assert amounts(browser.post("/admin/llm/model/price/", typed)) == ["1.46"]

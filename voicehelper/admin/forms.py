@@ -151,10 +151,14 @@ class CardForm(WatchedForm):
         if not self.errors:
             self._look_at_effects()
 
+    def prices_changed(self) -> bool:
+        """Whether anything that makes a price is another than before."""
+        prices: frozenset[str] = getattr(self.instance, "PRICES", frozenset())
+        return bool(prices & {change.field.name for change in self.what_changed()})
+
     def _look_at_effects(self) -> None:
         """Prices that change are shown first; what was shown must be what is saved."""
-        prices: frozenset[str] = getattr(self.instance, "PRICES", frozenset())
-        if self.instance.pk is None or not prices & {change.field.name for change in self.what_changed()}:
+        if self.instance.pk is None or not self.prices_changed():
             return
         stored = self.card_admin.stored(self.instance)
         found = effects_of(

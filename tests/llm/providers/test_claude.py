@@ -206,13 +206,14 @@ def test_a_message_is_a_chat_completion(reason: str, finish: str) -> None:
     reply = replied(said)
     choice = reply.body["choices"][0]
     assert choice["message"] == {"role": "assistant", "content": "Hello", "reasoning_content": "hm"}
-    assert (choice["finish_reason"], reply.usage) == (finish, Tokens(115, 7))
+    kinds = {"input": 5, "cache_write": 10, "cache_read": 100, "output": 7}
+    assert (choice["finish_reason"], reply.usage) == (finish, Tokens(115, 7, kinds=kinds))
     assert (reply.body["object"], reply.body["id"], reply.body["model"]) == ("chat.completion", "msg_1", "claude-x")
     assert reply.body["usage"] == {
         "prompt_tokens": 115,
         "completion_tokens": 7,
         "total_tokens": 122,
-        "prompt_tokens_details": {"cached_tokens": 100},
+        "prompt_tokens_details": {"cached_tokens": 100, "cache_write_tokens": 10},
     }
 
 

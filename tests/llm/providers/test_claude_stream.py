@@ -167,7 +167,9 @@ def test_O2_counts_that_fall_at_the_end_are_not_believed() -> None:
     zeros = {"input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 9}
     fallen = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": zeros}
     chunks, _ = collected("claude", stream(claude_events(cached, WORD, fallen, STOP)), asked())
-    assert [one.usage for one in chunks if one.usage][1:] == [Tokens(320, 9, final=False), Tokens(320, 9)]
+    assert [one.usage for one in chunks if one.usage][1:] == [
+        Tokens(320, 9, final=final, kinds={"input": 20, "cache_read": 300, "output": 9}) for final in (False, True)
+    ]
     assert parsed(chunks)[-1]["usage"]["prompt_tokens"] == 320
 
 

@@ -12,7 +12,7 @@ from llm.providers.ark import Ark
 from llm.providers.base import Account, Chunk, ProviderError, Recovery
 from llm.providers.claude import Claude
 from llm.providers.errors import SHAPE_ERRORS, error_in
-from llm.providers.usage import claude_tokens, embedding_tokens, openai_tokens
+from llm.providers.usage import embedding_tokens, image_tokens, tokens_of
 
 from .upstream import asked, chunk, completion
 
@@ -52,8 +52,9 @@ def test_a_chunk_of_any_shape_is_read_or_skipped(odd: Any) -> None:
     for event in ({"choices": odd}, {"choices": [odd]}, {**chunk({}), "usage": odd}, chunk(odd)):
         for edit in (None, ark):
             assert isinstance(openai._chunk(b"{}", event, edit, single=True), Chunk | None)
-    for read in (openai_tokens, claude_tokens, embedding_tokens):
-        assert read(odd) is None or min(read(odd)[:2] if isinstance(read(odd), tuple) else (0,)) >= 0
+    for read in (tokens_of, image_tokens, embedding_tokens):
+        found = read(odd)
+        assert found is None or min(found.input, found.output, *found.kinds.values()) >= 0
 
 
 @LOTS
