@@ -98,15 +98,16 @@ def sums(span: Span, by: str) -> Table:
             calls=Count("pk"),
             failures=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)),
             tokens=Sum(F("input_tokens") + F("output_tokens"), filter=_IN_TOKENS, default=0),
-            quota=Sum("quota"),
+            # Before the sum that goes by the column's own name.
             costed=Sum("quota", filter=Q(cost__isnull=False), default=0),
+            quota=Sum("quota"),
             cost=Sum("cost", default=0),
             answered=Count("pk", filter=Q(outcome=Usage.Outcome.OK)),
         )
         .order_by()
     )
     table: dict[tuple[datetime, str], UsageSums] = {}
-    for slot, name, step, calls, failures, tokens, quota, costed, cost, answered in rows:
+    for slot, name, step, calls, failures, tokens, costed, quota, cost, answered in rows:
         cell = table.setdefault((slot, name), UsageSums())
         steps = Counter({int(step): answered} if answered else {})
         cell.add(UsageSums(calls, failures, int(tokens), int(quota), int(costed), int(cost), steps))
