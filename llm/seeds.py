@@ -29,6 +29,17 @@ ROWS: list[Row] = [
 ]
 # What is not 1,000 tokens, and (input, output) where the two prices differ.
 MEASURES = {"dall-e-3": "image", "whisper-1": "second", "tts-1": "1k_characters"}
+# Pictures by size and quality, per picture.
+PICTURES = {
+    "dall-e-3": {
+        "": "0.04",
+        "1024x1024/hd": "0.08",
+        "1792x1024": "0.08",
+        "1024x1792": "0.08",
+        "1792x1024/hd": "0.12",
+        "1024x1792/hd": "0.12",
+    }
+}
 PRICES = {"gpt-4": ("0.03", "0.06"), "gpt-3.5-turbo": ("0.0015", "0.002"), "claude-3-sonnet": ("0.003", "0.015")}
 
 
@@ -37,6 +48,12 @@ def plant(model: Any) -> int:
     there = set(model.objects.values_list("name", flat=True))
     missing = [model(**_facts(row)) for row in ROWS if row[0] not in there]
     model.objects.bulk_create(missing, ignore_conflicts=True)
+    # In the migration that plants them there are no rows of prices yet.
+    if hasattr(model, "prices"):
+        for made in model.objects.filter(name__in=PICTURES.keys() - there):
+            sizes = PICTURES[made.name].items()
+            rows = [made.prices.model(model=made, kind="image", per=1, price=p, variant=v) for v, p in sizes]
+            made.prices.bulk_create(rows, ignore_conflicts=True)
     return len(missing)
 
 

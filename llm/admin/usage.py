@@ -21,7 +21,7 @@ from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.spreadsheet import Columns, plain
 from voicehelper.wallet.models import Entry, Hold
 
-from ..kind_names import KIND_NAMES
+from ..kind_names import name_of
 from ..models import Model, Usage
 from . import words
 from .prices import margin
@@ -152,7 +152,7 @@ class UsageAdmin(EndlessAdmin):
 
 
 def _kinds(counts: Mapping[str, int]) -> str:
-    return gettext(", ").join(f"{KIND_NAMES.get(kind, kind)} {number:,}" for kind, number in sorted(counts.items()))
+    return gettext(", ").join(f"{name_of(*kind.split(':', 1))} {number:,}" for kind, number in sorted(counts.items()))
 
 
 def _unit(usage: Usage) -> tuple[str, str]:

@@ -32,12 +32,26 @@ class Amount(NamedTuple):
     @property
     def input(self) -> int:
         """Tokens, seconds or characters in."""
-        return sum(number for kind, number in self.kinds.items() if kind in _IN)
+        total = 0
+        for kind, number in self.kinds.items():
+            if kind in _IN:
+                total += number
+        return total
 
     @property
     def output(self) -> int:
         """Tokens or pictures out."""
-        return sum(number for kind, number in self.kinds.items() if kind not in _IN and kind not in _NEITHER)
+        total = 0
+        for kind, number in self.kinds.items():
+            if kind not in _IN and kind not in _NEITHER:
+                total += number
+        return total
+
+    @property
+    def noted(self) -> dict[str, int]:
+        """What a usage row keeps beside input and output; a picture's size and quality stand with it."""
+        named = {"image": f"image:{self.variant}"} if self.variant else {}
+        return {named.get(kind, kind): number for kind, number in self.kinds.items() if kind not in ("input", "output")}
 
 
 NOTHING = Amount({})
@@ -146,16 +160,21 @@ def ceiling(catalogue: Catalogue, model: ModelSpec, group: str, most: Ceiling) -
     tier = prices.tier(most.input * 20 // 17 + 1) if prices.limits else 0
     found = tariff_of(catalogue, model, group, tier, _asked_service(model, most.service_tier), most.variant)
     rates = found.rates
-    exact = most.input * max(rates.get(kind, 0) for kind in most.input_kinds)
-    exact += most.output * max(rates.get(kind, 0) for kind in most.output_kinds)
+    exact = most.input * _dearest(rates, most.input_kinds) + most.output * _dearest(rates, most.output_kinds)
     for kind, number in most.others.items():
         exact += number * rates.get(kind, 0)
     return min(MAX_QUOTA, max(1, -(-exact // found.divisor)))
 
 
+def _dearest(rates: Mapping[str, int], kinds: tuple[str, ...]) -> int:
+    return max([rates.get(kind, 0) for kind in kinds])
+
+
 def _asked_service(model: ModelSpec, tier: str) -> str:
     """Who asks for "auto" may be served by the dearest tier there is."""
     factors = model.prices.factors
+    if not factors:
+        return ""
     if tier == "auto":
         dearest = max(factors, key=lambda name: factors[name], default="")
         return dearest if factors.get(dearest, 0) > 1 else ""

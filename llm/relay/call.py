@@ -277,9 +277,12 @@ class Call:
         tariff = tariff_for(self._catalogue, model, self.caller.group, used)
         quota = charge(tariff, used)
         bill.input_tokens, bill.output_tokens, bill.usage_source = used.input, used.output, source
-        bill.kinds = {kind: number for kind, number in used.kinds.items() if kind not in ("input", "output")}
+        bill.kinds = used.noted
         bill.service_tier, bill.cost = used.service_tier, cost(tariff, used)
-        self.engine.statistics.note_tokens(model.name, used.input + used.output)
+        if self.operation.capability in ("chat", "embedding"):
+            self.engine.statistics.note_tokens(model.name, bill.input_tokens + bill.output_tokens)
+        if not model.prices.knows(used.service_tier):
+            log.warning("%s was served as %r, which has no factor", self.request_id, used.service_tier)
         if quota > self._held:
             self.engine.doubts.above_hold(model.name, self.request_id, quota, self._held)
         charged, uncollected = await self._end(candidate, quota, outcome)

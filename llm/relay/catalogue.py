@@ -81,11 +81,15 @@ class PriceTable:
         """Which of the context tiers a request belongs to by all its inputs: a limit belongs to the cheap side."""
         return bisect_left(self.limits, read)
 
+    def knows(self, tier: str) -> bool:
+        """Whether it has a factor, or needs none."""
+        return tier in USUAL_TIERS or tier in CHEAPER_TIERS or tier in self.factors
+
     def service(self, tier: str) -> str:
         """The service tier whose factor counts. One nobody gave a factor counts as the dearest there is."""
         if tier in self.factors:
             return tier
-        if tier in USUAL_TIERS or tier in CHEAPER_TIERS or not self.factors:
+        if not self.factors or self.knows(tier):
             return ""
         return max(self.factors, key=lambda name: self.factors[name])
 

@@ -64,9 +64,13 @@ def max_tokens_of(body: Mapping[str, Any]) -> int | None:
 
 def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
     """The limits of an answer that are asked for, and so held for: the caller's, but not above the model's own."""
-    given = {name: min(body[name], model.max_tokens) for name in _LIMITS if body.get(name)}
-    default = _DEFAULT_TOKENS.get(model.provider)
-    return given or ({} if default is None else {"max_tokens": min(default, model.max_tokens)})
+    given = {}
+    for name in _LIMITS:
+        if body.get(name):
+            given[name] = min(body[name], model.max_tokens)
+    if not given and (default := _DEFAULT_TOKENS.get(model.provider)):
+        given["max_tokens"] = min(default, model.max_tokens)
+    return given
 
 
 def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:
@@ -77,13 +81,14 @@ def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration
 def _most_chat(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
     body = question.body
     output = max(answer_limits(body, model).values(), default=model.max_tokens) * (body.get("n") or 1)
-    sound = "audio" in (body.get("modalities") or ())
+    asked = body.get("modalities")
+    sound = type(asked) is list and "audio" in asked
     return Ceiling(
         int(prompt_tokens(question, model, calibration) * _SAFETY) + 1,
         output,
         _kinds_asked(body, model),
         ("output", "output_audio") if sound else ("output",),
-        {SEARCH: body.get("max_tool_calls") or _SEARCHES} if searches(body) else {},
+        {SEARCH: _most_searches(body)} if searches(body) else {},
         body.get("service_tier") or "",
     )
 
@@ -121,6 +126,11 @@ def searches(body: Mapping[str, Any]) -> bool:
     return any(
         type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in body.get("tools", ())
     )
+
+
+def _most_searches(body: Mapping[str, Any]) -> int:
+    most = body.get("max_tool_calls")
+    return most if type(most) is int and 0 < most <= 1000 else _SEARCHES
 
 
 def _used_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> tuple[Amount, str]:

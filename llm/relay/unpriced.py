@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..kinds import SEARCH
-from .catalogue import CHEAPER_TIERS, USUAL_TIERS, ModelSpec
+from .catalogue import ModelSpec
 from .errors import CallRefused
 
 # What a picture's price is for when its row names neither; other qualities, and more pixels, cost more.
@@ -38,7 +38,7 @@ def _pixels(size: str) -> int:
 def refusal_of(operation: str, body: Mapping[str, Any], model: ModelSpec, *, searches: bool) -> CallRefused | None:
     """Why this model is not sold like that; None when it is."""
     tier, prices = body.get("service_tier"), model.prices
-    if tier and not (tier in USUAL_TIERS or tier in CHEAPER_TIERS or tier in prices.factors):
+    if tier and not (type(tier) is str and prices.knows(tier)):
         return _unpriced(f"{model.name} has no price for service_tier {str(tier)[:32]!r}.", "service_tier")
     if searches and SEARCH not in prices.kinds:
         param = "tools" if body.get("web_search_options") is None else "web_search_options"

@@ -183,6 +183,7 @@ def test_the_usage_log_of_a_user(buyer: User, other_user: User, as_user: Callabl
         "operation": "chat",
         "inputTokens": 3,
         "outputTokens": 4,
+        "kinds": {},
         "quota": 10,
         "latencyMs": 120,
         "usageSource": "provider",

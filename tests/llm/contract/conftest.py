@@ -14,7 +14,7 @@ import pytest
 
 from llm.credentials import ensure_environment_credentials
 from llm.models import Credential, Model, Usage
-from llm.seeds import plant
+from llm.seeds import PICTURES, plant
 from tests.processes import Server
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
@@ -104,6 +104,9 @@ def price(row: Usage) -> int:
     into = model.cost_per_1k if model.input_price is None else model.input_price
     out = model.cost_per_1k if model.output_price is None else model.output_price
     per = Decimal(1000) if model.measure in ("1k_tokens", "1k_characters") else Decimal(1)
+    if model.measure == "image":
+        (kind,) = row.kinds
+        out = Decimal(PICTURES[row.model_name][kind.partition(":")[2]])
     units = (row.output_tokens * out) if model.measure == "image" else row.input_tokens * into
     if model.measure == "1k_tokens":
         units += row.output_tokens * out

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from llm.models import Usage
 from llm.providers.base import Audio
 from llm.relay.audio import measure
 from tests.processes import request
@@ -65,6 +66,7 @@ def test_a_picture_is_drawn_and_can_be_fetched(deployment: Deployment) -> None:
     assert base64.b64decode(inline.data[0].b64_json or "").startswith(PNG)
     usage = deployment.usage(2)
     assert (usage.output_tokens, usage.quota) == (1, 20_000)
+    assert list(Usage.objects.filter(kinds={"image:1792x1024/hd": 1}).values_list("quota", flat=True)) == [60_000]
 
 
 def recording(seconds: float) -> io.BytesIO:
