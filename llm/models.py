@@ -197,7 +197,7 @@ class ServiceTierFactor(models.Model):
 
 class Usage(models.Model):
     """One billed call. `quota` is what was charged; `usage_source` says how the tokens are known. `kinds` are
-    the counts beside plain input and output (billing.Amount.noted), in both sums; `cost` is the operator’s, in quota."""
+    the counts beside plain input and output (billing.Amount.noted), in both sums; `cost` is the operator’s own."""
 
     class Source(models.TextChoices):
         PROVIDER = "provider", _("Reported by the provider")

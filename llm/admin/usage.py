@@ -152,7 +152,8 @@ class UsageAdmin(EndlessAdmin):
 
 
 def _kinds(counts: Mapping[str, int]) -> str:
-    return gettext(", ").join(f"{name_of(*kind.split(':', 1))} {number:,}" for kind, number in sorted(counts.items()))
+    named = ((kind.partition(":"), number) for kind, number in sorted(counts.items()))
+    return gettext(", ").join(f"{name_of(kind, variant)} {number:,}" for (kind, _colon, variant), number in named)
 
 
 def _unit(usage: Usage) -> tuple[str, str]:

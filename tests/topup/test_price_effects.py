@@ -92,10 +92,10 @@ def test_the_price_of_a_model_shows_its_effect_too(browser: Client) -> None:
     plant(Model)
     model = Model.objects.get(name="doubao-pro")
     page = change_url(model)
-    typed = as_shown(browser, page) | {"current_password": PASSWORD, "input_price": "10"}
+    typed = as_shown(browser, page) | {"current_password": PASSWORD, "price_rows_price": ["10", "0.1"]}
     first = browser.post(page, typed)
     assert shown(first).great
-    assert "Input, 1,000 tokens" in first.text
+    assert "Input, 1,000,000" in first.text
     assert "+9,900 %" in first.text
     assert agreed(browser, page, typed).status_code == 302
 

@@ -8,9 +8,8 @@ from fractions import Fraction
 from django.utils.translation import gettext
 
 from voicehelper.admin.effects import Price
-from voicehelper.numbers import grouped
-
 from voicehelper.admin.rows import Preview, Row
+from voicehelper.numbers import grouped
 
 from ..models import RechargeSettings
 from ..pricing import OutOfRange, Quote, quote
