@@ -147,6 +147,21 @@ def held_is_the_sum_of_open_holds(after: int) -> Iterable[Finding]:
         yield Finding("held = sum of holds", f"wallet {wallet}", f"held {held}, open holds add up to {total}")
 
 
+def what_budgets_hold_is_the_sum_of_their_open_holds(after: int) -> Iterable[Finding]:
+    found = rows(
+        """
+        SELECT b.id, b.held, COALESCE(s.total, 0) FROM wallet_budget b
+        LEFT JOIN (
+            SELECT budget_id, counted_since, SUM(amount) AS total FROM wallet_hold
+            WHERE state = 'open' AND budget_id IS NOT NULL GROUP BY budget_id, counted_since
+        ) s ON s.budget_id = b.id AND s.counted_since = b.counted_since
+        WHERE b.held <> COALESCE(s.total, 0) ORDER BY b.id
+        """
+    )
+    for budget, held, total in found:
+        yield Finding("held = sum of holds", f"budget {budget}", f"held {held}, open holds add up to {total}")
+
+
 def each_adjustment_has_one_entry(after: int) -> Iterable[Finding]:
     """What an operator gave or took was asked for, and agreed to where that was needed; and what was, is there."""
     found = rows(
@@ -199,6 +214,7 @@ CHECKS: list[Check] = [
     each_entry_continues_the_one_before,
     used_is_the_sum_of_spending,
     held_is_the_sum_of_open_holds,
+    what_budgets_hold_is_the_sum_of_their_open_holds,
     each_adjustment_has_one_entry,
     no_hold_outlives_its_time,
     entries_cannot_be_changed,

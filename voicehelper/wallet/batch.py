@@ -17,7 +17,7 @@ import psycopg
 from voicehelper.postgres import Batch, Connection, Statement
 
 from .models import Entry
-from .services import MAX_QUOTA, InsufficientQuota, Settled
+from .services import MAX_QUOTA, BudgetSpent, InsufficientQuota, Settled
 from .statements import HOLD, RENEW, settle_keeping
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class _Ask(NamedTuple):
     user_id: int
     ref: str
     amount: int
+    budget_id: int | None
+    tokens: int
 
 
 class _Settlement(NamedTuple):
@@ -44,6 +46,7 @@ class _Settlement(NamedTuple):
     actor: str
     reason: str
     note: Any
+    tokens: int | None
 
 
 class Ledger:
@@ -57,22 +60,27 @@ class Ledger:
         self._settlements: Batch[_Settlement, Settled] = Batch(self._settle_all)
         self._settle = settle_keeping(record)
 
-    async def hold(self, user_id: int, amount: int, *, ref: str) -> None:
-        """Set quota aside; returns when it is committed. Raises InsufficientQuota, ValueError, psycopg.Error."""
+    async def hold(self, user_id: int, amount: int, *, ref: str, budget_id: int | None = None, tokens: int = 0) -> None:
+        """Set quota aside, of a budget too; returns when it is committed. `tokens` is what a limit of tokens counts.
+
+        Raises InsufficientQuota, BudgetSpent, ValueError, psycopg.Error.
+        """
         if not 0 < amount <= MAX_QUOTA:
             raise ValueError(f"A hold is between 1 and {MAX_QUOTA} quota, not {amount}.")
-        await self._holds.do(_Ask(user_id, ref, amount))
+        await self._holds.do(_Ask(user_id, ref, amount, budget_id, tokens))
 
-    async def settle(self, ref: str, amount: int, *, actor: str, reason: str = "", note: Any = None) -> Settled:
+    async def settle(
+        self, ref: str, amount: int, *, actor: str, reason: str = "", note: Any = None, tokens: int | None = None
+    ) -> Settled:
         """End a hold by charging `amount` (0: release it), also when that is more than was held: then as far as the
-        wallet goes. Returns when it is committed.
+        wallet goes. Returns when it is committed. `tokens` were used, of a budget that limits them.
 
         Goes on while the database is away. A hold that is no longer open is not charged again: then the answer says
         what was charged before.
         """
         if not 0 <= amount <= MAX_QUOTA:
             raise ValueError(f"A charge is between 0 and {MAX_QUOTA} quota, not {amount}.")
-        return await self._settlements.do(_Settlement(ref, amount, actor[:150], reason[:200], note))
+        return await self._settlements.do(_Settlement(ref, amount, actor[:150], reason[:200], note, tokens))
 
     async def renew(self, refs: Sequence[str]) -> int:
         """Give open holds their whole life again; returns how many."""
@@ -98,13 +106,13 @@ class Ledger:
                 if len(open_asks) == 1 or _is_away(answers):
                     return _all_but(results, open_asks, answers)
                 return [await self._alone(self._hold_all, ask) for ask in asks]
-            judged = {n: (bool(amount), remaining) for n, amount, remaining, _fresh in answers}
+            judged = {n: (bool(amount), remaining, *budget) for n, amount, remaining, _fresh, *budget in answers}
             for n, ask in list(open_asks.items()):
-                admitted, remaining = judged.get(n, (False, 0))
-                if not admitted and ask.amount <= remaining:
-                    continue
-                results[n] = None if admitted else InsufficientQuota()
-                del open_asks[n]
+                admitted, remaining, *budget = judged.get(n, (False, 0))
+                refusal = None if admitted else _refusal(ask, remaining, *budget)
+                if admitted or refusal is not None:
+                    results[n] = refusal
+                    del open_asks[n]
         return results
 
     # --- Settlements -----------------------------------------------------------------------------------------------
@@ -127,6 +135,13 @@ class Ledger:
 
 def _all_but(results: list[Exception | None], asks: dict[int, _Ask], error: Exception) -> list[Exception | None]:
     return [error if n in asks else result for n, result in enumerate(results)]
+
+
+def _refusal(ask: _Ask, remaining: int, limit: str | None = None, room: Any = None) -> Exception | None:
+    """None: it is covered, only not together with those before it."""
+    if ask.amount > remaining:
+        return InsufficientQuota()
+    return BudgetSpent(limit, ask.tokens, room) if limit else None
 
 
 def _is_away(error: Exception) -> bool:

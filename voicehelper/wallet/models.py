@@ -1,5 +1,6 @@
 """The ledger. Amounts are integer quota. An entry is written once and never changed; a trigger sees to it."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper import clock
 from voicehelper.sections import Section
 
 
@@ -76,6 +78,47 @@ class Entry(models.Model):
         return f"{self.kind} {self.amount:+d} {self.ref}"
 
 
+class Budget(models.Model):
+    """What may be spent of a wallet in one way, such as by one key: quota in a period, calls and tokens in a minute.
+
+    Empty is unlimited; what is spent is counted all the same, by statements.py. Periods begin at Beijing's midnight.
+    """
+
+    class Period(models.TextChoices):
+        TOTAL = "total", _("in all")
+        DAY = "day", _("per day")
+        WEEK = "week", _("per week")
+        MONTH = "month", _("per month")
+
+    quota = models.BigIntegerField(_("quota"), null=True, blank=True, validators=[MinValueValidator(1)])
+    period = models.CharField(_("period"), max_length=5, choices=Period, default=Period.TOTAL)
+    rpm = models.PositiveIntegerField(_("calls per minute"), null=True, blank=True, validators=[MinValueValidator(1)])
+    tpm = models.PositiveIntegerField(_("tokens per minute"), null=True, blank=True, validators=[MinValueValidator(1)])
+    counted_since = models.DateTimeField(_("counted since"), db_default=Now(), editable=False)
+    held = models.BigIntegerField(_("held"), default=0, editable=False)
+    used = models.BigIntegerField(_("used"), default=0, editable=False)
+    # Where calls or tokens are limited: those of the last minute by second, {s, c, t}.
+    lately = models.JSONField(default=list, editable=False)
+
+    class Meta:
+        verbose_name = _("budget")
+        verbose_name_plural = _("budgets")
+        constraints = [
+            models.CheckConstraint(condition=Q(used__gte=0, held__gte=0), name="budget_not_negative"),
+            models.CheckConstraint(condition=Q(quota=None) | Q(quota__gt=0), name="budget_some_quota"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.used} / {self.quota or '∞'} {self.get_period_display()}"
+
+    def counted(self, now: datetime) -> tuple[int, int]:
+        """What is used, and what is held, of the period that `now` is in."""
+        today = now.astimezone(clock.BEIJING).date()
+        days = {"total": None, "day": 0, "week": today.weekday(), "month": today.day - 1}[self.period]
+        over = days is not None and self.counted_since < clock.midnight(today - timedelta(days=days))
+        return (0, 0) if over else (self.used, self.held)
+
+
 class Hold(models.Model):
     """Quota set aside for something under way. Open ones count in `Wallet.held`."""
 
@@ -90,6 +133,12 @@ class Hold(models.Model):
     state = models.CharField(_("state"), max_length=8, choices=State, default=State.OPEN)
     created = models.DateTimeField(_("created"), db_default=Now())
     expires_at = models.DateTimeField(_("expires"))
+    # Of which budget's period, and how many tokens were reserved of it. Not checked, and not indexed, for speed.
+    budget = models.ForeignKey(
+        Budget, models.PROTECT, null=True, related_name="holds", db_constraint=False, db_index=False, editable=False
+    )
+    counted_since = models.DateTimeField(null=True, editable=False)
+    tokens = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("hold")

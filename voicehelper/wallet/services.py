@@ -4,6 +4,7 @@ What is locked stays locked until the caller's transaction ends, so entries of o
 their ids.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -14,10 +15,38 @@ from .models import Entry, Hold, Wallet
 from .statements import HOLD, POST, REAP, SETTLE, run
 
 MAX_QUOTA = 2**62
+# After so many seconds what was counted in one of them is more than a minute ago.
+WINDOW_S = 61
 
 
 class InsufficientQuota(Exception):
     """The wallet's available quota does not cover the amount."""
+
+
+class BudgetSpent(Exception):
+    """A budget does not cover the call: its `limit`, which is quota, rpm or tpm. `room` is what HOLD says of it."""
+
+    def __init__(self, limit: str, tokens: int, room: Mapping[str, Any]) -> None:
+        super().__init__(limit)
+        self.limit = limit
+        self.rpm, self.calls_left = room["rpm"], room["calls_left"]
+        self.tpm, self.tokens_left = room["tpm"], room["tokens_left"]
+        self.tokens = tokens
+        self.wait_s = _wait_s(limit, tokens, room)
+
+
+def _wait_s(limit: str, tokens: int, room: Mapping[str, Any]) -> int:
+    """Seconds until it would be covered; 0: waiting does not help."""
+    if limit == "quota":
+        return max(1, int(room["ends_s"]) - int(room["now_s"])) if room["ends_s"] else 0
+    counted, missing = ("c", 1 - room["calls_left"]) if limit == "rpm" else ("t", tokens - room["tokens_left"])
+    if limit == "tpm" and tokens > room["tpm"]:
+        return 0
+    for second in room["lately"]:
+        missing -= second[counted]
+        if missing <= 0:
+            return max(1, int(second["s"]) + WINDOW_S - int(room["now_s"]))
+    return WINDOW_S
 
 
 class HoldNotOpen(Exception):
