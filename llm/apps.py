@@ -31,6 +31,7 @@ class LlmConfig(AppConfig):
             menu.MODELS,
             MenuPage(10, _("Provider accounts"), "key", "llm.credential"),
             MenuPage(20, _("Models and prices"), "neurology", "llm.model"),
+            MenuPage(25, _("Aliases"), "alt_route", "llm.alias"),
             MenuPage(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
             MenuPage(40, _("Usage log"), "receipt", "llm.usage"),
             MenuPage(60, _("Chat sessions"), "forum", "llm.chatsession"),

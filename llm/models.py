@@ -42,6 +42,20 @@ class Credential(models.Model):
     retry_delay_ms = models.PositiveIntegerField(
         _("retry delay (ms)"), default=1000, validators=[MaxValueValidator(60_000)]
     )
+    priority = models.SmallIntegerField(
+        _("priority"), default=0, db_default=0, help_text=_("The highest is asked first; others when it fails.")
+    )
+    weight = models.PositiveSmallIntegerField(
+        _("weight"),
+        default=1,
+        db_default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text=_("Its share of the conversations among those of the same priority."),
+    )
+    served = models.JSONField(
+        _("models"), default=list, blank=True, db_default=models.Value([], models.JSONField()),
+        help_text=_("Names and wildcards (claude-*) of the models it serves; empty: all of the provider."),
+    )  # fmt: skip
     enabled = models.BooleanField(_("enabled"), default=True)
 
     class Meta:
@@ -97,6 +111,13 @@ class Model(models.Model):
         validators=[MinValueValidator(Decimal(0))],
     )
     latency_ms = models.PositiveIntegerField(_("typical latency (ms)"), default=500)
+    patience_s = models.PositiveSmallIntegerField(
+        _("patience (s)"),
+        default=600,
+        db_default=600,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text=_("How long the first sign of an answer may take."),
+    )
     quality = models.DecimalField(_("quality score"), max_digits=4, decimal_places=3, default=Decimal("0.8"))
     measure = models.CharField(_("measure"), max_length=16, choices=Measure, default=Measure.TOKENS)
     input_price = models.DecimalField(
@@ -193,6 +214,32 @@ class ServiceTierFactor(models.Model):
 
     def __str__(self) -> str:
         return self.tier
+
+
+class Alias(models.Model):
+    """A name, or wildcard, that callers may write instead of a model's own: it leads to that model, or to the best one
+    there is of a provider. The longest one that fits counts."""
+
+    pattern = models.CharField(_("name asked for"), max_length=128, unique=True)
+    model = models.ForeignKey(
+        Model, models.CASCADE, null=True, blank=True, related_name="aliases", verbose_name=_("model")
+    )
+    provider = models.CharField(_("provider"), max_length=16, choices=provider_choices, blank=True)
+    shown = models.BooleanField(_("shown in /v1/models"), default=False)
+
+    class Meta:
+        verbose_name = _("alias")
+        verbose_name_plural = _("aliases")
+        ordering = ["pattern"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(model=None) ^ Q(provider=""), name="alias_of_model_or_provider",
+                violation_error_message=_("Choose a model, or a provider whose best model is meant."),
+            )
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.pattern
 
 
 class Usage(models.Model):

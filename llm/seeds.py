@@ -43,6 +43,10 @@ PICTURES = {
 PRICES = {"gpt-4": ("0.03", "0.06"), "gpt-3.5-turbo": ("0.0015", "0.002"), "claude-3-sonnet": ("0.003", "0.015")}
 
 
+# Claude Code asks for Claude's newest models by their full names, with dates.
+ALIASES = [("claude-*", "claude")]
+
+
 def plant(model: Any) -> int:
     """Make the rows that are missing, by name; returns how many. `model` is Model, or what it was in a migration."""
     there = set(model.objects.values_list("name", flat=True))
@@ -55,6 +59,14 @@ def plant(model: Any) -> int:
             rows = [made.prices.model(model=made, kind="image", per=1, price=p, variant=v) for v, p in sizes]
             made.prices.bulk_create(rows, ignore_conflicts=True)
     return len(missing)
+
+
+def plant_aliases(alias: Any) -> int:
+    """The same for aliases: (name asked for, provider whose best model is meant)."""
+    missing = [alias(pattern=pattern, provider=provider) for pattern, provider in ALIASES]
+    there = alias.objects.count()
+    alias.objects.bulk_create(missing, ignore_conflicts=True)
+    return int(alias.objects.count() - there)
 
 
 def _facts(row: Row) -> dict[str, Any]:

@@ -42,11 +42,12 @@ def _call(
     provider: str = "",
     recording: Recording | None = None,
     streamed: bool = False,
+    conversation: str = "",
 ) -> Call:
     asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
-    return Call(engine(), caller, operation, question, asked_for, streamed=streamed)
+    return Call(engine(), caller, operation, question, asked_for, streamed=streamed, conversation=conversation)
 
 
 async def chat(
@@ -56,9 +57,12 @@ async def chat(
     models: tuple[str, ...] = (),
     priority: Priority = Priority.BALANCED,
     provider: str = "",
+    conversation: str = "",
 ) -> Completed[Completion]:
-    """One answer. `body` is OpenAI's chat request; `models` are asked in order, without any the best by `priority`."""
-    return await _call(user, CHAT, body, models=models, priority=priority, provider=provider).complete()
+    """One answer. `body` is OpenAI's chat request; `models` are asked in order, without any the best by `priority`. A
+    `conversation` stays with its credential."""
+    call = _call(user, CHAT, body, models=models, priority=priority, provider=provider, conversation=conversation)
+    return await call.complete()
 
 
 async def embed(
@@ -154,9 +158,19 @@ async def stream(
     models: tuple[str, ...] = (),
     priority: Priority = Priority.BALANCED,
     provider: str = "",
+    conversation: str = "",
 ) -> AnswerStream:
     """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py."""
-    call = _call(user, CHAT, body, models=models, priority=priority, provider=provider, streamed=True)
+    call = _call(
+        user,
+        CHAT,
+        body,
+        models=models,
+        priority=priority,
+        provider=provider,
+        streamed=True,
+        conversation=conversation,
+    )
     opened = AnswerStream(call)
     await opened.begin()
     return opened

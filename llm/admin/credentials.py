@@ -10,12 +10,15 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
+from voicehelper.accounts.key_limits import MOST_MODELS, model_pattern
 from voicehelper.admin.columns import column, label
 from voicehelper.admin.forms import BoundSecret, CardForm, Consequences, Status
 from voicehelper.admin.probing import ProbedFormAdmin
 from voicehelper.net.addresses import AddressRefused, check_written
 from voicehelper.net.probe import Probe, nothing_called
+from voicehelper.words_field import WordsField
 
 from ..models import Credential, Model
 from ..providers import PROVIDERS
@@ -26,6 +29,15 @@ from .probes import default_model_id, reason, try_out
 
 class CredentialForm(CardForm):
     """An account at a provider."""
+
+    served = WordsField(
+        model_pattern,
+        MOST_MODELS,
+        _("“%(word)s” is no name of a model."),
+        label=_("models"),
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": _("all; or for example: doubao-pro, claude-*")}),
+        help_text=_("Names, also with *, of the models it serves. Empty: all of its provider."),
+    )
 
     bound_secrets = (
         BoundSecret(
@@ -40,6 +52,17 @@ class CredentialForm(CardForm):
         super().__init__(*args, **kwargs)
         if "base_url" in self.fields:
             self.fields["base_url"].required = False
+        for name in {"priority", "weight"} & self.fields.keys():
+            self.fields[name].required = False
+
+    def clean_priority(self) -> int:
+        return self.cleaned_data["priority"] or 0
+
+    def clean_weight(self) -> int:
+        return self.cleaned_data["weight"] or 1
+
+    def clean_served(self) -> list[str]:
+        return list(self.cleaned_data["served"])
 
     def clean_base_url(self) -> str:
         """The provider's own when left empty; else one that operators may enter."""
@@ -59,7 +82,7 @@ class CredentialForm(CardForm):
 class CredentialAdmin(ProbedFormAdmin):
     form = CredentialForm
     change_form_template = "admin/llm/credential.html"
-    list_display = ("name", "provider_name", "base_url", "state", "last_minutes", "key", "num_models")
+    list_display = ("name", "provider_name", "base_url", "state", "last_minutes", "key", "num_models", "num_order")
     ordering = ("name",)
     sortable_by = ()
     actions: Any = None
@@ -72,6 +95,7 @@ class CredentialAdmin(ProbedFormAdmin):
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name"]}),
         (_("Where, and who we are"), {"fields": ["provider", "base_url", "api_key", "organization", "api_version"]}),
+        (_("Among several"), {"fields": ["priority", "weight", "served"]}),
         (_("Patience"), {"fields": ["timeout_s", "max_retries", "retry_delay_ms"]}),
     )
     placeholders = {
@@ -88,6 +112,11 @@ class CredentialAdmin(ProbedFormAdmin):
         ),
         "api_key": _("Stored encrypted and never shown again."),
         "organization": _("OpenAI only: the OpenAI-Organization header."),
+        "priority": _("Of several accounts for a model the highest number is asked first, the others when it fails."),
+        "weight": _(
+            "Of those with one priority, its share of the conversations. A conversation stays with its account while"
+            " that is well."
+        ),
         "timeout_s": _("For a whole answer; in a stream, for the silence between two pieces."),
         "max_retries": _("In all, when the provider is busy or does not answer. Other refusals are final at once."),
         "retry_delay_ms": _("Before the second try; doubles with each one, or as long as the provider asks for."),
@@ -109,6 +138,8 @@ class CredentialAdmin(ProbedFormAdmin):
     num_models = column(
         _("models"), lambda row: sum(row.pk in model.credentials for model in row.live.catalogue.models.values())
     )
+
+    num_order = column(_("priority, weight"), lambda row: f"{row.priority} / {row.weight}")
 
     # --- The form ----------------------------------------------------------------------------------------------------
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -154,7 +154,7 @@ class ModelAdmin(CardAdmin):
         "enabled": _("Switched off, it is not offered and cannot be asked for."),
         "name": _("What callers write as “model”."),
         "provider_model_id": _("Ark: a model id or an endpoint id (ep-…)."),
-        "credential": _("Empty: any account of the provider that is on, in order of their making."),
+        "credential": _("Empty: any account of the provider that is on and serves it, by priority and weight."),
         "max_tokens": _("The longest answer. Calls that want more go to other models."),
         "cost_per_1k": _("What 1,000 tokens cost, in units. Priority “cheapest” takes the lowest."),
         "latency_ms": _(

@@ -7,6 +7,7 @@ that is broken off, what was written so far is kept with what it cost.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import orjson
 from django.db import DatabaseError
@@ -38,7 +39,7 @@ async def answer(turn: Turn) -> Answer:
 
 async def _answer(turn: Turn) -> Answer:
     try:
-        completed = await services.chat(turn.user, turn.body, models=turn.models, priority=turn.priority)
+        completed = await services.chat(turn.user, turn.body, **_whom(turn))
     except Exception as error:
         await _take_back(turn, error)
         raise
@@ -54,6 +55,10 @@ async def _answer(turn: Turn) -> Answer:
     return await in_thread(store)
 
 
+def _whom(turn: Turn) -> dict[str, Any]:
+    return {"models": turn.models, "priority": turn.priority, "conversation": f"chat:{turn.session.pk}"}
+
+
 async def _finish(writing: "asyncio.Future[Answer]") -> None:
     with suppress(CallFailed):
         await writing
@@ -63,7 +68,7 @@ async def tell(turn: Turn) -> "Telling":
     """An answer whose first words are there. Raises what `services.stream` raises; when nothing was charged, the
     question is taken back. Cancelling it hangs up; the question stays, without an answer."""
     try:
-        stream = await services.stream(turn.user, turn.body, models=turn.models, priority=turn.priority)
+        stream = await services.stream(turn.user, turn.body, **_whom(turn))
     except Exception as error:
         await _take_back(turn, error)
         raise

@@ -3,6 +3,8 @@
 RETRY: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter.
 FAILOVER: the next candidate. FAIL: the request is at fault. A model that keeps failing at an account, or has reached
 its limit there, cools down: it is then asked last, and once only. So do all models of an account that is not accepted.
+What has cooled down is probed by one call before others follow. What may have begun is not repeated: a model that says
+nothing for longer than its own patience ends the call.
 """
 
 import asyncio
@@ -10,14 +12,16 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 from ..providers.base import ProviderError, Recovery
 from .catalogue import Catalogue, CredentialSpec, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed, Try, nothing_fits
+from .pools import in_order
 from .router import RoutingRequest, route
+from .statistics import PROBE_S, Statistics
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +29,9 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_S = 20.0
 # How long an account that cannot work now (wrong key, overdue) is left alone when it did not say.
 COOLDOWN_S = 30.0
+
+# How often a call that has nobody else to ask looks whether another one's probe is over.
+_PROBE_POLL_S = 0.1
 
 T = TypeVar("T")
 
@@ -35,52 +42,118 @@ class Candidate:
     credential: CredentialSpec
 
 
-def candidates(catalogue: Catalogue, engine: Engine, asked_for: RoutingRequest) -> list[Candidate]:
-    """Whom to ask, in order: each model at each of its accounts, those that cool down last. Raises CallRefused."""
+def candidates(
+    catalogue: Catalogue, engine: Engine, asked_for: RoutingRequest, conversation: str = ""
+) -> list[Candidate]:
+    """Whom to ask, in order: each model at each of its accounts, the conversation's own first, those that cool down
+    last. Raises CallRefused."""
+    meant = tuple(dict.fromkeys(model.name if (model := catalogue.named(n)) else n for n in asked_for.names))
+    if meant != asked_for.names or asked_for.allowed:
+        asked_for = replace(asked_for, names=meant, allowed=catalogue.patterns(asked_for.allowed))
     models = route(catalogue.models, engine.seen(catalogue), asked_for)
     if not models:
         raise nothing_fits(catalogue, asked_for)
-    found = [Candidate(model, catalogue.credentials[number]) for model in models for number in model.credentials]
+    found = [
+        Candidate(model, credential)
+        for model in models
+        for credential in in_order((catalogue.credentials[number] for number in model.credentials), conversation)
+    ]
     if len(found) > 1:
-        found.sort(key=lambda each: engine.statistics.cooldown_of(each.credential.id, each.model.name)[0] > 0)
+        found.sort(key=lambda each: _rests(engine.statistics, each))
     return found
+
+
+def _rests(statistics: Statistics, candidate: Candidate) -> bool:
+    place = candidate.credential.id, candidate.model.name
+    return statistics.cooldown_of(*place)[0] > 0 or statistics.probed(*place)
+
+
+class _Turn(NamedTuple):
+    """Whether to ask a candidate now; and what the call then finds out whether it works again."""
+
+    now: bool
+    probing: tuple[int, str] | None = None
+
+
+_LATER, _NEVER = _Turn(False), _Turn(False)
 
 
 class Attempts:
     """The tries of one call. `asked` is who is answering, or may be: None between two tries."""
 
-    def __init__(self, engine: Engine, possible: Sequence[Candidate]) -> None:
+    def __init__(self, engine: Engine, possible: Sequence[Candidate], *, streamed: bool = False) -> None:
         self.tries: list[Try] = []
         self.count = 0
         self.asked: Candidate | None = None
         self.last: Candidate | None = None
         self._engine = engine
         self._possible = possible
+        self._streamed = streamed
 
     async def run(
         self, act: Callable[[Lease, Candidate], Awaitable[T]], gone: Callable[[], bool]
     ) -> tuple[T, Candidate]:
         """The first answer and who gave it; nothing is tried again once the client is `gone`. Raises CallFailed."""
-        for candidate in self._possible:
-            credential = candidate.credential
-            cooldown_s, said_so = self._engine.statistics.cooldown_of(credential.id, candidate.model.name)
-            if said_so and not await self._wait_out(candidate, cooldown_s):
+        queue, statistics = list(self._possible), self._engine.statistics
+        for candidate in queue:
+            patient = candidate is queue[-1] or queue.count(candidate) > 1
+            turn = await self._turn(candidate, patient=patient)
+            if turn is _LATER:
+                queue.append(candidate)
+            if not turn.now:
                 continue
-            for number in range(1 if cooldown_s else credential.tries):
-                if gone():
-                    # Nobody waits for an answer, and nobody is generating one.
-                    raise CallFailed(self.tries)
-                self.last = candidate
-                try:
-                    return await self._try(act, candidate), candidate
-                except ProviderError as error:
-                    wait_s = self._wait_after(error, candidate, number)
-                    self.asked = None
-                    if wait_s is None or number + 1 >= credential.tries or cooldown_s:
-                        break
-                    if not gone():
-                        await asyncio.sleep(wait_s)
+            cooldown_s, _said_so = statistics.cooldown_of(candidate.credential.id, candidate.model.name)
+            try:
+                result = await self._tries(act, candidate, gone, once=bool(cooldown_s or turn.probing))
+            finally:
+                if turn.probing is not None:
+                    await statistics.end_probe(turn.probing)
+            if result is not None:
+                return result, candidate
         raise CallFailed(self.tries)
+
+    async def _tries(
+        self,
+        act: Callable[[Lease, Candidate], Awaitable[T]],
+        candidate: Candidate,
+        gone: Callable[[], bool],
+        *,
+        once: bool,
+    ) -> T | None:
+        """What one account answers; None: another one has to be asked."""
+        tries = 1 if once else candidate.credential.tries
+        for number in range(tries):
+            if gone():
+                # Nobody waits for an answer, and nobody is generating one.
+                raise CallFailed(self.tries)
+            self.last = candidate
+            try:
+                return await self._try(act, candidate)
+            except ProviderError as error:
+                wait_s = self._wait_after(error, candidate, number)
+                self.asked = None
+                if wait_s is None or number + 1 >= tries:
+                    break
+                if not gone():
+                    await asyncio.sleep(wait_s)
+        return None
+
+    async def _turn(self, candidate: Candidate, *, patient: bool) -> "_Turn":
+        """Whether the candidate may be asked: not before it has had the time it asked for, nor while another call finds
+        out whether it works again; a `patient` call waits for both."""
+        statistics, place = self._engine.statistics, (candidate.credential.id, candidate.model.name)
+        until = time.monotonic() + PROBE_S
+        while time.monotonic() < until:
+            cooldown_s, said_so = statistics.cooldown_of(*place)
+            if said_so and not await self._wait_out(candidate, cooldown_s):
+                return _NEVER
+            probing = statistics.half_open(*place)
+            if probing is None or await statistics.begin_probe(probing):
+                return _Turn(True, probing)
+            if not patient:
+                return _LATER
+            await asyncio.sleep(_PROBE_POLL_S)
+        return _Turn(True)
 
     def note_failure(self, candidate: Candidate, error: ProviderError) -> None:
         """Write a failure down: for the caller, for the operator, for the statistics."""
@@ -117,7 +190,14 @@ class Attempts:
         self.asked = candidate
         self.count += 1
         try:
-            result = await act(lease, candidate)
+            async with asyncio.timeout(candidate.model.patience_s if self._streamed else None) as patience:
+                result = await act(lease, candidate)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            text = f"There was no output within {candidate.model.patience_s} s."
+            self.note_failure(candidate, ProviderError(text, recovery=Recovery.RETRY, status=504))
+            raise CallFailed(self.tries, timed_out=True) from None
         finally:
             engine.providers.done(lease)
         engine.statistics.answered(candidate.credential.id, candidate.model.name)

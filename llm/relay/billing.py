@@ -181,6 +181,11 @@ def _asked_service(model: ModelSpec, tier: str) -> str:
     return tier if tier in factors else ""
 
 
+def tokens_of(model: ModelSpec, amount: Amount | Ceiling) -> int:
+    """What a limit of tokens counts of it."""
+    return amount.input + amount.output if model.prices.measure == "1k_tokens" else 0
+
+
 def _text(length: int) -> Any:
     """A column of text from outside, empty to begin with, and how much it holds."""
     return field(default="", metadata={"length": length})

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import psycopg
@@ -17,11 +17,12 @@ from django.conf import settings
 
 from ..providers.base import Chunk, Recovery, StreamBroke
 from .attempts import Attempts, Candidate, candidates
-from .billing import Amount, Charge, ceiling, charge, cost, tariff_for
+from .billing import Amount, Charge, ceiling, charge, cost, tariff_for, tokens_of
 from .catalogue import Catalogue, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed, LedgerAway
 from .operations import Meter, Operation, Question, searches
+from .pools import conversation_of
 from .router import RoutingRequest
 from .unpriced import refusal_of
 
@@ -41,11 +42,14 @@ def new_request_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose account: the user, the group that chooses the price ratio, the name in the statement."""
+    """On whose account: the user, the group that chooses the price ratio, the name in the statement; with a key, its
+    budget and the models it is good for (none: all)."""
 
     user_id: int
     group: str
     username: str
+    budget_id: int | None = None
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,15 @@ class Call:
         asked_for: RoutingRequest,
         *,
         streamed: bool,
+        conversation: str = "",
     ) -> None:
         self.engine = engine
         self.caller = caller
         self.operation = operation
         self.question = question
         self.asked_for = asked_for
+        # What marks it, where its request does not.
+        self.conversation = conversation
         self.gone = False
         self.bill = Charge(
             # The hold, the entry and the usage row carry it.
@@ -99,6 +106,8 @@ class Call:
         )
         self._meter = Meter()
         self._held = 0
+        # Used, as far as a limit of tokens counts them.
+        self._tokens = 0
         self._started = time.monotonic()
         self._limit: asyncio.Timeout | None = None
         self._attempts: Attempts
@@ -171,12 +180,18 @@ class Call:
         engine = self.engine
         # What it costs is what it cost when it began.
         self._catalogue = await engine.catalogue()
-        possible = self._priced(candidates(self._catalogue, engine, self.asked_for))
-        self._attempts = Attempts(engine, possible)
+        caller = self.caller
+        asked_for = replace(self.asked_for, allowed=caller.models) if caller.models else self.asked_for
+        possible = self._priced(candidates(self._catalogue, engine, asked_for, self._marker()))
+        self._attempts = Attempts(engine, possible, streamed=self.bill.streamed)
+        tokens = 0
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():
             most = self.operation.most(self.question, model, engine.calibration)
-            self._held = max(self._held, ceiling(self._catalogue, model, self.caller.group, most))
-        await engine.ledger.hold(self.caller.user_id, self._held, ref=self.request_id)
+            self._held = max(self._held, ceiling(self._catalogue, model, caller.group, most))
+            tokens = max(tokens, tokens_of(model, most))
+        await engine.ledger.hold(
+            caller.user_id, self._held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens
+        )
         engine.under_way[self.request_id] = time.monotonic()
 
     def _priced(self, possible: list[Candidate]) -> list[Candidate]:
@@ -189,6 +204,12 @@ class Call:
         if refusals[0] is not None and None not in refusals:
             raise refusals[0]
         return [candidate for candidate, refusal in zip(possible, refusals, strict=True) if refusal is None]
+
+    def _marker(self) -> str:
+        """What marks the conversation, where there are credentials to choose from."""
+        if len(self._catalogue.credentials) < 2:
+            return ""
+        return f"{self.caller.user_id}:{self.conversation or conversation_of(self.question.body) or self.request_id}"
 
     async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
         return await self.operation.ask(lease.provider, self.question, candidate.model)
@@ -278,6 +299,7 @@ class Call:
         quota = charge(tariff, used)
         bill.input_tokens, bill.output_tokens, bill.usage_source = used.input, used.output, source
         bill.kinds = used.noted
+        self._tokens = tokens_of(model, used)
         bill.service_tier, bill.cost = used.service_tier, cost(tariff, used)
         if self.operation.capability in ("chat", "embedding"):
             self.engine.statistics.note_tokens(model.name, bill.input_tokens + bill.output_tokens)
@@ -312,7 +334,12 @@ class Call:
             # When this gives up waiting, the ledger goes on trying.
             async with asyncio.timeout(SETTLE_S):
                 settled = await self.engine.ledger.settle(
-                    self.request_id, quota, actor=self.caller.username, reason=bill.model_name, note=bill.note()
+                    self.request_id,
+                    quota,
+                    actor=self.caller.username,
+                    reason=bill.model_name,
+                    note=bill.note(),
+                    tokens=self._tokens,
                 )
         except TimeoutError:
             raise LedgerAway(f"{quota} quota for {self.request_id} are not settled yet") from None

@@ -1,9 +1,11 @@
 """What can be asked for, at what price, through which accounts: frozen values the relay works with."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..kinds import FALLBACKS, KINDS
@@ -17,15 +19,28 @@ CHEAPER_TIERS = frozenset({"flex", "batch"})
 _MEASURES = {"image": "image", "second": "second", "character": "1k_characters"}
 
 
+@lru_cache(10_000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+
+
+def fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name is one of them; `*` stands for anything."""
+    return any(_compiled(pattern).fullmatch(name) for pattern in patterns)
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialSpec:
-    """A usable account and how patiently it is asked: `tries` in all, `retry_delay_s` before the second."""
+    """A usable account and how patiently it is asked: `tries` in all, `retry_delay_s` before the second. Of several the
+    highest `priority` comes first; those of one share conversations by `weight`."""
 
     id: int
     name: str
     account: Account
     tries: int
     retry_delay_s: float
+    priority: int = 0
+    weight: int = 1
 
 
 class Price(NamedTuple):
@@ -112,7 +127,8 @@ class PriceTable:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model users can name. Scores are floats, money never is."""
+    """A model users can name. Scores are floats, money never is. `patience_s`: how long the first sign of an answer may
+    take."""
 
     name: str
     provider: str
@@ -123,8 +139,18 @@ class ModelSpec:
     latency_ms: float
     quality: float
     prices: PriceTable
+    patience_s: int = 600
     fallbacks: tuple[str, ...] = ()
     credentials: tuple[int, ...] = ()
+
+
+class AliasSpec(NamedTuple):
+    """A name or wildcard, and the model, or the provider, that it leads to."""
+
+    pattern: str
+    model: str
+    provider: str
+    shown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +176,41 @@ class Tariff(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything as of one moment. `models` are the enabled ones that an enabled credential serves; `tariffs` are the
-    prices worked out so far, by model, group, context tier, service tier and variant."""
+    """Everything as of one moment. `models` are the enabled ones that an enabled credential serves; `aliases` stand in
+    the order in which they count; `tariffs` are the prices worked out so far, by model, group, context tier, service
+    tier and variant."""
 
     models: Mapping[str, ModelSpec]
     credentials: Mapping[int, CredentialSpec]
     pricing: Pricing
     tariffs: dict[tuple[str, str, int, str, str], Tariff] = field(default_factory=dict)
+    aliases: tuple[AliasSpec, ...] = ()
+
+    def named(self, name: str) -> ModelSpec | None:
+        """The model that is meant by a name: its own, or else what the most exact alias leads to."""
+        found = self.models.get(name)
+        return found or next((model for alias in self.aliases if (model := self._led_to(alias, name))), None)
+
+    def _led_to(self, alias: AliasSpec, name: str) -> ModelSpec | None:
+        if not fits(name, (alias.pattern,)):
+            return None
+        if alias.model:
+            return self.models.get(alias.model)
+        models = (model for model in self.models.values() if model.provider == alias.provider)
+        return max((m for m in models if "chat" in m.capabilities), key=lambda m: (m.quality, m.name), default=None)
+
+    def patterns(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Names as somebody may write them, as patterns of models' own names."""
+        meant = (model.name for name in names if (model := self.named(name)))
+        return tuple(dict.fromkeys((*names, *meant)))
+
+    def offered(self, allowed: tuple[str, ...]) -> dict[str, ModelSpec]:
+        """What /v1/models shows whoever may use the `allowed` models (none: all): models, and the aliases shown."""
+        written = (alias.pattern for alias in self.aliases if alias.shown and "*" not in alias.pattern)
+        shown = {name: model for name in written if (model := self.named(name))}
+        patterns = self.patterns(allowed)
+        return {
+            name: model
+            for name, model in (shown | dict(self.models)).items()
+            if not patterns or fits(model.name, patterns)
+        }

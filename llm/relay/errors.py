@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..providers.base import ProviderError
-from .catalogue import Catalogue
+from .catalogue import Catalogue, fits
 from .router import RoutingRequest
 
 
@@ -82,6 +82,10 @@ def _timed_out(error: ProviderError) -> bool:
 
 def nothing_fits(catalogue: Catalogue, asked_for: RoutingRequest) -> CallRefused:
     """Why no model fits what was asked for, as exactly as can be said."""
+    kept = asked_for.allowed and not any(fits(name, asked_for.allowed) for name in asked_for.names or catalogue.models)
+    if kept and (not asked_for.names or any(name in catalogue.models for name in asked_for.names)):
+        what = ", ".join(asked_for.names) or "any model there is"
+        return CallRefused(f"This key may not use {what}.", status=403, code="model_not_allowed", param="model")
     if not asked_for.names:
         if not catalogue.models:
             return CallRefused("No provider is set up.", status=503, code="no_provider")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .catalogue import ModelSpec
+from .catalogue import ModelSpec, fits
 
 # So many recent calls outweigh what the operator typed.
 ENOUGH = 20
@@ -37,13 +37,15 @@ class ModelHealth:
 
 @dataclass(frozen=True, slots=True)
 class RoutingRequest:
-    """What a call needs. With `names`, only those, in that order; else the best by `priority`."""
+    """What a call needs. With `names`, only those, in that order; else the best by `priority`. Of all of them only what
+    is `allowed` (names and wildcards; none: all)."""
 
     needs: frozenset[str]
     max_tokens: int | None = None
     priority: Priority = Priority.BALANCED
     names: tuple[str, ...] = ()
     provider: str = ""
+    allowed: tuple[str, ...] = ()
 
 
 def route(
@@ -51,12 +53,12 @@ def route(
 ) -> tuple[ModelSpec, ...]:
     """The candidates, best first; empty when nothing fits. A model asked for by name is replaced by its own fallbacks
     only."""
-    fits = [model for model in _asked_for(models, asked_for) if _fits(model, asked_for)]
+    found = [model for model in _asked_for(models, asked_for) if _fits(model, asked_for)]
     if not asked_for.names:
         score = _SCORES[asked_for.priority]
-        fits.sort(key=lambda model: (score(model, latency_ms(model, seen.get(model.name))), -model.quality, model.name))
-    fits.sort(key=lambda model: goes_last(seen.get(model.name)))
-    return tuple(fits)
+        found.sort(key=lambda each: (score(each, latency_ms(each, seen.get(each.name))), -each.quality, each.name))
+    found.sort(key=lambda model: goes_last(seen.get(model.name)))
+    return tuple(found)
 
 
 def _asked_for(models: Mapping[str, ModelSpec], asked_for: RoutingRequest) -> Iterable[ModelSpec]:
@@ -75,6 +77,7 @@ def _fits(model: ModelSpec, asked_for: RoutingRequest) -> bool:
         asked_for.needs <= model.capabilities
         and (asked_for.max_tokens is None or asked_for.max_tokens <= model.max_tokens)
         and asked_for.provider in ("", model.provider)
+        and (not asked_for.allowed or fits(model.name, asked_for.allowed))
     )
 
 

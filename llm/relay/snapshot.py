@@ -13,7 +13,7 @@ from voicehelper.secrets import SecretUnreadable, decrypt
 from voicehelper.wallet.worth import list_price
 
 from ..providers.base import Account
-from .catalogue import Catalogue, CredentialSpec, ModelSpec, Price, PriceTable, Pricing
+from .catalogue import AliasSpec, Catalogue, CredentialSpec, ModelSpec, Price, PriceTable, Pricing, fits
 from .threads import in_thread
 
 LIFE_S = 5.0
@@ -26,7 +26,8 @@ _SQL = """
             SELECT COALESCE(json_agg(json_build_object(
                 'id', id, 'name', name, 'provider', provider, 'base_url', base_url, 'api_key', api_key,
                 'organization', organization, 'api_version', api_version, 'timeout_s', timeout_s,
-                'tries', max_retries, 'retry_delay_ms', retry_delay_ms, 'from_environment', from_environment
+                'tries', max_retries, 'retry_delay_ms', retry_delay_ms, 'from_environment', from_environment,
+                'priority', priority, 'weight', weight, 'served', served
             ) ORDER BY id), '[]') FROM llm_credential WHERE enabled
         ),
         'models', (
@@ -35,6 +36,7 @@ _SQL = """
                 'credential', m.credential_id,
                 'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost_per_1k', m.cost_per_1k::text,
                 'latency_ms', m.latency_ms, 'quality', m.quality::text, 'measure', m.measure,
+                'patience_s', m.patience_s,
                 'input_price', m.input_price::text, 'output_price', m.output_price::text,
                 'prices', (
                     SELECT COALESCE(json_agg(json_build_object(
@@ -51,6 +53,11 @@ _SQL = """
                     JOIN llm_model other ON other.id = f.to_model_id WHERE f.from_model_id = m.id
                 )
             ) ORDER BY m.name), '[]') FROM llm_model m WHERE m.enabled
+        ),
+        'aliases', (
+            SELECT COALESCE(json_agg(json_build_array(a.pattern, COALESCE(m.name, ''), a.provider, a.shown)
+                   ORDER BY length(replace(a.pattern, '*', '')) DESC, a.pattern), '[]')
+            FROM llm_alias a LEFT JOIN llm_model m ON m.id = a.model_id
         )
     )
 """
@@ -122,16 +129,18 @@ def pricing() -> Pricing:
 
 def _catalogue(rows: Mapping[str, Any], pricing: Pricing) -> Catalogue:
     credentials = {spec.id: spec for row in rows["credentials"] if (spec := _credential(row)) is not None}
+    served = {row["id"]: row["served"] for row in rows["credentials"]}
     models = {}
     for row in rows["models"]:
         serving = tuple(
             spec.id
             for spec in credentials.values()
             if spec.account.provider == row["provider"] and row["credential"] in (None, spec.id)
+            if not served[spec.id] or fits(row["name"], served[spec.id])
         )
         if serving:
             models[row["name"]] = spec_of(row, tuple(row["fallbacks"]), serving)
-    return Catalogue(models, credentials, pricing)
+    return Catalogue(models, credentials, pricing, aliases=tuple(AliasSpec(*row) for row in rows["aliases"]))
 
 
 def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:
@@ -143,7 +152,8 @@ def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:
     if not api_key:
         return None
     account = provider_account(row, api_key)
-    return CredentialSpec(row["id"], row["name"], account, row["tries"], row["retry_delay_ms"] / 1000)
+    patience = row["tries"], row["retry_delay_ms"] / 1000
+    return CredentialSpec(row["id"], row["name"], account, *patience, row["priority"], row["weight"])
 
 
 def provider_account(row: Mapping[str, Any], api_key: str) -> Account:
@@ -171,6 +181,7 @@ def spec_of(row: Mapping[str, Any], fallbacks: tuple[str, ...] = (), serving: tu
         latency_ms=float(row["latency_ms"]),
         quality=float(row["quality"]),
         prices=price_table(row.get("prices") or prices_of_columns(row), row.get("factors") or {}),
+        patience_s=row["patience_s"],
         fallbacks=fallbacks,
         credentials=serving,
     )

@@ -6,6 +6,7 @@ Nothing here is the truth about anything; losing it loses nothing. With Redis do
 import logging
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,9 @@ class _Counts:
 _FIELDS = ("calls", "failures", "latency_ms", "tokens")
 # Where Redis keeps until when a model cools down at an account: by "account\nmodel". (`llm:rests` was by account only.)
 _COOLDOWNS = "llm:rests:models"
+# Who finds out whether it works again holds this key, for so long at the most.
+_PROBE = "llm:probe:{}:{}"
+PROBE_S = 30
 
 
 @dataclass(slots=True)
@@ -55,6 +59,8 @@ class _Circuit:
     cools_until: float = 0.0
     # The provider named the time itself.
     said_so: bool = False
+    # Somebody is finding out whether it works again, at the latest until then.
+    probed_until: float = 0.0
 
 
 # An account and one of its models; "" for all of them.
@@ -148,14 +154,50 @@ class Statistics:
             self.answered(*place)
 
     def failed(self, credential: int, model: str) -> bool:
-        """The model did not work at this account. True when that opened its circuit just now."""
+        """The model did not work at this account. True when that opened its circuit just now; one that was open opens
+        again with the first failure."""
         circuit = self._circuits.setdefault((credential, model), _Circuit())
         circuit.failures += 1
-        if circuit.failures < FAILURES_TO_OPEN or circuit.cools_until > time.time():
+        few = circuit.failures < FAILURES_TO_OPEN and not circuit.cools_until
+        if few or circuit.cools_until > time.time():
             return False
         self.cool_down(credential, OPEN_S * 2**circuit.opened, said_so=False, model=model)
         circuit.opened += 1
         return circuit.opened == 1
+
+    # --- Coming back -----------------------------------------------------------------------------------------------
+    def half_open(self, credential: int, model: str) -> _Place | None:
+        """What has cooled down, an account or a model there, and has not answered since: one call finds out whether it
+        works, before others follow."""
+        now = time.time()
+        places = ((credential, ""), (credential, model))
+        return next((each for each in places if 0 < getattr(self._circuits.get(each), "cools_until", 0) <= now), None)
+
+    def probed(self, credential: int, model: str) -> bool:
+        """Whether a call of ours is finding out just now."""
+        place = self.half_open(credential, model)
+        return place is not None and self._circuits[place].probed_until > time.time()
+
+    async def begin_probe(self, place: _Place) -> bool:
+        """Whether the call may be the one that finds out: the only one of all processes, as far as Redis answers."""
+        circuit = self._circuits.get(place)
+        if circuit is None or circuit.probed_until > time.time():
+            return circuit is None
+        circuit.probed_until = time.time() + PROBE_S
+        try:
+            first = await self._connection().set(_PROBE.format(*place), 1, nx=True, ex=PROBE_S)
+        except (redis.RedisError, OSError):
+            return True
+        if not first:
+            circuit.probed_until = 0.0
+        return bool(first)
+
+    async def end_probe(self, place: _Place) -> None:
+        """It is found out, or the call could not tell."""
+        if place in self._circuits:
+            self._circuits[place].probed_until = 0.0
+        with suppress(redis.RedisError, OSError):
+            await self._connection().delete(_PROBE.format(*place))
 
     @classmethod
     def heard(cls) -> "Statistics":

@@ -91,8 +91,9 @@ def books_agree() -> Callable[[], None]:
 
 
 def account(world: World, name: str, **more: Any) -> Credential:
-    """Another account at the same upstream."""
-    values = {"provider": "ark", "api_key": f"{name}-key", "from_environment": True, "retry_delay_ms": 10} | more
+    """Another account at the same upstream, asked after those that were made before."""
+    values = {"provider": "ark", "api_key": f"{name}-key", "from_environment": True, "retry_delay_ms": 10}
+    values |= {"priority": -Credential.objects.count(), **more}
     return Credential.objects.create(name=name, base_url=world.upstream.url, **values)
 
 

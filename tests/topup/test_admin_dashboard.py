@@ -106,7 +106,8 @@ MENU = {
         "Redemption codes",
     ],
     "Large models": [
-        "Provider accounts", "Models and prices", "Model statistics", "Usage log", "API keys", "Chat sessions",
+        "Provider accounts", "Models and prices", "Aliases", "Model statistics", "Usage log", "API keys",
+        "Chat sessions",
     ],
     "Files": ["Files", "Buckets"],
     "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs"],
