@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.api.errors import ErrorAnswer, Rule, database_away
-from voicehelper.wallet.services import InsufficientQuota
+from voicehelper.wallet.services import BudgetSpent, InsufficientQuota
 
 from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
 from .chat.voice import NothingToSay
@@ -27,6 +27,10 @@ _CALLS: dict[str, Promise] = {
     "upstream_timeout": _("The model did not answer in time, please try again"),
     "upstream_error": _("The model failed, please try again or choose another one"),
 }
+
+
+# Who has to wait longer is not told to try again.
+_SOON_S = 90
 
 
 def _call(status: int, code: str, text: str, *, param: str = "", retry_after_s: int = 0) -> ErrorAnswer:
@@ -59,6 +63,25 @@ def _insufficient(_error: InsufficientQuota) -> ErrorAnswer:
     return ErrorAnswer(402, words % {"url": url}, "insufficient_quota", technical=text)
 
 
+def _budget_spent(error: BudgetSpent) -> ErrorAnswer:
+    """OpenAI's clients repeat a 429 after Retry-After, or sooner: not when it is of no use for the next minutes."""
+    if error.limit == "quota":
+        code = "key_quota_exceeded"
+        text = "The quota of this API key does not cover this call (its prompt and max_tokens)."
+    elif error.limit == "rpm":
+        code, text = "rate_limit_exceeded", f"More than {error.rpm} calls a minute with this key."
+    else:
+        code = "rate_limit_exceeded"
+        text = f"More than {error.tpm} tokens a minute with this key: this call may use {error.tokens} more."
+    headers = {} if 0 < error.wait_s <= _SOON_S else {"x-should-retry": "false"}
+    for what, most, left in (("requests", error.rpm, error.calls_left), ("tokens", error.tpm, error.tokens_left)):
+        if most is not None:
+            headers |= {f"x-ratelimit-limit-{what}": str(most), f"x-ratelimit-remaining-{what}": str(max(0, left))}
+            if (error.limit == "rpm") == (what == "requests") and error.wait_s:
+                headers[f"x-ratelimit-reset-{what}"] = f"{error.wait_s}s"
+    return replace(_call(429, code, text, retry_after_s=error.wait_s), headers=headers)
+
+
 def _ledger_away(error: Exception) -> ErrorAnswer:
     return replace(database_away(error), retry_after_s=2)
 
@@ -68,6 +91,7 @@ REFUSALS: dict[type[Exception], Rule] = {
     CallFailed: _failed,
     StreamBroke: lambda error: _call(502, "upstream_error", error.told),
     InsufficientQuota: _insufficient,
+    BudgetSpent: _budget_spent,
     LedgerAway: _ledger_away,
     psycopg.Error: _ledger_away,
     NotFound: ErrorAnswer(404, _("There is no such thing"), "not_found"),

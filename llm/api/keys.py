@@ -1,5 +1,7 @@
 """A user's keys for /v1."""
 
+from dataclasses import replace
+
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -7,7 +9,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from voicehelper import clock
 from voicehelper.accounts import services
+from voicehelper.accounts.key_limits import UNLIMITED
+from voicehelper.accounts.models import ApiKey
 from voicehelper.api import frames
 from voicehelper.api.views import UserView
 
@@ -20,14 +25,18 @@ class Keys(UserView):
 
     @extend_schema(responses=frames.or_refused(frames.ListShape))
     def get(self, request: Request) -> Response:
-        return Response({"success": True, "data": [shapes.key_json(key) for key in services.api_keys_of(self.user)]})
+        now = clock.now()
+        return Response(
+            {"success": True, "data": [shapes.key_json(key, now) for key in services.api_keys_of(self.user)]}
+        )
 
-    @extend_schema(request=shapes.KeyName, responses=frames.or_refused(frames.One))
+    @extend_schema(request=shapes.KeyShape, responses=frames.or_refused(frames.One))
     def post(self, request: Request) -> Response:
+        given = self.form(shapes.KeyShape, request.data)
         try:
-            key, text = services.create_api_key(self.user, self.form(shapes.KeyName, request.data)["name"])
+            key, text = services.create_api_key(self.user, given.pop("name"), replace(UNLIMITED, **given))
         except ValueError as error:
-            raise ValidationError({"name": [_("1 to 64 characters that can be printed")]}) from error
+            raise _misnamed() from error
         return Response({"success": True, "data": {"id": key.pk, "name": key.name, "key": text}})
 
     @extend_schema(
@@ -37,19 +46,40 @@ class Keys(UserView):
     )
     def delete(self, request: Request) -> Response:
         given = {"id": request.query_params["id"]} if "id" in request.query_params else request.data
-        return self._revoke(self.form(shapes.KeyId, given)["id"])
-
-    def _revoke(self, key_id: int) -> Response:
-        if not services.revoke_api_key(self.user, key_id):
-            raise NotFound
-        return Response({"success": True})
+        return _revoke(self, self.form(shapes.KeyId, given)["id"])
 
 
-class OneKey(Keys):
-    """Delete one key."""
+class OneKey(UserView):
+    """One key: what it may do and what is used of it, other limits, an end."""
 
-    http_method_names = ["delete", "options"]
+    @extend_schema(operation_id="user_keys_retrieve_one", responses=frames.or_refused(frames.One))
+    def get(self, request: Request, key_id: int) -> Response:
+        return _one(services.api_keys_of(self.user).filter(pk=key_id).first())
+
+    @extend_schema(request=shapes.KeyShape(partial=True), responses=frames.or_refused(frames.One))
+    def patch(self, request: Request, key_id: int) -> Response:
+        changes = self.form(shapes.KeyShape, request.data, partial=True)
+        try:
+            return _one(services.change_api_key(self.user, key_id, changes))
+        except ValueError as error:
+            raise _misnamed() from error
 
     @extend_schema(responses=frames.or_refused(frames.Done))
-    def delete(self, request: Request, key_id: int) -> Response:  # type: ignore[override]
-        return self._revoke(key_id)
+    def delete(self, request: Request, key_id: int) -> Response:
+        return _revoke(self, key_id)
+
+
+def _one(key: ApiKey | None) -> Response:
+    if key is None:
+        raise NotFound
+    return Response({"success": True, "data": shapes.key_json(key, clock.now())})
+
+
+def _revoke(view: UserView, key_id: int) -> Response:
+    if not services.revoke_api_key(view.user, key_id):
+        raise NotFound
+    return Response({"success": True})
+
+
+def _misnamed() -> ValidationError:
+    return ValidationError({"name": [_("1 to 64 characters that can be printed")]})

@@ -1,4 +1,5 @@
-"""How much one API key may do: calls at once, and calls per time. Counted per process, so that it costs nothing."""
+"""Whether an API key may be used: until when, from where; and how many calls a process takes of it, whatever its own
+budget says: at once, and per time. Counted per process, so that it costs nothing."""
 
 import time
 from collections.abc import Iterator
@@ -6,12 +7,22 @@ from contextlib import contextmanager
 
 from django.conf import settings
 
+from voicehelper.accounts.keys import Owner
+
 from ..relay.errors import CallRefused
 
 _under_way: dict[int, int] = {}
 # Per key: calls it may make now, and when that was counted (a token bucket).
 _buckets: dict[int, tuple[float, float]] = {}
 _MOST_BUCKETS = 50_000
+
+
+def check(owner: Owner, address: str) -> None:
+    """Whether the key may be used now, from there. Raises CallRefused(401, 403)."""
+    if owner.expired:
+        raise CallRefused("This API key has expired.", status=401, code="key_expired")
+    if not owner.calls_from(address):
+        raise CallRefused(f"This API key may not be used from {address}.", status=403, code="address_not_allowed")
 
 
 @contextmanager

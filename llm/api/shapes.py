@@ -1,13 +1,20 @@
 """What goes in and out of the user routes: the forms, and rows as their owner may see them."""
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from voicehelper import clock
+from voicehelper.accounts.key_limits import MOST_ADDRESSES, MOST_MODELS, limits_of, model_pattern
 from voicehelper.accounts.models import ApiKey
+from voicehelper.net.addresses import network
+from voicehelper.wallet.models import Budget
+from voicehelper.wallet.services import MAX_QUOTA
 
 from ..chat import conversations
 from ..models import ChatMessage, ChatSession, Usage
@@ -60,8 +67,53 @@ class Title(serializers.Serializer[Any]):
     title = PlainText(max_length=conversations.TITLE_LENGTH)
 
 
-class KeyName(serializers.Serializer[Any]):
+class Checked(PlainText):
+    """A JSON string as `check` returns it; `problem` says what it should be."""
+
+    def __init__(self, check: Callable[[str], object], problem: Any) -> None:
+        super().__init__(max_length=128, error_messages={"invalid": problem})
+        self._check = check
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return str(self._check(text))
+        except ValueError:
+            self.fail("invalid")
+
+
+class KeyShape(serializers.Serializer[Any]):
+    """What a key is called and may be used for; null, or an empty list, is no limit."""
+
     name = PlainText(max_length=64)
+    quota = serializers.IntegerField(min_value=1, max_value=MAX_QUOTA, allow_null=True, required=False)
+    period = serializers.ChoiceField(Budget.Period.values, required=False)
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True, required=False)  # noqa: N815
+    models = serializers.ListField(
+        child=Checked(model_pattern, gettext_lazy("names of models, such as doubao-pro or claude-*")),
+        max_length=MOST_MODELS,
+        allow_null=True,
+        required=False,
+    )
+    addresses = serializers.ListField(
+        child=Checked(network, gettext_lazy("addresses or networks, such as 203.0.113.0/24")),
+        max_length=MOST_ADDRESSES,
+        allow_null=True,
+        required=False,
+    )
+    rpm = serializers.IntegerField(min_value=1, max_value=1_000_000, allow_null=True, required=False)
+    tpm = serializers.IntegerField(min_value=1, max_value=2_000_000_000, allow_null=True, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # One that is not known would be a limit that is not kept.
+        for name in sorted(set(self.initial_data) - set(self.fields)):
+            raise serializers.ValidationError({name: _("there is no such setting")})
+        return {k: tuple(v or ()) if k in ("models", "addresses") else v for k, v in attrs.items()}
+
+    def validate_expiresAt(self, value: datetime | None) -> datetime | None:  # noqa: N802
+        if value is not None and value <= clock.now():
+            raise serializers.ValidationError(_("this moment is over"))
+        return value
 
 
 class KeyId(serializers.Serializer[Any]):
@@ -147,13 +199,25 @@ def offer_json(offer: ModelOffer) -> dict[str, Any]:
     }
 
 
-def key_json(key: ApiKey) -> dict[str, Any]:
+def key_json(key: ApiKey, now: datetime) -> dict[str, Any]:
+    """`used` and `remaining` are of the period that `now` is in; what is held for calls under way does not remain."""
+    limits, budget = limits_of(key), key.budget or Budget()
+    used, held = budget.counted(now)
     return {
         "id": key.pk,
         "name": key.name,
         "shown": key.shown,
         "created": clock.beijing_iso(key.created),
         "last_used_at": clock.beijing_iso(key.last_used_at),
+        "quota": limits.quota,
+        "period": limits.period,
+        "used": used,
+        "remaining": None if limits.quota is None else max(0, limits.quota - used - held),
+        "expiresAt": clock.beijing_iso(limits.expires_at),
+        "models": limits.models,
+        "addresses": limits.addresses,
+        "rpm": limits.rpm,
+        "tpm": limits.tpm,
     }
 
 

@@ -51,6 +51,7 @@ async def _answer(exchange: V1Request) -> None:
     owner = await relay.keys.owner(_key(exchange.headers))
     if owner is None:
         raise wrong_key()
+    limits.check(owner, exchange.address)
     exchange.owner = owner
     if exchange.path == "/v1/models" or exchange.path.startswith("/v1/models/"):
         await _models(exchange, relay)
@@ -214,29 +215,29 @@ async def _models(exchange: V1Request, relay: Engine) -> None:
     if exchange.method != "GET":
         raise CallRefused(f"{exchange.path} takes GET.", status=405, code="method_not_allowed")
     catalogue = await relay.catalogue()
-    models = catalogue.models
+    models = catalogue.offered(exchange.owner.models)
     exchange.request_id = new_request_id()
     name = exchange.path.removeprefix("/v1/models").removeprefix("/")
     if name:
         if name not in models:
             text = f"The model {name!r} does not exist or is not available."
             raise CallRefused(text, status=404, code="model_not_found", param="model")
-        await exchange.answer(orjson.dumps(_shown(models[name], catalogue, exchange.owner.group)))
+        await exchange.answer(orjson.dumps(_shown(name, models[name], catalogue, exchange.owner.group)))
         return
-    data = [_shown(model, catalogue, exchange.owner.group) for model in models.values()]
+    data = [_shown(name, model, catalogue, exchange.owner.group) for name, model in models.items()]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
     await exchange.answer(orjson.dumps({"object": "list", "data": data, "has_more": False, **ends}))
 
 
-def _shown(model: ModelSpec, catalogue: Catalogue, group: str) -> dict[str, Any]:
-    """A model, and what it costs its caller."""
+def _shown(name: str, model: ModelSpec, catalogue: Catalogue, group: str) -> dict[str, Any]:
+    """A model under the name it is asked for by, and what it costs its caller."""
     return {
-        "id": model.name,
+        "id": name,
         "object": "model",
         "created": 0,
         "owned_by": model.provider,
         "type": "model",
-        "display_name": model.name,
+        "display_name": name,
         "created_at": "1970-01-01T00:00:00Z",
         "prices": [rate_json(rate) for rate in rates_of(model, catalogue.pricing, group)],
     }

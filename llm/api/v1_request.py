@@ -8,6 +8,7 @@ import orjson
 
 from voicehelper.accounts.keys import Owner
 from voicehelper.api.errors import ErrorAnswer
+from voicehelper.net.addresses import address_of
 
 from ..dialects import chat_completions
 from ..relay.call import Caller, new_request_id
@@ -38,6 +39,8 @@ class V1Request:
         self.path: str = scope["path"]
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        self.address = address_of((scope.get("client") or ("",))[0], forwarded.decode("latin-1"))
         self.receive = receive
         self._send = send
         self.request_id = ""
@@ -56,7 +59,8 @@ class V1Request:
 
     @property
     def caller(self) -> Caller:
-        return Caller(self.owner.user_id, self.owner.group, self.owner.username)
+        owner = self.owner
+        return Caller(owner.user_id, owner.group, owner.username, owner.budget_id, owner.models)
 
     async def read(self, limit: int, seconds: float) -> bytes:
         """The whole body. Raises CallRefused when it is too large or too slow, ClientLeft when it never ends."""
@@ -108,7 +112,7 @@ class V1Request:
     async def refuse(self, error: ErrorAnswer) -> None:
         self.request_id = self.request_id or new_request_id()
         body = anthropic(error, self.request_id) if self.anthropic else openai(error)
-        more = [(b"retry-after", b"%d" % error.retry_after_s)] if error.retry_after_s else []
+        more = [(name.lower().encode(), value.encode()) for name, value in error.all_headers.items()]
         await self.answer(orjson.dumps(body), b"application/json", error.status, *more)
 
     async def _begin_events(self) -> None:

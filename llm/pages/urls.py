@@ -12,6 +12,7 @@ urlpatterns = [
     path("chat/<str:session_id>/rename", chat.rename, name="rename"),
     path("chat/<str:session_id>/delete", chat.delete, name="delete"),
     path("keys", keys.keys, name="keys"),
+    path("keys/<int:key_id>", keys.key, name="key"),
     path("keys/<int:key_id>/revoke", keys.revoke, name="revoke"),
     path("usage", usage.usage, name="usage"),
     path("usage.csv", usage.usage_csv, name="usage_csv"),

@@ -2,6 +2,7 @@
 finger can hit it."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.merchants import WECHAT
 from tests.orders import pending_order
 from topup.models import Order
 from voicehelper import clock
+from voicehelper.accounts.key_limits import KeyLimits
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 
@@ -38,7 +40,8 @@ def session(shop: User, provider: Upstream) -> ChatSession:  # noqa: F811
     give(shop, 1_234_567_890)
     # Its models hear and speak: that brings the microphone and the button that reads aloud.
     Credential.objects.create(name="openai", provider="openai", base_url=provider.url, api_key="k")
-    create_api_key(shop, LONG[:64])
+    limits = KeyLimits(10**15, "month", 60, 10**9, clock.now() + timedelta(days=9), (LONG,) * 3, ("2001:db8::/32",) * 3)
+    create_api_key(shop, LONG[:64], limits)
     for number, state in enumerate(("paid", "refunded", "failed", "closed", "pending")):
         facts = {"credited_at": clock.now(), "transaction_id": f"t{number}"} if state in Order.CREDITED else {}
         pending_order(shop, WECHAT, 100, state=state, **facts)
@@ -102,6 +105,11 @@ def walk(person: Person, user: User, session: ChatSession, language: str) -> Ite
     person.click("[popovertarget^=revoke]")
     yield "revoking a key"
     person.press(Keys.ESCAPE)
+    person.click(".limits summary")
+    yield "/keys with its limits"
+    person.click(".keyring .go a")
+    yield "changing a key"
+    person.visit("/keys")
     person.fill("#name", "notebook")
     person.click(".make button")
     person.sees("[data-key]")

@@ -23,11 +23,12 @@ from tests.ledger import spend
 from tests.llm.conftest import ASK, STREAM, World
 from tests.llm.upstream import Asked, Script, Upstream, chat, fails, in_a_thread, says, send_chunk, tokens
 from tests.processes import Server, database_address
+from voicehelper.accounts.key_limits import KeyLimits
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 from voicehelper.postgres import _address
 from voicehelper.wallet import audit, services
-from voicehelper.wallet.models import Entry, Hold, Wallet
+from voicehelper.wallet.models import Budget, Entry, Hold, Wallet
 from voicehelper.wallet.statements import HOLD
 from voicehelper.wallet.tasks import reap_holds
 
@@ -90,6 +91,40 @@ def test_H1_two_hundred_calls_at_several_processes_on_a_balance_for_ten(
     assert (wallet.balance, wallet.held) == (0, 0)
     assert len(upstream.asked) == Usage.objects.count() == 10
     assert lowest.available >= 0
+    books_agree()
+
+
+# --- O4: keys with limits --------------------------------------------------------------------------------------------
+@pytest.mark.rare
+@pytest.mark.parametrize("limit", ["quota", "rpm", "tpm"])
+def test_O4_a_hundred_clients_of_one_key_in_two_dialects_over_four_processes(
+    speaker: User, upstream: Upstream, books_agree: Callable[[], None], limit: str
+) -> None:
+    """A key for ten calls: each holds at most 115 tokens and uses 111. One that is over its limit is told 429."""
+    give(speaker, 10_000_000)
+    upstream.otherwise = chat((11, 100), after_s=0.3)
+    account = {"ARK_API_KEY": "ark-key", "ARK_BASE_URL": upstream.url}
+    limits = {"quota": 10 * 115 * QUOTA_PER_TOKEN, "rpm": 10, "tpm": 10 * 115}
+    key, text = create_api_key(speaker, "test", KeyLimits(**{limit: limits[limit]}, period="day"))
+
+    async def ask(session: aiohttp.ClientSession, server: Server, number: int) -> int:
+        path, body = (CHAT, "/v1/messages")[number % 2], (ASK, STREAM)[number // 2 % 2]
+        async with session.post(f"{server.address}{path}", json=body) as answer:
+            await answer.read()
+            return answer.status
+
+    async def all_at_once(*servers: Server) -> list[int]:
+        headers = {"Authorization": f"Bearer {text}"}
+        async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
+            return await asyncio.gather(*(ask(session, servers[n // 4 % len(servers)], n) for n in range(100)))
+
+    with Server(workers=2, **account) as one, Server(workers=2, **account) as other:
+        statuses = asyncio.run(all_at_once(one, other))
+    assert set(statuses) == {200, 429}
+    assert 9 <= statuses.count(200) <= 10
+    budget = Budget.objects.get(api_key=key)
+    assert (budget.used, budget.held) == (statuses.count(200) * 111 * QUOTA_PER_TOKEN, 0)
+    assert len(upstream.asked) == Usage.objects.count() == statuses.count(200)
     books_agree()
 
 

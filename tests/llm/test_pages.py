@@ -15,6 +15,7 @@ from django.utils import timezone
 from llm.models import ChatMessage, ChatSession, Usage
 from llm.pages import chart
 from llm.relay import loops
+from voicehelper.accounts.key_limits import UNLIMITED, limits_of
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import KEYS_PER_USER, create_api_key, revoke_api_key
 from voicehelper.later import Later
@@ -292,6 +293,50 @@ def test_a_revoked_key_is_gone(page: Client, world: World) -> None:
     assert "No keys yet" in words
     assert post(page, f"/keys/{key.pk}/revoke").status_code == 404
     assert not revoke_api_key(world.user, key.pk)
+
+
+LIMITS = {
+    "quota": "5000", "period": "week", "rpm": "60", "tpm": "9000", "until": "2099-12-31",
+    "models": "doubao-pro，claude-*", "addresses": "203.0.113.7/24 2001:db8::1",
+}  # fmt: skip
+
+
+def test_a_keys_limits_are_made_shown_and_changed(page: Client, world: World) -> None:
+    assert post(page, "/keys", name="laptop", **LIMITS).status_code == 302
+    words = text_of(page.get("/keys"))
+    for word in ("0 of 5,000 per week used", "60 calls per minute", "until 2099-12-31", "doubao-pro, claude-*"):
+        assert word in words
+    key = ApiKey.objects.get(name="laptop")
+    shown = page.get(f"/keys/{key.pk}").content.decode()
+    for value in ("laptop", "5000", "2099-12-31", "doubao-pro, claude-*", "203.0.113.0/24, 2001:db8::1/128"):
+        assert f'value="{value}"' in shown
+    ends = key.expires_at
+    assert post(page, f"/keys/{key.pk}", **LIMITS, name="desk")["Location"] == "/keys"
+    key.refresh_from_db()
+    assert (key.name, key.expires_at, key.model_names) == ("desk", ends, ["doubao-pro", "claude-*"])
+    assert post(page, f"/keys/{key.pk}", name="desk").status_code == 302
+    key.refresh_from_db()
+    assert limits_of(key) == UNLIMITED
+
+
+def test_limits_that_cannot_be_kept_are_said_beside_what_was_typed(page: Client, world: World) -> None:
+    key, _ = create_api_key(world.user, "k")
+    for name, value in {
+        "quota": "0", "rpm": "many", "until": "2001-01-01", "models": "ok *****", "addresses": "1.2.3.4/99",
+        "period": "year",
+    }.items():  # fmt: skip
+        for path in ("/keys", f"/keys/{key.pk}"):
+            answer = post(page, path, **{"name": "k", name: value})
+            shown = answer.content.decode()
+            assert (answer.status_code, 'class="error" role="alert"' in shown) == (400, True), (path, name)
+            assert name == "period" or f'value="{value}"' in shown
+    key.refresh_from_db()
+    assert (ApiKey.objects.count(), limits_of(key)) == (1, UNLIMITED)
+
+
+def test_I1_another_users_key_cannot_be_seen_or_changed(page: Client, other_user: User, world: World) -> None:
+    key, _ = create_api_key(other_user, "theirs")
+    assert page.get(f"/keys/{key.pk}").status_code == post(page, f"/keys/{key.pk}", name="mine").status_code == 404
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 65, "a\0b"])

@@ -117,7 +117,7 @@ def test_a_keys_text_is_shown_once(buyer: User, as_user: Callable[..., APIClient
     answer = client.get("/api/user/keys")
     assert made["key"] not in answer.content.decode()
     (listed,) = answer.json()["data"]
-    assert set(listed) == {"id", "name", "shown", "created", "last_used_at"}
+    assert {"id", "name", "shown", "created", "last_used_at"} < set(listed)
     assert (listed["id"], listed["shown"]) == (made["id"], f"{made['key'][:7]}…{made['key'][-4:]}")
 
 
@@ -156,7 +156,7 @@ def test_a_key_is_deleted_by_its_owner_only(
 def test_deleting_no_key_in_particular_is_a_mistake(buyer: User, as_user: Callable[..., APIClient]) -> None:
     assert as_user(buyer).delete("/api/user/keys").status_code == 400
     assert as_user(buyer).delete("/api/user/keys?id=x").status_code == 400
-    assert as_user(buyer).get("/api/user/keys/1").status_code == 405
+    assert as_user(buyer).put("/api/user/keys/1").status_code == 405
 
 
 # --- Usage -----------------------------------------------------------------------------------------------------------

@@ -1,14 +1,17 @@
 """Whose key is it? For /v1: asked in batches, remembered for five seconds, forgotten when something changes.
 
-A revoked key, a deactivated user or another price group counts at once where PostgreSQL's notice arrives (a trigger
-sends it, see migration 0003), and after five seconds everywhere else.
+A revoked key, other limits, a deactivated user or another price group count at once where PostgreSQL's notice arrives
+(a trigger sends it, see migrations 0003 and 0008), and after five seconds everywhere else.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from voicehelper.net.addresses import Network, is_in, network
 from voicehelper.postgres import Batch, Connection, Statement
 
 LIFE_S = 5.0
@@ -18,7 +21,10 @@ _MOST = 20_000
 _OWNERS = Statement(
     "accounts_key_owners",
     """
-    SELECT json_object_agg(k.digest, json_build_array(k.id, u.id, u.username, u."group"))
+    SELECT json_object_agg(k.digest, json_build_array(
+        k.id, u.id, u.username, u."group", k.budget_id, k.model_names, k.addresses,
+        extract(epoch FROM k.expires_at - now())
+    ))
     FROM accounts_apikey k JOIN accounts_user u ON u.id = k.user_id
     WHERE k.digest = ANY(ARRAY(SELECT json_array_elements_text($1::json))) AND k.revoked_at IS NULL AND u.is_active
     """,
@@ -37,12 +43,26 @@ _USED = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who calls: the key, the user it belongs to, and the group that chooses the price ratio."""
+    """Who calls: the key, the user it belongs to, and the group that chooses the price ratio; and what the key is good
+    for. No models, no networks: any."""
 
     key_id: int
     user_id: int
     username: str
     group: str
+    budget_id: int | None = None
+    models: tuple[str, ...] = ()
+    networks: tuple[Network, ...] = ()
+    # By this process's monotonic clock.
+    ends: float = math.inf
+
+    @property
+    def expired(self) -> bool:
+        return time.monotonic() >= self.ends
+
+    def calls_from(self, address: str) -> bool:
+        """Whether the key may be used from there."""
+        return not self.networks or is_in(address, self.networks)
 
 
 class KeyRing:
@@ -79,9 +99,16 @@ class KeyRing:
         # As of before the question: the answer may be older than a change it does not show.
         until, changes = time.monotonic() + LIFE_S, self._changes
         found = await self._connection.run(_OWNERS, list(set(digests))) or {}
-        owners = [Owner(*found[digest]) if digest in found else None for digest in digests]
+        owners = [_owner(found[digest]) if digest in found else None for digest in digests]
         if len(self._known) > _MOST:
             self._known.clear()
         if changes == self._changes:
             self._known.update((digest, (owner, until)) for digest, owner in zip(digests, owners, strict=True))
         return owners
+
+
+def _owner(row: Sequence[Any]) -> Owner:
+    key_id, user_id, username, group, budget_id, models, addresses, life_s = row
+    ends = math.inf if life_s is None else time.monotonic() + life_s
+    networks = tuple(map(network, addresses))
+    return Owner(key_id, user_id, username, group, budget_id, tuple(models), networks, ends)

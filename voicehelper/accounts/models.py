@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
+from voicehelper.wallet.models import Budget
 
 
 class User(AbstractUser):
@@ -64,6 +65,14 @@ class ApiKey(models.Model):
     created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    # Names and wildcards (`claude-*`), and networks; none: any.
+    model_names = models.JSONField(_("models"), default=list, db_default=models.Value([], models.JSONField()))
+    addresses = models.JSONField(_("addresses"), default=list, db_default=models.Value([], models.JSONField()))
+    # None: made before there were budgets.
+    budget = models.OneToOneField(
+        Budget, models.PROTECT, null=True, editable=False, related_name="api_key", verbose_name=_("budget")
+    )
 
     class Meta:
         verbose_name = _("API key")

@@ -1,17 +1,22 @@
 """Signing up; issuing and ending access tokens and API keys."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth import authenticate
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock
+from voicehelper.wallet.models import Budget
 
 from .backends import wait_s_of
+from .key_limits import UNLIMITED, KeyLimits, limits_of
 from .models import AccessToken, ApiKey, User, WeChatIdentity
 
 TOKEN_LIFE = timedelta(days=30)
@@ -75,21 +80,53 @@ def revoke_tokens(user: User) -> int:
     return AccessToken.objects.filter(user=user, revoked_at=None).update(revoked_at=Now())
 
 
-def create_api_key(user: User, name: str) -> tuple[ApiKey, str]:
+def create_api_key(user: User, name: str, limits: KeyLimits = UNLIMITED) -> tuple[ApiKey, str]:
     """A new key for /v1 and its text, which exists only in the return value. Raises TooManyKeys, ValueError."""
-    name = " ".join(name.split())
-    if not 0 < len(name) <= 64 or not name.isprintable():
-        raise ValueError("A key's name has 1 to 64 characters.")
+    name = _key_name(name)
     if api_keys_of(user).count() >= KEYS_PER_USER:
         raise TooManyKeys
     text = ApiKey.new_text()
-    key = ApiKey.objects.create(user=user, name=name, digest=ApiKey.digest_of(text), prefix=text[:7], last4=text[-4:])
+    with transaction.atomic():
+        budget = Budget.objects.create(**limits.of_budget)
+        key = ApiKey.objects.create(
+            user=user,
+            name=name,
+            digest=ApiKey.digest_of(text),
+            prefix=text[:7],
+            last4=text[-4:],
+            budget=budget,
+            **limits.of_key,
+        )
     return key, text
+
+
+def change_api_key(user: User, key_id: int, changes: Mapping[str, Any]) -> ApiKey | None:
+    """Change the name, or fields of KeyLimits, of one of the user's valid keys, for the next call everywhere. Another
+    period counts anew from now. None: there is no such key. Raises ValueError."""
+    with transaction.atomic():
+        key = api_keys_of(user).select_for_update(of=("self",)).filter(pk=key_id).first()
+        if key is None:
+            return None
+        budget = key.budget or Budget.objects.create()
+        before = limits_of(key)
+        limits = replace(before, **{name: value for name, value in changes.items() if name != "name"})
+        name = _key_name(changes.get("name", key.name))
+        anew = {} if limits.period == before.period else {"counted_since": Now(), "held": 0, "used": 0}
+        Budget.objects.filter(pk=budget.pk).update(**limits.of_budget, **anew)
+        ApiKey.objects.filter(pk=key.pk).update(name=name, budget=budget, **limits.of_key)
+    return api_keys_of(user).filter(pk=key_id).first()
+
+
+def _key_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError("A key's name has 1 to 64 characters.")
+    return name
 
 
 def api_keys_of(user: User) -> QuerySet[ApiKey]:
     """The user's valid keys, newest first."""
-    return ApiKey.objects.filter(user=user, revoked_at=None).order_by("-pk")
+    return ApiKey.objects.filter(user=user, revoked_at=None).select_related("budget").order_by("-pk")
 
 
 def revoke_api_key(user: User, key_id: int) -> bool:

@@ -57,9 +57,9 @@ class UserView(APIView):
         """Who is signed in."""
         return cast(User, self.request.user)
 
-    def form(self, kind: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-        """What was sent, checked. Raises ValidationError."""
-        form = kind(data=data)
+    def form(self, kind: type[serializers.Serializer[Any]], data: Any, *, partial: bool = False) -> dict[str, Any]:
+        """What was sent, checked; of a `partial` one any field may be left out. Raises ValidationError."""
+        form = kind(data=data, partial=partial)
         form.is_valid(raise_exception=True)
         return cast(dict[str, Any], form.validated_data)
 

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,8 @@ _HERE = "127.0.0.1"
 _WITH_PORT = re.compile(r'"?(?:\[([^\[\]]+)\]|([0-9.]+))(?::[0-9]+)?"?')
 # What one customer of a provider is given: whoever has one address of it has all.
 _NETWORK_BITS = 64
+# Of IPv6, in front of an IPv4 address.
+_MAPPED_BITS = 96
 
 # Where the Internet's hosts live in IPv6. The rest is private, or carries an IPv4 address inside (::/96, 64:ff9b::/96).
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -22,6 +25,7 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
 # Names that never lead to the public Internet.
 _INTERNAL_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # An address family and what socket.connect takes for it.
 Address = tuple[int, tuple[Any, ...]]
 
@@ -69,6 +73,21 @@ def network_of(address: str) -> str:
     if ":" not in address:
         return address
     return str(ipaddress.IPv6Network((address, _NETWORK_BITS), strict=False))
+
+
+def network(text: str) -> Network:
+    """One address, or a network in CIDR; of an address inside one, the network. Raises ValueError."""
+    found = ipaddress.ip_network(text.strip(), strict=False)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, ipaddress.IPv6Network) else None
+    if mapped is None or found.prefixlen < _MAPPED_BITS:
+        return found
+    return ipaddress.IPv4Network((mapped, found.prefixlen - _MAPPED_BITS))
+
+
+def is_in(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address, as `address_of` gives it, is in one of them."""
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in each for each in networks)
 
 
 def _parsed(text: str) -> str:

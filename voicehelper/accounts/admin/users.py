@@ -15,6 +15,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from voicehelper import clock
 from voicehelper.admin import stepup
 from voicehelper.admin.base import (
     Action,
@@ -32,6 +33,7 @@ from voicehelper.admin.filters import Days, marks, username
 from voicehelper.admin.forms import CardAdmin
 from voicehelper.numbers import grouped
 from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
+from voicehelper.wallet.models import Budget
 
 from .. import services
 from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
@@ -217,6 +219,9 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
         return bool(request.user.is_superuser)
 
 
+_LIMITS = ("num_spent", "num_calls", "num_tokens", "models", "addresses")
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
     """Users' keys for /v1: their text exists nowhere, and an operator can only end them."""
@@ -225,7 +230,17 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     time_used = when("last_used_at", _("last used"))
     time_revoked = when("revoked_at", _("revoked"))
     user_link = linked("user", _("user"))
-    list_display = ("name", "shown_key", "user", "time_created", "time_used", "time_revoked")
+    time_expires = when("expires_at", _("expires"))
+    list_display = (
+        "name",
+        "shown_key",
+        "user",
+        "num_spent",
+        "time_created",
+        "time_used",
+        "time_expires",
+        "time_revoked",
+    )
     list_filter = (
         marks(
             _("state"),
@@ -235,14 +250,19 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         username(),
         ("created", Days),
     )
-    list_select_related = ("user",)
+    list_select_related = ("user", "budget")
     ordering = ("-pk",)
     sortable_by = ()
     search_fields = ("user__username",)  # what is searched really is in find
     search_help_text = _("User name, or the last four characters of a key")
-    fields = ("name", "shown_key", "user_link", "time_created", "time_used", "time_revoked")
+    fields = ("name", "shown_key", "user_link", *_LIMITS, "time_created", "time_used", "time_expires", "time_revoked")
 
     shown_key = column(_("key"), lambda key: key.shown)
+    num_spent = column(_("quota used"), lambda key: _spent(key))
+    num_calls = column(_("calls per minute"), lambda key: _most(key, "rpm"))
+    num_tokens = column(_("tokens per minute"), lambda key: _most(key, "tpm"))
+    models = column(_("models"), lambda key: ", ".join(key.model_names) or gettext("all"))
+    addresses = column(_("addresses"), lambda key: ", ".join(key.addresses) or gettext("any"))
 
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         key = term.lstrip("·…")
@@ -258,6 +278,18 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def do_revoke(self, request: HttpRequest, key: ApiKey, reason: str) -> Report:
         done = services.revoke_api_key(key.user, key.pk)
         return Report(done, gettext("The key is revoked.") if done else gettext("It is revoked already."))
+
+
+def _spent(key: ApiKey) -> str:
+    """What is used of what, in the present period."""
+    budget = key.budget or Budget()
+    used = grouped(budget.counted(clock.now())[0])
+    return used if budget.quota is None else f"{used} / {grouped(budget.quota)} {budget.get_period_display()}"
+
+
+def _most(key: ApiKey, name: str) -> str:
+    most = getattr(key.budget, name, None)
+    return gettext("unlimited") if most is None else grouped(most)
 
 
 @admin.register(LogEntry)
