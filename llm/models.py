@@ -113,10 +113,10 @@ class Model(models.Model):
     latency_ms = models.PositiveIntegerField(_("typical latency (ms)"), default=500)
     patience_s = models.PositiveSmallIntegerField(
         _("patience (s)"),
-        default=600,
-        db_default=600,
+        null=True,
+        blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(3600)],
-        help_text=_("How long the first sign of an answer may take."),
+        help_text=_("How long the first sign of an answer may take. Empty: ten minutes."),
     )
     quality = models.DecimalField(_("quality score"), max_digits=4, decimal_places=3, default=Decimal("0.8"))
     measure = models.CharField(_("measure"), max_length=16, choices=Measure, default=Measure.TOKENS)

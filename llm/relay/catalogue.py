@@ -11,6 +11,8 @@ from typing import NamedTuple
 from ..kinds import FALLBACKS, KINDS
 from ..providers.base import Account
 
+# How long the first sign of an answer may take, unless a model says.
+PATIENCE_S = 600
 # What a provider calls its usual service; an answer that does not say is of it.
 USUAL_TIERS = frozenset({"", "auto", "default", "standard", "standard_only"})
 # Served when there is room, for half the price: without a factor the operator earns on it.
@@ -139,7 +141,7 @@ class ModelSpec:
     latency_ms: float
     quality: float
     prices: PriceTable
-    patience_s: int = 600
+    patience_s: int = PATIENCE_S
     fallbacks: tuple[str, ...] = ()
     credentials: tuple[int, ...] = ()
 

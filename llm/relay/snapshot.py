@@ -13,7 +13,7 @@ from voicehelper.secrets import SecretUnreadable, decrypt
 from voicehelper.wallet.worth import list_price
 
 from ..providers.base import Account
-from .catalogue import AliasSpec, Catalogue, CredentialSpec, ModelSpec, Price, PriceTable, Pricing, fits
+from .catalogue import PATIENCE_S, AliasSpec, Catalogue, CredentialSpec, ModelSpec, Price, PriceTable, Pricing, fits
 from .threads import in_thread
 
 LIFE_S = 5.0
@@ -181,7 +181,7 @@ def spec_of(row: Mapping[str, Any], fallbacks: tuple[str, ...] = (), serving: tu
         latency_ms=float(row["latency_ms"]),
         quality=float(row["quality"]),
         prices=price_table(row.get("prices") or prices_of_columns(row), row.get("factors") or {}),
-        patience_s=row["patience_s"],
+        patience_s=row["patience_s"] or PATIENCE_S,
         fallbacks=fallbacks,
         credentials=serving,
     )

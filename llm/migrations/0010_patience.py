@@ -5,16 +5,16 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("llm", "0006_spoken")]
+    dependencies = [("llm", "0009_usage_by_kind")]
 
     operations = [
         migrations.AddField(
             "model",
             "patience_s",
             models.PositiveSmallIntegerField(
-                db_default=600,
-                default=600,
-                help_text="How long the first sign of an answer may take.",
+                blank=True,
+                help_text="How long the first sign of an answer may take. Empty: ten minutes.",
+                null=True,
                 validators=[
                     django.core.validators.MinValueValidator(1),
                     django.core.validators.MaxValueValidator(3600),

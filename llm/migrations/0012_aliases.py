@@ -13,7 +13,7 @@ BACKWARDS = "DROP TRIGGER alias_changed ON llm_alias;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("llm", "0012_pools_of_credentials")]
+    dependencies = [("llm", "0011_pools_of_credentials")]
     operations = [
         migrations.CreateModel(
             name='Alias',

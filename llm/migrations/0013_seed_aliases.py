@@ -10,5 +10,5 @@ def forwards(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("llm", "0013_aliases")]
+    dependencies = [("llm", "0012_aliases")]
     operations = [migrations.RunPython(forwards, migrations.RunPython.noop)]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("llm", "0007_patience")]
+    dependencies = [("llm", "0010_patience")]
     operations = [
         migrations.AddField(
             model_name='credential',
