@@ -25,7 +25,7 @@ _NINTH = Decimal("0.000000001")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedModel:
     """What a vendor charges for a model, in its own currency; `source` says where that is written."""
 
     provider: str
@@ -41,9 +41,9 @@ class BundledList:
     """The list, and the day it is of."""
 
     date: str
-    entries: tuple[Entry, ...]
+    entries: tuple[ListedModel, ...]
 
-    def entry_for(self, model: Model) -> Entry | None:
+    def entry_for(self, model: Model) -> ListedModel | None:
         """Found by the vendor's name of the model, else by ours."""
         own = [entry for entry in self.entries if entry.provider == model.provider]
         names = (model.provider_model_id, model.name)
@@ -63,7 +63,7 @@ class Comparison:
     """A model beside its entry: its prices and service tiers now, and after a sync."""
 
     model: Model
-    entry: Entry
+    entry: ListedModel
     now: tuple[Sequence[PriceRow], Factors]
     then: tuple[Sequence[PriceRow], Factors]
 
@@ -103,7 +103,7 @@ def apply(sync: Sync, names: Sequence[str], *, by: User) -> list[str]:
     return [each.model.name for each in chosen]
 
 
-def _entry(read: Mapping[str, Any]) -> Entry:
+def _entry(read: Mapping[str, Any]) -> ListedModel:
     rows = (
         PriceRow(
             row["kind"], Decimal(row["price"]), row["per"], None, row.get("from_tokens", 0), row.get("variant", "")
@@ -111,11 +111,11 @@ def _entry(read: Mapping[str, Any]) -> Entry:
         for row in read["rows"]
     )
     factors = {tier: Decimal(factor) for tier, factor in sorted(read.get("factors", {}).items())}
-    return Entry(read["provider"], tuple(read["models"]), read["currency"], read["source"], tuple(rows), factors)
+    return ListedModel(read["provider"], tuple(read["models"]), read["currency"], read["source"], tuple(rows), factors)
 
 
 def _then(
-    now: tuple[Sequence[PriceRow], Factors], entry: Entry, sync: Sync, per_unit: Decimal
+    now: tuple[Sequence[PriceRow], Factors], entry: ListedModel, sync: Sync, per_unit: Decimal
 ) -> tuple[list[PriceRow], Factors]:
     rows = {row.place: row for row in now[0]}
     for listed in entry.rows:
