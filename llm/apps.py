@@ -7,16 +7,18 @@ class LlmConfig(AppConfig):
     verbose_name = _("Large models")
 
     def ready(self) -> None:
-        """Say what this app adds to the audit, to /metrics and to what errors are answered with."""
+        """What this app adds to the audit, to /metrics, to the API document and to what errors are answered with."""
         from voicehelper import metrics as all_metrics
-        from voicehelper.api import errors
+        from voicehelper.api import document, errors
         from voicehelper.wallet import audit as whole_audit
 
         from . import audit, metrics, refusals
+        from .api import v1_document
 
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
         errors.register(refusals.REFUSALS)
+        document.register(v1_document.paths)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:

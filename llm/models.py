@@ -87,6 +87,9 @@ class Model(models.Model):
         "image",
         "speech_to_text",
         "text_to_speech",
+        "completion",
+        "moderation",
+        "rerank",
     )
 
     name = models.CharField(_("name"), max_length=64, unique=True)
@@ -103,6 +106,9 @@ class Model(models.Model):
     provider_model_id = models.CharField(_("model id at the provider"), max_length=128)
     capabilities = models.JSONField(_("capabilities"), default=list)
     max_tokens = models.PositiveIntegerField(_("max tokens"), default=4096)
+    context_tokens = models.PositiveIntegerField(
+        _("context (tokens)"), null=True, blank=True, help_text=_("What question and answer may have together.")
+    )
     cost_per_1k = models.DecimalField(
         _("cost per 1k tokens"),
         max_digits=12,
@@ -146,6 +152,7 @@ class Model(models.Model):
         help_text=_("Asked in order when this one fails. Empty: it is never replaced."),
     )
     enabled = models.BooleanField(_("enabled"), default=True)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 
     class Meta:
         verbose_name = _("model")

@@ -23,6 +23,7 @@ _CALLS: dict[str, Promise] = {
     "no_provider": _("No model is available yet"),
     "not_a_recording": _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
     "too_long": _("The recording is too long: a minute at the most"),
+    "upstream_overloaded": _("The model is overloaded, please try again later"),
     "upstream_rate_limited": _("The model is overloaded, please try again later"),
     "upstream_timeout": _("The model did not answer in time, please try again"),
     "upstream_error": _("The model failed, please try again or choose another one"),
@@ -47,11 +48,18 @@ def _failed(error: CallFailed) -> ErrorAnswer:
     if error.refusal is not None:
         code = error.refusal.code or "upstream_refused"
         return _call(413 if error.refusal.status == 413 else 400, code, str(error))
+    if error.overloaded:
+        return _call(503, "upstream_overloaded", str(error), retry_after_s=retry_after_s)
     if error.rate_limited:
         return _call(429, "upstream_rate_limited", str(error), retry_after_s=retry_after_s or 5)
     if error.timed_out:
         return _call(504, "upstream_timeout", str(error))
     return _call(502, "upstream_error", str(error), retry_after_s=retry_after_s)
+
+
+def _broke(error: StreamBroke) -> ErrorAnswer:
+    overloaded = error.overloaded
+    return _call(503 if overloaded else 502, "upstream_overloaded" if overloaded else "upstream_error", error.told)
 
 
 def _insufficient(_error: InsufficientQuota) -> ErrorAnswer:
@@ -89,7 +97,7 @@ def _ledger_away(error: Exception) -> ErrorAnswer:
 REFUSALS: dict[type[Exception], Rule] = {
     CallRefused: _refused,
     CallFailed: _failed,
-    StreamBroke: lambda error: _call(502, "upstream_error", error.told),
+    StreamBroke: _broke,
     InsufficientQuota: _insufficient,
     BudgetSpent: _budget_spent,
     LedgerAway: _ledger_away,

@@ -1,6 +1,7 @@
 """What a user has used: the rows of the usage log, and their sums by day and model."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,9 +9,45 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from voicehelper import clock
-from voicehelper.accounts.models import User
+from voicehelper.accounts.models import ApiKey, User
+from voicehelper.wallet.services import wallet_of
+from voicehelper.wallet.worth import list_price
 
 from .models import Usage
+
+
+@dataclass(frozen=True)
+class KeyAccount:
+    """What a key tells of itself: amounts in quota."""
+
+    key_name: str
+    key_shown: str
+    balance: int
+    available: int
+    used: int
+    quota_per_unit: int
+
+    def units(self, quota: int) -> float:
+        """For clients that show money as numbers; nothing is reckoned with it."""
+        return round(quota / self.quota_per_unit, 6)
+
+
+def account_of(user_id: int, key_id: int) -> KeyAccount:
+    """What is left to whom this key belongs. Raises ApiKey.DoesNotExist when it is gone meanwhile."""
+    key = ApiKey.objects.select_related("user").get(pk=key_id, user_id=user_id)
+    wallet = wallet_of(key.user)
+    unit = list_price().quota_per_unit
+    return KeyAccount(key.name, key.shown, wallet.balance, wallet.available, wallet.used, unit)
+
+
+def spent_between(user_id: int, start: datetime | None, end: datetime | None) -> int:
+    """Quota spent from the first day to the last, both included."""
+    rows = Usage.objects.filter(user_id=user_id)
+    if start is not None:
+        rows = rows.filter(created__gte=start)
+    if end is not None:
+        rows = rows.filter(created__lt=end + timedelta(days=1))
+    return int(rows.aggregate(sum=Sum("quota"))["sum"] or 0)
 
 
 def usage_of(user: User, *, days: int | None = None, model: str = "") -> QuerySet[Usage]:

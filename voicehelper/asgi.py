@@ -313,7 +313,7 @@ _model_providers = import_string("sandbox.upstream.application") if settings.SAN
 async def application(scope: Any, receive: Receive, send: Send) -> None:
     """Everything this process answers."""
     if scope["type"] == "http":
-        if scope["path"].startswith("/v1/"):
+        if v1.path_of(scope["path"]) is not None:
             await v1.application(scope, receive, send)
         elif _model_providers and scope["path"].startswith("/sandbox/llm/"):
             await _model_providers(scope, receive, send)

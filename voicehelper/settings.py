@@ -177,8 +177,9 @@ CELERY_BEAT_SCHEDULE = schedule.TASKS | (schedule.SANDBOX_TASKS if SANDBOX else 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 # --- Large models ----------------------------------------------------------------------------------------------------
-# Until the first output of a call, with all its tries; and until the end of a stream.
-LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 180.0, least=0.0)
+# Until the first output of a call, or a whole answer, with all its tries, beyond every model's patience; and until the
+# end of a stream.
+LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 1800.0, least=0.0)
 LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 1800.0, least=0.0)
 # How far a stream is read on after its client hung up, to learn what it used.
 LLM_DRAIN_SECONDS: float = number("LLM_DRAIN_SECONDS", 30.0, least=0.0)
@@ -272,6 +273,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "VoiceHelper",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "voicehelper.api.document.with_registered",
+    ],
+    "APPEND_COMPONENTS": {"securitySchemes": {"ApiKey": {"type": "http", "scheme": "bearer"}}},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -141,21 +141,23 @@ class ModelAdmin(CardAdmin):
     delete_link = True
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name", "capabilities"]}),
-        (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential", "max_tokens"]}),
+        (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential"]}),
+        (_("How much it can"), {"fields": ["max_tokens", "context_tokens"]}),
         (_("What it costs"), {"fields": ["price_rows", "tier_factors"]}),
         (_("Routing"), {"fields": ["cost_per_1k", "latency_ms", "quality"]}),
-        (_("When it fails"), {"fields": ["fallbacks"]}),
+        (_("When it fails"), {"fields": ["patience_s", "fallbacks"]}),
     )
     placeholders = {
         "name": "doubao-pro",
         "provider_model_id": "ep-20241201140014-vbzjz",
+        "patience_s": "600",
     }
     help_texts = {
         "enabled": _("Switched off, it is not offered and cannot be asked for."),
         "name": _("What callers write as “model”."),
         "provider_model_id": _("Ark: a model id or an endpoint id (ep-…)."),
         "credential": _("Empty: any account of the provider that is on and serves it, by priority and weight."),
-        "max_tokens": _("The longest answer. Calls that want more go to other models."),
+        "max_tokens": _("The longest answer. Who asks for more by this name gets as much as this."),
         "cost_per_1k": _("What 1,000 tokens cost, in units. Priority “cheapest” takes the lowest."),
         "latency_ms": _(
             "Milliseconds to the first output, until 20 calls of the last minutes were measured."

@@ -20,6 +20,9 @@ CAPABILITIES: dict[str, Any] = {
     "image": _("Pictures"),
     "speech_to_text": _("Speech to text"),
     "text_to_speech": _("Text to speech"),
+    "completion": _("Completion of texts"),
+    "moderation": _("Moderation"),
+    "rerank": _("Reranking"),
 }
 OPERATIONS: dict[str, Any] = {
     "chat": _("Chat"),
@@ -27,6 +30,9 @@ OPERATIONS: dict[str, Any] = {
     "images": _("Pictures"),
     "transcription": _("Speech to text"),
     "speech": _("Text to speech"),
+    "completions": _("Completion of texts"),
+    "moderation": _("Moderation"),
+    "rerank": _("Reranking"),
 }
 PRIORITIES: dict[str, Any] = {
     "balanced": _("Balanced"),

@@ -28,10 +28,15 @@ _ANTHROPIC_TYPES = {
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
 }
+
+
+# What Anthropic says when it has too much to do.
+OVERLOADED = 529
 
 
 def openai(answer: ErrorAnswer) -> dict[str, Any]:
@@ -42,7 +47,10 @@ def openai(answer: ErrorAnswer) -> dict[str, Any]:
 
 def anthropic(answer: ErrorAnswer, request_id: str) -> dict[str, Any]:
     kind = _ANTHROPIC_TYPES.get(answer.status, "invalid_request_error" if answer.status < 500 else "api_error")
-    error = {"type": kind, "message": answer.technical or answer.text}
+    error: dict[str, Any] = {"type": kind, "message": answer.technical or answer.text}
+    if answer.code.startswith("thread_"):
+        # Their clients go on without threads when they read it.
+        error["details"] = {"error_code": answer.code}
     return {"type": "error", "error": error, "request_id": request_id}
 
 

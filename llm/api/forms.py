@@ -1,8 +1,9 @@
-"""The multipart form of a transcription: its fields, and the recording."""
+"""The multipart forms of recordings and pictures: fields, which may come several times, and files."""
 
 import asyncio
 import io
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import QueryDict
@@ -12,42 +13,51 @@ from ..providers.base import Audio
 from ..relay.audio import Recording, measured
 from ..relay.errors import CallRefused
 
+T = TypeVar("T")
 # Parsing a larger form takes long enough to be done beside the event loop.
 _QUICK = 256 * 1024
-_FIELDS = (
-    "model",
-    "language",
-    "prompt",
-    "response_format",
-    "temperature",
-    "timestamp_granularities[]",
-    "provider",
-    "priority",
-)
 
 
 async def read(content: bytes, content_type: bytes) -> tuple[dict[str, Any], Recording]:
     """The form's fields and its recording, with its length. Raises CallRefused."""
+    fields, audio = await _parsed(_parse, content, content_type)
+    return fields, await measured(audio)
+
+
+async def read_pictures(content: bytes, content_type: bytes) -> tuple[dict[str, Any], list[tuple[str, Audio]]]:
+    """The form's fields, and its files with the names of their fields. Raises CallRefused."""
+    fields, files = await _parsed(_read, content, content_type)
+    if not any(name in ("image", "image[]") and file.content for name, file in files):
+        raise CallRefused("image must be a picture.", param="image")
+    return fields, files
+
+
+async def _parsed(parse: Callable[[bytes, str], T], content: bytes, content_type: bytes) -> T:
     kind = content_type.decode("latin-1")
     if not kind.lower().startswith("multipart/form-data"):
         raise CallRefused("The body must be multipart/form-data.", status=415)
     if len(content) <= _QUICK:
-        fields, audio = _parse(content, kind)
-    else:
-        fields, audio = await asyncio.to_thread(_parse, content, kind)
-    return fields, await measured(audio)
+        return parse(content, kind)
+    return await asyncio.to_thread(parse, content, kind)
 
 
 def _parse(content: bytes, kind: str) -> tuple[dict[str, Any], Audio]:
-    form, files = _parts(content, kind)
-    upload = files.get("file")
-    if upload is None or not upload.size:
+    fields, files = _read(content, kind)
+    audio = next((file for name, file in files if name == "file"), None)
+    if audio is None or not audio.content:
         raise CallRefused("file must be a recording.", param="file")
-    if form.get("stream", "").lower() == "true":
-        raise CallRefused("Transcriptions are not streamed here.", param="stream", code="unsupported")
-    fields = {name: form[name] for name in _FIELDS if form.get(name)}
-    audio = Audio(upload.read(), (upload.name or "audio.mp3")[:200], upload.content_type or "audio/mpeg")
     return fields, audio
+
+
+def _read(content: bytes, kind: str) -> tuple[dict[str, Any], list[tuple[str, Audio]]]:
+    form, uploads = _parts(content, kind)
+    fields = {name: values if len(values) > 1 else values[0] for name, values in form.lists() if any(values)}
+    files = [
+        (name, Audio(each.read(), (each.name or "file")[:200], each.content_type or "application/octet-stream"))
+        for name, several in uploads.lists()
+        for each in several
+    ]
+    return fields, files
 
 
 class _InMemory(MemoryFileUploadHandler):

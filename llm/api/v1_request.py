@@ -1,6 +1,7 @@
 """One request to `/v1` and its answer, in ASGI's messages: in one piece, or as events."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -12,15 +13,26 @@ from voicehelper.net.addresses import address_of
 
 from ..dialects import chat_completions
 from ..relay.call import Caller, new_request_id
-from .errors import anthropic, openai, too_large, too_slow
+from .errors import OVERLOADED, anthropic, openai, too_large, too_slow
+from .v1_body import unpacked
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-JSON_BYTES = 4 * 1024 * 1024
+# Pictures come as base64 inside of JSON: Anthropic takes so much as well.
+JSON_BYTES = 32 * 1024 * 1024
 BODY_SECONDS = 10.0
+# A large body may take its time, at this pace at the least.
+LEAST_BYTES_PER_SECOND = 256 * 1024
+# Proxies give up connections on which nothing comes.
+KEEP_ALIVE_S = 10.0
 
+# Any page may call with a key of its own. No cookie counts here, and browsers are not asked to send any.
+CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"x-request-id, request-id, retry-after"),
+)
 _EVENTS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -35,8 +47,8 @@ class ClientLeft(OSError):
 class V1Request:
     """One request and its answer."""
 
-    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        self.path: str = scope["path"]
+    def __init__(self, scope: Mapping[str, Any], receive: Receive, send: Send, path: str) -> None:
+        self.path = path
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
@@ -45,7 +57,9 @@ class V1Request:
         self._send = send
         self.request_id = ""
         self.begun = False
+        self.query: bytes = scope.get("query_string", b"")
         self._held: list[bytes] = []
+        self._sent_at = 0.0
         self.owner: Owner
 
     @property
@@ -61,6 +75,11 @@ class V1Request:
     def caller(self) -> Caller:
         owner = self.owner
         return Caller(owner.user_id, owner.group, owner.username, owner.budget_id, owner.models)
+
+    def headers_of(self, wanted: Callable[[str], bool]) -> dict[str, str]:
+        """Those of the client's headers that are wanted."""
+        named = ((name.decode("latin-1"), value) for name, value in self.headers.items())
+        return {name: value.decode("latin-1") for name, value in named if wanted(name)}
 
     async def read(self, limit: int, seconds: float) -> bytes:
         """The whole body. Raises CallRefused when it is too large or too slow, ClientLeft when it never ends."""
@@ -94,7 +113,12 @@ class V1Request:
 
     async def read_object(self) -> dict[str, Any]:
         """The body, which is a JSON object. Raises what `read` does, and CallRefused."""
-        return chat_completions.read_object(await self.read(JSON_BYTES, BODY_SECONDS))
+        announced = self.headers.get(b"content-length", b"0")
+        length = int(announced) if announced.isdigit() and len(announced) < 12 else JSON_BYTES
+        content = await self.read(JSON_BYTES, BODY_SECONDS + length / LEAST_BYTES_PER_SECOND)
+        if encoding := self.headers.get(b"content-encoding"):
+            content = unpacked(content, encoding, JSON_BYTES)
+        return chat_completions.read_object(content)
 
     async def answer(
         self, body: bytes, content_type: bytes = b"application/json", status: int = 200, *more: tuple[bytes, bytes]
@@ -103,6 +127,7 @@ class V1Request:
             (b"content-type", content_type),
             (b"content-length", b"%d" % len(body)),
             (self._request_id_header, self.request_id.encode()),
+            *CORS,
             *more,
         ]
         self.begun = True
@@ -112,12 +137,28 @@ class V1Request:
     async def refuse(self, error: ErrorAnswer) -> None:
         self.request_id = self.request_id or new_request_id()
         body = anthropic(error, self.request_id) if self.anthropic else openai(error)
+        status = OVERLOADED if self.anthropic and error.code == "upstream_overloaded" else error.status
         more = [(name.lower().encode(), value.encode()) for name, value in error.all_headers.items()]
-        await self.answer(orjson.dumps(body), b"application/json", error.status, *more)
+        if status == 415:
+            more.append((b"accept-encoding", b"gzip, deflate"))
+        await self.answer(orjson.dumps(body), b"application/json", status, *more)
+
+    async def preflight(self) -> None:
+        """A browser asks what a page of another site may send."""
+        asked = self.headers.get(b"access-control-request-headers", b"authorization, content-type, x-api-key")
+        headers = [
+            *CORS,
+            (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
+            (b"access-control-allow-headers", asked),
+            (b"access-control-max-age", b"86400"),
+            (b"vary", b"access-control-request-headers"),
+        ]
+        await self._send({"type": "http.response.start", "status": 204, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _begin_events(self) -> None:
         self.begun = True
-        headers = [*_EVENTS, (self._request_id_header, self.request_id.encode())]
+        headers = [*_EVENTS, *CORS, (self._request_id_header, self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def event(self, data: bytes, *, more: bool = False) -> None:
@@ -130,7 +171,21 @@ class V1Request:
                 return
             data = self._taken()
         if data:
+            self._sent_at = time.monotonic()
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def keep_alive(self) -> None:
+        """A comment whenever nothing was sent for a while, until cancelled; also before the first event: an error is an
+        event from then on."""
+        self._sent_at = time.monotonic()
+        while True:
+            waited = time.monotonic() - self._sent_at
+            if waited < KEEP_ALIVE_S:
+                await asyncio.sleep(KEEP_ALIVE_S - waited)
+            elif self._held:
+                await asyncio.sleep(0.05)
+            else:
+                await self.event(b": keep-alive\n\n")
 
     async def end_events(self, data: bytes = b"") -> None:
         if not self.begun:

@@ -1,13 +1,16 @@
 """Reading what a client of /v1 sent, strictly: what is wrong is said by name, and nothing wrong goes further."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
+from ..providers.base import CHAT, COMPLETIONS
 from ..relay.errors import CallRefused
+from ..relay.estimates import weigh_input, weigh_prompt
 from ..relay.operations import max_tokens_of
 from ..relay.router import Priority, RoutingRequest
+from .base import Dialect, header_names
 
 MAX_DEPTH = 64
 MAX_MESSAGES = 4096
@@ -18,7 +21,7 @@ _ROUTING = ("models", "fallbacks", "priority", "provider")
 
 
 def read_object(content: bytes) -> dict[str, Any]:
-    """The JSON object a client sent, without what is null. NaN and nesting beyond 64 levels are refused."""
+    """The JSON object a client sent. NaN and nesting beyond 64 levels are refused."""
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -27,6 +30,11 @@ def read_object(content: bytes) -> dict[str, Any]:
         raise CallRefused("The body must be a JSON object.")
     if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise CallRefused(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    return body
+
+
+def said(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without what is null, which counts as not there."""
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -108,14 +116,22 @@ def check_input(body: Mapping[str, Any]) -> None:
         raise CallRefused("input must be a text, a list of texts, or token numbers.", param="input")
 
 
-def routing_request(body: dict[str, Any], capability: str) -> RoutingRequest:
-    """Whom to ask. Takes the routing fields out of the body: `models` or `fallbacks` (names), `priority`, `provider`.
+def unrouted(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body without what is said to us: whom to ask."""
+    return {name: value for name, value in body.items() if name not in _ROUTING}
+
+
+def routing_request(
+    body: Mapping[str, Any], capability: str, needs: Callable[[Mapping[str, Any]], list[str]] | None = None
+) -> RoutingRequest:
+    """Whom to ask, from the routing fields of a body: `models` or `fallbacks` (names), `priority`, `provider`. `needs`
+    tells what else a model must be able to do when it is we who choose it.
 
     `model` is a name, or "auto" (also "auto:cost", "auto:speed", "auto:quality") for the best one by priority.
     """
     name = text(body, "model", longest=128)
     check_token_limits(body)
-    routing = {field: body.pop(field) for field in _ROUTING if field in body}
+    routing = {field: body[field] for field in _ROUTING if field in body}
     names = [*_names(routing, "models"), *_names(routing, "fallbacks")]
     automatic, _, priority = name.partition(":")
     if automatic == "auto":
@@ -123,7 +139,7 @@ def routing_request(body: dict[str, Any], capability: str) -> RoutingRequest:
     else:
         names.insert(0, name)
     return RoutingRequest(
-        needs=frozenset({capability, *_needs(body)}) if automatic == "auto" else frozenset({capability}),
+        needs=frozenset({capability, *(needs(body) if needs and automatic == "auto" else ())}),
         max_tokens=max_tokens_of(body),
         priority=_priority(routing.get("priority", Priority.BALANCED)),
         names=tuple(dict.fromkeys(names)),
@@ -151,11 +167,11 @@ def _provider(value: Any) -> str:
     return value
 
 
-def _needs(body: Mapping[str, Any]) -> list[str]:
+def needs(body: Mapping[str, Any]) -> list[str]:
     """What else a model must be able to do when it is we who choose it."""
-    needs = []
+    found = []
     if body.get("tools") or body.get("functions"):
-        needs.append("function_call")
+        found.append("function_call")
     parts = (
         part
         for message in body.get("messages", ())
@@ -163,5 +179,34 @@ def _needs(body: Mapping[str, Any]) -> list[str]:
         for part in message["content"]
     )
     if any(part.get("type") != "text" for part in parts):
-        needs.append("multimodal")
-    return needs
+        found.append("multimodal")
+    return found
+
+
+def check_completion(body: Mapping[str, Any]) -> None:
+    """OpenAI's older completions: a prompt, or several."""
+    prompt = body.get("prompt")
+    if not isinstance(prompt, str | list) or not prompt:
+        raise CallRefused("prompt must be a text, a list of texts, or token numbers.", param="prompt")
+    count(body, "n", MAX_CHOICES)
+    count(body, "best_of", MAX_CHOICES)
+    if type(body.get("stream", False)) is not bool:
+        raise CallRefused("stream must be true or false.", param="stream")
+
+
+def _nothing_more(_body: Mapping[str, Any]) -> list[str]:
+    return []
+
+
+_OPENAI = header_names("openai-")
+_DONE = b"data: [DONE]\n\n"
+DIALECT = Dialect(CHAT, check_chat, weigh_prompt, needs, _OPENAI, end=_DONE)
+COMPLETIONS_DIALECT = Dialect(
+    COMPLETIONS,
+    check_completion,
+    lambda body: weigh_input(body.get("prompt")),
+    _nothing_more,
+    _OPENAI,
+    capability="completion",
+    end=_DONE,
+)

@@ -1,18 +1,21 @@
-"""Anthropic's Messages API on the way in and out: translated to OpenAI's chat shape, which everything behind speaks.
+"""Anthropic's Messages API: what must be known of a request, and answers of providers that do not speak it.
 
-Source: platform.claude.com/docs/en/api/messages. What has no counterpart (thinking blocks, cache marks, top_k) is left
-out; the provider for Claude translates back.
+Source: platform.claude.com/docs/en/api/messages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from ..providers.base import Chunk
+from ..providers import json_text
+from ..providers.base import MESSAGES, Chunk
 from ..relay.call import Completed
 from ..relay.catalogue import ModelSpec
 from ..relay.errors import CallRefused
+from ..relay.estimates import weigh, weigh_data
+from .base import Dialect, header_names
+from .messages_in_chat import to_chat
 
 _STOP_REASONS = {
     "stop": "end_turn",
@@ -21,129 +24,75 @@ _STOP_REASONS = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
-# Called the same in both, or ours.
-_SAME = ("model", "temperature", "top_p", "models", "fallbacks", "priority", "provider")
+# What a block costs besides its text, and a picture or a document, whose size says nothing.
+_PER_TURN = 5
+_PER_ATTACHMENT = 1000
+_ATTACHED = ("image", "document", "container_upload", "search_result")
 
 
-# --- In --------------------------------------------------------------------------------------------------------------
-def to_chat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The chat request that asks the same. Raises CallRefused."""
-    if type(given.get("max_tokens")) is not int:
+# --- What must be known ----------------------------------------------------------------------------------------------
+def check(body: Mapping[str, Any]) -> None:
+    """What every request must be like; the rest is the provider's business."""
+    if type(body.get("max_tokens")) is not int:
         raise CallRefused("max_tokens must be a whole number.", param="max_tokens")
-    if type(given.get("stream", False)) is not bool:
+    if type(body.get("stream", False)) is not bool:
         raise CallRefused("stream must be true or false.", param="stream")
-    turns = given.get("messages")
-    if type(turns) is not list:
-        raise CallRefused("messages must be a list.", param="messages")
-    body: dict[str, Any] = {name: given[name] for name in _SAME if name in given}
-    body["max_tokens"] = given["max_tokens"]
-    body["messages"] = [*_system(given.get("system")), *(part for turn in turns for part in _turn(turn))]
-    if given.get("stream") is True:
-        body["stream"] = True
-    if "stop_sequences" in given:
-        body["stop"] = given["stop_sequences"]
-    if given.get("tools"):
-        body["tools"] = [_tool(tool) for tool in _dicts(given["tools"], "tools")]
-    if type(given.get("tool_choice")) is dict:
-        body |= _tool_choice(given["tool_choice"])
-    if type(given.get("metadata")) is dict and type(given["metadata"].get("user_id")) is str:
-        body["user"] = given["metadata"]["user_id"]
-    return body
+    turns = body.get("messages")
+    if type(turns) is not list or not turns or not all(type(turn) is dict for turn in turns):
+        raise CallRefused("messages must be a list of messages.", param="messages")
+    if body.get("thread"):
+        # Its state would be kept at one of our accounts; clients send the whole conversation when they read this code.
+        text = "There are no threads here: send the whole conversation without `thread`."
+        raise CallRefused(text, param="thread", code="thread_unsupported_request")
+    for name, free in _DEARER.items():
+        if body.get(name) not in (None, free):
+            raise CallRefused(f"{name} is not to be had here.", param=name, code="unsupported")
+    for tool in body.get("tools") or ():
+        kind = tool.get("type") if type(tool) is dict else None
+        if type(kind) is str and kind.startswith(_DEARER_TOOLS):
+            raise CallRefused(f"Tools of type {kind!r} are not to be had here.", param="tools", code="unsupported")
 
 
-def _system(given: Any) -> list[dict[str, Any]]:
-    text = given if type(given) is str else _text(given, "system") if given else ""
-    return [{"role": "system", "content": text}] if text else []
+# What a provider charges more for than the prices here know of.
+_DEARER: Mapping[str, str] = {"speed": "standard", "inference_geo": "global"}
+_DEARER_TOOLS = ("code_execution",)
 
 
-def _turn(turn: Any) -> list[dict[str, Any]]:
-    """One turn is one message, but for results of tools, which are messages of their own."""
-    if type(turn) is not dict or turn.get("role") not in ("user", "assistant"):
-        raise CallRefused("Each message needs a role: user or assistant.", param="messages")
-    content = turn.get("content")
+def weigh_request(body: Mapping[str, Any]) -> float:
+    """About how many tokens a request has."""
+    total = _weigh(body.get("system"))
+    for turn in body["messages"]:
+        total += _PER_TURN + _weigh(turn.get("content"))
+    return total + sum(weigh_data(body[name]) for name in ("tools", "output_config") if body.get(name))
+
+
+def _weigh(content: Any) -> float:
     if type(content) is str:
-        return [{"role": turn["role"], "content": content}]
-    blocks = _dicts(content, "messages.content")
-    return _assistant(blocks) if turn["role"] == "assistant" else _user(blocks)
+        return weigh(content)
+    if type(content) is not list:
+        return 0.0
+    return sum(_weigh_block(block) for block in content if type(block) is dict)
 
 
-def _assistant(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    message: dict[str, Any] = {"role": "assistant", "content": _text(blocks, "messages.content") or None}
-    calls = [
-        {
-            "id": str(block.get("id", "")),
-            "type": "function",
-            "function": {
-                "name": str(block.get("name", "")),
-                "arguments": orjson.dumps(block.get("input") or {}).decode(),
-            },
-        }
-        for block in blocks
-        if block.get("type") == "tool_use"
-    ]
-    if calls:
-        message["tool_calls"] = calls
-    return [message]
+def _weigh_block(block: Mapping[str, Any]) -> float:
+    kind = block.get("type")
+    if kind in _ATTACHED:
+        source = block.get("source")
+        text = source.get("data") if type(source) is dict and source.get("type") == "text" else None
+        return weigh(text) if type(text) is str else _PER_ATTACHMENT
+    if kind == "tool_result":
+        return _PER_TURN + _weigh(block.get("content"))
+    words = block.get("text") or block.get("thinking") or block.get("data") or ""
+    return (weigh(words) if type(words) is str else 0.0) + weigh_data(block.get("input") or "")
 
 
-def _user(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
-    parts: list[dict[str, Any]] = []
-    for block in blocks:
-        match block.get("type"):
-            case "tool_result":
-                result = block.get("content") or ""
-                text = result if type(result) is str else _text(result, "tool_result.content")
-                messages.append({"role": "tool", "tool_call_id": str(block.get("tool_use_id", "")), "content": text})
-            case "text":
-                parts.append({"type": "text", "text": str(block.get("text", ""))})
-            case "image":
-                parts.append({"type": "image_url", "image_url": {"url": _image(block.get("source"))}})
-            case kind:
-                raise CallRefused(f"Content of type {kind!r} is not supported.", param="messages", code="unsupported")
-    if parts:
-        plain = all(part["type"] == "text" for part in parts)
-        content = "\n".join(part["text"] for part in parts) if plain else parts
-        messages.append({"role": "user", "content": content})
-    return messages
-
-
-def _image(source: Any) -> str:
-    if type(source) is dict and source.get("type") == "url":
-        return str(source.get("url", ""))
-    if type(source) is dict and source.get("type") == "base64":
-        return f"data:{source.get('media_type', '')};base64,{source.get('data', '')}"
-    raise CallRefused("An image needs a source: base64 or url.", param="messages")
-
-
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    kind = tool.get("type") or "custom"
-    if kind != "custom":
-        raise CallRefused(f"Tools of type {kind!r} are not supported.", param="tools", code="unsupported")
-    if type(tool.get("name")) is not str or type(tool.get("input_schema")) is not dict:
-        raise CallRefused("Each tool needs a name and an input_schema.", param="tools")
-    function = {"name": tool["name"], "parameters": tool["input_schema"]}
-    if tool.get("description"):
-        function["description"] = tool["description"]
-    return {"type": "function", "function": function}
-
-
-def _tool_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
-    kinds: dict[Any, Any] = {"auto": "auto", "any": "required", "none": "none"}
-    named = {"type": "function", "function": {"name": choice.get("name")}}
-    found = {"tool_choice": named if choice.get("type") == "tool" else kinds.get(choice.get("type"), "auto")}
-    return found | ({"parallel_tool_calls": False} if choice.get("disable_parallel_tool_use") is True else {})
-
-
-def _dicts(value: Any, name: str) -> list[Mapping[str, Any]]:
-    if type(value) is not list or not all(type(item) is dict for item in value):
-        raise CallRefused(f"{name} must be a list of objects.", param=name)
-    return value
-
-
-def _text(blocks: Any, name: str) -> str:
-    """The text blocks of a content, put together."""
-    return "\n".join(str(block.get("text", "")) for block in _dicts(blocks, name) if block.get("type") == "text")
+def needs(body: Mapping[str, Any]) -> list[str]:
+    """What else a model must be able to do when it is we who choose it."""
+    found = ["function_call"] if body.get("tools") else []
+    blocks = [block for turn in body["messages"] if type(turn.get("content")) is list for block in turn["content"]]
+    if any(type(block) is dict and block.get("type") in _ATTACHED for block in blocks):
+        found.append("multimodal")
+    return found
 
 
 # --- Out, whole ------------------------------------------------------------------------------------------------------
@@ -152,6 +101,9 @@ def from_chat(completed: Completed[Any]) -> dict[str, Any]:
     choice = (completed.result.body.get("choices") or [{}])[0]
     message = choice.get("message") or {}
     content: list[dict[str, Any]] = []
+    thought = message.get("reasoning_content") or message.get("reasoning")
+    if type(thought) is str and thought:
+        content.append({"type": "thinking", "thinking": thought, "signature": ""})
     if message.get("content"):
         content.append({"type": "text", "text": message["content"]})
     for call in message.get("tool_calls") or ():
@@ -185,18 +137,20 @@ def _message_id(request_id: str) -> str:
 # --- Out, streamed ---------------------------------------------------------------------------------------------------
 def event(name: str, data: Mapping[str, Any]) -> bytes:
     """One event of a stream, in bytes."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), json_text.write(data))
 
 
 class MessagesTranslator:
-    """Turns chat chunks into Anthropic's events. Blocks come one after another: text, then each call of a tool."""
+    """Turns chat chunks into Anthropic's events. Blocks come one after another: thoughts, text, each call of a tool."""
 
     def __init__(self, request_id: str) -> None:
         self._id = _message_id(request_id)
         self._events: list[bytes] = []
         self._begun = False
-        # The open block: None, "text", or the index of the tool call it carries.
+        # The open block: None, "text", "thinking", or the index of the tool call it carries.
         self._open: str | int | None = None
+        # Calls whose names have not come: their ids and arguments so far.
+        self._nameless: dict[int, dict[str, str]] = {}
         self._index = -1
         self._stop_reason = "end_turn"
 
@@ -204,8 +158,13 @@ class MessagesTranslator:
         """The events that follow from a chunk; may be none."""
         if not self._begun:
             self._begin(model.name, chunk.usage.input if chunk.usage else 0)
-        for choice in orjson.loads(chunk.data).get("choices") or ():
+        said, _data = json_text.read(chunk.data)
+        for choice in said.get("choices") or ():
             delta = choice.get("delta") or {}
+            thought = delta.get("reasoning_content") or delta.get("reasoning")
+            if thought and type(thought) is str:
+                self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+                self._delta({"type": "thinking_delta", "thinking": thought})
             if delta.get("content"):
                 self._block("text", {"type": "text", "text": ""})
                 self._delta({"type": "text_delta", "text": delta["content"]})
@@ -228,17 +187,16 @@ class MessagesTranslator:
 
     def _call(self, call: Mapping[str, Any]) -> None:
         function = call.get("function") or {}
-        index = call.get("index", 0)
+        index, arguments = call.get("index", 0), function.get("arguments") or ""
         if self._open != index:
-            block: dict[str, Any] = {
-                "type": "tool_use",
-                "id": call.get("id"),
-                "name": function.get("name"),
-                "input": {},
-            }
-            self._block(index, block)
-        if function.get("arguments"):
-            self._delta({"type": "input_json_delta", "partial_json": function["arguments"]})
+            known = self._nameless.pop(index, {"id": "", "arguments": ""})
+            called, arguments = call.get("id") or known["id"], known["arguments"] + arguments
+            if not function.get("name"):
+                self._nameless[index] = {"id": called, "arguments": arguments}
+                return
+            self._block(index, {"type": "tool_use", "id": called, "name": function["name"], "input": {}})
+        if arguments:
+            self._delta({"type": "input_json_delta", "partial_json": arguments})
 
     def _begin(self, model: str, input_tokens: int) -> None:
         self._begun = True
@@ -276,3 +234,15 @@ class MessagesTranslator:
     def _taken(self) -> bytes:
         events, self._events = b"".join(self._events), []
         return events
+
+
+DIALECT = Dialect(
+    name=MESSAGES,
+    check=check,
+    weigh=weigh_request,
+    needs=needs,
+    headers=header_names("anthropic-"),
+    to_chat=to_chat,
+    from_chat=from_chat,
+    translator=MessagesTranslator,
+)

@@ -4,13 +4,14 @@ Source: volcengine.com/docs/82379. Ark reports cumulative usage with every chunk
 is billed that the client abandons; it knows tools, but not the older functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 from . import contents, functions
-from .base import Audio, Completion, Speech, Transcript, Unsupported
+from .base import CHAT, PLAIN, Audio, Chunk, Completion, Form, RequestOptions, Speech, Transcript, Unsupported
+from .chat_events import Edit
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, misshapen
-from .openai import Edit, OpenAI
+from .openai import OpenAI
 from .usage import embedding_tokens
 from .wire import MEDIA_BYTES
 
@@ -24,6 +25,8 @@ class Ark(OpenAI):
     name: ClassVar[str] = "ark"
     default_base_url: ClassVar[str] = "https://ark.cn-beijing.volces.com/api/v3"
     base_url_end: ClassVar[str] = "/v3"
+    dialects: ClassVar[frozenset[str]] = frozenset({CHAT})
+    passed: ClassVar[frozenset[str]] = frozenset()
     codes: ClassVar[Codes] = {
         # Content that was refused here is not carried to somebody else.
         "InputTextRiskDetection": REFUSED,
@@ -48,12 +51,12 @@ class Ark(OpenAI):
         "InternalServiceError": TRY_AGAIN,
     }
 
-    async def embed(self, body: Mapping[str, Any]) -> Completion:
+    async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """Text like OpenAI's; a list of parts (text, image_url, video_url) is one multimodal embedding."""
         parts = body.get("input")
         if not (isinstance(parts, list) and parts and isinstance(parts[0], dict)):
-            return await super().embed(body)
-        said = await self._wire.post_json("/embeddings/multimodal", body, MEDIA_BYTES)
+            return await super().embed(body, options)
+        said, _content = await self._wire.post_json("/embeddings/multimodal", body, MEDIA_BYTES, options)
         # One object where OpenAI has a list.
         if isinstance(said.get("data"), dict):
             said["data"] = [{"object": "embedding", "index": 0, **said["data"]}]
@@ -61,10 +64,18 @@ class Ark(OpenAI):
             raise self._wire.unusable("The provider's answer holds no embedding.")
         return Completion(said, embedding_tokens(said.get("usage")))
 
-    async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
+    async def transcribe(self, audio: Audio, fields: Mapping[str, Any], options: RequestOptions = PLAIN) -> Transcript:
         raise Unsupported(self.name, "speech to text")
 
-    async def speak(self, body: Mapping[str, Any]) -> Speech:
+    def transcribe_stream(
+        self, audio: Audio, fields: Mapping[str, Any], options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        raise Unsupported(self.name, "speech to text")
+
+    async def translate(self, form: Form, options: RequestOptions = PLAIN) -> Transcript:
+        raise Unsupported(self.name, "speech to text")
+
+    async def speak(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Speech:
         raise Unsupported(self.name, "text to speech")
 
     def _request(self, body: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
@@ -81,19 +92,9 @@ class Ark(OpenAI):
             request["stream_options"]["chunk_include_usage"] = True
         return request
 
-    def _edit(self, body: Mapping[str, Any], *, stream: bool) -> Edit | None:
-        legacy = functions.is_legacy(body)
+    def _edit(self, body: Mapping[str, Any]) -> Edit | None:
+        return functions.answer_in_functions if functions.is_legacy(body) else None
+
+    def _hides_usage(self, body: Mapping[str, Any]) -> bool:
         options = body.get("stream_options")
-        wanted = not stream or (isinstance(options, dict) and bool(options.get("chunk_include_usage")))
-        if wanted:
-            return functions.answer_in_functions if legacy else None
-
-        def edit(event: dict[str, Any]) -> bool:
-            """Back to functions; and usage only where OpenAI has it: there are clients that add up what they see."""
-            changed = legacy and functions.answer_in_functions(event)
-            if event.get("choices") and event.get("usage"):
-                event["usage"] = None
-                changed = True
-            return changed
-
-        return edit
+        return not (isinstance(options, dict) and options.get("chunk_include_usage"))

@@ -5,8 +5,9 @@ Requests are the bodies of OpenAI's API, as the caller sent them, with `model` a
 provider: one file here, one line in __init__.py, one test file.
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
@@ -15,6 +16,8 @@ from django_stubs_ext import StrOrPromise
 
 # The code of an error that is ours: the rules forbid to call the base URL.
 ADDRESS_REFUSED = "address_refused"
+# What programs ask in: OpenAI's chat completions and its older completions, Anthropic's messages.
+CHAT, COMPLETIONS, MESSAGES = "chat", "completions", "messages"
 
 
 class Recovery(StrEnum):
@@ -31,7 +34,7 @@ class ProviderError(Exception):
 
     `status` is the provider's HTTP status (0: none came), `retry_after_s` what it asked for, in seconds, `cool_down`
     whether the model should at this account (rate limit), or the whole account (`account_at_fault`: overdue, bad key).
-    `hint` says how to mend it, after a probe.
+    `hint` says how to mend it, after a probe. `given_up`: we stopped waiting, and the provider may be generating.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class ProviderError(Exception):
         code: str = "",
         retry_after_s: float | None = None,
         cool_down: bool = False,
+        given_up: bool = False,
     ) -> None:
         super().__init__(text)
         self.text = text
@@ -51,6 +55,7 @@ class ProviderError(Exception):
         self.code = code
         self.retry_after_s = retry_after_s
         self.cool_down = cool_down
+        self.given_up = given_up
         self.hint: StrOrPromise = ""
 
     @property
@@ -59,19 +64,37 @@ class ProviderError(Exception):
         return self.cool_down and self.recovery is Recovery.FAILOVER
 
     @property
+    def overloaded(self) -> bool:
+        """Whether the provider has too much to do, for everybody."""
+        return self.status in (503, 529) or self.code in ("overloaded_error", "ServerOverloaded")
+
+    @property
     def unpaid(self) -> bool:
         """Whether the account has no credit at the provider: overdue, used up, or its billing is off."""
         return self.status == 402 or "overdue" in self.code.lower() or "quota" in self.code or "billing" in self.code
 
     @property
     def told(self) -> str:
-        """The text for whoever called: what is wrong with our account is only the operator's business."""
-        ours = self.status in (401, 402, 403) or self.account_at_fault
-        return "our account was not accepted" if ours else self.text[:300]
+        """The text for whoever called: our account, and pages of whatever stands in front of a provider, are only the
+        operator's business."""
+        if self.status in (401, 402, 403) or self.account_at_fault:
+            return "our account was not accepted"
+        if _PAGE.search(self.text):
+            return "something in front of the provider answered with a web page"
+        return _OURS.sub("…", self.text[:300])
+
+
+# Who we are to a provider, as its texts name us: organizations, projects, accounts, keys.
+_OURS = re.compile(
+    r"\b(?:organi[sz]ation|project|account|workspace|tenant)(?: id)?[ :=(\[]+[\w-]*\d[\w-]*[)\]]?"
+    r"|\b(?:org|proj|acct|sk)[-_][\w.*-]{3,}|\b(?:ep|ak|ws)-(?=\S*\d)[\w-]{6,}|\b\d{10,}\b",
+    re.IGNORECASE,
+)
+_PAGE = re.compile(r"<(?:!doctype|html|head|body|center|\?xml)\b", re.IGNORECASE)
 
 
 class Unsupported(ProviderError):
-    """The provider has no such operation; `code` is its name."""
+    """The provider has no such operation, or its protocol no room for it; `code` is its name. Nothing was sent."""
 
     def __init__(self, provider: str, operation: str) -> None:
         super().__init__(f"{provider} has no {operation}.", recovery=Recovery.FAILOVER, code=operation)
@@ -116,21 +139,39 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class RequestOptions:
+    """How a call is made besides its body: headers of the client's that go up with it, and how long, in seconds, the
+    first sign of an answer may take (None: as long as the account's time-out)."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    first_byte_s: float | None = None
+
+
+PLAIN = RequestOptions()
+
+
+@dataclass(frozen=True)
 class Completion:
-    """A complete answer in OpenAI's shape. `usage` is None when the provider reported none; 0 is a report."""
+    """A complete answer in the dialect that was asked in. `usage` is None when the provider reported none; 0 is a
+    report. `content` is the answer as it came; empty: `body`, written anew, is what to pass on. `text` is what was
+    written, for estimates; None: it is to be found in `body`."""
 
     body: dict[str, Any]
     usage: Tokens | None
+    content: bytes = field(default=b"", repr=False, compare=False)
+    text: str | None = None
 
 
 class Chunk(NamedTuple):
-    """One event of a stream: `data` is the JSON of an OpenAI `chat.completion.chunk`, without "data: " and blank lines.
+    """One event of a stream: `data` is its JSON (an OpenAI `chat.completion.chunk`, or an event of the dialect that was
+    asked in), without "data: " and blank lines; `block` the whole event as it came, empty when it is nothing but data.
 
     `output` says whether it carries anything a user would see (text, reasoning, a tool call); `usage` is set when it
     carries a report. A chunk that only carries usage has output False and may be held back from clients that did not
     ask for it (`usage_only`). `text` is what the user would see of it (text, reasoning, arguments of a tool call), in
     one string: tokens are estimated from it when the stream ends without a report. `more` says that another chunk
-    arrived with this one and follows at once, so that both can be passed on together.
+    arrived with this one and follows at once, so that both can be passed on together. `model` is the model it names;
+    `last` says that nothing follows: such an event is passed on when the call is settled.
     """
 
     data: bytes
@@ -139,6 +180,9 @@ class Chunk(NamedTuple):
     usage_only: bool = False
     text: str = ""
     more: bool = False
+    block: bytes = b""
+    model: str = ""
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,6 +192,14 @@ class Audio:
     content: bytes = field(repr=False)
     filename: str = "audio.mp3"
     content_type: str = "audio/mpeg"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form that is passed on: fields, which may come several times, and files, each with the name of its field."""
+
+    fields: Mapping[str, str | Sequence[str]]
+    files: Sequence[tuple[str, "Audio"]]
 
 
 @dataclass(frozen=True)
@@ -172,6 +224,8 @@ class Provider(ABC):
 
     name: ClassVar[str]
     default_base_url: ClassVar[str]
+    # What is passed through as it is. Whatever else is asked for is translated through OpenAI's chat shape.
+    dialects: ClassVar[frozenset[str]]
     # What `probe` calls, after the base URL.
     probe_path: ClassVar[str] = "/chat/completions"
 
@@ -183,34 +237,63 @@ class Provider(ABC):
         """How many lines of streams were skipped so far, because they made no sense."""
         return 0
 
-    def left_out(self, body: Mapping[str, Any]) -> tuple[str, ...]:
-        """The parameters of a chat request that this provider does not take; they are not sent."""
-        return ()
-
     @abstractmethod
-    async def chat(self, body: Mapping[str, Any]) -> Completion:
+    async def chat(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """POST of OpenAI's /chat/completions, not streamed."""
 
     @abstractmethod
-    def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
+    def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
         """The same, streamed. Errors before the first output are ProviderError, later ones StreamBroke. Closing the
         iterator (aclose) hangs up. Usage is always asked for; broken lines are skipped and counted."""
 
-    async def embed(self, body: Mapping[str, Any]) -> Completion:
+    async def ask(self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        """One of `dialects`, as it is."""
+        if dialect != CHAT:
+            raise Unsupported(self.name, dialect)
+        return await self.chat(body, options)
+
+    def ask_stream(
+        self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        """The same, streamed, as `stream` is."""
+        if dialect != CHAT:
+            raise Unsupported(self.name, dialect)
+        return self.stream(body, options)
+
+    async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """POST of /embeddings."""
         raise Unsupported(self.name, "embeddings")
 
-    async def images(self, body: Mapping[str, Any]) -> Completion:
+    async def images(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """POST of /images/generations."""
         raise Unsupported(self.name, "images")
 
-    async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
-        """POST of /audio/transcriptions; `fields` are the form's other parts, `model` among them."""
+    async def transcribe(self, audio: Audio, fields: Mapping[str, Any], options: RequestOptions = PLAIN) -> Transcript:
+        """POST of /audio/transcriptions; `fields` are the form's other parts, `model` among them; a list is a field
+        that comes several times."""
         raise Unsupported(self.name, "speech to text")
 
-    async def speak(self, body: Mapping[str, Any]) -> Speech:
+    def transcribe_stream(
+        self, audio: Audio, fields: Mapping[str, Any], options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        """The same, streamed."""
+        raise Unsupported(self.name, "streamed speech to text")
+
+    async def speak(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Speech:
         """POST of /audio/speech."""
         raise Unsupported(self.name, "text to speech")
+
+    async def post(self, path: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        """POST of an operation that is passed through: /moderations, /rerank."""
+        raise Unsupported(self.name, path)
+
+    async def post_form(self, path: str, form: Form, options: RequestOptions = PLAIN) -> Completion:
+        """The same with a form: /images/edits, /images/variations."""
+        raise Unsupported(self.name, path)
+
+    async def translate(self, form: Form, options: RequestOptions = PLAIN) -> Transcript:
+        """POST of /audio/translations."""
+        raise Unsupported(self.name, "translation of speech")
 
     @abstractmethod
     async def probe(self, model_id: str) -> str:

@@ -1,14 +1,15 @@
-"""Anthropic's Messages API behind OpenAI's chat shape.
+"""Anthropic's Messages API, as it is and behind OpenAI's chat shape.
 
-Source: platform.claude.com/docs/en/api. The base URL has no /v1. Version 2026-10-21 refuses sampling parameters, so
-they are left out, which `left_out` tells; an account may ask for 2023-06-01 instead.
+Source: platform.claude.com/docs/en/api. The base URL has no /v1. Version 2026-10-21 refuses sampling parameters: a
+request that has some goes up in version 2023-06-01, unless the account insists on the newer one.
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from . import claude_answer, claude_request, functions
-from .base import Account, Chunk, Completion, Provider, ProviderError
+from . import claude_answer, claude_request, functions, message_events
+from .base import MESSAGES, PLAIN, Account, Chunk, Completion, Provider, ProviderError, RequestOptions
 from .errors import (
     OTHER_ACCOUNT,
     OTHER_MODEL,
@@ -20,7 +21,8 @@ from .errors import (
     explained,
     misshapen,
 )
-from .wire import ProviderWire
+from .usage import tokens_of
+from .wire import MEDIA_BYTES, ProviderWire
 
 API_VERSION = "2026-10-21"
 
@@ -30,6 +32,7 @@ class Claude(Provider):
 
     name: ClassVar[str] = "claude"
     default_base_url: ClassVar[str] = "https://api.anthropic.com"
+    dialects: ClassVar[frozenset[str]] = frozenset({MESSAGES})
     probe_path: ClassVar[str] = "/v1/messages"
     codes: ClassVar[Codes] = {
         "invalid_request_error": REFUSED,
@@ -57,42 +60,35 @@ class Claude(Provider):
     def broken_lines(self) -> int:
         return self._wire.broken_lines
 
-    def left_out(self, body: Mapping[str, Any]) -> tuple[str, ...]:
-        return claude_request.left_out(body, self._version)
-
-    async def chat(self, body: Mapping[str, Any]) -> Completion:
-        message = await self._wire.post_json("/v1/messages", self._request(body, stream=False))
-        if not isinstance(message.get("content"), list):
-            raise self._wire.unusable("The provider's answer is no message.")
+    async def chat(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        version, options = self._version_for(body, options)
+        message, _content = await self._message(self._request(body, version, stream=False), options)
         return claude_answer.reply(message, legacy=functions.is_legacy(body))
 
-    async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
-        request = self._request(body, stream=True)
-        translator = claude_answer.ClaudeTranslator(legacy=functions.is_legacy(body))
-        events = await self._wire.stream("/v1/messages", request)
-        try:
-            while not translator.ended and (batch := await events.read()):
-                for _data, event in batch:
-                    if event.get("type") == "error":
-                        raise events.said(event)
-                    try:
-                        chunks = list(translator.read(event))
-                    except SHAPE_ERRORS:
-                        events.skip()
-                        continue
-                    events.finished = translator.finished
-                    for chunk in chunks:
-                        events.begun = events.begun or chunk.output
-                        yield chunk
-            if translator.ended:
-                await events.settle()
-            elif translator.finished:
-                for chunk in translator.last():
-                    yield chunk
-            else:
-                raise events.broke()
-        finally:
-            events.close()
+    def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
+        version, options = self._version_for(body, options)
+        reader = claude_answer.ClaudeTranslator(legacy=functions.is_legacy(body))
+        return self._wire.chunks("/v1/messages", self._request(body, version, stream=True), reader, options)
+
+    async def ask(self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        if dialect != MESSAGES:
+            return await super().ask(dialect, body, options)
+        message, content = await self._message(body, self._version_for(body, options)[1])
+        return Completion(message, tokens_of(message.get("usage")), content, message_events.written(message))
+
+    def ask_stream(
+        self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        if dialect != MESSAGES:
+            return super().ask_stream(dialect, body, options)
+        _version, options = self._version_for(body, options)
+        return self._wire.chunks("/v1/messages", body, message_events.MessageEvents(), options)
+
+    async def _message(self, body: Mapping[str, Any], options: RequestOptions) -> tuple[dict[str, Any], bytes]:
+        message, content = await self._wire.post_json("/v1/messages", body, MEDIA_BYTES, options)
+        if not isinstance(message.get("content"), list):
+            raise self._wire.unusable("The provider's answer is no message.")
+        return message, content
 
     async def probe(self, model_id: str) -> str:
         question = {"model": model_id, "messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
@@ -105,8 +101,16 @@ class Claude(Provider):
     async def close(self) -> None:
         await self._wire.close()
 
-    def _request(self, body: Mapping[str, Any], *, stream: bool) -> dict[str, Any]:
+    def _request(self, body: Mapping[str, Any], version: str, *, stream: bool) -> dict[str, Any]:
         try:
-            return claude_request.request(body, self._version, stream=stream)
+            return claude_request.request(body, version, stream=stream)
         except SHAPE_ERRORS:
             raise misshapen() from None
+
+    def _version_for(self, body: Mapping[str, Any], options: RequestOptions) -> tuple[str, RequestOptions]:
+        """The version to speak: the caller's, else the account's. Sampling parameters choose the one that takes them,
+        unless the account insists."""
+        version = options.headers.get("anthropic-version") or self._version
+        if not self.account.api_version and claude_request.samples(body):
+            version = claude_request.SAMPLING_VERSION
+        return version, replace(options, headers={**options.headers, "anthropic-version": version})

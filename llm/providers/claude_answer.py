@@ -5,14 +5,16 @@ asks.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
-from . import functions
+from . import functions, json_text
 from .base import Chunk, Completion, Tokens
-from .usage import count, tokens_of
+from .message_events import CumulativeUsage
+from .usage import tokens_of
+from .wire import Event
 
 _FINISH = {
     "end_turn": "stop",
@@ -25,6 +27,7 @@ _FINISH = {
 }
 
 _JSON = dict[str, Any]
+_THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def reply(message: _JSON, *, legacy: bool) -> Completion:
@@ -36,6 +39,9 @@ def reply(message: _JSON, *, legacy: bool) -> Completion:
     said: _JSON = {"role": "assistant", "content": text or (None if calls else "")}
     if thought:
         said["reasoning_content"] = thought
+    if signed := [block for block in blocks if block.get("type") in _THOUGHTS]:
+        # With its signature a thought can come back in the next turn, which tools need.
+        said["thinking_blocks"] = signed
     if calls:
         said["tool_calls"] = calls
     body: _JSON = {
@@ -61,44 +67,45 @@ class ClaudeTranslator:
         self.finished = False
         self.ended = False
         self._legacy = legacy
-        self._usage: _JSON = {}
+        self._usage = CumulativeUsage()
         self._head: _JSON = {"id": "", "object": "chat.completion.chunk", "created": int(time.time()), "model": ""}
         # Position of each tool block among the tool calls, and those whose arguments have not begun.
         self._calls: dict[Any, int] = {}
         self._without_arguments: set[Any] = set()
+        # The blocks of thoughts under way.
+        self._thoughts: dict[Any, _JSON] = {}
 
-    def read(self, event: _JSON) -> Iterator[Chunk]:
-        """The chunks an event amounts to. Raises AttributeError or TypeError when it has not the shape of one."""
+    def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
+        chunks = list(self._read(event.said))
+        return [chunk._replace(more=more or chunk is not chunks[-1]) for chunk in chunks]
+
+    def _read(self, event: _JSON) -> Iterator[Chunk]:
         kind = event.get("type")
         if kind == "content_block_delta":
             yield from self._delta(event.get("index"), event["delta"])
         elif kind == "content_block_start":
             yield from self._start(event.get("index"), event["content_block"])
         elif kind == "content_block_stop":
-            if event.get("index") in self._without_arguments:
+            index = event.get("index")
+            if index in self._without_arguments:
                 # A call without arguments; OpenAI's clients expect JSON all the same.
-                yield self._arguments(event.get("index"), "{}")
+                yield self._arguments(index, "{}")
+            if index in self._thoughts:
+                yield self._chunk({"thinking_blocks": [self._thoughts.pop(index)]})
         elif kind == "message_start":
             message = event["message"]
-            self._head.update(id=message.get("id"), model=message.get("model"))
-            self._usage.update(message.get("usage") or {})
-            yield self._chunk({"role": "assistant", "content": ""}, usage=tokens_of(self._usage, final=False))
+            self._head.update(id=message.get("id"), model=str(message.get("model") or ""))
+            self._usage.add(message.get("usage"))
+            yield self._chunk({"role": "assistant", "content": ""}, usage=self._usage.tokens(final=False))
         elif kind == "message_delta":
-            self._count(event.get("usage") or {})
-            usage = tokens_of(self._usage, final=False)
+            self._usage.add(event.get("usage"))
+            usage = self._usage.tokens(final=False)
             finish = _finish(event.get("delta") or {})
             self.finished = self.finished or finish is not None
             yield self._chunk({}, finish=finish, usage=usage)
         elif kind == "message_stop":
             self.ended = True
             yield from self.last()
-
-    def _count(self, seen: _JSON) -> None:
-        """Counts are cumulative: there are servers that say 0 at the end of what they said in the beginning."""
-        for name, value in seen.items():
-            known = count(self._usage.get(name))
-            if value is not None and not (known is not None and (count(value) or 0) < known):
-                self._usage[name] = value
 
     def _start(self, index: Any, block: _JSON) -> Iterator[Chunk]:
         kind = block.get("type")
@@ -108,11 +115,18 @@ class ClaudeTranslator:
             call = {"id": block.get("id"), "type": "function", "function": {"name": block.get("name"), "arguments": ""}}
             call = {"index": self._calls[index], **call}
             yield self._chunk({"tool_calls": [call]}, text=str(block.get("name") or ""))
-        elif kind in ("text", "thinking") and block.get(kind):
+        elif kind in _THOUGHTS:
+            self._thoughts[index] = dict(block)
+        if kind in ("text", "thinking") and block.get(kind):
             yield self._words("content" if kind == "text" else "reasoning_content", block[kind])
 
     def _delta(self, index: Any, delta: _JSON) -> Iterator[Chunk]:
         kind = delta.get("type")
+        thought = self._thoughts.get(index)
+        if thought is not None:
+            for key in ("thinking", "signature"):
+                if delta.get(key):
+                    thought[key] = f"{thought.get(key) or ''}{delta[key]}"
         if kind == "text_delta" and delta.get("text"):
             yield self._words("content", delta["text"])
         elif kind == "thinking_delta" and delta.get("thinking"):
@@ -128,19 +142,20 @@ class ClaudeTranslator:
         call = {"index": self._calls[index], "function": {"arguments": text}}
         return self._chunk({"tool_calls": [call]}, text=text)
 
-    def last(self) -> Iterator[Chunk]:
+    def last(self) -> Sequence[Chunk]:
         """What stands behind the last words: the usage, when it is known."""
-        tokens = tokens_of(self._usage)
-        if tokens is not None:
-            last = {**self._head, "choices": [], "usage": _usage(tokens)}
-            yield Chunk(orjson.dumps(last), False, tokens, True)
+        tokens = self._usage.tokens(final=True)
+        if tokens is None:
+            return ()
+        last = {**self._head, "choices": [], "usage": _usage(tokens)}
+        return (Chunk(orjson.dumps(last), False, tokens, True, model=self._head["model"]),)
 
     def _chunk(self, delta: _JSON, *, finish: str | None = None, usage: Tokens | None = None, text: str = "") -> Chunk:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         event = {**self._head, "choices": [choice]}
         if self._legacy:
             functions.answer_in_functions(event)
-        return Chunk(orjson.dumps(event), bool(text), usage, False, text)
+        return Chunk(json_text.write(event), bool(text), usage, False, text, model=self._head["model"])
 
 
 def _call(block: _JSON) -> _JSON:

@@ -3,7 +3,7 @@
 Source: platform.claude.com/docs, versions 2023-06-01 and 2026-10-21 (which refuses sampling parameters).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,27 +19,40 @@ _SAMPLING = ("temperature", "top_p", "top_k")
 # What is translated, and what Anthropic knows under the same name.
 _TRANSLATED = {
     "model", "messages", "max_tokens", "max_completion_tokens", "stop", "stream", "stream_options", "tools",
-    "tool_choice", "parallel_tool_calls", "functions", "function_call", "user",
+    "tool_choice", "parallel_tool_calls", "functions", "function_call", "user", "response_format", "reasoning_effort",
 }  # fmt: skip
+# What changes nothing, and many clients send with every request.
+_NEUTRAL: Mapping[str, Sequence[Any]] = {
+    "n": (1,), "temperature": (1,), "top_p": (1,), "presence_penalty": (0,), "frequency_penalty": (0,),
+    "logprobs": (False,), "logit_bias": ({},), "store": (False,), "modalities": (["text"],),
+}  # fmt: skip
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _SAME = ("thinking", "metadata", "service_tier", "output_config")
 _SERVICE_TIERS = ("auto", "standard_only")
+_THOUGHTS = ("thinking", "redacted_thinking")
 
 _Block = dict[str, Any]
 
 
-def left_out(body: Mapping[str, Any], version: str) -> tuple[str, ...]:
-    """The parameters of a request that are not sent. More than one answer (`n`) is not to be had."""
+def samples(body: Mapping[str, Any]) -> bool:
+    """Whether a request has sampling parameters that change anything."""
+    return any(body.get(name) is not None and body[name] not in _NEUTRAL.get(name, ()) for name in _SAMPLING)
+
+
+def check(body: Mapping[str, Any], version: str) -> None:
+    """Raises Unsupported for the first parameter that Claude has no room for, unless its value changes nothing."""
     taken = {*_TRANSLATED, *_SAME, *(_SAMPLING if version == SAMPLING_VERSION else ())}
-    dropped = [name for name, value in body.items() if name not in taken and value is not None]
-    if "n" in dropped and body["n"] == 1:
-        dropped.remove("n")
-    if body.get("service_tier") not in (None, *_SERVICE_TIERS):
-        dropped.append("service_tier")
-    return tuple(dropped)
+    for name, value in body.items():
+        neutral = _NEUTRAL.get(name, ())
+        if name not in taken and value is not None and value not in neutral:
+            raise Unsupported("claude", name)
+    if body.get("service_tier") not in (None, "default", *_SERVICE_TIERS):
+        raise Unsupported("claude", "service_tier")
 
 
 def request(body: Mapping[str, Any], version: str, *, stream: bool) -> dict[str, Any]:
     """The body of POST /v1/messages. Raises Unsupported for parts that Claude does not take."""
+    check(body, version)
     body = functions.to_tools(body)
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
@@ -57,13 +70,25 @@ def request(body: Mapping[str, Any], version: str, *, stream: bool) -> dict[str,
         out["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     out.update(_parameters(body, version))
     out.update(_tools(body))
+    if out.get("thinking") and not _thought_of(out["messages"]):
+        # A call of a tool without the signed thought before it would be refused: this turn goes on without thinking.
+        del out["thinking"]
     return out
+
+
+def _thought_of(turns: list[_Block]) -> bool:
+    """Whether the calls of tools that are being answered come with the thoughts before them."""
+    called: list[_Block] = next((turn["content"] for turn in reversed(turns) if turn["role"] == "assistant"), [])
+    answered = bool(turns) and any(block.get("type") == "tool_result" for block in turns[-1]["content"])
+    uses = any(block.get("type") == "tool_use" for block in called)
+    return not (answered and uses) or any(block.get("type") in _THOUGHTS for block in called)
 
 
 def _parameters(body: Mapping[str, Any], version: str) -> dict[str, Any]:
     out = {name: body[name] for name in _SAME if body.get(name) is not None}
-    if out.get("service_tier") not in _SERVICE_TIERS:
-        out.pop("service_tier", None)
+    if out.get("service_tier") == "default":
+        out["service_tier"] = "standard_only"
+    out.update(_output_config(body, out.pop("output_config", None)))
     if body.get("user"):
         out.setdefault("metadata", {"user_id": str(body["user"])})
     if version == SAMPLING_VERSION:
@@ -72,6 +97,23 @@ def _parameters(body: Mapping[str, Any], version: str) -> dict[str, Any]:
         if isinstance(out.get("temperature"), int | float):
             out["temperature"] = min(out["temperature"], 1)
     return out
+
+
+def _output_config(body: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """How the answer is to be written: the schema it has to keep, and how much thought goes into it."""
+    config = dict(own) if isinstance(own, dict) else {}
+    effort, wanted = body.get("reasoning_effort"), body.get("response_format") or {"type": "text"}
+    if effort is not None and effort not in _EFFORTS:
+        raise Unsupported("claude", f"reasoning_effort {effort}")
+    if effort:
+        config["effort"] = effort
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    schema = (wanted.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
+    if kind == "json_schema" and isinstance(schema, dict):
+        config["format"] = {"type": "json_schema", "schema": schema}
+    elif kind != "text":
+        raise Unsupported("claude", f"response_format {kind}")
+    return {"output_config": config} if config else {}
 
 
 def _system(messages: list[_Block]) -> str | list[_Block]:
@@ -92,7 +134,8 @@ def _turns(messages: list[_Block]) -> list[_Block]:
         if role == "tool":
             role, blocks = "user", [_result(message)]
         elif role == "assistant":
-            blocks = [*_blocks(message.get("content")), *map(_call, message.get("tool_calls") or ())]
+            calls = map(_call, message.get("tool_calls") or ())
+            blocks = [*_thoughts(message), *_blocks(message.get("content")), *calls]
         elif role == "user":
             blocks = _blocks(message.get("content"))
         else:
@@ -102,6 +145,14 @@ def _turns(messages: list[_Block]) -> list[_Block]:
         elif blocks:
             turns.append({"role": role, "content": blocks})
     return turns
+
+
+def _thoughts(message: _Block) -> list[_Block]:
+    """The signed thoughts of an earlier answer, as they were given out."""
+    given = message.get("thinking_blocks") or ()
+    return [
+        block for block in given if block.get("type") in _THOUGHTS and (block.get("signature") or block.get("data"))
+    ]
 
 
 def _blocks(content: Any) -> list[_Block]:

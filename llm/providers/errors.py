@@ -63,19 +63,44 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) 
     return error_in(said, codes, status=status, retry_after_s=retry_after(headers))
 
 
+def is_error(said: Mapping[str, Any], name: bytes = b"") -> bool:
+    """Whether JSON inside a 200 answer, or an event of that name, tells of an error, wherever it tells it."""
+    if "choices" in said and not said.get("error"):
+        # MiniMax has the error beside choices that are null.
+        return said["choices"] is None and _status_in(said) is not None
+    if said.get("error") or name == b"error" or said.get("type") == "error" or said.get("object") == "error":
+        return True
+    if any(said.get(key) for key in ("data", "results", "content")):
+        # "code 200, message ok" stands beside answers too.
+        return False
+    coded = any(said.get(key) for key in ("code", "error_code", "err_code"))
+    worded = any(type(said.get(key)) is str for key in ("message", "error_msg", "msg"))
+    return (coded and worded) or _status_in(said) is not None
+
+
+def _status_in(said: Mapping[str, Any]) -> Any:
+    """The code of an error beside the answer (`base_resp`); None when there is none."""
+    status = said.get("base_resp")
+    return (status.get("status_code") or None) if isinstance(status, dict) else None
+
+
 def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float | None = None) -> ProviderError:
     """The error that a provider's JSON tells of: `{"error": {"message", "code", "type"}}`, and what comes close.
 
     Its text is whole; `without` makes it fit to be told.
     """
-    inner = said.get("error", said) if isinstance(said, dict) else said
+    inner = (said.get("error") or said) if isinstance(said, dict) else said
     named = inner if isinstance(inner, dict) else {"message": inner}
-    names = [str(named[key]) for key in ("code", "type") if named.get(key)]
+    if isinstance(named.get("base_resp"), dict):
+        named = {**named["base_resp"], "code": named["base_resp"].get("status_code")}
+    names = [str(named[key]) for key in ("code", "error_code", "type") if named.get(key)]
     details = named.get("details")
     if isinstance(details, dict) and details.get("error_code"):
         names.insert(0, str(details["error_code"]))
     verdict = _verdict(status, names, codes)
-    text = str(named.get("message") or "") or (names[0] if names else f"The provider answered with status {status}.")
+    words = (named.get(key) for key in ("message", "error_msg", "msg", "status_msg", "detail"))
+    nameless = names[0] if names else f"The provider answered with status {status}."
+    text = next((str(word) for word in words if word), nameless)
     return ProviderError(
         text,
         recovery=verdict.recovery,

@@ -4,23 +4,34 @@ Source: OpenAI's API reference. Requests go out as the caller wrote them; the ch
 byte, read only to know what they carry.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
 import orjson
 
-from voicehelper.net.http_async import file_form
+from voicehelper.net.http_async import Body, file_form
 
 from . import contents
-from .base import Account, Audio, Chunk, Completion, Provider, ProviderError, Recovery, Speech, Transcript
+from .base import (
+    CHAT,
+    COMPLETIONS,
+    PLAIN,
+    Account,
+    Audio,
+    Chunk,
+    Completion,
+    Form,
+    Provider,
+    ProviderError,
+    Recovery,
+    RequestOptions,
+    Speech,
+    Transcript,
+)
+from .chat_events import ChatEvents, Edit, TranscriptEvents, completed_text, is_completion, put_right
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, explained
 from .usage import embedding_tokens, image_tokens, tokens_of
 from .wire import MEDIA_BYTES, ProviderWire
-
-# Changes an answer, or a chunk of one, in place, and says whether it did.
-Edit = Callable[[dict[str, Any]], bool]
-
-_NO_TEXT = frozenset({"role", "encrypted_content"})
 
 
 class OpenAI(Provider):
@@ -28,6 +39,9 @@ class OpenAI(Provider):
 
     name: ClassVar[str] = "openai"
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
+    dialects: ClassVar[frozenset[str]] = frozenset({CHAT, COMPLETIONS})
+    # Operations that are passed through, by their paths.
+    passed: ClassVar[frozenset[str]] = frozenset({"/moderations", "/rerank", "/images/edits", "/images/variations"})
     base_url_end: ClassVar[str] = "/v1"
     codes: ClassVar[Codes] = {
         "insufficient_quota": OTHER_ACCOUNT,
@@ -54,72 +68,98 @@ class OpenAI(Provider):
     def broken_lines(self) -> int:
         return self._wire.broken_lines
 
-    async def chat(self, body: Mapping[str, Any]) -> Completion:
-        said = await self._wire.post_json("/chat/completions", self._request(body, stream=False))
-        if not _is_completion(said):
+    async def chat(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        request = self._request(body, stream=False)
+        said, content = await self._wire.post_json("/chat/completions", request, MEDIA_BYTES, options)
+        if not is_completion(said):
             raise self._wire.unusable("The provider's answer is no chat completion.")
-        if edit := self._edit(body, stream=False):
+        changed, edit = put_right(said), self._edit(body)
+        if edit is not None:
             try:
-                edit(said)
+                changed = edit(said) or changed
             except SHAPE_ERRORS:
                 raise self._wire.unusable("The provider's answer is no chat completion.") from None
-        return Completion(said, tokens_of(said.get("usage"), service_tier=said.get("service_tier")))
+        usage = tokens_of(said.get("usage"), service_tier=said.get("service_tier"))
+        return Completion(said, usage, b"" if changed else content)
 
-    async def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[Chunk, None]:
-        edit = self._edit(body, stream=True)
-        # With one answer asked for, its last words end everything.
-        single, unfinished = body.get("n") in (None, 1), set(range(body.get("n") or 1))
-        events = await self._wire.stream("/chat/completions", self._request(body, stream=True))
-        try:
-            while batch := await events.read():
-                newest = batch[-1][1]
-                for data, event in batch:
-                    if event.get("error"):
-                        raise events.said(event)
-                    chunk = _chunk(data, event, edit, single=single, more=event is not newest)
-                    if chunk is None:
-                        events.skip()
-                        continue
-                    if chunk.output:
-                        events.begun = True
-                    unfinished -= _finished(event)
-                    events.finished = not unfinished
-                    yield chunk
-            if not (events.ended or events.finished):
-                raise events.broke()
-        finally:
-            events.close()
+    def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
+        reader = ChatEvents(body.get("n") or 1, self._edit(body), hide_usage=self._hides_usage(body))
+        return self._wire.chunks("/chat/completions", self._request(body, stream=True), reader, options)
 
-    async def embed(self, body: Mapping[str, Any]) -> Completion:
-        said = await self._wire.post_json("/embeddings", body, MEDIA_BYTES)
+    async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        said, content = await self._wire.post_json("/embeddings", body, MEDIA_BYTES, options)
         if contents.vectors(said) < contents.inputs(body):
             raise self._wire.unusable("The provider's answer lacks embeddings that were asked for.")
-        return Completion(said, embedding_tokens(said.get("usage")))
+        return Completion(said, embedding_tokens(said.get("usage")), content)
 
-    async def images(self, body: Mapping[str, Any]) -> Completion:
-        said = await self._wire.post_json("/images/generations", _without(body, "stream"), MEDIA_BYTES)
+    async def images(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        path, request = "/images/generations", _without(body, "stream")
+        said, content = await self._wire.post_json(path, request, MEDIA_BYTES, options)
         if not contents.pictures(said):
             raise self._wire.unusable("The provider's answer holds no picture.")
-        return Completion(said, image_tokens(said.get("usage")))
+        return Completion(said, image_tokens(said.get("usage")), content)
 
-    async def transcribe(self, audio: Audio, fields: Mapping[str, str]) -> Transcript:
-        parts = _without(fields, "stream")
-        try:
-            form = file_form(parts, "file", audio.content, audio.filename, audio.content_type)
-        except ValueError:
-            raise ProviderError("A name in the form holds a line break.", recovery=Recovery.FAIL, code="file") from None
-        answer = await self._wire.post("/audio/transcriptions", form)
+    async def transcribe(self, audio: Audio, fields: Mapping[str, Any], options: RequestOptions = PLAIN) -> Transcript:
+        form = Form(_without(fields, "stream"), [("file", audio)])
+        return await self._transcript("/audio/transcriptions", form, options)
+
+    def transcribe_stream(
+        self, audio: Audio, fields: Mapping[str, Any], options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        form = _written(Form(fields, [("file", audio)]))
+        return self._wire.chunks("/audio/transcriptions", form, TranscriptEvents(), options)
+
+    async def translate(self, form: Form, options: RequestOptions = PLAIN) -> Transcript:
+        return await self._transcript("/audio/translations", form, options)
+
+    async def _transcript(self, path: str, form: Form, options: RequestOptions) -> Transcript:
+        answer = await self._wire.post(path, _written(form), options=options)
         content_type = answer.headers.get("content-type", "application/json")
-        if not contents.is_transcript(answer.body, fields.get("response_format") or "json"):
+        if not contents.is_transcript(answer.body, str(form.fields.get("response_format") or "json")):
             raise self._wire.told(answer) or self._wire.unusable("The provider's answer is no transcript.")
         return Transcript(answer.body, content_type, _seconds(answer.body))
 
-    async def speak(self, body: Mapping[str, Any]) -> Speech:
-        answer = await self._wire.post("/audio/speech", _without(body, "stream_format"))
+    async def speak(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Speech:
+        answer = await self._wire.post("/audio/speech", _without(body, "stream_format"), options=options)
         content_type = answer.headers.get("content-type", "audio/mpeg")
         if not contents.is_sound(answer.body, content_type):
             raise self._wire.told(answer) or self._wire.unusable("The provider's answer is no sound.")
         return Speech(answer.body, content_type)
+
+    async def ask(self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        if dialect != COMPLETIONS or dialect not in self.dialects:
+            return await super().ask(dialect, body, options)
+        said, content = await self._wire.post_json("/completions", self._request(body, stream=False), options=options)
+        text = completed_text(said)
+        if text is None:
+            raise self._wire.unusable("The provider's answer is no completion.")
+        return Completion(said, tokens_of(said.get("usage"), service_tier=said.get("service_tier")), content, text)
+
+    def ask_stream(
+        self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        if dialect != COMPLETIONS or dialect not in self.dialects:
+            return super().ask_stream(dialect, body, options)
+        prompts = contents.inputs({"input": body.get("prompt")})
+        reader = ChatEvents(prompts * (body.get("n") or 1))
+        return self._wire.chunks("/completions", self._request(body, stream=True), reader, options)
+
+    async def post(self, path: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        if path not in self.passed:
+            return await super().post(path, body, options)
+        said, content = await self._wire.post_json(path, body, MEDIA_BYTES, options)
+        if not (said.get("results") or said.get("data")):
+            raise self._wire.unusable("The provider's answer holds no results.")
+        return Completion(said, embedding_tokens(said.get("usage")), content)
+
+    async def post_form(self, path: str, form: Form, options: RequestOptions = PLAIN) -> Completion:
+        if path not in self.passed:
+            return await super().post_form(path, form, options)
+        answer = await self._wire.post(path, _written(form), options=options)
+        said, content = self._wire.object_in(answer)
+        if not contents.pictures(said):
+            raise self._wire.unusable("The provider's answer holds no picture.")
+        return Completion(said, tokens_of(said.get("usage"), service_tier=said.get("service_tier")), content)
 
     async def probe(self, model_id: str) -> str:
         question = {"model": model_id, "messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
@@ -141,9 +181,13 @@ class OpenAI(Provider):
             return _without(body, "stream", "stream_options")
         return {**body, "stream": True, "stream_options": {**_asked(body), "include_usage": True}}
 
-    def _edit(self, body: Mapping[str, Any], *, stream: bool) -> Edit | None:
+    def _edit(self, body: Mapping[str, Any]) -> Edit | None:
         """What has to be changed in answers to this request; None: nothing."""
         return None
+
+    def _hides_usage(self, body: Mapping[str, Any]) -> bool:
+        """Whether chunks report what was used though nobody asked them to."""
+        return False
 
     async def _has(self, model_id: str) -> bool:
         """Whether the provider lists this model."""
@@ -155,68 +199,6 @@ class OpenAI(Provider):
         return any(isinstance(model, dict) and model.get("id") == model_id for model in models)
 
 
-def _is_completion(said: dict[str, Any]) -> bool:
-    """Whether an answer has the shape of a chat completion, as far as anybody reads it."""
-    try:
-        for choice in said["choices"]:
-            message = choice["message"]
-            calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
-            calls.append(message.get("function_call") or {})
-            texts = [choice.get("finish_reason"), *(call.get("arguments") for call in calls)]
-            if not all(text is None or type(text) is str for text in texts):
-                return False
-    except SHAPE_ERRORS:
-        return False
-    return type(said["choices"]) is list and bool(said["choices"])
-
-
-def _chunk(data: bytes, event: dict[str, Any], edit: Edit | None, *, single: bool, more: bool = False) -> Chunk | None:
-    """What an event carries; None when it has not the shape of a chunk."""
-    try:
-        choices = event.get("choices") or ()
-        usage = event.get("usage")
-        tokens = None
-        if usage is not None:
-            last = not choices or (single and bool(choices[0].get("finish_reason")))
-            tokens = tokens_of(usage, final=last, service_tier=event.get("service_tier"))
-        if edit is not None and edit(event):
-            data = orjson.dumps(event)
-        output, text = visible(choices)
-    except SHAPE_ERRORS:
-        return None
-    return Chunk(data, output, tokens, tokens is not None and not choices, text, more)
-
-
-def _finished(event: dict[str, Any]) -> set[int]:
-    """The answers that end with this event. One that failed has not ended."""
-    ended = [each for each in event.get("choices") or () if each.get("finish_reason") not in (None, "", "error")]
-    return {index if type(index := each.get("index")) is int else 0 for each in ended}
-
-
-def visible(choices: Any) -> tuple[bool, str]:
-    """Whether a chunk's choices carry anything a user would see, and its text."""
-    output, text = False, ""
-    for choice in choices:
-        delta = choice.get("delta") or {}
-        for key, value in delta.items():
-            if not value or key == "role":
-                continue
-            output = True
-            if type(value) is str:
-                # Some write the same thought under both names.
-                if key not in _NO_TEXT and not (key == "reasoning" and delta.get("reasoning_content")):
-                    text = text + value if text else value
-            elif key == "tool_calls":
-                text += "".join(_call_text(call.get("function") or {}) for call in value)
-            elif key == "function_call":
-                text += _call_text(value)
-    return output, text
-
-
-def _call_text(function: dict[str, Any]) -> str:
-    return f"{function.get('name') or ''}{function.get('arguments') or ''}"
-
-
 def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's own stream options."""
     options = body.get("stream_options")
@@ -225,6 +207,14 @@ def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without(body: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in names}
+
+
+def _written(form: Form) -> Body:
+    files = [(name, file.content, file.filename, file.content_type) for name, file in form.files]
+    try:
+        return file_form(form.fields, files)
+    except ValueError:
+        raise ProviderError("A name in the form holds a line break.", recovery=Recovery.FAIL, code="file") from None
 
 
 def _seconds(body: bytes) -> float | None:

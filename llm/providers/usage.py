@@ -48,7 +48,10 @@ def tokens_of(usage: Any, *, final: bool = True, service_tier: Any = None, tool_
 
 def embedding_tokens(usage: Any) -> Tokens | None:
     """Usage of embeddings, where nothing is written."""
-    return tokens_of({**usage, "completion_tokens": 0}) if type(usage) is dict else None
+    if type(usage) is not dict:
+        return None
+    read = usage.get("prompt_tokens", usage.get("total_tokens"))
+    return tokens_of({**usage, "prompt_tokens": read, "completion_tokens": 0})
 
 
 def image_tokens(usage: Any) -> Tokens | None:

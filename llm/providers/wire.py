@@ -3,25 +3,46 @@
 One try per call: whether and where to try again is decided by whoever sees all the accounts.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import HTTPAnswer, NoAnswer
-from voicehelper.net.http_async import AsyncHTTP, Body, HTTPStream
+from voicehelper.net.http_async import AsyncHTTP, Body, HTTPStream, NoAnswerInTime
 
-from . import errors, sse
-from .base import ADDRESS_REFUSED, Account, ProviderError, Recovery, StreamBroke
+from . import errors, json_text, sse
+from .base import ADDRESS_REFUSED, PLAIN, Account, Chunk, ProviderError, Recovery, RequestOptions, StreamBroke
 
 # The largest answers read whole, in bytes: JSON, and what holds pictures or sound.
 JSON_BYTES = 16 * 1024 * 1024
 MEDIA_BYTES = 64 * 1024 * 1024
 _ERROR_BYTES = 64 * 1024
 
-# An event's data as it came, and what it says.
-Event = tuple[bytes, dict[str, Any]]
+
+class Event(NamedTuple):
+    """An event: its lines as they came (empty: nothing but its data), its data on one line, what it says, its name;
+    `odd`: it is no strict JSON."""
+
+    block: bytes
+    data: bytes
+    said: dict[str, Any]
+    name: bytes = b""
+    odd: bool = False
+
+
+class EventReader(Protocol):
+    """What a stream's events amount to. `finished` once the answer is whole, `ended` once nothing else follows."""
+
+    finished: bool
+    ended: bool
+
+    def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
+        """The chunks of one event. Raises one of SHAPE_ERRORS when it has not the shape of one, and ProviderError."""
+
+    def last(self) -> Sequence[Chunk]:
+        """What is left to say when the stream was finished and did not say that it ends."""
 
 
 class ProviderWire:
@@ -36,29 +57,66 @@ class ProviderWire:
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         # A compressed stream would be held back until there is enough to compress.
         self._stream_headers = {**self._json_headers, "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        self._form_stream_headers = {k: v for k, v in self._stream_headers.items() if k != "Content-Type"}
         self._codes = codes
         self._http = AsyncHTTP(trusted=account.trusted)
 
-    async def post_json(self, path: str, body: Mapping[str, Any], max_bytes: int = JSON_BYTES) -> dict[str, Any]:
-        """POST and read a JSON object."""
-        return self._object(await self._send("POST", path, _dumped(body), self._json_headers, max_bytes))
+    async def post_json(
+        self, path: str, body: Mapping[str, Any], max_bytes: int = JSON_BYTES, options: RequestOptions = PLAIN
+    ) -> tuple[dict[str, Any], bytes]:
+        """POST and read a JSON object; also as it came."""
+        return self.object_in(await self._send("POST", path, _dumped(body), self._json_headers, max_bytes, options))
 
     async def get_json(self, path: str) -> dict[str, Any]:
         """GET and read a JSON object."""
-        return self._object(await self._send("GET", path, None, self._headers, JSON_BYTES))
+        return self.object_in(await self._send("GET", path, None, self._headers, JSON_BYTES, PLAIN))[0]
 
-    async def post(self, path: str, body: Body | Mapping[str, Any], max_bytes: int = MEDIA_BYTES) -> HTTPAnswer:
+    async def post(
+        self,
+        path: str,
+        body: Body | Mapping[str, Any],
+        max_bytes: int = MEDIA_BYTES,
+        options: RequestOptions = PLAIN,
+    ) -> HTTPAnswer:
         """POST JSON or a form, and read whatever comes."""
         if isinstance(body, Mapping):
-            return await self._send("POST", path, _dumped(body), self._json_headers, max_bytes)
-        return await self._send("POST", path, body, self._headers, max_bytes)
+            return await self._send("POST", path, _dumped(body), self._json_headers, max_bytes, options)
+        return await self._send("POST", path, body, self._headers, max_bytes, options)
 
-    async def stream(self, path: str, body: Mapping[str, Any]) -> "EventStream":
+    async def chunks(
+        self, path: str, body: Body | Mapping[str, Any], reader: EventReader, options: RequestOptions = PLAIN
+    ) -> AsyncGenerator[Chunk, None]:
+        """POST, and what the events of the answer amount to, as they come."""
+        events = await self.stream(path, body, options)
+        try:
+            while not reader.ended and (batch := await events.read()):
+                newest = batch[-1]
+                for event in batch:
+                    for chunk in events.amount(event, reader, more=event is not newest):
+                        if chunk.output:
+                            events.begun = True
+                        yield chunk
+            if not (reader.finished or ((reader.ended or events.ended) and events.begun)):
+                raise events.broke()
+            if reader.ended:
+                await events.settle()
+            else:
+                for chunk in reader.last():
+                    yield chunk
+        finally:
+            events.close()
+
+    async def stream(self, path: str, body: Body | Mapping[str, Any], options: RequestOptions = PLAIN) -> "EventStream":
         """POST and read events as they come. Must be closed."""
-        url = f"{self.base_url}{path}"
+        is_object = isinstance(body, Mapping)
         try:
             stream = await self._http.open(
-                "POST", url, body=_dumped(body), headers=self._stream_headers, idle_s=self._timeout_s
+                "POST",
+                f"{self.base_url}{path}",
+                body=_dumped(body) if isinstance(body, Mapping) else body,
+                headers=self._with(self._stream_headers if is_object else self._form_stream_headers, options),
+                first_s=options.first_byte_s or self._timeout_s,
+                idle_s=self._timeout_s,
             )
         except (NoAnswer, AddressRefused) as error:
             raise self.unanswered(error) from None
@@ -75,7 +133,7 @@ class ProviderWire:
         finally:
             stream.close()
         answer = HTTPAnswer(stream.status, stream.headers, content, 0)
-        self._object(answer)
+        self.object_in(answer)
         raise self.unusable("The provider answered with JSON where a stream of events was asked for.")
 
     async def close(self) -> None:
@@ -89,29 +147,42 @@ class ProviderWire:
     def told(self, answer: HTTPAnswer) -> ProviderError | None:
         """The error that a 200 answer tells of, whatever it calls itself; None when it tells of none."""
         try:
-            said = orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
+            said, _content = json_text.read(answer.body)
+        except ValueError:
             return None
-        return self.said(said) if isinstance(said, dict) and said.get("error") else None
+        return self.said(said) if isinstance(said, dict) and errors.is_error(said) else None
 
     def unanswered(self, error: Exception) -> ProviderError:
         """The error when no complete answer came."""
-        recovery, code = (
-            (Recovery.FAILOVER, ADDRESS_REFUSED) if isinstance(error, AddressRefused) else (Recovery.RETRY, "")
-        )
-        return self._without_key(ProviderError(str(error), recovery=recovery, code=code))
+        if isinstance(error, AddressRefused):
+            told = ProviderError(str(error), recovery=Recovery.FAILOVER, code=ADDRESS_REFUSED)
+        else:
+            late = isinstance(error, NoAnswerInTime)
+            told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=late)
+        return self._without_key(told)
 
     def unusable(self, text: str) -> ProviderError:
         """The error when a 200 answer is not what the protocol promises."""
         return ProviderError(text, recovery=Recovery.FAILOVER, status=200)
 
     async def _send(
-        self, method: str, path: str, body: Body | None, headers: Mapping[str, str], max_bytes: int
+        self,
+        method: str,
+        path: str,
+        body: Body | None,
+        headers: Mapping[str, str],
+        max_bytes: int,
+        options: RequestOptions,
     ) -> HTTPAnswer:
-        url = f"{self.base_url}{path}"
         try:
             answer = await self._http.send(
-                method, url, body=body, headers=headers, total_s=self._timeout_s, max_bytes=max_bytes
+                method,
+                f"{self.base_url}{path}",
+                body=body,
+                headers=self._with(headers, options),
+                first_s=options.first_byte_s or self._timeout_s,
+                idle_s=self._timeout_s,
+                max_bytes=max_bytes,
             )
         except (NoAnswer, AddressRefused) as error:
             raise self.unanswered(error) from None
@@ -119,19 +190,23 @@ class ProviderWire:
             raise self._without_key(errors.refusal(answer.status, answer.headers, answer.body, self._codes))
         return answer
 
-    def _object(self, answer: HTTPAnswer) -> dict[str, Any]:
-        """The JSON object of an answer; an error object is raised as what it says."""
+    def _with(self, headers: Mapping[str, str], options: RequestOptions) -> Mapping[str, str]:
+        """Ours, and the client's own, which win: it knows which version it speaks. None of them can be a key."""
+        return {**headers, **options.headers} if options.headers else headers
+
+    def object_in(self, answer: HTTPAnswer) -> tuple[dict[str, Any], bytes]:
+        """The JSON object of an answer, and how it came; an error object is raised as what it says."""
         if not 200 <= answer.status < 300:
             raise self._without_key(errors.refusal(answer.status, answer.headers, answer.body, self._codes))
         try:
-            said = orjson.loads(answer.body)
-        except orjson.JSONDecodeError:
+            said, content = json_text.read(answer.body)
+        except ValueError:
             raise self.unusable("The provider's answer is not JSON.") from None
         if not isinstance(said, dict):
             raise self.unusable("The provider's answer is not a JSON object.")
-        if said.get("error"):
+        if errors.is_error(said):
             raise self.said(said)
-        return said
+        return said, content
 
     def _without_key(self, error: ProviderError) -> ProviderError:
         return errors.without(error, self._key)
@@ -157,7 +232,7 @@ class EventStream:
         while not (found or self.ended or self._body_read):
             try:
                 data = await self._stream.read()
-                payloads = self._events.feed(data) if data else self._events.end()
+                frames = self._events.feed(data) if data else self._events.end()
             except NoAnswer as error:
                 if self.finished:
                     self._body_read = True
@@ -170,10 +245,10 @@ class EventStream:
                 self._wire.broken_lines += self._events.broken
                 self._events.broken = 0
             # Every line is a sign of life, comments too.
-            if payloads or b"\n" in data:
+            if frames or b"\n" in data:
                 self._stream.progress()
-            for payload in payloads:
-                self._parse(payload, found)
+            for frame in frames:
+                self._parse(frame, found)
         if self.ended and not found:
             await self.settle()
         return found
@@ -193,43 +268,69 @@ class EventStream:
             code=error.code,
             retry_after_s=error.retry_after_s,
             cool_down=error.cool_down,
+            given_up=error.given_up,
         )
 
-    def said(self, event: Any) -> ProviderError:
-        """The error that an event tells of."""
-        return self.failure(self._wire.said(event))
+    def amount(self, event: Event, reader: EventReader, *, more: bool) -> Sequence[Chunk]:
+        """What an event amounts to; nothing when it makes no sense. Raises the error it tells of."""
+        said = event.said
+        plain = said.get("choices") is not None and not event.name
+        if (not plain or said.get("error")) and errors.is_error(said, event.name):
+            raise self.failure(self._wire.said(said))
+        try:
+            chunks = reader.read(event, more=more)
+        except ProviderError as error:
+            raise self.failure(error) from None
+        except errors.SHAPE_ERRORS:
+            self._wire.broken_lines += 1
+            return ()
+        self.finished = reader.finished
+        return chunks
 
     def broke(self) -> ProviderError:
         """The error when the body ended before the stream did."""
         return self.failure(ProviderError("The stream ended before its end.", recovery=Recovery.RETRY, status=200))
 
-    def skip(self) -> None:
-        """Count an event that makes no sense."""
-        self._wire.broken_lines += 1
-
     def close(self) -> None:
         """Hang up, unless all has been read."""
         self._stream.close()
 
-    def _parse(self, payload: bytes, found: list[Event]) -> None:
+    def _parse(self, frame: sse.Frame, found: list[Event]) -> None:
         if self.ended:
             return
-        if payload.startswith(b"[DONE]"):
+        block, data, name = frame
+        if data.startswith(b"[DONE]"):
             self.ended = True
             return
         try:
-            event = orjson.loads(payload)
+            said, text, odd = orjson.loads(data), data, False
         except orjson.JSONDecodeError:
-            event = None
-        if type(event) is dict:
-            # Several data lines in one event are one JSON text, but our readers write it on one line.
-            found.append((payload if b"\n" not in payload else orjson.dumps(event), event))
-        elif b"\n" in payload:
+            said, text = _patiently(data)
+            odd = True
+        if type(said) is dict:
+            if b"\n" in text:
+                # Several data lines in one event are one JSON text, but our readers write it on one line.
+                text = json_text.write(said)
+            elif text is not data:
+                block = b"event: %b\ndata: %b\n\n" % (name, text) if name else b""
+            found.append(Event(block, text, said, name, odd))
+        elif b"\n" in data:
             # Events without an empty line between them: each line stands for itself.
-            for line in payload.split(b"\n"):
-                self._parse(line, found)
+            for line in data.split(b"\n"):
+                self._parse(sse.Frame(b"", line), found)
+        elif name == b"error":
+            # Whatever it says, in words of its own.
+            found.append(Event(block, data, {"error": data.decode("utf-8", "replace")}, name))
         else:
             self._wire.broken_lines += 1
+
+
+def _patiently(data: bytes) -> tuple[Any, bytes]:
+    """What an event says that is no strict JSON, and its data as it is passed on; None when it says nothing."""
+    try:
+        return json_text.patiently(data)
+    except ValueError:
+        return None, data
 
 
 def _dumped(body: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
 """Candidates × tries: the only loop that retries. It ends with the first answer, or with a list of what went wrong.
 
-RETRY: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter.
+RETRY: the same account again, after the time it asked for (20 s at the most) or an exponential back-off with jitter;
+but whom we stopped waiting for may be at work, and nothing is asked twice then.
 FAILOVER: the next candidate. FAIL: the request is at fault. A model that keeps failing at an account, or has reached
 its limit there, cools down: it is then asked last, and once only. So do all models of an account that is not accepted.
 What has cooled down is probed by one call before others follow. What may have begun is not repeated: a model that says
@@ -15,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from ..providers.base import ProviderError, Recovery
+from ..providers.base import ProviderError, Recovery, Unsupported
 from .catalogue import Catalogue, CredentialSpec, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed, Try, nothing_fits
@@ -110,7 +111,12 @@ class Attempts:
                     await statistics.end_probe(turn.probing)
             if result is not None:
                 return result, candidate
-        raise CallFailed(self.tries)
+        raise CallFailed(self.tries, refusal=self._impossible())
+
+    def _impossible(self) -> ProviderError | None:
+        """What none of those asked has room for; None when one of them failed otherwise."""
+        errors = [each.error for each in self.tries]
+        return errors[0] if errors and all(isinstance(error, Unsupported) for error in errors) else None
 
     async def _tries(
         self,
@@ -132,6 +138,9 @@ class Attempts:
             except ProviderError as error:
                 wait_s = self._wait_after(error, candidate, number)
                 self.asked = None
+                if error.given_up:
+                    # It may be generating, and will be paid for that: nobody is asked again.
+                    raise CallFailed(self.tries) from error
                 if wait_s is None or number + 1 >= tries:
                     break
                 if not gone():
@@ -160,7 +169,8 @@ class Attempts:
         engine, credential, model = self._engine, candidate.credential, candidate.model.name
         self.tries.append(Try(model, candidate.model.provider, credential.name, error))
         log.warning("%s", self.tries[-1])
-        if error.recovery is Recovery.FAIL:
+        if error.recovery is Recovery.FAIL or isinstance(error, Unsupported):
+            # What was at fault, or never sent, says nothing about the model.
             return
         engine.statistics.note(model, failed=True)
         if error.cool_down:

@@ -96,6 +96,8 @@ class Call:
         # What marks it, where its request does not.
         self.conversation = conversation
         self.gone = False
+        # Whether the answer comes in the dialect of the question, or in OpenAI's shape.
+        self.native = True
         self.bill = Charge(
             # The hold, the entry and the usage row carry it.
             request_id=new_request_id(),
@@ -212,12 +214,14 @@ class Call:
         return f"{self.caller.user_id}:{self.conversation or conversation_of(self.question.body) or self.request_id}"
 
     async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
+        self.native = self.question.native_to(lease.provider)
         return await self.operation.ask(lease.provider, self.question, candidate.model)
 
     async def _open_stream(self, lease: Lease, candidate: Candidate) -> _Opened:
         """The stream up to its first output: until then a failure can be tried elsewhere."""
         self._meter = Meter()
-        chunks = lease.provider.stream(self.question.to_chat(candidate.model))
+        chunks = self.question.put_stream(lease.provider, candidate.model)
+        self.native = self.question.native_to(lease.provider)
         first = []
         try:
             async for chunk in chunks:
@@ -289,7 +293,11 @@ class Call:
         if broke:
             self._attempts.note_failure(candidate, broke)
         outcome = "failed" if broke else "abandoned" if self.gone else "ok"
-        used, source = self._metered(candidate.model)
+        if self.operation.told_by_question:
+            most = self.operation.most(self.question, candidate.model, self.engine.calibration)
+            used, source = Amount(most.others), "estimate"
+        else:
+            used, source = self._metered(candidate.model)
         return await self._settle(None, candidate, used, source, outcome)
 
     async def _settle(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:

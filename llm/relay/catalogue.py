@@ -142,6 +142,8 @@ class ModelSpec:
     quality: float
     prices: PriceTable
     patience_s: int = PATIENCE_S
+    context_tokens: int | None = None
+    created: int = 0
     fallbacks: tuple[str, ...] = ()
     credentials: tuple[int, ...] = ()
 

@@ -57,6 +57,10 @@ class CallFailed(Exception):
         super().__init__(self._text())
 
     @property
+    def overloaded(self) -> bool:
+        return bool(self.tries) and all(each.error.overloaded for each in self.tries)
+
+    @property
     def rate_limited(self) -> bool:
         return bool(self.tries) and all(each.error.status == 429 for each in self.tries)
 
@@ -68,7 +72,7 @@ class CallFailed(Exception):
 
     def _text(self) -> str:
         if self.refusal is not None:
-            return self.refusal.text
+            return self.refusal.told
         if not self.tries:
             return "No provider answered in time."
         told = list(dict.fromkeys(each.told for each in self.tries))
@@ -97,8 +101,5 @@ def nothing_fits(catalogue: Catalogue, asked_for: RoutingRequest) -> CallRefused
         text = f"The model {names!r} does not exist or is not available."
         return CallRefused(text, status=404, code="model_not_found", param="model")
     model = known[0]
-    if not asked_for.needs <= model.capabilities:
-        lacking = ", ".join(sorted(asked_for.needs - model.capabilities))
-        return CallRefused(f"The model {model.name} cannot do this: {lacking}.", code="unsupported", param="model")
-    text = f"max_tokens is too large: {model.name} writes at most {model.max_tokens} tokens."
-    return CallRefused(text, code="max_tokens_too_large", param="max_tokens")
+    lacking = ", ".join(sorted(asked_for.needs - model.capabilities)) or f"provider {asked_for.provider}"
+    return CallRefused(f"The model {model.name} cannot do this: {lacking}.", code="unsupported", param="model")

@@ -34,7 +34,7 @@ def weigh_prompt(body: Mapping[str, Any]) -> float:
         total += _PER_MESSAGE + _weigh_message(message)
     for name in ("tools", "functions", "response_format"):
         if name in body:
-            total += _weigh_data(body[name])
+            total += weigh_data(body[name])
     return total
 
 
@@ -49,18 +49,27 @@ def _weigh_message(message: Mapping[str, Any]) -> float:
             total += weigh(text) if isinstance(text, str) else _PER_ATTACHMENT
     for name in ("tool_calls", "function_call"):
         if message.get(name):
-            total += _weigh_data(message[name])
+            total += weigh_data(message[name])
     return total
 
 
-def _weigh_data(data: Any) -> float:
+def weigh_input(given: Any) -> float:
+    """About how many tokens a text has, or several, or one or several as token numbers."""
+    if isinstance(given, str):
+        return weigh(given)
+    if not isinstance(given, list):
+        return 0.0
+    return sum(weigh(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 1 for item in given)
+
+
+def weigh_data(data: Any) -> float:
     """A JSON value as it is written: keys, texts, and the marks between."""
     if isinstance(data, str):
         return weigh(data) + 1
     if isinstance(data, dict):
-        return sum(weigh(key) + 1 + _weigh_data(value) for key, value in data.items())
+        return sum(weigh(key) + 1 + weigh_data(value) for key, value in data.items())
     if isinstance(data, list):
-        return sum(map(_weigh_data, data)) + 1
+        return sum(map(weigh_data, data)) + 1
     return 1
 
 

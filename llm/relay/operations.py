@@ -1,20 +1,22 @@
 """The things a model can be asked to do: what they need, what they may use at the most, and what they used."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..kinds import INPUT, OUTPUT, SEARCH
-from ..providers.base import Completion, Provider, Speech, Tokens, Transcript
-from ..providers.contents import pictures
+from ..providers.base import CHAT as CHAT_DIALECT
+from ..providers.base import Audio, Chunk, Completion, Form, Provider, RequestOptions, Speech, Tokens, Transcript
+from ..providers.contents import inputs, pictures
 from .audio import Recording
 from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
-from .estimates import Calibration, weigh, weigh_prompt
+from .estimates import Calibration, weigh, weigh_data, weigh_input, weigh_prompt
 from .unpriced import variant_of
 
 # What a provider writes at the most when nobody says how much; the others, up to what the model can.
 _DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
+# Where a request says how long its answer may be.
 _LIMITS = ("max_tokens", "max_completion_tokens")
 # A prompt's estimate is held with this much more.
 _SAFETY = 1.15
@@ -26,16 +28,54 @@ Result = Completion | Transcript | Speech
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: a body in OpenAI's shape, for speech to text the form's fields and the recording. `weight` is
-    about how many tokens the input has."""
+    """What is asked: a body in OpenAI's shape or in `dialect`, for speech to text the form's fields and the recording.
+    `weight` is about how many tokens the input has, `headers` are those of the client's that go up with the body.
+
+    `in_chat` is the same in OpenAI's shape, for providers that do not speak the dialect. It raises Unsupported for what
+    cannot be said there.
+    """
 
     body: Mapping[str, Any]
     weight: float = 0.0
     recording: Recording | None = None
+    # Of an operation with a form: its files, each with the name of its field.
+    files: Sequence[tuple[str, Audio]] = ()
+    dialect: str = CHAT_DIALECT
+    headers: Mapping[str, str] = field(default_factory=dict)
+    in_chat: Callable[[], Mapping[str, Any]] | None = None
 
-    def to(self, model: ModelSpec) -> dict[str, Any]:
-        """The body as that model's provider must see it."""
-        return {**self.body, "model": model.provider_model_id}
+    def to(self, model: ModelSpec, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The body as that model's provider must see it. A limit beyond the model's own is lowered to it."""
+        out = {**(self.body if body is None else body), "model": model.provider_model_id}
+        for name in _LIMITS:
+            if (out.get(name) or 0) > model.max_tokens:
+                out[name] = model.max_tokens
+        return out
+
+    def options(self, model: ModelSpec) -> RequestOptions:
+        return RequestOptions(self.headers, float(model.patience_s))
+
+    def native_to(self, provider: Provider) -> bool:
+        """Whether question and answer pass through as they are."""
+        return self.in_chat is None or self.dialect in provider.dialects
+
+    async def put(self, provider: Provider, model: ModelSpec) -> Completion:
+        """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
+        if self.in_chat is None:
+            return await provider.chat(self.to_chat(model), self.options(model))
+        if self.native_to(provider):
+            return await provider.ask(self.dialect, self.to(model), self.options(model))
+        return await provider.chat(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+
+    def put_stream(self, provider: Provider, model: ModelSpec) -> AsyncGenerator[Chunk, None]:
+        """The same, streamed."""
+        if self.recording is not None:
+            return provider.transcribe_stream(self.recording.audio, self.to(model), self.options(model))
+        if self.in_chat is None:
+            return provider.stream(self.to_chat(model), self.options(model))
+        if self.native_to(provider):
+            return provider.ask_stream(self.dialect, self.to(model), self.options(model))
+        return provider.stream(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
 
     def to_chat(self, model: ModelSpec) -> dict[str, Any]:
         """The same of a chat, with the limits that are held for."""
@@ -54,6 +94,8 @@ class Operation:
     used: Callable[[Question, ModelSpec, Calibration, Any], tuple[Amount, str]]
     weigh: Callable[[Mapping[str, Any]], float]
     estimated: Callable[[Question, ModelSpec, Calibration, Any], Amount] | None = None
+    # Whether the question alone tells what is used, also of a stream.
+    told_by_question: bool = False
 
 
 def max_tokens_of(body: Mapping[str, Any]) -> int | None:
@@ -101,7 +143,8 @@ def _kinds_asked(body: Mapping[str, Any], model: ModelSpec) -> tuple[str, ...]:
     parts = [part for message in body.get("messages", ()) for part in _parts(message)]
     kinds = ["input"]
     kinds += [kind for kind, mark in _PART_KINDS if kind in own and any(part.get("type") == mark for part in parts)]
-    marks = [part["cache_control"] for part in (*parts, *body.get("tools", ())) if part.get("cache_control")]
+    marked = (*parts, *(body.get("tools") or ()), *_blocks(body.get("system")))
+    marks = [part["cache_control"] for part in marked if part.get("cache_control")]
     # OpenAI writes to its cache unasked, where writing has a price.
     if "cache_write" in own and (marks or model.provider != "claude"):
         kinds.append("cache_write")
@@ -115,7 +158,10 @@ _PART_KINDS = (("input_audio", "input_audio"), ("input_image", "image_url"))
 
 
 def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    content = message.get("content")
+    return _blocks(message.get("content"))
+
+
+def _blocks(content: Any) -> list[Mapping[str, Any]]:
     return [part for part in content if type(part) is dict] if type(content) is list else []
 
 
@@ -124,13 +170,19 @@ def searches(body: Mapping[str, Any]) -> bool:
     if body.get("web_search_options") is not None:
         return True
     return any(
-        type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in body.get("tools", ())
+        type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in (body.get("tools") or ())
     )
 
 
 def _most_searches(body: Mapping[str, Any]) -> int:
     most = body.get("max_tool_calls")
     return most if type(most) is int and 0 < most <= 1000 else _SEARCHES
+
+
+def _most_completion(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
+    body, most = question.body, _most_chat(question, model, calibration)
+    prompts = inputs({"input": body.get("prompt")})
+    return most._replace(output=most.output * prompts * max(1, (body.get("best_of") or 1) // (body.get("n") or 1)))
 
 
 def _used_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> tuple[Amount, str]:
@@ -154,7 +206,8 @@ def _estimated_chat(question: Question, model: ModelSpec, calibration: Calibrati
 
 
 def _written(model: ModelSpec, calibration: Calibration, reply: Completion) -> int:
-    weight = sum(weigh(text_of(choice.get("message") or {})) for choice in reply.body.get("choices", ()))
+    written = [text_of(choice.get("message") or {}) for choice in reply.body.get("choices", ())]
+    weight = weigh(reply.text) if reply.text is not None else sum(map(weigh, written))
     return calibration.tokens(model.name, weight)
 
 
@@ -170,13 +223,19 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 # --- The others ------------------------------------------------------------------------------------------------------
 def _weigh_inputs(body: Mapping[str, Any]) -> float:
-    given = body.get("input")
-    if isinstance(given, str):
-        return weigh(given)
-    if not isinstance(given, list):
-        return 0.0
-    # Texts, or one text as token numbers, or several.
-    return sum(weigh(item) if isinstance(item, str) else len(item) if isinstance(item, list) else 1 for item in given)
+    return weigh_input(body.get("input"))
+
+
+def _weigh_documents(body: Mapping[str, Any]) -> float:
+    """A rerank reads the question with each document."""
+    documents = body.get("documents") or ()
+    return weigh(str(body.get("query") or "")) * len(documents) + sum(map(weigh_data, documents))
+
+
+def _weigh_parts(body: Mapping[str, Any]) -> float:
+    """Texts, and pictures whose size says nothing."""
+    parts = [part for part in body.get("input") or () if isinstance(part, dict)]
+    return sum(weigh(str(part.get("text") or "")) + (0 if part.get("type") == "text" else 1000) for part in parts)
 
 
 def _most_input(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
@@ -196,7 +255,7 @@ def _estimated_input(question: Question, model: ModelSpec, calibration: Calibrat
 
 
 def _most_images(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
-    pieces = question.body.get("n") or 1
+    pieces = int(question.body.get("n") or 1)
     if "image" in model.prices.kinds:
         return Ceiling(others={"image": pieces}, variant=variant_of(question.body, model) or "")
     prompt = calibration.tokens(model.name, weigh(str(question.body.get("prompt") or "")))
@@ -232,7 +291,38 @@ def _used_characters(question: Question, model: ModelSpec, calibration: Calibrat
 
 
 async def _transcribe(provider: Provider, question: Question, model: ModelSpec) -> Transcript:
-    return await provider.transcribe(_recording(question).audio, question.to(model))
+    return await provider.transcribe(_recording(question).audio, question.to(model), question.options(model))
+
+
+async def _embed(provider: Provider, question: Question, model: ModelSpec) -> Completion:
+    return await provider.embed(question.to(model), question.options(model))
+
+
+async def _draw(provider: Provider, question: Question, model: ModelSpec) -> Completion:
+    return await provider.images(question.to(model), question.options(model))
+
+
+async def _speak(provider: Provider, question: Question, model: ModelSpec) -> Speech:
+    return await provider.speak(question.to(model), question.options(model))
+
+
+async def _translate(provider: Provider, question: Question, model: ModelSpec) -> Transcript:
+    form = Form(question.to(model), [("file", _recording(question).audio)])
+    return await provider.translate(form, question.options(model))
+
+
+def _passed(path: str) -> Callable[[Provider, Question, ModelSpec], Awaitable[Completion]]:
+    async def ask(provider: Provider, question: Question, model: ModelSpec) -> Completion:
+        return await provider.post(path, question.to(model), question.options(model))
+
+    return ask
+
+
+def _passed_form(path: str) -> Callable[[Provider, Question, ModelSpec], Awaitable[Completion]]:
+    async def ask(provider: Provider, question: Question, model: ModelSpec) -> Completion:
+        return await provider.post_form(path, Form(question.to(model), question.files), question.options(model))
+
+    return ask
 
 
 def _recording(question: Question) -> Recording:
@@ -245,23 +335,22 @@ def _nothing(body: Mapping[str, Any]) -> float:
     return 0.0
 
 
-CHAT = Operation(
-    "chat", "chat", lambda p, q, m: p.chat(q.to_chat(m)), _most_chat, _used_chat, weigh_prompt, _estimated_chat
+CHAT = Operation("chat", "chat", lambda p, q, m: q.put(p, m), _most_chat, _used_chat, weigh_prompt, _estimated_chat)
+COMPLETE = Operation(
+    "completions", "completion", lambda p, q, m: q.put(p, m), _most_completion, _used_chat, _weigh_inputs
 )
-EMBED = Operation(
-    "embeddings",
-    "embedding",
-    lambda p, q, m: p.embed(q.to(m)),
-    _most_input,
-    _used_input,
-    _weigh_inputs,
-    _estimated_input,
+EMBED = Operation("embeddings", "embedding", _embed, _most_input, _used_input, _weigh_inputs, _estimated_input)
+EMBED_PARTS = Operation("embeddings", "embedding", _embed, _most_input, _used_input, _weigh_parts, _estimated_input)
+IMAGES = Operation("images", "image", _draw, _most_images, _used_images, _nothing)
+EDIT = Operation("images", "image", _passed_form("/images/edits"), _most_images, _used_images, _nothing)
+VARY = Operation("images", "image", _passed_form("/images/variations"), _most_images, _used_images, _nothing)
+TRANSCRIBE = Operation(
+    "transcription", "speech_to_text", _transcribe, _most_audio, _used_audio, _nothing, told_by_question=True
 )
-IMAGES = Operation("images", "image", lambda p, q, m: p.images(q.to(m)), _most_images, _used_images, _nothing)
-TRANSCRIBE = Operation("transcription", "speech_to_text", _transcribe, _most_audio, _used_audio, _nothing)
-SPEAK = Operation(
-    "speech", "text_to_speech", lambda p, q, m: p.speak(q.to(m)), _most_characters, _used_characters, _nothing
-)
+TRANSLATE = Operation("transcription", "speech_to_text", _translate, _most_audio, _used_audio, _nothing)
+SPEAK = Operation("speech", "text_to_speech", _speak, _most_characters, _used_characters, _nothing)
+MODERATE = Operation("moderation", "moderation", _passed("/moderations"), _most_input, _used_input, _weigh_inputs)
+RERANK = Operation("rerank", "rerank", _passed("/rerank"), _most_input, _used_input, _weigh_documents)
 
 
 class Meter:

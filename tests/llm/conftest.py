@@ -18,11 +18,13 @@ from voicehelper.accounts.services import create_api_key
 from voicehelper.wallet import audit, services
 from voicehelper.wallet.models import Entry
 
-from .client import ApiClient
+from .client import Answer, ApiClient
 from .upstream import Upstream
 
 ASK: dict[str, Any] = {"model": "doubao-pro", "messages": [{"role": "user", "content": "Say hello"}], "max_tokens": 100}
 STREAM = {**ASK, "stream": True}
+CLAUDE = {**ASK, "model": "claude"}
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 
 
 @dataclass
@@ -75,6 +77,24 @@ def world(transactional_db: None, settings: Any) -> Iterator[World]:
     upstream.socket.close()
 
 
+@pytest.fixture
+def claude(world: World) -> World:
+    """An account at Anthropic, which is the scripted upstream again; `claude` is claude-x there."""
+    world.give(10**9)
+    base = world.upstream.url.removesuffix("/v1")
+    Credential.objects.create(
+        name="claude", provider="claude", base_url=base, api_key="claude-key", from_environment=True, retry_delay_ms=10
+    )
+    model("claude", provider="claude", provider_model_id="claude-x", max_tokens=4096)
+    return world
+
+
+@pytest.fixture
+def rich(world: World) -> World:
+    world.give(10**9)
+    return world
+
+
 @pytest.fixture(autouse=True)
 def _hang_up() -> Iterator[None]:
     """No connection to the test database outlives its test."""
@@ -100,6 +120,11 @@ def account(world: World, name: str, **more: Any) -> Credential:
 def model(name: str, **more: Any) -> Model:
     values = {"provider": "ark", "provider_model_id": f"{name}-id", "capabilities": ["chat"], "max_tokens": 4096}
     return Model.objects.create(name=name, **{**values, "cost_per_1k": Decimal("0.1"), **more})
+
+
+def post(world: World, path: str, body: Any, **options: Any) -> Answer:
+    answer: Answer = world.play(lambda w: w.client.post(path, body, **options))
+    return answer
 
 
 __all__ = ["ASK", "STREAM", "ApiClient", "World", "account", "connection", "model"]

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from llm.providers.openai import visible
+from llm.providers.chat_events import ChatEvents
 from llm.providers.usage import image_tokens, tokens_of
+from llm.providers.wire import Event
 from llm.relay.billing import Amount, ceiling, charge, cost, tariff_for
 from llm.relay.catalogue import Catalogue, Price, PriceTable, Pricing
 from llm.relay.estimates import Calibration
@@ -72,8 +73,10 @@ def test_M7_reasoning_is_counted_once_and_nonsense_is_no_report(usage: dict[str,
 
 
 def test_M10_a_thought_under_two_names_is_one_thought() -> None:
-    assert visible([{"delta": {"reasoning": "hm", "reasoning_content": "hm", "content": ""}}]) == (True, "hm")
-    assert visible([{"delta": {"reasoning": "hm"}}]) == (True, "hm")
+    for delta in ({"reasoning": "hm", "reasoning_content": "hm", "content": ""}, {"reasoning": "hm"}):
+        event = Event(b"", b"", {"choices": [{"delta": delta}]})
+        (chunk,) = ChatEvents(1, None, hide_usage=True).read(event, more=False)
+        assert (chunk.output, chunk.text) == (True, "hm")
     assert text_of({"content": "x", "reasoning": "hm", "reasoning_content": "hm"}) == "xhm"
 
 

@@ -76,9 +76,16 @@ def in_a_thread(upstream: Upstream) -> Iterator[Upstream]:
 
 
 async def _form(request: web.Request) -> Body:
-    """A form's fields; files as their bytes."""
-    form = await request.post()
-    return {name: value.file.read() if isinstance(value, web.FileField) else value for name, value in form.items()}
+    """A form's fields, those that come several times as lists; files as their bytes."""
+    found: Body = {}
+    for name, value in (await request.post()).items():
+        read = value.file.read() if isinstance(value, web.FileField) else value
+        found[name] = [*_list(found[name]), read] if name in found else read
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def completion(model: str, text: str, usage: Body | None) -> Body:
@@ -187,3 +194,30 @@ async def send_chunk(
         chunk["usage"] = usage
     await response.write(b"data: %b\n\n" % json.dumps(chunk, separators=(",", ":")).encode())
     asked.chunks_sent += 1
+
+
+def sends(*blocks: bytes, pause_s: float = 0.0, end: bool = True, kind: str = "text/event-stream") -> Script:
+    """Those bytes, each in a packet of its own."""
+
+    async def answer(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(asked.request)
+        for block in blocks:
+            await asyncio.sleep(pause_s)
+            await response.write(block)
+        if end:
+            await response.write_eof()
+        else:
+            asked.request.transport.abort()  # type: ignore[union-attr]
+        return response
+
+    return answer
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return b"data: %b\n\n" % json.dumps({"id": "x", "model": "doubao-pro", "choices": [choice], **more}).encode()
+
+
+USED = {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
+DONE = chunk({}, "stop", usage=USED) + b"data: [DONE]\n\n"

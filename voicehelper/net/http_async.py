@@ -8,7 +8,7 @@ A pool belongs to the event loop that first used it.
 import asyncio
 import io
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -29,24 +29,32 @@ Body = bytes | aiohttp.FormData
 _FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError, TimeoutError)
 
 
+class NoAnswerInTime(NoAnswer):
+    """We stopped waiting: the far side may be at work."""
+
+    def __init__(self) -> None:
+        super().__init__("No answer within the time limit.", sent=True)
+
+
 class HTTPStream:
     """An answer read as it comes: HTTP status and headers (lower-case names) now, the body by `read`.
 
-    Silence beyond `idle_s` ends it, and so do bytes that never amount to anything: only `progress` starts the clock
-    anew. The time the reader takes for itself does not count. Must be closed.
+    Silence beyond `first_s`, and later `idle_s`, ends it, and so do bytes that never amount to anything: only
+    `progress` starts the clock anew. The time the reader takes for itself does not count. Must be closed.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, idle_s: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, first_s: float, idle_s: float) -> None:
         self.status = response.status
         self.headers = _lower(response)
         self._response = response
+        self._patience_s = first_s
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
         # One timer that looks whether somebody waits too long: aiohttp's own is set anew with every packet, which
         # costs a quarter of a stream's CPU.
         self._waiting_since: float | None = None
         self._late = False
-        self._alarm = self._loop.call_later(idle_s, self._watch)
+        self._alarm = self._loop.call_later(min(first_s, idle_s), self._watch)
 
     async def read(self) -> bytes:
         """What has arrived, at least a byte; empty at the end of the body. Raises NoAnswer."""
@@ -56,17 +64,19 @@ class HTTPStream:
             return await self._response.content.readany()
         except _FAILURES as error:
             if self._late:
-                raise NoAnswer("No answer within the time limit.", sent=True) from None
+                raise NoAnswerInTime from None
             raise _explained(error) from None
 
     def progress(self) -> None:
         """What was read made sense: the clock starts anew with the next `read`."""
         self._waiting_since = None
+        self._patience_s = self._idle_s
 
     async def read_all(self, max_bytes: int) -> bytes:
         """The rest of the body, NoAnswer when it is larger."""
         content = bytearray()
         while data := await self.read():
+            self.progress()
             content += data
             if len(content) > max_bytes:
                 raise NoAnswer(f"The answer is larger than {max_bytes} bytes.", sent=True)
@@ -94,11 +104,11 @@ class HTTPStream:
 
     def _watch(self) -> None:
         waited = self._loop.time() - self._waiting_since if self._waiting_since is not None else 0.0
-        if waited >= self._idle_s:
+        if waited >= self._patience_s:
             self._late = True
             self.close()
         else:
-            self._alarm = self._loop.call_later(self._idle_s - waited, self._watch)
+            self._alarm = self._loop.call_later(min(self._patience_s - waited, self._idle_s), self._watch)
 
 
 class AsyncHTTP:
@@ -115,21 +125,19 @@ class AsyncHTTP:
         *,
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
-        total_s: float,
+        first_s: float,
+        idle_s: float,
         max_bytes: int = MAX_BYTES,
     ) -> HTTPAnswer:
-        """Send once and return the complete answer, within `total_s` seconds from beginning to end."""
+        """Send once and return the complete answer: its first byte within `first_s` seconds, and no pause longer than
+        `idle_s`."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        stream = await self.open(method, url, body=body, headers=headers, first_s=first_s, idle_s=idle_s)
         try:
-            async with asyncio.timeout(total_s):
-                stream = HTTPStream(await self._ask(method, url, body, headers), total_s)
-                try:
-                    content = await stream.read_all(max_bytes)
-                finally:
-                    stream.close()
-        except TimeoutError:
-            raise NoAnswer("No answer within the time limit.", sent=True) from None
+            content = await stream.read_all(max_bytes)
+        finally:
+            stream.close()
         return HTTPAnswer(stream.status, stream.headers, content, round((loop.time() - started) * 1000))
 
     async def open(
@@ -139,15 +147,19 @@ class AsyncHTTP:
         *,
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
+        first_s: float,
         idle_s: float,
     ) -> HTTPStream:
-        """Send once and return when the answer begins, at most `idle_s` seconds later."""
+        """Send once and return when the answer begins. What makes sense has to come within `first_s` seconds from now,
+        and then never be `idle_s` late."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + first_s
         try:
-            async with asyncio.timeout(idle_s):
+            async with asyncio.timeout_at(until):
                 response = await self._ask(method, url, body, headers)
         except TimeoutError as error:
             raise _explained(error) from None
-        return HTTPStream(response, idle_s)
+        return HTTPStream(response, max(idle_s, until - loop.time()), idle_s)
 
     async def _ask(
         self, method: str, url: str, body: Body | None, headers: Mapping[str, str] | None
@@ -185,12 +197,15 @@ class AsyncHTTP:
         return self._session
 
 
-def file_form(fields: Mapping[str, str], name: str, content: bytes, filename: str, content_type: str) -> Body:
-    """A multipart form with one file. Raises ValueError when a name holds a line break."""
+def file_form(fields: Mapping[str, str | Sequence[str]], files: Sequence[tuple[str, bytes, str, str]]) -> Body:
+    """A multipart form; a list is a field that comes several times, a file is its field, content, name and type. Raises
+    ValueError when a name holds a line break."""
     form = aiohttp.FormData()
     for field, value in fields.items():
-        form.add_field(field, value)
-    form.add_field(name, io.BytesIO(content), filename=filename, content_type=content_type)
+        for each in [value] if isinstance(value, str) else value:
+            form.add_field(field, each)
+    for field, content, filename, content_type in files:
+        form.add_field(field, io.BytesIO(content), filename=filename, content_type=content_type)
     return form
 
 
@@ -243,7 +258,7 @@ def _explained(error: Exception) -> NoAnswer:
     elif isinstance(error, aiohttp.ClientConnectorError):
         reason = "The connection was refused."
     elif isinstance(error, TimeoutError):
-        reason, sent = "No answer within the time limit.", True
+        return NoAnswerInTime()
     elif isinstance(error, ValueError | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         reason = "The address or a header holds what HTTP does not allow."
     else:

@@ -167,7 +167,6 @@ def test_an_empty_wallet_is_a_billing_error(deployment: Deployment, other_user: 
     [
         ({"model": "claude-9"}, "NotFoundError"),
         ({"max_tokens": 0}, "BadRequestError"),
-        ({"max_tokens": 9000}, "BadRequestError"),
         ({"messages": []}, "BadRequestError"),
         ({"messages": [{"role": "system", "content": "x"}]}, "BadRequestError"),
         ({"tools": [{"name": "x"}]}, "BadRequestError"),
@@ -207,8 +206,13 @@ def test_a_stream_that_breaks_raises(deployment: Deployment, fault: str) -> None
     assert usage.output_tokens >= 5
 
 
-def test_sampling_is_left_out_for_the_version_that_refuses_it(deployment: Deployment) -> None:
-    """An account of the newer version; the caller does not know, and need not."""
+def test_a_limit_above_the_models_own_is_lowered_to_it(deployment: Deployment) -> None:
+    assert ask(deployment.anthropic(), max_tokens=9000).stop_reason == "end_turn"
+    deployment.usage()
+
+
+def test_sampling_chooses_the_version_that_takes_it(deployment: Deployment) -> None:
+    """Of the newer version is the account, and so is the client; the caller does not know, and need not."""
     assert ask(deployment.anthropic(), extra_body={"temperature": 0.5, "top_p": 0.9}).content
     deployment.usage()
 

@@ -61,7 +61,7 @@ def test_an_empty_wallet_is_raised_at_once(deployment: Deployment, other_user: U
         ask(poor, stream=True)
 
 
-@pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"max_tokens": 10**6}, {"temperature": 9}, {"stop": 7}])
+@pytest.mark.parametrize("wrong", [{"max_tokens": 0}, {"temperature": 9}, {"stop": 7}])
 def test_a_wrong_parameter_is_a_bad_request(deployment: Deployment, wrong: dict[str, Any]) -> None:
     """Also when it is only the provider who finds it wrong."""
     with pytest.raises(openai.BadRequestError) as caught:

@@ -50,18 +50,54 @@ def test_the_smallest_request() -> None:
     assert sent(asked(max_tokens=9, max_completion_tokens=8))["max_tokens"] == 8
 
 
-def test_sampling_parameters_are_left_out_and_named_or_kept_by_version() -> None:
-    body = asked(temperature=1.5, top_p=0.9, seed=1, n=1, logprobs=None, service_tier="flex", user="u7", stop="END")
-    new, old = sent(body), sent(body, api_version="2023-06-01")
-    assert not {"temperature", "top_p", "seed", "n", "service_tier", "user"} & set(new)
-    assert (old["temperature"], old["top_p"]) == (1, 0.9)
-    assert (new["stop_sequences"], new["metadata"]) == (["END"], {"user_id": "u7"})
+def test_sampling_parameters_choose_the_version_that_takes_them() -> None:
+    body = asked(temperature=1.5, top_p=0.9, n=1, logprobs=None, user="u7", stop="END")
+    _reply, upstream = talk("claude", answer(message(text("a"))), lambda p, _: p.chat(body))
+    seen = upstream.seen[0]
+    assert seen.headers["anthropic-version"] == "2023-06-01"
+    assert (seen.json["temperature"], seen.json["top_p"]) == (1, 0.9)
+    assert (seen.json["stop_sequences"], seen.json["metadata"]) == (["END"], {"user_id": "u7"})
+    assert "temperature" not in sent(asked(temperature=1, top_p=1, presence_penalty=0, logprobs=False))
 
-    async def named(provider: Any, _upstream: Any) -> Any:
-        return provider.left_out(body)
 
-    assert talk("claude", [], named)[0] == ("temperature", "top_p", "seed", "service_tier")
-    assert talk("claude", [], named, api_version="2023-06-01")[0] == ("seed", "service_tier")
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("n", 2, "n"),
+        ("seed", 1, "seed"),
+        ("logprobs", True, "logprobs"),
+        ("service_tier", "flex", "service_tier"),
+        ("response_format", {"type": "json_object"}, "response_format json_object"),
+        ("reasoning_effort", "minimal", "reasoning_effort minimal"),
+        ("something_new", {}, "something_new"),
+    ],
+)
+def test_W9_what_claude_has_no_room_for_is_refused_by_name(name: str, value: Any, code: str) -> None:
+    with pytest.raises(Unsupported) as caught:
+        sent(asked(**{name: value}))
+    assert caught.value.code == code
+    with pytest.raises(Unsupported, match="temperature"):
+        sent(asked(temperature=0.5), api_version="2026-10-21")
+
+
+def test_W9_schemas_and_effort_are_translated() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}}
+    body = sent(asked(response_format=wanted, reasoning_effort="high"))
+    assert body["output_config"] == {"effort": "high", "format": {"type": "json_schema", "schema": SCHEMA}}
+
+
+def test_W8_thoughts_are_given_out_signed_and_taken_back() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    call = {"type": "tool_use", "id": "t1", "name": "weather", "input": {}}
+    given = replied(message(thought, call, stop="tool_use"), tools=TOOLS).body["choices"][0]["message"]
+    assert given["thinking_blocks"] == [thought]
+    result = {"role": "tool", "tool_call_id": "t1", "content": "sunny"}
+    on = {"tools": TOOLS, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    body = sent(asked([{"role": "user", "content": "Hi"}, given, result], **on))
+    assert (body["messages"][1]["content"], "thinking" in body) == ([thought, call], True)
+    # A client that lost them is answered all the same, without thinking in this turn.
+    del given["thinking_blocks"]
+    assert "thinking" not in sent(asked([{"role": "user", "content": "Hi"}, given, result], **on))
 
 
 def test_anthropics_own_parameters_are_passed_through() -> None:
@@ -205,7 +241,9 @@ def test_a_message_is_a_chat_completion(reason: str, finish: str) -> None:
     said["usage"].update(cache_creation_input_tokens=10, cache_read_input_tokens=100)
     reply = replied(said)
     choice = reply.body["choices"][0]
-    assert choice["message"] == {"role": "assistant", "content": "Hello", "reasoning_content": "hm"}
+    thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
+    said = {"role": "assistant", "content": "Hello", "reasoning_content": "hm", "thinking_blocks": [thought]}
+    assert choice["message"] == said
     kinds = {"input": 5, "cache_write": 10, "cache_read": 100, "output": 7}
     assert (choice["finish_reason"], reply.usage) == (finish, Tokens(115, 7, kinds=kinds))
     assert (reply.body["object"], reply.body["id"], reply.body["model"]) == ("chat.completion", "msg_1", "claude-x")

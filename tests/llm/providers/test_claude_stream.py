@@ -60,6 +60,7 @@ def test_events_become_chunks() -> None:
     assert [one["choices"][0]["delta"] for one in said[:-1]] == [
         {"role": "assistant", "content": ""},
         {"reasoning_content": "hm"},
+        {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]},
         {"content": "早上"},
         {"content": "好"},
         {},
@@ -70,14 +71,14 @@ def test_events_become_chunks() -> None:
     assert said[-2]["choices"][0]["finish_reason"] == "stop"
     assert (said[-1]["choices"], said[-1]["usage"]["total_tokens"]) == ([], 29)
     assert [(one.output, one.text) for one in chunks] == [
-        (False, ""), (True, "hm"), (True, "早上"), (True, "好"), (False, ""), (False, ""),
+        (False, ""), (True, "hm"), (False, ""), (True, "早上"), (True, "好"), (False, ""), (False, ""),
     ]  # fmt: skip
     assert [one.usage for one in chunks if one.usage] == [
         Tokens(20, 1, final=False),
         Tokens(20, 9, final=False),
         Tokens(20, 9),
     ]
-    assert [one.usage_only for one in chunks] == [False] * 5 + [True]
+    assert [one.usage_only for one in chunks] == [False] * 6 + [True]
 
 
 CALLED = claude_events(

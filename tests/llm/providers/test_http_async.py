@@ -14,7 +14,7 @@ import voicehelper.net.addresses
 from tests.certificates import Issued, server_context
 from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import NoAnswer
-from voicehelper.net.http_async import AsyncHTTP
+from voicehelper.net.http_async import AsyncHTTP, NoAnswerInTime
 
 from .upstream import STREAM_HEAD, Script, Upstream, answer, events, piece
 
@@ -28,7 +28,7 @@ ADDRESSES = [
 async def send(url: str, *, trusted: bool = True, **options: Any) -> Any:
     client = AsyncHTTP(trusted=trusted)
     try:
-        return await client.send("POST", url, body=b"hello", **{"total_s": 2.0, **options})
+        return await client.send("POST", url, body=b"hello", **{"first_s": 2.0, "idle_s": 2.0, **options})
     finally:
         await client.close()
 
@@ -114,7 +114,7 @@ def test_proxies_passwords_and_cookies_of_the_machine_are_ignored(
         async with Upstream(lambda _seen: answer({}, headers="Set-Cookie: a=b; Path=/\r\n")) as upstream:
             client = AsyncHTTP(trusted=True)
             for _ in range(2):
-                await client.send("GET", upstream.url.replace("127.0.0.1", "localhost"), total_s=2.0)
+                await client.send("GET", upstream.url.replace("127.0.0.1", "localhost"), first_s=2.0, idle_s=2.0)
             await client.close()
             return upstream
 
@@ -134,13 +134,18 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"
 
 @pytest.mark.parametrize(
     "script",
-    [[5.0], [HEAD, 5.0], [HEAD, *([b"x", 0.05] * 100)], [b"HTTP/1.1 200 OK\r\n", *([b"X: 1\r\n", 0.05] * 100)]],
-    ids=["silence", "no body", "slow body", "slow head"],
+    [[5.0], [HEAD, 5.0], [HEAD, b"x", 5.0], [b"HTTP/1.1 200 OK\r\n", *([b"X: 1\r\n", 0.05] * 100)]],
+    ids=["silence", "no body", "half a body", "slow head"],
 )
-def test_a_call_ends_at_its_time_limit(script: Script) -> None:
-    with pytest.raises(NoAnswer, match="time limit") as caught:
-        sent(script, total_s=0.3)
+def test_a_call_ends_when_nothing_comes_in_time(script: Script) -> None:
+    with pytest.raises(NoAnswerInTime, match="time limit") as caught:
+        sent(script, first_s=0.3, idle_s=0.3)
     assert caught.value.sent
+
+
+def test_M8_an_answer_may_come_slowly_and_its_first_byte_late() -> None:
+    slow = [HEAD, 0.4, *([b"x" * 50, 0.1] * 10)]
+    assert len(sent(slow, first_s=2.0, idle_s=0.3).body) == 500
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -207,7 +212,7 @@ def test_hanging_up_over_tls_waits_for_nobody(self_signed: Issued, monkeypatch: 
     async def play() -> None:
         async with Upstream(lambda _seen: script, tls=server_context(self_signed)) as upstream:
             client = AsyncHTTP(trusted=True)
-            stream = await client.open("POST", upstream.url, idle_s=1.0)
+            stream = await client.open("POST", upstream.url, first_s=1.0, idle_s=1.0)
             assert await stream.read()
             stream.close()
             await asyncio.wait_for(upstream.hung_up.wait(), 1)
@@ -224,7 +229,7 @@ def test_a_closed_pool_is_opened_again_by_the_next_call() -> None:
         async with Upstream(lambda _seen: script) as upstream:
             client = AsyncHTTP(trusted=True)
             for _ in range(2):
-                stream = await client.open("GET", upstream.url, idle_s=1.0)
+                stream = await client.open("GET", upstream.url, first_s=1.0, idle_s=1.0)
                 assert await stream.read_all(1000) == events()
                 stream.close()
                 await client.close()

@@ -1,18 +1,22 @@
 """JSON of any shape, from callers and from providers, ends in words and never in a traceback."""
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm.providers import claude_answer, functions, openai
+from llm.providers import claude_answer, functions
 from llm.providers.ark import Ark
 from llm.providers.base import Account, Chunk, ProviderError, Recovery
+from llm.providers.chat_events import ChatEvents
 from llm.providers.claude import Claude
 from llm.providers.errors import SHAPE_ERRORS, error_in
+from llm.providers.message_events import MessageEvents
 from llm.providers.usage import embedding_tokens, image_tokens, tokens_of
+from llm.providers.wire import Event, EventReader
 
 from .upstream import asked, chunk, completion
 
@@ -38,20 +42,19 @@ LOTS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCh
 @LOTS
 @given(ANY_BODY, st.booleans())
 def test_a_request_of_any_shape_is_sent_or_refused(body: dict[str, Any], stream: bool) -> None:
-    for kind in (Ark, Claude):
-        provider = kind(Account(kind.name, "", "k"))
-        provider.left_out(body)
+    ark, claude = Ark(Account("ark", "", "k")), Claude(Account("claude", "", "k"))
+    for request in (ark._request, lambda body, stream: claude._request(body, "2023-06-01", stream=stream)):
         with contextlib.suppress(ProviderError):
-            assert isinstance(provider._request(body, stream=stream), dict)
+            assert isinstance(request(body, stream=stream), dict)
 
 
 @LOTS
 @given(ANYTHING)
 def test_a_chunk_of_any_shape_is_read_or_skipped(odd: Any) -> None:
-    ark = Ark(Account("ark", "", "k"))._edit({"functions": [1]}, stream=True)
-    for event in ({"choices": odd}, {"choices": [odd]}, {**chunk({}), "usage": odd}, chunk(odd)):
+    ark = Ark(Account("ark", "", "k"))._edit({"functions": [1]})
+    for said in ({"choices": odd}, {"choices": [odd]}, {**chunk({}), "usage": odd}, chunk(odd)):
         for edit in (None, ark):
-            assert isinstance(openai._chunk(b"{}", event, edit, single=True), Chunk | None)
+            assert read_or_skipped(ChatEvents(1, edit, hide_usage=True), said)
     for read in (tokens_of, image_tokens, embedding_tokens):
         found = read(odd)
         assert found is None or min(found.input, found.output, *found.kinds.values()) >= 0
@@ -70,11 +73,18 @@ def test_a_chunk_of_any_shape_is_read_or_skipped(odd: Any) -> None:
     )
 )
 def test_an_event_of_any_shape_is_read_or_skipped(events: list[tuple[str, dict[str, Any]]]) -> None:
-    translator = claude_answer.ClaudeTranslator(legacy=True)
+    readers = (claude_answer.ClaudeTranslator(legacy=True), MessageEvents())
     for kind, more in [*events, ("message_stop", {})]:
-        with contextlib.suppress(*SHAPE_ERRORS):
-            assert all(isinstance(one, Chunk) for one in translator.read({"type": kind, **more}))
-    assert translator.ended
+        for reader in readers:
+            assert read_or_skipped(reader, {"type": kind, **more})
+    assert all(reader.ended for reader in readers)
+
+
+def read_or_skipped(reader: EventReader, said: dict[str, Any]) -> bool:
+    data = json.dumps(said).encode()
+    with contextlib.suppress(*SHAPE_ERRORS, ProviderError):
+        return all(isinstance(one, Chunk) for one in reader.read(Event(b"data: " + data, data, said), more=False))
+    return True
 
 
 @LOTS
@@ -100,5 +110,5 @@ def test_functions_come_back_only_to_those_who_asked() -> None:
 @pytest.mark.parametrize("body", [{"functions": 7, "messages": []}, {"messages": 7, "tools": 7}])
 def test_a_misshapen_request_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(ProviderError) as caught:
-        Claude(Account("claude", "", "k"))._request(body, stream=False)
+        Claude(Account("claude", "", "k"))._request(body, "2023-06-01", stream=False)
     assert caught.value.recovery is Recovery.FAIL

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm.providers.sse import Events, EventTooLarge
+from llm.providers.sse import Events, EventTooLarge, Frame
 
 BODY = (
     ": a comment\n\n"
@@ -24,8 +24,8 @@ WHOLE = [b'{"a": "\xe6\x97\xa9\xe4\xb8\x8a\xe5\xa5\xbd"}', b"one\ntwo", b"no spa
 
 def parsed(pieces: list[bytes]) -> tuple[list[bytes], int]:
     events = Events()
-    found = [data for piece in pieces for data in events.feed(piece)]
-    return found + events.end(), events.broken
+    found = [frame for piece in pieces for frame in events.feed(piece)] + events.end()
+    return [frame.data for frame in found], events.broken
 
 
 def test_data_comes_out_of_events() -> None:
@@ -57,5 +57,22 @@ def test_an_event_that_never_ends_is_refused() -> None:
 
 def test_a_complete_event_is_handed_out_at_once() -> None:
     events = Events()
-    assert events.feed(b"data: 1\n\ndata: 2\n") == [b"1"]
-    assert events.feed(b"\n") == [b"2"]
+    assert [frame.data for frame in events.feed(b"data: 1\n\ndata: 2\n")] == [b"1"]
+    assert [frame.data for frame in events.feed(b"\n")] == [b"2"]
+
+
+def test_an_event_is_kept_as_it_came_with_its_name() -> None:
+    block = b"event: content_block_delta\nid: 7\ndata: {}"
+    assert Events().feed(block + b"\n\n") == [Frame(block + b"\n\n", b"{}", b"content_block_delta")]
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_W15_a_byte_order_mark_is_no_part_of_the_first_event(cut: int) -> None:
+    body = b"\xef\xbb\xbfdata: 1\n\ndata: 2\n\n"
+    assert parsed([body[:cut], body[cut:]]) == ([b"1", b"2"], 0)
+
+
+def test_M9_one_event_may_be_large_and_come_in_pieces() -> None:
+    events, part = Events(), b"x" * 64 * 1024
+    assert not any(events.feed(piece) for piece in [b"data: ", *[part] * 200])
+    assert len(events.feed(b"\n\n")[0].data) == 200 * len(part)

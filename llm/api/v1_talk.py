@@ -1,0 +1,162 @@
+"""The doors where programs talk with models: one for each dialect, and what they have in common."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+import orjson
+
+from ..dialects import messages
+from ..dialects.base import Dialect, Translator
+from ..dialects.chat_completions import routing_request, said, text, unrouted
+from ..providers.base import CHAT, Chunk, Completion, Unsupported
+from ..relay.call import Call, Completed, new_request_id
+from ..relay.catalogue import ModelSpec
+from ..relay.engine import Engine
+from ..relay.operations import CHAT as CHAT_CALL
+from ..relay.operations import COMPLETE, Question
+from .v1_request import Message, V1Request
+
+
+def door(dialect: Dialect) -> Callable[[V1Request, Engine], Awaitable[None]]:
+    """Answers requests of one dialect: passed through where the provider speaks it, else translated."""
+
+    async def act(exchange: V1Request, relay: Engine) -> None:
+        given = await exchange.read_object()
+        body = said(given) if None in given.values() else given
+        dialect.check(body)
+        asked_for = routing_request(body, dialect.capability, dialect.needs)
+        upward = unrouted(given)
+        question = Question(
+            upward,
+            dialect.weigh(body),
+            dialect=dialect.name,
+            headers=exchange.headers_of(dialect.headers),
+            in_chat=_translation(dialect, body),
+        )
+        streamed = body.get("stream") is True
+        operation = COMPLETE if dialect.capability == "completion" else CHAT_CALL
+        call = Call(relay, exchange.caller, operation, question, asked_for, streamed=streamed)
+        exchange.request_id = call.request_id
+        if not streamed:
+            await _whole(exchange, call, dialect)
+            return
+        options = body.get("stream_options", {})
+        wants_usage = type(options) is dict and options.get("include_usage") is True
+        await _Streaming(exchange, call, dialect, include_usage=wants_usage).run()
+
+    return act
+
+
+def _translation(dialect: Dialect, body: dict[str, object]) -> Callable[[], dict[str, object]] | None:
+    """How the question is put to providers that do not speak the dialect; None: they all take it as it is."""
+    if dialect.name == CHAT:
+        return None
+    translate = dialect.to_chat
+
+    def in_chat() -> dict[str, object]:
+        if translate is None:
+            raise Unsupported("This model", f"/{dialect.name}")
+        return translate(unrouted(body))
+
+    return in_chat
+
+
+async def _whole(exchange: V1Request, call: Call, dialect: Dialect) -> None:
+    completed = await call.complete()
+    if call.native or dialect.from_chat is None:
+        await exchange.answer(passed_on(completed))
+    else:
+        await exchange.answer(orjson.dumps(dialect.from_chat(completed)))
+
+
+def passed_on(completed: Completed[Completion]) -> bytes:
+    """An answer as it came, which calls the model by the name users know."""
+    answer = completed.result
+    was = answer.body.get("model")
+    if not answer.content:
+        if was is not None:
+            answer.body["model"] = completed.model
+        return orjson.dumps(answer.body)
+    return renamed(answer.content, was, completed.model) if type(was) is str else answer.content
+
+
+def renamed(data: bytes, was: str, name: str) -> bytes:
+    """JSON that calls the model by the name users know. Inside of texts quotation marks are escaped, so what is
+    replaced is a whole value."""
+    if was == name:
+        return data
+    before, after = orjson.dumps(was), orjson.dumps(name)
+    at = data.find(b'"model":%b' % before)
+    if at >= 0:
+        at += 8
+        return b"%b%b%b" % (data[:at], after, data[at + len(before) :])
+    return re.sub(rb'("model"\s*:\s*)%b' % re.escape(before), lambda found: found[1] + after, data, count=1)
+
+
+class _Streaming:
+    """One answer on its way to a client: what is the last of it leaves when the call is settled."""
+
+    def __init__(self, exchange: V1Request, call: Call, dialect: Dialect, *, include_usage: bool) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._dialect = dialect
+        self._include_usage = include_usage
+        self._last = dialect.end
+        self._translator: Translator | None = dialect.translator(call.request_id) if dialect.translator else None
+
+    async def run(self) -> None:
+        with Watch(self._exchange, self._call):
+            completed = await self._call.stream(self._emit)
+        end = self._last
+        if not self._call.native and self._translator is not None:
+            end = self._translator.end(completed)
+        await self._exchange.end_events(end)
+
+    async def _emit(self, chunk: Chunk, model: ModelSpec) -> None:
+        if not self._call.native and self._translator is not None:
+            await self._exchange.event(self._translator.feed(chunk, model), more=chunk.more)
+            return
+        if chunk.usage_only and not self._include_usage:
+            await self._exchange.event(b"", more=chunk.more)
+            return
+        block = chunk.block or b"data: %b\n\n" % chunk.data
+        if chunk.model and chunk.model != model.name:
+            block = renamed(block, chunk.model, model.name)
+        if chunk.last:
+            self._last = block
+            return
+        await self._exchange.event(block, more=chunk.more)
+
+
+class Watch:
+    """Tells a call when its client hangs up, and a client that waits that somebody is there."""
+
+    def __init__(self, exchange: V1Request, call: Call) -> None:
+        self._exchange = exchange
+        self._call = call
+
+    def __enter__(self) -> None:
+        self._task = asyncio.ensure_future(self._exchange.receive())
+        self._task.add_done_callback(self._heard)
+        self._waiting = asyncio.ensure_future(self._exchange.keep_alive())
+
+    def __exit__(self, *_error: object) -> None:
+        self._task.remove_done_callback(self._heard)
+        self._task.cancel()
+        self._waiting.cancel()
+
+    def _heard(self, task: "asyncio.Future[Message]") -> None:
+        if not task.cancelled() and task.exception() is None and task.result()["type"] == "http.disconnect":
+            self._call.hang_up()
+            self._waiting.cancel()
+
+
+async def count_tokens(exchange: V1Request, relay: Engine) -> None:
+    """An estimate: nobody is asked, nothing is charged."""
+    given = {"max_tokens": 1, **said(await exchange.read_object())}
+    messages.check(given)
+    name = text(given, "model", longest=128)
+    exchange.request_id = new_request_id()
+    count = relay.calibration.tokens(name, messages.weigh_request(given))
+    await exchange.answer(orjson.dumps({"input_tokens": count}))

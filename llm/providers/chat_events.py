@@ -1,0 +1,182 @@
+"""The meter of OpenAI's chat completions: what an answer, or a chunk of one, carries. It looks on; what it cannot leave
+as it came is put right in `oddities`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import json_text
+from .base import Chunk, ProviderError, Recovery
+from .errors import SHAPE_ERRORS
+from .oddities import Repair, joined
+from .usage import tokens_of
+from .wire import Event
+
+# Changes an answer, or a chunk of one, in place, and says whether it did.
+Edit = Callable[[dict[str, Any]], bool]
+
+_NO_TEXT = frozenset({"encrypted_content"})
+# How a report of usage begins; inside of texts quotation marks are escaped.
+_USAGE = b'"usage":{'
+
+
+class ChatEvents:
+    """Reads the chunks of one stream with `answers` choices. With `hide_usage`, chunks that also hold words say nothing
+    of what was used: there are clients that add up what they see."""
+
+    def __init__(self, answers: int = 1, edit: Edit | None = None, *, hide_usage: bool = False) -> None:
+        self.finished = False
+        self.ended = False
+        self._edit = edit
+        self._hide_usage = hide_usage
+        # With one answer asked for, its last words end everything.
+        self._single = answers == 1
+        self._unfinished = set(range(answers))
+        self._repair = Repair()
+
+    def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
+        block, data, said, _name, odd = event
+        choices = said.get("choices") or ()
+        usage = said.get("usage")
+        tokens, last = None, not choices
+        changed = self._put_right(said, choices, odd=odd)
+        output, text = False, ""
+        for choice in choices:
+            # OpenAI's older completions have their text in the choice itself.
+            delta = choice.get("delta") if "delta" in choice else {"content": choice.get("text")}
+            shown, words = _visible(delta or {})
+            output, text = output or shown, text + words
+            if choice.get("finish_reason"):
+                last = self._finish(choice) or last
+        if usage is not None:
+            tokens = tokens_of(usage, final=last, service_tier=said.get("service_tier"))
+        if usage and choices and self._hide_usage:
+            block, data, changed = self._without_usage(said, block, data, changed=changed)
+        if changed:
+            data = json_text.write(said)
+            block = b""
+        model = said.get("model")
+        named = model if type(model) is str else ""
+        return (Chunk(data, output, tokens, tokens is not None and not choices, text, more, block, named),)
+
+    def last(self) -> Sequence[Chunk]:
+        return ()
+
+    def _put_right(self, said: dict[str, Any], choices: Any, *, odd: bool) -> bool:
+        """Whether anything in a chunk was changed."""
+        changed = False
+        for choice in choices:
+            delta = choice.get("delta")
+            if delta and (odd or "tool_calls" in delta or type(delta.get("content")) is list):
+                changed = self._repair.delta(choice, delta) or changed
+        return (self._edit is not None and self._edit(said)) or changed
+
+    def _finish(self, choice: dict[str, Any]) -> bool:
+        """Whether the only answer ends with this. Raises ProviderError when it failed instead."""
+        index, reason = choice.get("index"), choice["finish_reason"]
+        if reason == "error":
+            if self._single:
+                raise failed(choice)
+            return False
+        self._unfinished.discard(index if type(index) is int else 0)
+        self.finished = not self._unfinished
+        return self._single
+
+    def _without_usage(
+        self, said: dict[str, Any], block: bytes, data: bytes, *, changed: bool
+    ) -> tuple[bytes, bytes, bool]:
+        said["usage"] = None
+        at = data.find(_USAGE)
+        if changed or at < 0 or data.find(_USAGE, at + 1) >= 0:
+            return block, data, True
+        # Up to the brace that closes it: numbers and objects are all it holds.
+        end = data.find(b"}", at)
+        open_ones = data.count(b"{", at + len(_USAGE), end)
+        while open_ones and end >= 0:
+            inner, end = end + 1, data.find(b"}", end + 1)
+            open_ones += data.count(b"{", inner, end) - 1
+        if end < 0:
+            return block, data, True
+        return b"", b'%b"usage":null%b' % (data[:at], data[end + 1 :]), False
+
+
+class TranscriptEvents:
+    """Reads the events of a transcript that comes as it is heard: transcript.text.delta …, transcript.text.done."""
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.ended = False
+
+    def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
+        kind = str(event.said.get("type") or "")
+        self.finished = self.finished or kind.endswith(".done")
+        text = event.said.get("delta")
+        output = bool(text) or self.finished
+        return (Chunk(event.data, output, text=text if type(text) is str else "", more=more, block=event.block),)
+
+    def last(self) -> Sequence[Chunk]:
+        return ()
+
+
+def completed_text(said: dict[str, Any]) -> str | None:
+    """What an older completion says; None when it is none."""
+    choices = said.get("choices")
+    if type(choices) is not list or not choices or not all(type(each) is dict for each in choices):
+        return None
+    texts = [each.get("text") for each in choices]
+    return "".join(texts) if all(type(text) is str for text in texts) else None
+
+
+def failed(choice: dict[str, Any]) -> ProviderError:
+    """The error that a choice with finish_reason "error" is (OpenRouter)."""
+    error = choice.get("error")
+    text = str(error.get("message") or "") if isinstance(error, dict) else ""
+    code = str(error.get("code") or "") if isinstance(error, dict) else ""
+    return ProviderError(text or "The answer failed.", recovery=Recovery.RETRY, status=200, code=code[:64])
+
+
+def is_completion(said: dict[str, Any]) -> bool:
+    """Whether an answer has the shape of a chat completion, as far as anybody reads it."""
+    try:
+        for choice in said["choices"]:
+            message = choice["message"]
+            calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
+            calls.append(message.get("function_call") or {})
+            texts = [choice.get("finish_reason"), *(call.get("arguments") for call in calls)]
+            if not all(text is None or type(text) is str for text in texts):
+                return False
+    except SHAPE_ERRORS:
+        return False
+    return type(said["choices"]) is list and bool(said["choices"])
+
+
+def put_right(said: dict[str, Any]) -> bool:
+    """What is odd in a whole answer, put right in place; whether anything was. Raises ProviderError when it failed."""
+    changed = False
+    for choice in said["choices"]:
+        if choice.get("finish_reason") == "error" and len(said["choices"]) == 1:
+            raise failed(choice)
+        changed = joined(choice["message"]) or changed
+    return changed
+
+
+def _visible(said: dict[str, Any]) -> tuple[bool, str]:
+    """Whether a delta carries anything a user would see, and its text."""
+    output, text = False, ""
+    for key, value in said.items():
+        if not value or key == "role":
+            continue
+        output = True
+        if type(value) is str:
+            # vLLM and OpenRouter say the same thoughts under two names.
+            if key not in _NO_TEXT and not (key == "reasoning" and said.get("reasoning_content")):
+                text = text + value if text else value
+        elif key == "tool_calls":
+            text += "".join(_call_text(call.get("function") or {}) for call in value)
+        elif key == "function_call":
+            text += _call_text(value)
+    return output, text
+
+
+def _call_text(function: dict[str, Any]) -> str:
+    return f"{function.get('name') or ''}{function.get('arguments') or ''}"

@@ -1,0 +1,83 @@
+"""The meter of Anthropic's messages: what an answer, or an event of one, carries. It looks on and changes nothing.
+
+Source: platform.claude.com/docs/en/build-with-claude/streaming. Blocks and events nobody here knows are passed on.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .base import Chunk, Tokens
+from .usage import count, tokens_of
+from .wire import Event
+
+_STOP = b'{"type":"message_stop"}'
+_STOP_EVENT = b"event: message_stop\ndata: %b\n\n" % _STOP
+
+
+class CumulativeUsage:
+    """What one message has used so far. Counts are cumulative and cannot fall: there are servers that say 0 at the end
+    of what they said in the beginning."""
+
+    def __init__(self) -> None:
+        self.reported: dict[str, Any] = {}
+
+    def add(self, seen: Any) -> None:
+        """A report. Raises AttributeError when it is none."""
+        for name, value in (seen or {}).items():
+            known = count(self.reported.get(name))
+            if value is not None and not (known is not None and (count(value) or 0) < known):
+                self.reported[name] = value
+
+    def tokens(self, *, final: bool) -> Tokens | None:
+        return tokens_of(self.reported, final=final)
+
+
+class MessageEvents:
+    """Reads the events of one stream."""
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.ended = False
+        self._usage = CumulativeUsage()
+
+    def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
+        block, data, said, _name, _odd = event
+        kind = said.get("type")
+        output, text, tokens, model = False, "", None, ""
+        if kind == "content_block_delta":
+            text = _words(said["delta"])
+            output = bool(text) or said["delta"].get("type") not in ("text_delta", "input_json_delta")
+        elif kind == "content_block_start":
+            begun = said["content_block"]
+            text = _words(begun)
+            output = bool(text) or begun.get("type") not in ("text", "thinking")
+        elif kind == "message_start":
+            message = said["message"]
+            model = str(message.get("model") or "")
+            self._usage.add(message.get("usage"))
+            tokens = self._usage.tokens(final=False)
+        elif kind == "message_delta":
+            self._usage.add(said.get("usage"))
+            tokens = self._usage.tokens(final=False)
+            self.finished = self.finished or bool((said.get("delta") or {}).get("stop_reason"))
+        elif kind == "message_stop":
+            self.ended = True
+            tokens = self._usage.tokens(final=True)
+        return (Chunk(data, output, tokens, False, text, more, block, model, self.ended),)
+
+    def last(self) -> Sequence[Chunk]:
+        return (Chunk(_STOP, False, self._usage.tokens(final=True), block=_STOP_EVENT, last=True),)
+
+
+def written(message: dict[str, Any]) -> str:
+    """What a whole message says and thinks, and what it calls."""
+    return "".join(_words(block) for block in message.get("content") or () if isinstance(block, dict))
+
+
+def _words(block: dict[str, Any]) -> str:
+    """The text in a block, or in a part of one."""
+    for key in ("text", "thinking", "partial_json"):
+        if block.get(key):
+            return str(block[key])
+    given = block.get("input")
+    return f"{block.get('name') or ''}{given if given else ''}"
