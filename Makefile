@@ -29,7 +29,7 @@ DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=Fals
 # Some containers set this. Without compiled modules every start of Django takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest test-here test-rare soak lint bench audit-deps lock messages browser
+.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos audit-deps lock messages browser
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -75,6 +75,10 @@ lint: $(INSTALLED) ## style, types, migrations, static files, deployment setting
 
 bench: $(INSTALLED) ## what it can carry on this machine
 	@exec $(EMBEDDED) exec -- $(BIN)/python -m tests.bench
+
+chaos: $(INSTALLED) ## everything goes wrong at once, and every order is counted (ORDERS=…, MINUTES=…, SEED=…)
+	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m tests.chaos $(if $(ORDERS),--orders $(ORDERS)) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 audit-deps: $(INSTALLED) ## known vulnerabilities in what we depend on
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-dev.txt

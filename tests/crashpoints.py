@@ -94,8 +94,13 @@ class Forge:
         """Call a function, named like "notifications.delivery:deliver", under these settings; as `command`."""
         return End(**self._ask(call=function, settings=settings, kill_at=kill_at))
 
+    def start(self, function: str) -> int:
+        """Have a process call a function, named as for `call`, and live until `end`; its process id."""
+        pid: int = self._ask(call=function, settings={}, kill_at=None, stays=True)
+        return pid
+
     def end(self, pid: int) -> End:
-        """Kill the server if it still runs."""
+        """Kill the server, or what was started, if it still runs."""
         return End(**self._ask(end=pid))
 
     def _ask(self, **order: Any) -> Any:
@@ -136,7 +141,7 @@ def main(control: socket.socket) -> None:
                     if order["kill_at"] is not None:
                         watch(order["kill_at"], note)
                     be(order)
-                if "serve" in order:
+                if "serve" in order or "stays" in order:
                     notes[pid] = note
                     answer = pid
                 else:

@@ -17,6 +17,7 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
+from .console_refunds import shop  # noqa: F401  # fixture
 from .scripted import Merchant, ScriptedProvider, gateway_of
 from .workers import _workers, operator, workers  # noqa: F401  # fixtures
 

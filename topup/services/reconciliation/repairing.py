@@ -118,9 +118,12 @@ def _keep(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool,
 
 
 def _mirror(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
+    surplus = order.surplus_payments.filter(transaction_id=difference.transaction_id).first()
+    if order.state not in Order.CREDITED and order.given_back and surplus is None:
+        # Known, and told to the operators, when it was found that there is nothing to credit.
+        return True, ""
     if order.state not in Order.CREDITED and not gateway.lists_refunds and _credit_the_rest(difference, order, gateway):
         return True, ""
-    surplus = order.surplus_payments.filter(transaction_id=difference.transaction_id).first()
     status = gateway.query_refund(order.order_no, difference.refund_no, str(surplus or ""))
     if services.mirror_refund(order, status, difference.transaction_id) is not None:
         return True, ""
