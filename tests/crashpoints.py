@@ -6,6 +6,7 @@ fork costs a few milliseconds where a fresh server costs seconds, so that every 
 python -m tests.crashpoints FD is the warm process; FD is a socket for its orders, one JSON object a line (see `Forge`).
 """
 
+import itertools
 import json
 import mmap
 import os
@@ -26,6 +27,7 @@ from typing import Any, NoReturn
 import django
 from django.core.management import call_command
 
+_numbers = itertools.count(1)
 ROOT = Path(__file__).resolve().parents[1]
 # What a payment, or a call of a model, passes through between the socket and the disk.
 WATCHED = (
@@ -74,10 +76,12 @@ class End:
 
 
 class Forge:
-    """The test's end. Servers accept on one of `listeners`, each a socket that was given to `forge`."""
+    """The test's end. Servers accept on one of `listeners`, each a socket that was given to `forge`. `log` is what all
+    of them say."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, log: Path) -> None:
         self._control = control.makefile("rw")
+        self.log = log
 
     def serve(self, listener: socket.socket, *, kill_at: int | str | None = None) -> int:
         """Start a server; its process id. It kills itself before the `kill_at`-th watched line it runs, or before the
@@ -118,9 +122,10 @@ def forge(environment: dict[str, str], listeners: Sequence[socket.socket]) -> It
     descriptors = [theirs.fileno(), *(listener.fileno() for listener in listeners)]
     data = Path(os.environ["VOICEHELPER_DATA"])
     command = [sys.executable, "-m", "tests.crashpoints", str(theirs.fileno())]
-    with ours, Process(f"forge-{os.getpid()}", command, data, env=environment, grace_s=1, pass_fds=descriptors):
+    name = f"forge-{os.getpid()}-{next(_numbers)}"
+    with ours, Process(name, command, data, env=environment, grace_s=1, pass_fds=descriptors) as process:
         theirs.close()
-        yield Forge(ours)
+        yield Forge(ours, process.log)
 
 
 # --- In the warm process ---------------------------------------------------------------------------------------------
