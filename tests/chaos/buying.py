@@ -26,6 +26,7 @@ from .plan import COLD, HOT, GiveBack, Plan, Purchase, purchases
 
 TRIES = 8
 PATIENCE_S = 10
+TELL_EVERY = 500
 _QUARTER_S = 0.25
 
 
@@ -80,6 +81,8 @@ class Crowd:
         order = self._place(purchase)
         trade = order and _trade_of(order)
         self.said["placed" if trade else "not placed"] += 1
+        if not purchase.number % TELL_EVERY:
+            print(f"{self.said['placed']} orders of {self.plan.orders}", flush=True)
         if order is None or trade is None or purchase.road == "never paid":
             return
         time.sleep(purchase.wait_s)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from django.db.models import Min, OuterRef, Subquery, Sum
+from django.db.models import Count as CountOf
+from django.db.models import Max, OuterRef, Subquery, Sum
 
 from sandbox.models import Delivery, RefundState, Trade, TradeState
 from sandbox.models import Refund as ProviderRefund
@@ -31,7 +32,7 @@ class Wrong(StrEnum):
 @dataclass
 class Fate:
     """What became of one order: there in fen, and here in quota. `credits` are the entries that credited it, `broken`
-    those that do not continue the balance; `told_at` is when we acknowledged the notice of its last refund."""
+    those that do not continue the balance; `told_at` is when we had acknowledged the notices of all its refunds."""
 
     order_no: str
     paid_fen: int = 0
@@ -119,20 +120,23 @@ def _fates() -> dict[str, Fate]:
     for number, fen in paid:
         fates.setdefault(number, Fate(number)).paid_fen += fen
     back = ProviderRefund.objects.filter(state=RefundState.SUCCEEDED).values_list("trade__out_trade_no")
-    for number, fen in back.annotate(fen=Sum("amount_fen")):
-        fates[number].back_fen = fen
-    for number, told_at in _told():
-        fates[number].told_at = told_at
+    parts = {}
+    for number, fen, count in back.annotate(fen=Sum("amount_fen"), count=CountOf("pk")):
+        fates[number].back_fen, parts[number] = fen, count
+    for number, told_at, notices in _told():
+        if notices == parts[number]:
+            fates[number].told_at = told_at
     _read_entries(fates, Entry.objects.order_by("wallet_id", "pk").iterator())
     return fates
 
 
-def _told() -> Iterable[tuple[str, datetime]]:
-    """By order number. What is announced since the last refund is that refund."""
+def _told() -> Iterable[tuple[str, datetime, int]]:
+    """By order number: when the last notice of a refund was acknowledged, and how many were. Each tells of its own part
+    only; what is announced since the first refund is a refund."""
     done = ProviderRefund.objects.filter(state=RefundState.SUCCEEDED, trade=OuterRef("trade"))
-    last = done.order_by("-finished_at").values("finished_at")[:1]
-    told = Delivery.objects.filter(acknowledged_at__isnull=False, created_at__gte=Subquery(last))
-    return told.values_list("trade__out_trade_no").annotate(told_at=Min("acknowledged_at"))
+    first = done.order_by("finished_at").values("finished_at")[:1]
+    told = Delivery.objects.filter(acknowledged_at__isnull=False, created_at__gte=Subquery(first))
+    return told.values_list("trade__out_trade_no").annotate(last=Max("acknowledged_at"), notices=CountOf("pk"))
 
 
 def _read_entries(fates: dict[str, Fate], entries: Iterable[Entry]) -> None:

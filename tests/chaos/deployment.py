@@ -1,11 +1,9 @@
 """The product as it is deployed: web servers on one port, workers, and what stands between them and the far sides."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from socket import socket
 
 from django.conf import settings
@@ -63,8 +61,7 @@ class Deployment:
 
     def stopped_by_constraints(self) -> list[str]:
         """Log lines of what should have been decided before the database had to refuse it."""
-        logs = (Path(os.environ["VOICEHELPER_DATA"]) / "logs").glob(f"forge-{os.getpid()}.log")
-        return [line for log in logs for line in _STOPPED.findall(log.read_text(errors="replace"))]
+        return _STOPPED.findall(self.forge.log.read_text(errors="replace"))
 
 
 @contextmanager

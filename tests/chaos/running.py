@@ -3,7 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from voicehelper import clock
 from voicehelper.wallet import audit
@@ -71,7 +75,7 @@ def _some(numbers: list[str]) -> str:
 def run(plan: Plan) -> Outcome:
     """On the database this process is connected to, which holds nothing yet."""
     began, first_day = time.monotonic(), clock.today()
-    with deployed() as deployment:
+    with patience(), deployed() as deployment:
         crowd, shop = Crowd.gathered(plan, deployment.port), Shop(deployment.address)
         breaker = Breaker(plan, deployment, shop, crowd.over)
         breaker.start()
@@ -97,6 +101,20 @@ def run(plan: Plan) -> Outcome:
             plan, time.monotonic() - began, kills, shop.accounts, crowd.said, breaker.done,
             before_the_bill, counted(), broke, stopped, findings,
         )  # fmt: skip
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """This process waits for rows that the product holds, as long as that takes; the product's own limit is short."""
+
+    def wait(connection: BaseDatabaseWrapper, **_more: object) -> None:
+        connection.cursor().execute("SET lock_timeout = 0; SET statement_timeout = 0")
+
+    connection_created.connect(wait)
+    try:
+        yield
+    finally:
+        connection_created.disconnect(wait)
 
 
 def _tell(what: str) -> None:
