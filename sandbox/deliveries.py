@@ -11,6 +11,7 @@ from datetime import timedelta
 import requests
 from django.db import connection, transaction
 from django.utils import timezone
+from urllib3.exceptions import HTTPError
 
 from .base import check_notify_url
 from .gateways import gateway_of
@@ -93,7 +94,7 @@ def _post(delivery: Delivery) -> tuple[bool, str]:
                 stream=True,
             )
             text = answer.raw.read(MOST_BYTES, decode_content=True).decode(errors="replace").replace("\0", "")
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return False, f"no answer: {type(error).__name__}"
     return gateway.acknowledged(answer.status_code, text), " ".join([str(answer.status_code), *text.split()])
 

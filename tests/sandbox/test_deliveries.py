@@ -13,6 +13,7 @@ from sandbox import deliveries
 from sandbox import wechat as wechat_protocol
 from sandbox.models import Delivery
 from sandbox.tasks import deliver
+from tests.far_side import FarSide, http
 
 from .clients import WECHAT_OK, AlipayClient, MerchantServer, WeChatClient
 
@@ -122,6 +123,17 @@ def test_a_hurried_notice_is_sent_again_soon(wechat: WeChatClient, phone: Any, s
     script(gateway="wechat", fault="hurry", seconds=0)
     phone("pay", wechat.create(notify_url=server.url)["code_url"])
     assert deliver() == 4
+
+
+@pytest.mark.django_db
+def test_a_merchant_who_dies_in_the_middle_of_his_answer_has_not_acknowledged(wechat: WeChatClient, phone: Any) -> None:
+    with FarSide(answer=lambda _seen: http(b"<xml>", length=70)) as merchant:
+        phone("pay", wechat.create(notify_url=f"{merchant.url}/notify")["code_url"])
+        assert deliver() == 1
+    delivery = Delivery.objects.get()
+    assert (delivery.tries, delivery.acknowledged_at) == (1, None)
+    assert delivery.next_try_at
+    assert delivery.last_answer.startswith("no answer")
 
 
 @pytest.mark.django_db
