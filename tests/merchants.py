@@ -42,6 +42,9 @@ class WeChatMerchant:
                 "WechatApiV2Key": self.key,
                 "WechatSignType": self.sign_type,
                 "WechatEnabled": True,
+                # A certificate is of one merchant.
+                "WechatClientCert": None,
+                "WechatClientKey": None,
             }
             | options
         )

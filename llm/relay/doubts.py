@@ -19,7 +19,7 @@ class Doubts:
     """`alert` is the engine's. Alerts of one model are one while they are open."""
 
     def __init__(self, alert: Callable[..., None]) -> None:
-        self._alert = alert
+        self.alert = alert
         self._zeros: dict[str, float] = {}
 
     def believed(self, model: str, used: Amount, source: str, estimate: Amount) -> tuple[Amount, str]:
@@ -32,7 +32,7 @@ class Doubts:
         if now - self._zeros.get(model, -BELIEVED_FOR_S) >= BELIEVED_FOR_S:
             self._zeros[model] = now
             return used, source
-        self._alert(
+        self.alert(
             "usage_zero",
             level="warning",
             title=f"{model} reports no usage for answers it gave",
@@ -44,7 +44,7 @@ class Doubts:
     def above_hold(self, model: str, request_id: str, quota: int, held: int) -> None:
         """A call cost more than the most it could cost."""
         log.warning("%s cost %d quota, %d were held", request_id, quota, held)
-        self._alert(
+        self.alert(
             "usage_above_hold",
             level="warning",
             title=f"{model} used more than was held for it",

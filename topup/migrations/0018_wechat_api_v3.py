@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "wechatsettings",
             "public_key_id",
-            models.CharField(blank=True, db_default="", max_length=64, verbose_name="public key’s id"),
+            models.CharField(blank=True, db_default="", default="", max_length=64, verbose_name="public key’s id"),
         ),
         migrations.AlterField(
             "wechatsettings",

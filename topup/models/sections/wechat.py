@@ -116,7 +116,7 @@ class WeChatSettings(GatewaySettings):
         _("signature algorithm"), max_length=16, choices=SignType, default=SignType.HMAC_SHA256
     )
     api_v3_key = EncryptedField(_("APIv3 key"), db_default="")
-    public_key_id = models.CharField(_("public key’s id"), max_length=64, blank=True, db_default="")
+    public_key_id = models.CharField(_("public key’s id"), max_length=64, blank=True, default="", db_default="")
     public_key = EncryptedField(_("WeChat Pay’s public key"), db_default="")
     platform_certs = EncryptedField(_("platform certificates"), db_default="")
     certificate_fetching = models.BooleanField(_("fetch platform certificates"), default=False, db_default=False)

@@ -105,6 +105,9 @@ def _credit(difference: Difference, order: Order, gateway: Gateway) -> tuple[boo
 
 def _keep(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
     """It is not over before the surplus payment has gone back, which is somebody's to decide."""
+    kept = order.surplus_payments.filter(transaction_id=difference.transaction_id)
+    if kept.exists():
+        return False, _KEPT
     try:
         trade = gateway.query_transaction(difference.transaction_id)
     except NotSupported:
@@ -112,9 +115,7 @@ def _keep(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool,
     if trade.receipt is None or trade.receipt.order_no != order.order_no:
         return False, f"Asked, the platform says {trade.raw_state or trade.state}, not paid."
     services.settle_order(trade.receipt, source=SOURCE)
-    if order.surplus_payments.filter(transaction_id=difference.transaction_id).exists():
-        return False, _KEPT
-    return False, "Asked, the platform says that this payment is the order's own."
+    return False, _KEPT if kept.exists() else "Asked, the platform says that this payment is the order's own."
 
 
 def _mirror(difference: Difference, order: Order, gateway: Gateway) -> tuple[bool, str]:
