@@ -13,6 +13,8 @@ from .billing import Amount
 log = logging.getLogger(__name__)
 
 BELIEVED_FOR_S = 3600.0
+# An alert counts how often it happened, which need not be to the call.
+TELL_EVERY_S = 60.0
 
 
 class Doubts:
@@ -21,6 +23,7 @@ class Doubts:
     def __init__(self, alert: Callable[..., None]) -> None:
         self.alert = alert
         self._zeros: dict[str, float] = {}
+        self._told: dict[str, float] = {}
 
     def believed(self, model: str, used: Amount, source: str, estimate: Amount) -> tuple[Amount, str]:
         """What is charged when a report says that nothing came in, or nothing was written, and we see that it was:
@@ -44,6 +47,10 @@ class Doubts:
     def above_hold(self, model: str, request_id: str, quota: int, held: int) -> None:
         """A call cost more than the most it could cost."""
         log.warning("%s cost %d quota, %d were held", request_id, quota, held)
+        now = time.monotonic()
+        if now - self._told.get(model, -TELL_EVERY_S) < TELL_EVERY_S:
+            return
+        self._told[model] = now
         self.alert(
             "usage_above_hold",
             level="warning",
