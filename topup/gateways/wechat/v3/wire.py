@@ -132,7 +132,11 @@ class WeChatV3Wire(WeChatPay):
             wanted = may_fetch and error.is_certificate and self.config.fetch_certs
             if not wanted or not fetching.is_due(self.merchant_id):
                 raise
-            fetching.fetch(self)
+            try:
+                fetching.fetch(self)
+            except Refused as refusal:
+                # Said of the certificates: of what is being verified nothing is known.
+                raise Unknown(f"The platform certificates were refused: {refusal}") from refusal
             check(headers, body, self.keys, at)
 
     def content(self, answer: HTTPAnswer) -> Content:
