@@ -16,11 +16,13 @@ from .providers.base import Account, Chunk, Completion, Speech, Transcript
 from .relay import loops
 from .relay.audio import Recording
 from .relay.billing import Rate, rates_of, tariff_of
-from .relay.call import Call, Caller, Completed
+from .relay.call import Call, Caller
 from .relay.catalogue import ModelSpec, Tariff
 from .relay.engine import engine
-from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation, Question, max_tokens_of
+from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation
+from .relay.questions import Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
+from .relay.settling import Completed
 from .relay.snapshot import provider_account
 
 

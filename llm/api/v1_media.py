@@ -22,8 +22,8 @@ from ..relay.operations import (
     TRANSLATE,
     VARY,
     Operation,
-    Question,
 )
+from ..relay.questions import Question
 from . import forms
 from .v1_request import V1Request
 from .v1_talk import Watch, passed_on

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import orjson
 
@@ -10,11 +11,13 @@ from ..dialects import messages
 from ..dialects.base import Dialect, Translator
 from ..dialects.chat_completions import routing_request, said, text, unrouted
 from ..providers.base import CHAT, Chunk, Completion, Unsupported
-from ..relay.call import Call, Completed, new_request_id
+from ..relay.call import Call, new_request_id
 from ..relay.catalogue import ModelSpec
 from ..relay.engine import Engine
 from ..relay.operations import CHAT as CHAT_CALL
-from ..relay.operations import COMPLETE, Question
+from ..relay.operations import COMPLETE
+from ..relay.questions import Question
+from ..relay.settling import Completed
 from .v1_request import Message, V1Request
 
 
@@ -39,11 +42,12 @@ def door(dialect: Dialect) -> Callable[[V1Request, Engine], Awaitable[None]]:
         call = Call(relay, exchange.caller, operation, question, asked_for, streamed=streamed)
         exchange.request_id = call.request_id
         if not streamed:
-            await _whole(exchange, call, dialect)
+            await _whole(exchange, call, dialect, body)
             return
         options = body.get("stream_options", {})
         wants_usage = type(options) is dict and options.get("include_usage") is True
-        await _Streaming(exchange, call, dialect, include_usage=wants_usage).run()
+        translator = dialect.translator(body, call.request_id) if dialect.translator else None
+        await _Streaming(exchange, call, dialect.end, translator, include_usage=wants_usage).run()
 
     return act
 
@@ -62,12 +66,12 @@ def _translation(dialect: Dialect, body: dict[str, object]) -> Callable[[], dict
     return in_chat
 
 
-async def _whole(exchange: V1Request, call: Call, dialect: Dialect) -> None:
+async def _whole(exchange: V1Request, call: Call, dialect: Dialect, body: Mapping[str, Any]) -> None:
     completed = await call.complete()
     if call.native or dialect.from_chat is None:
         await exchange.answer(passed_on(completed))
     else:
-        await exchange.answer(orjson.dumps(dialect.from_chat(completed)))
+        await exchange.answer(orjson.dumps(dialect.from_chat(body, completed)))
 
 
 def passed_on(completed: Completed[Completion]) -> bytes:
@@ -97,13 +101,14 @@ def renamed(data: bytes, was: str, name: str) -> bytes:
 class _Streaming:
     """One answer on its way to a client: what is the last of it leaves when the call is settled."""
 
-    def __init__(self, exchange: V1Request, call: Call, dialect: Dialect, *, include_usage: bool) -> None:
+    def __init__(
+        self, exchange: V1Request, call: Call, end: bytes, translator: Translator | None, *, include_usage: bool
+    ) -> None:
         self._exchange = exchange
         self._call = call
-        self._dialect = dialect
         self._include_usage = include_usage
-        self._last = dialect.end
-        self._translator: Translator | None = dialect.translator(call.request_id) if dialect.translator else None
+        self._last = end
+        self._translator = translator
 
     async def run(self) -> None:
         with Watch(self._exchange, self._call):

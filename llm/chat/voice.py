@@ -24,7 +24,7 @@ from ..models import ChatMessage, Spoken
 from ..providers.base import Audio
 from ..providers.base import Speech as Sound
 from ..relay.audio import NotARecording, Recording, TooLong, measure
-from ..relay.call import Completed
+from ..relay.settling import Completed
 from ..relay.threads import in_thread
 from . import conversations
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..providers.base import Chunk
-from ..relay.call import Completed
 from ..relay.catalogue import ModelSpec
+from ..relay.settling import Completed
 
 
 class Translator(Protocol):
@@ -26,7 +26,8 @@ class Translator(Protocol):
 class Dialect:
     """`check` raises CallRefused for what cannot be read at all. `headers` says which of the client's go up with the
     body. `to_chat`, `from_chat` and `translator` are for providers that do not speak it; the first raises Unsupported
-    for what cannot be said in OpenAI's shape. `end` is what a stream's last bytes are."""
+    for what cannot be said in OpenAI's shape, the others are given the request as it came. `end` is what a
+    stream's last bytes are."""
 
     name: str
     check: Callable[[Mapping[str, Any]], None]
@@ -35,8 +36,8 @@ class Dialect:
     headers: Callable[[str], bool]
     capability: str = "chat"
     to_chat: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
-    from_chat: Callable[[Completed[Any]], dict[str, Any]] | None = None
-    translator: Callable[[str], Translator] | None = None
+    from_chat: Callable[[Mapping[str, Any], Completed[Any]], dict[str, Any]] | None = None
+    translator: Callable[[Mapping[str, Any], str], Translator] | None = None
     end: bytes = b""
 
 

@@ -8,7 +8,7 @@ import orjson
 from ..providers.base import CHAT, COMPLETIONS
 from ..relay.errors import CallRefused
 from ..relay.estimates import weigh_input, weigh_prompt
-from ..relay.operations import max_tokens_of
+from ..relay.questions import max_tokens_of
 from ..relay.router import Priority, RoutingRequest
 from .base import Dialect, header_names
 

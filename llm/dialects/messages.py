@@ -10,10 +10,10 @@ import orjson
 
 from ..providers import json_text
 from ..providers.base import MESSAGES, Chunk
-from ..relay.call import Completed
 from ..relay.catalogue import ModelSpec
 from ..relay.errors import CallRefused
 from ..relay.estimates import weigh, weigh_data
+from ..relay.settling import Completed
 from .base import Dialect, header_names
 from .messages_in_chat import to_chat
 
@@ -96,7 +96,7 @@ def needs(body: Mapping[str, Any]) -> list[str]:
 
 
 # --- Out, whole ------------------------------------------------------------------------------------------------------
-def from_chat(completed: Completed[Any]) -> dict[str, Any]:
+def from_chat(_given: Mapping[str, Any], completed: Completed[Any]) -> dict[str, Any]:
     """A chat answer as Anthropic's message."""
     choice = (completed.result.body.get("choices") or [{}])[0]
     message = choice.get("message") or {}
@@ -143,7 +143,7 @@ def event(name: str, data: Mapping[str, Any]) -> bytes:
 class MessagesTranslator:
     """Turns chat chunks into Anthropic's events. Blocks come one after another: thoughts, text, each call of a tool."""
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, _given: Mapping[str, Any], request_id: str) -> None:
         self._id = _message_id(request_id)
         self._events: list[bytes] = []
         self._begun = False

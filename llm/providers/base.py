@@ -16,8 +16,8 @@ from django_stubs_ext import StrOrPromise
 
 # The code of an error that is ours: the rules forbid to call the base URL.
 ADDRESS_REFUSED = "address_refused"
-# What programs ask in: OpenAI's chat completions and its older completions, Anthropic's messages.
-CHAT, COMPLETIONS, MESSAGES = "chat", "completions", "messages"
+# What programs ask in: OpenAI's chat completions, its older completions and its Responses, Anthropic's messages.
+CHAT, COMPLETIONS, MESSAGES, RESPONSES = "chat", "completions", "messages", "responses"
 
 
 class Recovery(StrEnum):

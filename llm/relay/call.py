@@ -10,26 +10,25 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-import psycopg
 from django.conf import settings
 
 from ..providers.base import Chunk, Recovery, StreamBroke
 from .attempts import Attempts, Candidate, candidates
-from .billing import Amount, Charge, ceiling, charge, cost, tariff_for, tokens_of
+from .billing import Amount, Charge, ceiling, tokens_of
 from .catalogue import Catalogue, ModelSpec
 from .engine import Engine, Lease
-from .errors import CallFailed, LedgerAway
-from .operations import Meter, Operation, Question, searches
+from .errors import CallFailed
+from .meter import Meter
+from .operations import Operation, searches
 from .pools import conversation_of
+from .questions import Question
 from .router import RoutingRequest
+from .settling import Completed, Settlement
 from .unpriced import refusal_of
 
 log = logging.getLogger(__name__)
-
-# How long an answer may wait for the database to take its settlement. It goes on in the background after that.
-SETTLE_S = 10.0
 
 T = TypeVar("T")
 # Passes a chunk on to the client; raises OSError when the client has left.
@@ -50,19 +49,6 @@ class Caller:
     username: str
     budget_id: int | None = None
     models: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Completed(Generic[T]):
-    """A call that was answered and settled. `result` is None for streams, whose chunks have been passed on."""
-
-    result: T
-    request_id: str
-    model: str
-    used: Amount
-    usage_source: str
-    quota: int
-    uncollected: int
 
 
 @dataclass(slots=True)
@@ -107,13 +93,11 @@ class Call:
             streamed=streamed,
         )
         self._meter = Meter()
-        self._held = 0
-        # Used, as far as a limit of tokens counts them.
-        self._tokens = 0
         self._started = time.monotonic()
         self._limit: asyncio.Timeout | None = None
         self._attempts: Attempts
         self._catalogue: Catalogue
+        self._settlement: Settlement
 
     @property
     def request_id(self) -> str:
@@ -136,8 +120,8 @@ class Call:
                 result, candidate = await self._attempts.run(self._ask, self._is_gone)
             used, source = self._used(candidate.model, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
-            raise await self._failed(error) from None
-        return await self._settle(result, candidate, used, source, "ok")
+            raise await self._settlement.release(error) from None
+        return await self._charge(result, candidate, used, source, "ok")
 
     async def stream(self, emit: Emit) -> Completed[None]:
         """Pass chunks on as they come. Returns, or raises, when all is settled.
@@ -156,12 +140,12 @@ class Call:
         except TimeoutError:
             # What was asked and has not answered yet may be generating; a client that left pays for that.
             if not self._begun and not self.gone:
-                raise await self._failed(CallFailed(self._attempts.tries, timed_out=True)) from None
+                raise await self._settlement.release(CallFailed(self._attempts.tries, timed_out=True)) from None
             if not self.gone:
                 broke = StreamBroke("The answer took too long.", recovery=Recovery.FAIL)
         except BaseException as error:
             if not self._begun:
-                raise await self._failed(error) from None
+                raise await self._settlement.release(error) from None
             # We are being stopped: what came so far is charged.
             self.gone = True
             await self._settle_stream(None)
@@ -186,15 +170,16 @@ class Call:
         asked_for = replace(self.asked_for, allowed=caller.models) if caller.models else self.asked_for
         possible = self._priced(candidates(self._catalogue, engine, asked_for, self._marker()))
         self._attempts = Attempts(engine, possible, streamed=self.bill.streamed)
-        tokens = 0
+        held = tokens = 0
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():
             most = self.operation.most(self.question, model, engine.calibration)
-            self._held = max(self._held, ceiling(self._catalogue, model, caller.group, most))
+            held = max(held, ceiling(self._catalogue, model, caller.group, most))
             tokens = max(tokens, tokens_of(model, most))
-        await engine.ledger.hold(
-            caller.user_id, self._held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens
-        )
+        await engine.ledger.hold(caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens)
         engine.under_way[self.request_id] = time.monotonic()
+        self._settlement = Settlement(
+            engine, self.bill, caller.group, caller.username, self._catalogue, self._attempts, held, self._started
+        )
 
     def _priced(self, possible: list[Candidate]) -> list[Candidate]:
         """Those that have a price for all that is asked. Raises CallRefused when none has."""
@@ -237,7 +222,7 @@ class Call:
 
     async def _relay(self, emit: Emit, limit: asyncio.Timeout) -> None:
         opened, candidate = await self._attempts.run(self._open_stream, self._is_gone)
-        self.bill.first_token_ms = self._elapsed_ms()
+        self.bill.first_token_ms = int((time.monotonic() - self._started) * 1000)
         if not self.gone:
             limit.reschedule(asyncio.get_running_loop().time() + settings.LLM_STREAM_SECONDS)
         model = candidate.model
@@ -289,7 +274,7 @@ class Call:
         candidate = self._attempts.asked
         if candidate is None:
             # Between two tries when the client left: nobody was generating.
-            raise await self._failed(CallFailed(self._attempts.tries))
+            raise await self._settlement.release(CallFailed(self._attempts.tries))
         if broke:
             self._attempts.note_failure(candidate, broke)
         outcome = "failed" if broke else "abandoned" if self.gone else "ok"
@@ -298,63 +283,8 @@ class Call:
             used, source = Amount(most.others), "estimate"
         else:
             used, source = self._metered(candidate.model)
-        return await self._settle(None, candidate, used, source, outcome)
+        return await self._charge(None, candidate, used, source, outcome)
 
-    async def _settle(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
-        """Charge what was used."""
-        model, bill = candidate.model, self.bill
-        tariff = tariff_for(self._catalogue, model, self.caller.group, used)
-        quota = charge(tariff, used)
-        bill.input_tokens, bill.output_tokens, bill.usage_source = used.input, used.output, source
-        bill.kinds = used.noted
-        self._tokens = tokens_of(model, used)
-        bill.service_tier, bill.cost = used.service_tier, cost(tariff, used)
-        if self.operation.capability in ("chat", "embedding"):
-            self.engine.statistics.note_tokens(model.name, bill.input_tokens + bill.output_tokens)
-        if not model.prices.knows(used.service_tier):
-            log.warning("%s was served as %r, which has no factor", self.request_id, used.service_tier)
-        if quota > self._held:
-            self.engine.doubts.above_hold(model.name, self.request_id, quota, self._held)
-        charged, uncollected = await self._end(candidate, quota, outcome)
-        return Completed(result, self.request_id, model.name, used, source, charged, uncollected)
-
-    async def _failed(self, error: BaseException) -> BaseException:
-        """Give everything back; the error to raise."""
-        if isinstance(error, TimeoutError):
-            error = CallFailed(self._attempts.tries, timed_out=True)
-        bill = self.bill
-        bill.input_tokens, bill.output_tokens, bill.usage_source = 0, 0, "none"
-        try:
-            await self._end(self._attempts.last, 0, "failed", "" if isinstance(error, CallFailed) else repr(error))
-        except LedgerAway as away:
-            log.warning("%s: %s", self.request_id, away)
-        return error
-
-    async def _end(self, candidate: Candidate | None, quota: int, outcome: str, problem: str = "") -> tuple[int, int]:
-        """Settle, once; returns what was charged and what could not be collected."""
-        bill, attempts = self.bill, self._attempts
-        bill.outcome, bill.tries, bill.latency_ms = outcome, min(attempts.count, 32_000), self._elapsed_ms()
-        bill.error = problem or "; ".join(map(str, attempts.tries))
-        if candidate is not None:
-            bill.model_name, bill.provider = candidate.model.name, candidate.model.provider
-        self.engine.under_way.pop(self.request_id, None)
-        try:
-            # When this gives up waiting, the ledger goes on trying.
-            async with asyncio.timeout(SETTLE_S):
-                settled = await self.engine.ledger.settle(
-                    self.request_id,
-                    quota,
-                    actor=self.caller.username,
-                    reason=bill.model_name,
-                    note=bill.note(),
-                    tokens=self._tokens,
-                )
-        except TimeoutError:
-            raise LedgerAway(f"{quota} quota for {self.request_id} are not settled yet") from None
-        except psycopg.Error as error:
-            log.exception("%d quota for %s could not be settled", quota, self.request_id)
-            raise LedgerAway(str(error)) from error
-        return settled.charged, settled.uncollected
-
-    def _elapsed_ms(self) -> int:
-        return int((time.monotonic() - self._started) * 1000)
+    async def _charge(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
+        counted = self.operation.capability in ("chat", "embedding")
+        return await self._settlement.charge(result, candidate, used, source, outcome=outcome, counted=counted)

@@ -1,85 +1,25 @@
 """The things a model can be asked to do: what they need, what they may use at the most, and what they used."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ..kinds import INPUT, OUTPUT, SEARCH
-from ..providers.base import CHAT as CHAT_DIALECT
-from ..providers.base import Audio, Chunk, Completion, Form, Provider, RequestOptions, Speech, Tokens, Transcript
+from ..kinds import INPUT, SEARCH
+from ..providers.base import Completion, Form, Provider, Speech, Tokens, Transcript
 from ..providers.contents import inputs, pictures
 from .audio import Recording
 from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh, weigh_data, weigh_input, weigh_prompt
+from .questions import Question, answer_limits, prompt_tokens
 from .unpriced import variant_of
 
-# What a provider writes at the most when nobody says how much; the others, up to what the model can.
-_DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
-# Where a request says how long its answer may be.
-_LIMITS = ("max_tokens", "max_completion_tokens")
 # A prompt's estimate is held with this much more.
 _SAFETY = 1.15
 # So many searches are held for, when one may search and nobody says how often.
 _SEARCHES = 10
 
 Result = Completion | Transcript | Speech
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked: a body in OpenAI's shape or in `dialect`, for speech to text the form's fields and the recording.
-    `weight` is about how many tokens the input has, `headers` are those of the client's that go up with the body.
-
-    `in_chat` is the same in OpenAI's shape, for providers that do not speak the dialect. It raises Unsupported for what
-    cannot be said there.
-    """
-
-    body: Mapping[str, Any]
-    weight: float = 0.0
-    recording: Recording | None = None
-    # Of an operation with a form: its files, each with the name of its field.
-    files: Sequence[tuple[str, Audio]] = ()
-    dialect: str = CHAT_DIALECT
-    headers: Mapping[str, str] = field(default_factory=dict)
-    in_chat: Callable[[], Mapping[str, Any]] | None = None
-
-    def to(self, model: ModelSpec, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The body as that model's provider must see it. A limit beyond the model's own is lowered to it."""
-        out = {**(self.body if body is None else body), "model": model.provider_model_id}
-        for name in _LIMITS:
-            if (out.get(name) or 0) > model.max_tokens:
-                out[name] = model.max_tokens
-        return out
-
-    def options(self, model: ModelSpec) -> RequestOptions:
-        return RequestOptions(self.headers, float(model.patience_s))
-
-    def native_to(self, provider: Provider) -> bool:
-        """Whether question and answer pass through as they are."""
-        return self.in_chat is None or self.dialect in provider.dialects
-
-    async def put(self, provider: Provider, model: ModelSpec) -> Completion:
-        """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
-        if self.in_chat is None:
-            return await provider.chat(self.to_chat(model), self.options(model))
-        if self.native_to(provider):
-            return await provider.ask(self.dialect, self.to(model), self.options(model))
-        return await provider.chat(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
-
-    def put_stream(self, provider: Provider, model: ModelSpec) -> AsyncGenerator[Chunk, None]:
-        """The same, streamed."""
-        if self.recording is not None:
-            return provider.transcribe_stream(self.recording.audio, self.to(model), self.options(model))
-        if self.in_chat is None:
-            return provider.stream(self.to_chat(model), self.options(model))
-        if self.native_to(provider):
-            return provider.ask_stream(self.dialect, self.to(model), self.options(model))
-        return provider.stream(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
-
-    def to_chat(self, model: ModelSpec) -> dict[str, Any]:
-        """The same of a chat, with the limits that are held for."""
-        return {**self.to(model), **answer_limits(self.body, model)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +36,6 @@ class Operation:
     estimated: Callable[[Question, ModelSpec, Calibration, Any], Amount] | None = None
     # Whether the question alone tells what is used, also of a stream.
     told_by_question: bool = False
-
-
-def max_tokens_of(body: Mapping[str, Any]) -> int | None:
-    """How many tokens an answer may have, as the caller wants it: the larger of two limits, as providers disagree about
-    which one counts."""
-    return max(filter(None, (body.get("max_completion_tokens"), body.get("max_tokens"))), default=None)
-
-
-def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
-    """The limits of an answer that are asked for, and so held for: the caller's, but not above the model's own."""
-    given = {}
-    for name in _LIMITS:
-        if body.get(name):
-            given[name] = min(body[name], model.max_tokens)
-    if not given and (default := _DEFAULT_TOKENS.get(model.provider)):
-        given["max_tokens"] = min(default, model.max_tokens)
-    return given
-
-
-def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:
-    return max(1, calibration.tokens(model.name, question.weight))
 
 
 # --- Chat ------------------------------------------------------------------------------------------------------------
@@ -351,54 +270,3 @@ TRANSLATE = Operation("transcription", "speech_to_text", _translate, _most_audio
 SPEAK = Operation("speech", "text_to_speech", _speak, _most_characters, _used_characters, _nothing)
 MODERATE = Operation("moderation", "moderation", _passed("/moderations"), _most_input, _used_input, _weigh_inputs)
 RERANK = Operation("rerank", "rerank", _passed("/rerank"), _most_input, _used_input, _weigh_documents)
-
-
-class Meter:
-    """What a stream has used so far: reports as they come, and the weight of what came after the last one."""
-
-    def __init__(self) -> None:
-        self.report: Tokens | None = None
-        self._weight = 0.0
-        self._weight_reported = 0.0
-
-    def read(self, text: str, usage: Tokens | None) -> None:
-        if text:
-            self._weight += weigh(text)
-        if usage is not None:
-            self.report = usage if self.report is None else _more(self.report, usage)
-            self._weight_reported += self._weight
-            self._weight = 0.0
-
-    def used(self, question: Question, model: ModelSpec, calibration: Calibration) -> tuple[Amount, str]:
-        """What to charge for, and how it is known."""
-        report = self.report
-        if report is not None and report.final:
-            calibration.learn(model.name, self._weight_reported + self._weight, report.output)
-            return reported(question, report), "provider"
-        since = calibration.tokens(model.name, self._weight)
-        if report is None:
-            return amount(input=prompt_tokens(question, model, calibration), output=since), "estimate"
-        used = reported(question, report)
-        if since:
-            return used._replace(kinds={**used.kinds, "output": used.kinds.get("output", 0) + since}), "estimate"
-        return used, "cumulative"
-
-    def estimated(self, question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
-        """What it used for all we know ourselves, when anything was written."""
-        output = calibration.tokens(model.name, self._weight_reported + self._weight)
-        return amount(input=prompt_tokens(question, model, calibration), output=output) if output else NOTHING
-
-
-def _more(before: Tokens, now: Tokens) -> Tokens:
-    """A later report of the same stream. What was used is used: one that says less, or nothing, of the input or of the
-    output does not give that back. The larger sum's kinds count, not each kind's largest number: a report may only
-    come to tell apart what an earlier one had in one."""
-    if now.input >= before.input and now.output >= before.output and SEARCH not in before.kinds:
-        return now if now.service_tier or not before.service_tier else replace(now, service_tier=before.service_tier)
-    read = before if before.input > now.input else now
-    wrote = before if before.output > now.output else now
-    kinds = {kind: number for kind, number in read.kinds.items() if kind in INPUT}
-    kinds |= {kind: number for kind, number in wrote.kinds.items() if kind in OUTPUT}
-    if found := max(before.kinds.get(SEARCH, 0), now.kinds.get(SEARCH, 0)):
-        kinds[SEARCH] = found
-    return Tokens(read.input, wrote.output, now.final, kinds, now.service_tier or before.service_tier)

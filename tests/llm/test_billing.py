@@ -16,7 +16,8 @@ from llm.relay import billing
 from llm.relay.billing import Amount, amount, charge, storable, tariff
 from llm.relay.catalogue import ModelSpec, Pricing
 from llm.relay.estimates import Calibration, weigh, weigh_prompt
-from llm.relay.operations import Meter, Question
+from llm.relay.meter import Meter
+from llm.relay.questions import Question
 from llm.relay.snapshot import price_table, prices_of_columns
 
 from .test_router import spec

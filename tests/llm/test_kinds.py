@@ -11,7 +11,8 @@ from llm.providers.wire import Event
 from llm.relay.billing import Amount, ceiling, charge, cost, tariff_for
 from llm.relay.catalogue import Catalogue, Price, PriceTable, Pricing
 from llm.relay.estimates import Calibration
-from llm.relay.operations import CHAT, IMAGES, Question, text_of
+from llm.relay.operations import CHAT, IMAGES, text_of
+from llm.relay.questions import Question
 
 from ..vectors import load
 from .test_router import spec

@@ -1,0 +1,7 @@
+"""Facts about large models: who we are to a provider, what can be asked for, what it costs, what was used."""
+
+from .catalogue import Alias, Model
+from .conversations import ChatMessage, ChatSession, Spoken
+from .credentials import Credential, provider_choices
+from .prices import ModelPrice, ServiceTierFactor, kind_choices
+from .usage import Usage

@@ -1,0 +1,91 @@
+"""What users and models said to each other."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class ChatSession(models.Model):
+    """A conversation of a user. `public_id` is the sessionId clients see."""
+
+    public_id = models.CharField(max_length=64)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="chat_sessions", verbose_name=_("user")
+    )
+    title = models.CharField(_("title"), max_length=80, blank=True)
+    model_name = models.CharField(_("model"), max_length=64, blank=True)
+    created = models.DateTimeField(_("created"), db_default=Now())
+    last = models.DateTimeField(_("last message"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("chat session")
+        verbose_name_plural = _("chat sessions")
+        constraints = [models.UniqueConstraint(fields=["user", "public_id"], name="chat_session_of_user")]
+        indexes = [
+            models.Index(fields=["user", "-last"], name="chat_session_newest"),
+            models.Index(fields=["-last"], name="chat_session_of_all_newest"),
+        ]
+
+    def __str__(self) -> str:
+        # Not the title: it is made of what the user wrote, and this is what operators see.
+        return self.public_id
+
+    @property
+    def shown(self) -> str:
+        """What its owner knows it by."""
+        return self.title or self.public_id
+
+
+class ChatMessage(models.Model):
+    """A question, or the answer to one. `complete` is False for an answer that is being written or was broken off;
+    `quota` is None until it is settled. `key` is what the client's Idempotency-Key became."""
+
+    class Role(models.TextChoices):
+        USER = "user", _("User")
+        ASSISTANT = "assistant", _("Assistant")
+
+    public_id = models.CharField(max_length=40, unique=True)
+    session = models.ForeignKey(ChatSession, models.CASCADE, related_name="messages", verbose_name=_("session"))
+    role = models.CharField(_("role"), max_length=12, choices=Role)
+    question = models.OneToOneField(
+        "self", models.CASCADE, null=True, editable=False, related_name="answer", verbose_name=_("question")
+    )
+    key = models.CharField(max_length=64, null=True, unique=True, editable=False)
+    content = models.TextField(_("content"))
+    complete = models.BooleanField(_("complete"), default=True)
+    request_id = models.CharField(max_length=40, blank=True)
+    model_name = models.CharField(_("model"), max_length=64, blank=True)
+    quota = models.BigIntegerField(_("quota"), null=True, default=0)
+    created = models.DateTimeField(_("time"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("chat message")
+        verbose_name_plural = _("chat messages")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class Spoken(models.Model):
+    """An answer, or a text, as sound: paid once and kept as a file of the user's. `path` is empty while it is made."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    message = models.ForeignKey(
+        ChatMessage, models.CASCADE, null=True, related_name="spoken", verbose_name=_("chat message")
+    )
+    # Of the text, the voice and the message.
+    digest = models.CharField(max_length=64)
+    path = models.CharField(_("path"), max_length=128, blank=True)
+    model_name = models.CharField(_("model"), max_length=64, blank=True)
+    quota = models.BigIntegerField(_("quota"), default=0)
+    created = models.DateTimeField(_("time"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("spoken text")
+        verbose_name_plural = _("spoken texts")
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="spoken_once")]
+
+    def __str__(self) -> str:
+        return self.digest

@@ -1,0 +1,93 @@
+"""What is asked, how long its answer may be, and how it is put to a model's provider."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..providers.base import CHAT as CHAT_DIALECT
+from ..providers.base import Audio, Chunk, Completion, Provider, RequestOptions
+from .audio import Recording
+from .catalogue import ModelSpec
+from .estimates import Calibration
+
+# What a provider writes at the most when nobody says how much; the others, up to what the model can.
+_DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
+# Where a request says how long its answer may be.
+_LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: a body in OpenAI's shape or in `dialect`, for speech to text the form's fields and the recording.
+    `weight` is about how many tokens the input has, `headers` are those of the client's that go up with the body.
+
+    `in_chat` is the same in OpenAI's shape, for providers that do not speak the dialect. It raises Unsupported for what
+    cannot be said there.
+    """
+
+    body: Mapping[str, Any]
+    weight: float = 0.0
+    recording: Recording | None = None
+    # Of an operation with a form: its files, each with the name of its field.
+    files: Sequence[tuple[str, Audio]] = ()
+    dialect: str = CHAT_DIALECT
+    headers: Mapping[str, str] = field(default_factory=dict)
+    in_chat: Callable[[], Mapping[str, Any]] | None = None
+
+    def to(self, model: ModelSpec, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The body as that model's provider must see it. A limit beyond the model's own is lowered to it."""
+        out = {**(self.body if body is None else body), "model": model.provider_model_id}
+        for name in _LIMITS:
+            if (out.get(name) or 0) > model.max_tokens:
+                out[name] = model.max_tokens
+        return out
+
+    def options(self, model: ModelSpec) -> RequestOptions:
+        return RequestOptions(self.headers, float(model.patience_s))
+
+    def native_to(self, provider: Provider) -> bool:
+        """Whether question and answer pass through as they are."""
+        return self.in_chat is None or self.dialect in provider.dialects
+
+    async def put(self, provider: Provider, model: ModelSpec) -> Completion:
+        """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
+        if self.in_chat is None:
+            return await provider.chat(self.to_chat(model), self.options(model))
+        if self.native_to(provider):
+            return await provider.ask(self.dialect, self.to(model), self.options(model))
+        return await provider.chat(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+
+    def put_stream(self, provider: Provider, model: ModelSpec) -> AsyncGenerator[Chunk, None]:
+        """The same, streamed."""
+        if self.recording is not None:
+            return provider.transcribe_stream(self.recording.audio, self.to(model), self.options(model))
+        if self.in_chat is None:
+            return provider.stream(self.to_chat(model), self.options(model))
+        if self.native_to(provider):
+            return provider.ask_stream(self.dialect, self.to(model), self.options(model))
+        return provider.stream(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+
+    def to_chat(self, model: ModelSpec) -> dict[str, Any]:
+        """The same of a chat, with the limits that are held for."""
+        return {**self.to(model), **answer_limits(self.body, model)}
+
+
+def max_tokens_of(body: Mapping[str, Any]) -> int | None:
+    """How many tokens an answer may have, as the caller wants it: the larger of two limits, as providers disagree about
+    which one counts."""
+    return max(filter(None, (body.get("max_completion_tokens"), body.get("max_tokens"))), default=None)
+
+
+def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
+    """The limits of an answer that are asked for, and so held for: the caller's, but not above the model's own."""
+    given = {}
+    for name in _LIMITS:
+        if body.get(name):
+            given[name] = min(body[name], model.max_tokens)
+    if not given and (default := _DEFAULT_TOKENS.get(model.provider)):
+        given["max_tokens"] = min(default, model.max_tokens)
+    return given
+
+
+def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:
+    return max(1, calibration.tokens(model.name, question.weight))
