@@ -47,7 +47,7 @@ def _call(
     conversation: str = "",
 ) -> Call:
     asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
-    question = Question(body, operation.weigh(body), recording)
+    question = Question(body, recording.weight if recording else operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
     return Call(engine(), caller, operation, question, asked_for, streamed=streamed, conversation=conversation)
 

@@ -18,14 +18,22 @@ from .models import Usage
 
 @dataclass(frozen=True)
 class KeyAccount:
-    """What a key tells of itself: amounts in quota."""
+    """What a key tells of itself at a moment: amounts in quota."""
 
-    key_name: str
-    key_shown: str
+    now: datetime
+    key: ApiKey
     balance: int
     available: int
     used: int
     quota_per_unit: int
+
+    @property
+    def left(self) -> int:
+        """What the key may still spend: of its own quota and of its owner's."""
+        budget = self.key.budget
+        if budget is None or budget.quota is None:
+            return self.available
+        return max(0, min(self.available, budget.quota - sum(budget.counted(self.now))))
 
     def units(self, quota: int) -> float:
         """For clients that show money as numbers; nothing is reckoned with it."""
@@ -34,10 +42,9 @@ class KeyAccount:
 
 def account_of(user_id: int, key_id: int) -> KeyAccount:
     """What is left to whom this key belongs. Raises ApiKey.DoesNotExist when it is gone meanwhile."""
-    key = ApiKey.objects.select_related("user").get(pk=key_id, user_id=user_id)
+    key = ApiKey.objects.select_related("user", "budget").get(pk=key_id, user_id=user_id)
     wallet = wallet_of(key.user)
-    unit = list_price().quota_per_unit
-    return KeyAccount(key.name, key.shown, wallet.balance, wallet.available, wallet.used, unit)
+    return KeyAccount(clock.now(), key, wallet.balance, wallet.available, wallet.used, list_price().quota_per_unit)
 
 
 def spent_between(user_id: int, start: datetime | None, end: datetime | None) -> int:

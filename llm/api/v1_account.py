@@ -14,6 +14,7 @@ from ..relay.engine import Engine
 from ..relay.errors import CallRefused
 from ..relay.threads import in_thread
 from .rates import rate_json
+from .shapes import key_json
 from .v1_request import V1Request
 
 
@@ -54,12 +55,13 @@ def _shown(name: str, model: ModelSpec, catalogue: Catalogue, group: str) -> dic
 
 
 async def key(exchange: V1Request, _relay: Engine) -> None:
-    """Whose key this is, and what it may still spend, in quota and in units."""
+    """Whose key this is, what it and its owner may still spend, in quota and in units, and the key's own limits in the
+    words of /api/user/keys."""
     owner = exchange.owner
     found = await in_thread(calls.account_of, owner.user_id, owner.key_id)
     data = {
-        "label": found.key_name,
-        "key": found.key_shown,
+        "label": found.key.name,
+        "key": found.key.shown,
         "user": owner.username,
         "group": owner.group,
         "balance": found.balance,
@@ -68,6 +70,9 @@ async def key(exchange: V1Request, _relay: Engine) -> None:
         "quota_per_unit": found.quota_per_unit,
         "balance_units": found.units(found.balance),
         "used_units": found.units(found.used),
+        "left": found.left,
+        "left_units": found.units(found.left),
+        "limits": key_json(found.key, found.now),
     }
     await _say(exchange, {"object": "key", "data": data})
 
@@ -75,7 +80,7 @@ async def key(exchange: V1Request, _relay: Engine) -> None:
 async def subscription(exchange: V1Request, _relay: Engine) -> None:
     """OpenAI's old billing page, which many clients show: all that was ever there, in units where it has dollars."""
     found = await in_thread(calls.account_of, exchange.owner.user_id, exchange.owner.key_id)
-    total = found.units(found.available + found.used)
+    total = found.units(found.left + found.used)
     limits = dict.fromkeys(("soft_limit_usd", "hard_limit_usd", "system_hard_limit_usd"), total)
     more = {"has_payment_method": True, "access_until": 0}
     await _say(exchange, {"object": "billing_subscription", **more, **limits})

@@ -122,7 +122,7 @@ async def _heard(exchange: V1Request, relay: Engine, operation: Operation) -> No
     fields, recording = await forms.read(await _form(exchange), exchange.headers.get(b"content-type", b""))
     streamed = fields.get("stream") == "true" and operation is TRANSCRIBE
     call = _call(exchange, relay, operation, fields, streamed=streamed)
-    call.question = Question(call.question.body, recording=recording)
+    call.question = Question(call.question.body, recording.weight, recording=recording)
     if streamed:
         with Watch(exchange, call):
             last = _Held(exchange)

@@ -204,11 +204,14 @@ class Form:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said, as the provider formatted it (`response_format`). `seconds` is None when it is not reported."""
+    """What was said, as the provider formatted it (`response_format`). `seconds` and `usage`, in tokens, are None when
+    they are not reported; `text` is what was heard, for estimates."""
 
     body: bytes
     content_type: str
     seconds: float | None = None
+    usage: Tokens | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ class TranscriptEvents:
         self.finished = self.finished or kind.endswith(".done")
         text = event.said.get("delta")
         output = bool(text) or self.finished
-        return (Chunk(event.data, output, text=text if type(text) is str else "", more=more, block=event.block),)
+        said, usage = text if type(text) is str else "", tokens_of(event.said.get("usage"))
+        return (Chunk(event.data, output, usage, text=said, more=more, block=event.block),)
 
     def last(self) -> Sequence[Chunk]:
         return ()

@@ -117,7 +117,7 @@ class OpenAI(Provider):
         content_type = answer.headers.get("content-type", "application/json")
         if not contents.is_transcript(answer.body, str(form.fields.get("response_format") or "json")):
             raise self._wire.told(answer) or self._wire.unusable("The provider's answer is no transcript.")
-        return Transcript(answer.body, content_type, _seconds(answer.body))
+        return _transcript(answer.body, content_type)
 
     async def speak(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Speech:
         answer = await self._wire.post("/audio/speech", _without(body, "stream_format"), options=options)
@@ -217,16 +217,21 @@ def _written(form: Form) -> Body:
         raise ProviderError("A name in the form holds a line break.", recovery=Recovery.FAIL, code="file") from None
 
 
-def _seconds(body: bytes) -> float | None:
-    """How long a recording was, when the answer says so: verbose JSON does, and usage by duration."""
+def _transcript(body: bytes, content_type: str) -> Transcript:
+    """A transcript, and what it says was used: verbose JSON and usage by duration name seconds, others tokens."""
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
+        said = None
     if not isinstance(said, dict):
-        return None
-    usage = said.get("usage")
-    found = said.get("duration") or (usage.get("seconds") if isinstance(usage, dict) else None)
+        return Transcript(body, content_type, text=body.decode("utf-8", "replace"))
+    usage, text = said.get("usage"), said.get("text")
+    seconds = _seconds(said.get("duration") or (usage.get("seconds") if isinstance(usage, dict) else None))
+    return Transcript(body, content_type, seconds, tokens_of(usage), text if isinstance(text, str) else "")
+
+
+def _seconds(found: Any) -> float | None:
+    """How long a recording was."""
     try:
         seconds = float(found) if isinstance(found, int | float | str) else -1.0
     except ValueError:

@@ -49,6 +49,11 @@ class Recording:
     audio: Audio
     seconds: int
 
+    @property
+    def weight(self) -> float:
+        """About how many tokens it is: OpenAI's models make one of 100 ms."""
+        return 10.0 * self.seconds
+
 
 async def measured(audio: Audio) -> Recording:
     """The recording with its length. Raises NotARecording, TooLong."""

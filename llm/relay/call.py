@@ -278,11 +278,8 @@ class Call:
         if broke:
             self._attempts.note_failure(candidate, broke)
         outcome = "failed" if broke else "abandoned" if self.gone else "ok"
-        if self.operation.told_by_question:
-            most = self.operation.most(self.question, candidate.model, self.engine.calibration)
-            used, source = Amount(most.others), "estimate"
-        else:
-            used, source = self._metered(candidate.model)
+        told = self.operation.told(self.question, candidate.model)
+        used, source = self._metered(candidate.model) if told is None else (told, "estimate")
         return await self._charge(None, candidate, used, source, outcome)
 
     async def _charge(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:

@@ -8,7 +8,7 @@ from .billing import NOTHING, Amount, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh
 from .operations import reported
-from .questions import Question, prompt_tokens
+from .questions import Question, input_by_estimate
 
 
 class Meter:
@@ -35,7 +35,7 @@ class Meter:
             return reported(question, report), "provider"
         since = calibration.tokens(model.name, self._weight)
         if report is None:
-            return amount(input=prompt_tokens(question, model, calibration), output=since), "estimate"
+            return amount(output=since, **input_by_estimate(question, model, calibration)), "estimate"
         used = reported(question, report)
         if since:
             return used._replace(kinds={**used.kinds, "output": used.kinds.get("output", 0) + since}), "estimate"
@@ -44,7 +44,7 @@ class Meter:
     def estimated(self, question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
         """What it used for all we know ourselves, when anything was written."""
         output = calibration.tokens(model.name, self._weight_reported + self._weight)
-        return amount(input=prompt_tokens(question, model, calibration), output=output) if output else NOTHING
+        return amount(output=output, **input_by_estimate(question, model, calibration)) if output else NOTHING
 
 
 def _more(before: Tokens, now: Tokens) -> Tokens:

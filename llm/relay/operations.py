@@ -11,7 +11,7 @@ from .audio import Recording
 from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh, weigh_data, weigh_input, weigh_prompt
-from .questions import Question, answer_limits, prompt_tokens
+from .questions import Question, answer_limits, input_by_estimate, prompt_tokens
 from .unpriced import variant_of
 
 # A prompt's estimate is held with this much more.
@@ -34,8 +34,8 @@ class Operation:
     used: Callable[[Question, ModelSpec, Calibration, Any], tuple[Amount, str]]
     weigh: Callable[[Mapping[str, Any]], float]
     estimated: Callable[[Question, ModelSpec, Calibration, Any], Amount] | None = None
-    # Whether the question alone tells what is used, also of a stream.
-    told_by_question: bool = False
+    # What the question alone tells is used, also of a stream; None: it is not told.
+    told: Callable[[Question, ModelSpec], Amount | None] = lambda _question, _model: None
 
 
 # --- Chat ------------------------------------------------------------------------------------------------------------
@@ -189,13 +189,36 @@ def _used_images(
     return amount(image=pictures(reply.body), variant=variant_of(question.body, model) or ""), "provider"
 
 
+# Of models that are paid by the token: what a second of sound is at the most, and what may be said in it.
+_AUDIO_TOKENS, _SPOKEN_TOKENS = 25, 20
+
+
+def _by_the_second(model: ModelSpec) -> bool:
+    """Whether recordings are paid by their length; otherwise by the tokens that the provider counts."""
+    return "second" in model.prices.kinds or not model.prices.kinds & {"input", "input_audio"}
+
+
 def _most_audio(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
-    return Ceiling(others={"second": _recording(question).seconds})
+    seconds = _recording(question).seconds
+    if _by_the_second(model):
+        return Ceiling(others={"second": seconds})
+    prompt = calibration.tokens(model.name, weigh(str(question.body.get("prompt") or "")))
+    heard = seconds * _AUDIO_TOKENS + int(prompt * _SAFETY) + 1
+    return Ceiling(heard, min(model.max_tokens, 100 + seconds * _SPOKEN_TOKENS), ("input", "input_audio"))
+
+
+def _told_by_recording(question: Question, model: ModelSpec) -> Amount | None:
+    return amount(second=_recording(question).seconds) if _by_the_second(model) else None
 
 
 def _used_audio(
     question: Question, model: ModelSpec, calibration: Calibration, transcript: Transcript
 ) -> tuple[Amount, str]:
+    if not _by_the_second(model):
+        if transcript.usage is not None:
+            return Amount(transcript.usage.kinds), "provider"
+        written = calibration.tokens(model.name, weigh(transcript.text))
+        return amount(output=written, **input_by_estimate(question, model, calibration)), "estimate"
     if transcript.seconds is not None:
         return amount(second=-int(-transcript.seconds // 1)), "provider"
     return amount(second=_recording(question).seconds), "estimate"
@@ -264,7 +287,7 @@ IMAGES = Operation("images", "image", _draw, _most_images, _used_images, _nothin
 EDIT = Operation("images", "image", _passed_form("/images/edits"), _most_images, _used_images, _nothing)
 VARY = Operation("images", "image", _passed_form("/images/variations"), _most_images, _used_images, _nothing)
 TRANSCRIBE = Operation(
-    "transcription", "speech_to_text", _transcribe, _most_audio, _used_audio, _nothing, told_by_question=True
+    "transcription", "speech_to_text", _transcribe, _most_audio, _used_audio, _nothing, told=_told_by_recording
 )
 TRANSLATE = Operation("transcription", "speech_to_text", _translate, _most_audio, _used_audio, _nothing)
 SPEAK = Operation("speech", "text_to_speech", _speak, _most_characters, _used_characters, _nothing)

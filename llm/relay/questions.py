@@ -89,5 +89,11 @@ def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
     return given
 
 
+def input_by_estimate(question: Question, model: ModelSpec, calibration: Calibration) -> dict[str, int]:
+    """What goes in, by kind, for all we know ourselves."""
+    kind = "input" if question.recording is None else "input_audio"
+    return {kind: prompt_tokens(question, model, calibration)}
+
+
 def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:
     return max(1, calibration.tokens(model.name, question.weight))

@@ -338,3 +338,21 @@ def test_a_small_call_is_not_refused_because_of_a_large_one_beside_it() -> None:
         return await asyncio.gather(*(attempt(ledger, user, f"{n}", budget, *size) for n, size in enumerate(sizes)))
 
     assert with_ledgers(1, scenario) == ["quota", "ok", "tpm", "ok"]
+
+
+def test_C6_a_key_tells_its_own_limits(world: World) -> None:
+    world.give(1_000_000)
+    limited(world, quota=2000, rpm=10, models=("doubao-*",))
+
+    async def scenario(w: World) -> list[Any]:
+        assert (await w.client.post(CHAT, {**ASK, "max_tokens": 10})).status == 200
+        return [(await w.client.get(path)).json for path in ("/v1/key", "/v1/dashboard/billing/subscription")]
+
+    key, subscription = world.play(scenario)
+    used = key["data"]["used"]
+    limits = key["data"]["limits"]
+    assert 0 < used < 2000
+    assert (limits["quota"], limits["used"], limits["remaining"]) == (2000, used, 2000 - used)
+    assert (limits["rpm"], limits["models"]) == (10, ["doubao-*"])
+    assert (key["data"]["left"], key["data"]["available"]) == (2000 - used, 1_000_000 - used)
+    assert subscription["hard_limit_usd"] == 2000 / 500_000

@@ -1,12 +1,14 @@
 """Pictures and sound through /v1: what is charged is what was made, or listened to."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
-from llm.models import Credential, Usage
+from llm.models import Credential, Model, ModelPrice, Usage
 from llm.providers.base import Audio
 from voicehelper.wallet.models import Hold
 
@@ -14,7 +16,7 @@ from .client import Answer
 from .conftest import World, account
 from .sounds import sound
 from .test_billing import wav
-from .upstream import Asked, says
+from .upstream import Asked, says, sends
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +68,45 @@ def test_the_providers_length_wins(openai: World) -> None:
     transcribe(openai, form(wav(3), model="whisper-1", response_format="verbose_json"))
     usage = openai.usage()
     assert (usage.input_tokens, usage.quota, usage.usage_source) == (60, 3000, "provider")
+
+
+TOKENS = {"type": "tokens", "input_tokens": 620, "output_tokens": 40, "total_tokens": 660,
+          "input_token_details": {"text_tokens": 20, "audio_tokens": 600}}  # fmt: skip
+
+
+@pytest.fixture
+def by_tokens(openai: World) -> World:
+    """A model that hears, and is paid by the token: $6 a million of sound, $2.50 of text, $10 of what it writes."""
+    model = Model.objects.get(name="whisper-1")
+    for kind, price in (("input_audio", "6"), ("input", "2.5"), ("output", "10")):
+        ModelPrice.objects.create(model=model, kind=kind, price=Decimal(price))
+    return openai
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
+def test_a_recording_may_be_paid_by_the_token(
+    by_tokens: World, told: bool, streamed: bool, books_agree: Callable[[], None]
+) -> None:
+    usage = {"usage": TOKENS} if told else {}
+    if streamed:
+        done = {"type": "transcript.text.done", "text": "hello", **usage}
+        delta = {"type": "transcript.text.delta", "delta": "hello"}
+        by_tokens.upstream.scripts = [sends(*(b"data: %b\n\n" % orjson.dumps(each) for each in (delta, done)))]
+    else:
+        by_tokens.upstream.scripts = [says({"text": "hello", **usage})]
+    answer = transcribe(by_tokens, form(wav(60), model="whisper-1", stream="true" if streamed else "false"))
+    assert answer.status == 200, answer
+    row = by_tokens.usage()
+    written = row.output_tokens
+    # 500,000 quota a unit; without a report a second is ten tokens.
+    text, source = (20, "provider") if told else (0, "estimate")
+    assert (row.kinds, row.usage_source) == ({"input_audio": 600}, source)
+    assert (row.input_tokens, written) == (600 + text, 40 if told else written)
+    assert written > 0
+    assert row.quota == -(-(600 * 60 + text * 25 + written * 100) // 20)
+    assert Hold.objects.get().amount >= row.quota
+    books_agree()
 
 
 def test_a_recording_may_be_larger_than_other_bodies(openai: World) -> None:
