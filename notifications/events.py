@@ -8,43 +8,43 @@ from django.utils.translation import gettext_lazy as _
 
 
 @dataclass(frozen=True)
-class Event:
+class AlertKind:
     """A kind of alert: its usual level, and its name for people."""
 
     level: str
     label: Any
 
 
-EVENTS: Mapping[str, Event] = {
-    "forged_notice": Event("critical", _("Forged notice")),
-    "notice_mismatch": Event("critical", _("Notice that does not match its order")),
-    "unknown_order": Event("critical", _("Payment for an unknown order")),
-    "notice_while_off": Event("info", _("Notice for a gateway that is switched off")),
-    "late_payment": Event("info", _("Late payment")),
-    "manual_completion": Event("warning", _("Order completed without proof")),
-    "manual_confirmed": Event("info", _("Payment of an order completed by hand")),
-    "gateway_unreachable": Event("critical", _("Payment gateway unreachable")),
-    "gateway_not_ready": Event("critical", _("Payment gateway not ready")),
-    "odd_pay_address": Event("critical", _("Odd address to pay at")),
-    "quota_adjusted": Event("warning", _("Quota given or taken by hand")),
-    "refund_failed": Event("critical", _("Refund failed")),
-    "refund_mismatch": Event("critical", _("Refund that does not match")),
-    "refund_shortfall": Event("warning", _("Refund of spent quota")),
-    "refund_slow": Event("warning", _("Refund without an outcome")),
-    "console_refund": Event("warning", _("Refund made at the provider")),
-    "settings_changed": Event("warning", _("Settings changed")),
-    "certificate_expires": Event("warning", _("Client certificate expires")),
-    "reconciliation_difference": Event("critical", _("Reconciliation difference")),
-    "audit_failed": Event("critical", _("Audit failure")),
-    "provider_circuit_open": Event("critical", _("Model provider resting after errors")),
-    "upstream_bill_differs": Event("warning", _("Bill of a model provider differs")),
-    "usage_above_hold": Event("warning", _("Call that used more than was held")),
-    "usage_zero": Event("warning", _("Model that reports no usage")),
-    "provider_low_balance": Event("warning", _("Low balance at a model provider")),
-    "files_differ": Event("warning", _("Files and their store differ")),
-    "job_missed": Event("critical", _("Scheduled job missed")),
-    "wechat_login_broken": Event("critical", _("Mini program users cannot sign in")),
-    "channel_failed": Event("critical", _("Alert channel does not work")),
+EVENTS: Mapping[str, AlertKind] = {
+    "forged_notice": AlertKind("critical", _("Forged notice")),
+    "notice_mismatch": AlertKind("critical", _("Notice that does not match its order")),
+    "unknown_order": AlertKind("critical", _("Payment for an unknown order")),
+    "notice_while_off": AlertKind("info", _("Notice for a gateway that is switched off")),
+    "late_payment": AlertKind("info", _("Late payment")),
+    "manual_completion": AlertKind("warning", _("Order completed without proof")),
+    "manual_confirmed": AlertKind("info", _("Payment of an order completed by hand")),
+    "gateway_unreachable": AlertKind("critical", _("Payment gateway unreachable")),
+    "gateway_not_ready": AlertKind("critical", _("Payment gateway not ready")),
+    "odd_pay_address": AlertKind("critical", _("Odd address to pay at")),
+    "quota_adjusted": AlertKind("warning", _("Quota given or taken by hand")),
+    "refund_failed": AlertKind("critical", _("Refund failed")),
+    "refund_mismatch": AlertKind("critical", _("Refund that does not match")),
+    "refund_shortfall": AlertKind("warning", _("Refund of spent quota")),
+    "refund_slow": AlertKind("warning", _("Refund without an outcome")),
+    "console_refund": AlertKind("warning", _("Refund made at the provider")),
+    "settings_changed": AlertKind("warning", _("Settings changed")),
+    "certificate_expires": AlertKind("warning", _("Client certificate expires")),
+    "reconciliation_difference": AlertKind("critical", _("Reconciliation difference")),
+    "audit_failed": AlertKind("critical", _("Audit failure")),
+    "provider_circuit_open": AlertKind("critical", _("Model provider resting after errors")),
+    "upstream_bill_differs": AlertKind("warning", _("Bill of a model provider differs")),
+    "usage_above_hold": AlertKind("warning", _("Call that used more than was held")),
+    "usage_zero": AlertKind("warning", _("Model that reports no usage")),
+    "provider_low_balance": AlertKind("warning", _("Low balance at a model provider")),
+    "files_differ": AlertKind("warning", _("Files and their store differ")),
+    "job_missed": AlertKind("critical", _("Scheduled job missed")),
+    "wechat_login_broken": AlertKind("critical", _("Mini program users cannot sign in")),
+    "channel_failed": AlertKind("critical", _("Alert channel does not work")),
 }
 
 

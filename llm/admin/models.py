@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from voicehelper.admin.base import url_name
 from voicehelper.admin.columns import column
-from voicehelper.admin.effects import Price
+from voicehelper.admin.effects import ShownPrice
 from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, CardForm
 from voicehelper.changes import Change
@@ -208,7 +208,7 @@ class ModelAdmin(CardAdmin):
             found["quality"] = gettext("A number from 0 to 1, like 0.85.")
         return found
 
-    def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
+    def prices_of(self, row: Any, other: Any) -> Mapping[str, ShownPrice]:
         rows, factors = getattr(row, "typed_prices", None) or (prices.rows_of(row), prices.factors_of(row))
         return PriceList.now().by_label(prices.spec_with(row, rows, factors))
 

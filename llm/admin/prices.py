@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from django.utils.translation import gettext as _
 
-from voicehelper.admin.effects import Price
+from voicehelper.admin.effects import ShownPrice
 from voicehelper.numbers import grouped, percent
 from voicehelper.wallet.worth import in_yuan, list_price
 
@@ -59,16 +59,16 @@ class PriceList:
             for one in _ONE[spec.prices.measure]
         ]
 
-    def by_label(self, model: ModelSpec) -> dict[str, Price]:
+    def by_label(self, model: ModelSpec) -> dict[str, ShownPrice]:
         """Every price with its name, and the service tiers' factors, for who compares two price lists of a model."""
         quota = _("%(quota)s quota")
         found = {
-            f"{name_of(rate.kind, rate.variant, rate.from_tokens)}, {grouped(rate.per)}": Price(
+            f"{name_of(rate.kind, rate.variant, rate.from_tokens)}, {grouped(rate.per)}": ShownPrice(
                 f"{quota % {'quota': shown(rate.quota)}} {self.yuan(rate.quota)}", rate.quota
             )
             for rate in rates_of(model, self.pricing, GROUP)
         }
-        return found | {tier: Price(f"× {shown(each)}", each) for tier, each in model.prices.factors.items()}
+        return found | {tier: ShownPrice(f"× {shown(each)}", each) for tier, each in model.prices.factors.items()}
 
     def yuan(self, quota: Fraction | int) -> str:
         """What quota costs at the list price: "≈ ¥0.73"."""

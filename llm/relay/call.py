@@ -25,7 +25,7 @@ from .operations import Operation, searches
 from .pools import conversation_of
 from .questions import Question
 from .router import RoutingRequest
-from .settling import Completed, Settlement
+from .settling import CallSettlement, Completed
 from .unpriced import refusal_of
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Call:
         self._limit: asyncio.Timeout | None = None
         self._attempts: Attempts
         self._catalogue: Catalogue
-        self._settlement: Settlement
+        self._settlement: CallSettlement
 
     @property
     def request_id(self) -> str:
@@ -177,7 +177,7 @@ class Call:
             tokens = max(tokens, tokens_of(model, most))
         await engine.ledger.hold(caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens)
         engine.under_way[self.request_id] = time.monotonic()
-        self._settlement = Settlement(
+        self._settlement = CallSettlement(
             engine, self.bill, caller.group, caller.username, self._catalogue, self._attempts, held, self._started
         )
 

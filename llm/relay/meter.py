@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from ..kinds import INPUT, OUTPUT, SEARCH
 from ..providers.base import Tokens
-from .billing import NOTHING, Amount, amount
+from .billing import NOTHING, Amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh
 from .operations import reported
-from .questions import Question, input_by_estimate
+from .questions import Question, by_estimate
 
 
 class Meter:
@@ -35,7 +35,7 @@ class Meter:
             return reported(question, report), "provider"
         since = calibration.tokens(model.name, self._weight)
         if report is None:
-            return amount(output=since, **input_by_estimate(question, model, calibration)), "estimate"
+            return by_estimate(question, model, calibration, since), "estimate"
         used = reported(question, report)
         if since:
             return used._replace(kinds={**used.kinds, "output": used.kinds.get("output", 0) + since}), "estimate"
@@ -44,7 +44,7 @@ class Meter:
     def estimated(self, question: Question, model: ModelSpec, calibration: Calibration) -> Amount:
         """What it used for all we know ourselves, when anything was written."""
         output = calibration.tokens(model.name, self._weight_reported + self._weight)
-        return amount(output=output, **input_by_estimate(question, model, calibration)) if output else NOTHING
+        return by_estimate(question, model, calibration, output) if output else NOTHING
 
 
 def _more(before: Tokens, now: Tokens) -> Tokens:

@@ -11,7 +11,7 @@ from .audio import Recording
 from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh, weigh_data, weigh_input, weigh_prompt
-from .questions import Question, answer_limits, input_by_estimate, prompt_tokens
+from .questions import Question, answer_limits, by_estimate, prompt_tokens
 from .unpriced import variant_of
 
 # A prompt's estimate is held with this much more.
@@ -107,8 +107,7 @@ def _most_completion(question: Question, model: ModelSpec, calibration: Calibrat
 def _used_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> tuple[Amount, str]:
     if reply.usage is not None:
         return reported(question, reply.usage), "provider"
-    output = _written(model, calibration, reply)
-    return amount(input=prompt_tokens(question, model, calibration), output=output), "estimate"
+    return by_estimate(question, model, calibration, _written(model, calibration, reply)), "estimate"
 
 
 def reported(question: Question, report: Tokens) -> Amount:
@@ -121,7 +120,7 @@ def reported(question: Question, report: Tokens) -> Amount:
 
 def _estimated_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> Amount:
     output = _written(model, calibration, reply)
-    return amount(input=prompt_tokens(question, model, calibration), output=output) if output else NOTHING
+    return by_estimate(question, model, calibration, output) if output else NOTHING
 
 
 def _written(model: ModelSpec, calibration: Calibration, reply: Completion) -> int:
@@ -218,7 +217,7 @@ def _used_audio(
         if transcript.usage is not None:
             return Amount(transcript.usage.kinds), "provider"
         written = calibration.tokens(model.name, weigh(transcript.text))
-        return amount(output=written, **input_by_estimate(question, model, calibration)), "estimate"
+        return by_estimate(question, model, calibration, written), "estimate"
     if transcript.seconds is not None:
         return amount(second=-int(-transcript.seconds // 1)), "provider"
     return amount(second=_recording(question).seconds), "estimate"

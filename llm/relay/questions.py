@@ -7,6 +7,7 @@ from typing import Any
 from ..providers.base import CHAT as CHAT_DIALECT
 from ..providers.base import Audio, Chunk, Completion, Provider, RequestOptions
 from .audio import Recording
+from .billing import Amount, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration
 
@@ -89,10 +90,10 @@ def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
     return given
 
 
-def input_by_estimate(question: Question, model: ModelSpec, calibration: Calibration) -> dict[str, int]:
-    """What goes in, by kind, for all we know ourselves."""
-    kind = "input" if question.recording is None else "input_audio"
-    return {kind: prompt_tokens(question, model, calibration)}
+def by_estimate(question: Question, model: ModelSpec, calibration: Calibration, output: int) -> Amount:
+    """What goes in for all we know ourselves, and so many tokens that came out."""
+    read = prompt_tokens(question, model, calibration)
+    return amount(output=output, input_audio=read) if question.recording else amount(output=output, input=read)
 
 
 def prompt_tokens(question: Question, model: ModelSpec, calibration: Calibration) -> int:

@@ -36,7 +36,7 @@ class Completed(Generic[T]):
 
 
 @dataclass(slots=True)
-class Settlement:
+class CallSettlement:
     """What a call that was admitted has to account for: `held` quota, by the prices of `catalogue`."""
 
     engine: Engine

@@ -17,7 +17,7 @@ from topup.models import RechargeSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url
-from voicehelper.admin.effects import Effects, Price, effects_of, percent
+from voicehelper.admin.effects import Effects, ShownPrice, effects_of, percent
 
 pytestmark = pytest.mark.django_db
 
@@ -48,8 +48,8 @@ def test_a_change_is_told_with_its_sign(part: str, text: str) -> None:
 
 
 def test_many_prices_are_told_in_one_sentence() -> None:
-    old = {f"{number}": Price("old", Fraction(number)) for number in range(1, 21)}
-    new = {label: Price("new", price.rate * 100) for label, price in old.items()}
+    old = {f"{number}": ShownPrice("old", Fraction(number)) for number in range(1, 21)}
+    new = {label: ShownPrice("new", price.rate * 100) for label, price in old.items()}
     assert str(effects_of(old, new)) in ("20 prices by +9,900 %.", "20 个价格变动 +9,900 %。")
     assert not effects_of(old, old).changed
 
@@ -79,7 +79,7 @@ def test_M7_more_than_half_is_marked_and_asked_once_more(browser: Client) -> Non
         assert "more than half" in unsure.text
         assert not LogEntry.objects.exists()
     assert agreed(browser, RECHARGE, form(browser, price="730")).status_code == 302
-    assert "+9,900 %" in str(effects_of({"x": Price("", Fraction(1))}, {"x": Price("", Fraction(100))}))
+    assert "+9,900 %" in str(effects_of({"x": ShownPrice("", Fraction(1))}, {"x": ShownPrice("", Fraction(100))}))
 
 
 def test_what_changes_no_price_is_saved_at_once(browser: Client) -> None:

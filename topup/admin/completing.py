@@ -25,7 +25,7 @@ from .refunds import fen_of
 TEMPLATE = "admin/topup/order/complete.html"
 
 
-class Completion(RecordActions):
+class CompletingByHand(RecordActions):
     """The button on an order's page and the page behind it."""
 
     def completion_action(self, request: HttpRequest, order: Order) -> Action | None:

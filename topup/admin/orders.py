@@ -28,7 +28,7 @@ from ..models import GatewayCall, MerchantAccount, Order, Refund
 from ..models.orders import MANUAL_MARK
 from ..money import yuan
 from . import accounts, answers, surplus, words
-from .completing import Completion
+from .completing import CompletingByHand
 from .figures import first_payments
 from .order_finding import OrderFinding
 from .refund_asking import RefundAsking
@@ -56,7 +56,7 @@ def _in_state(rows: QuerySet[Any], value: str) -> QuerySet[Any]:
 
 
 @admin.register(Order)
-class OrderAdmin(StatisticsPages, Completion, RefundAsking, SurplusActions, OrderFinding):
+class OrderAdmin(StatisticsPages, CompletingByHand, RefundAsking, SurplusActions, OrderFinding):
     list_display = (
         "order_no",
         "user",

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from django.utils.translation import gettext
 
-from voicehelper.admin.effects import Price
+from voicehelper.admin.effects import ShownPrice
 from voicehelper.admin.rows import Preview, Row
 from voicehelper.numbers import grouped
 
@@ -46,12 +46,12 @@ def for_ratios(row: RechargeSettings) -> Callable[[Row], Preview]:
     return shown
 
 
-def prices_of(row: RechargeSettings, other: RechargeSettings) -> dict[str, Price]:
+def prices_of(row: RechargeSettings, other: RechargeSettings) -> dict[str, ShownPrice]:
     """What recharging costs under a row, by amount and group: the amounts that it or the other offers or treats apart,
     for the default group and those whose ratio differs."""
     terms = replace(row.terms(), in_tokens=False)
     with_credit = (row.quota_per_unit, row.amount_bonuses) != (other.quota_per_unit, other.amount_bonuses)
-    found: dict[str, Price] = {}
+    found: dict[str, ShownPrice] = {}
     for group in _groups(row, other):
         for amount in _amounts(row, other):
             try:
@@ -62,10 +62,10 @@ def prices_of(row: RechargeSettings, other: RechargeSettings) -> dict[str, Price
     return found
 
 
-def _price(price: Quote, *, with_credit: bool) -> Price:
+def _price(price: Quote, *, with_credit: bool) -> ShownPrice:
     credit = gettext("%(quota)s quota") % {"quota": grouped(price.quota)}
     shown = f"{money(price.amount_fen)} → {credit}" if with_credit else money(price.amount_fen)
-    return Price(shown, Fraction(price.amount_fen, price.quota))
+    return ShownPrice(shown, Fraction(price.amount_fen, price.quota))
 
 
 def _label(amount: int, group: str) -> str:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from voicehelper.admin.base import change_url, url_name
-from voicehelper.admin.effects import Price
+from voicehelper.admin.effects import ShownPrice
 from voicehelper.admin.forms import Status
 from voicehelper.admin.rows import Column
 from voicehelper.admin.sections import ProbedSectionAdmin, SectionForm
@@ -148,7 +148,7 @@ class RechargeSettingsAdmin(ProbedSectionAdmin):
     def problems(self, row: Any) -> Mapping[str, str]:
         return options.problems(row)
 
-    def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
+    def prices_of(self, row: Any, other: Any) -> Mapping[str, ShownPrice]:
         return preview.prices_of(row, other)
 
 

@@ -44,7 +44,7 @@ def discount_badge(discount: Decimal) -> str:
 
 
 @dataclass(frozen=True)
-class Price:
+class PriceTag:
     """A quote, as the summary and the presets show it, and as it is sent back; `bonus` in what users type. Empty texts:
     nothing to say."""
 
@@ -60,10 +60,10 @@ class Price:
     bonus_quota: str
 
 
-def price_of(price: Quote) -> Price:
+def price_of(price: Quote) -> PriceTag:
     saving = price.original_fen - price.amount_fen
     bonus = price.bonus_quota if price.in_tokens else price.bonus_quota // price.quota_per_unit
-    return Price(
+    return PriceTag(
         amount=price.amount,
         shown=grouped(price.amount),
         credit=grouped(price.quota),
@@ -77,7 +77,7 @@ def price_of(price: Quote) -> Price:
     )
 
 
-def prices(recharge: RechargeSettings, user: User, amounts: Sequence[int]) -> list[Price]:
+def prices(recharge: RechargeSettings, user: User, amounts: Sequence[int]) -> list[PriceTag]:
     """The price of each amount that can be priced."""
     found = []
     for amount in amounts:
@@ -88,7 +88,7 @@ def prices(recharge: RechargeSettings, user: User, amounts: Sequence[int]) -> li
     return found
 
 
-def presets(recharge: RechargeSettings, user: User) -> list[Price]:
+def presets(recharge: RechargeSettings, user: User) -> list[PriceTag]:
     """The amounts on offer, as typed."""
     return prices(recharge, user, [recharge.shown_amount(int(units)) for units in recharge.amount_options])
 
@@ -222,7 +222,7 @@ class PaymentCard:
     in_app: bool
     code: str
     again: Method | None
-    again_price: Price | None
+    again_price: PriceTag | None
     others: list[Method]
 
 
@@ -270,7 +270,7 @@ def _handed_to_app(order: Order) -> str:
     return json.dumps({"appId": order.app_id} | payment_arguments(order))
 
 
-def _same_again(order: Order, recharge: RechargeSettings, browser: Browser) -> tuple[Price | None, list[Method]]:
+def _same_again(order: Order, recharge: RechargeSettings, browser: Browser) -> tuple[PriceTag | None, list[Method]]:
     """Today's price of the same amount, and the ways to pay it.
 
     An amount means units or tokens by the setting of its day; after a change it cannot be ordered again as it is.

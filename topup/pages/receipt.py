@@ -21,7 +21,7 @@ from . import display
 
 
 @dataclass(frozen=True)
-class Receipt:
+class PrintedReceipt:
     """What was paid and credited; `balance` is that of the moment after. All but `paid_at` are texts."""
 
     order: Order
@@ -51,11 +51,11 @@ def receipt(request: HttpRequest, order_no: str) -> HttpResponse:
     return render(request, "topup/receipt.html", {"receipt": _receipt_of(order)})
 
 
-def _receipt_of(order: Order) -> Receipt:
+def _receipt_of(order: Order) -> PrintedReceipt:
     rules = RechargeSettings.load()
     entry = Entry.objects.filter(kind=Entry.Kind.TOPUP, ref=order.order_no).first()
     back = order.refunds.filter(state=Refund.State.SUCCEEDED, surplus=None).values_list("amount_fen", flat=True)
-    return Receipt(
+    return PrintedReceipt(
         order=order,
         paid_at=order.paid_at or order.credited_at,
         method=label_of(order.gateway),

@@ -176,7 +176,7 @@ def _form_page(
     return render(request, "topup/recharge.html", facts, status=status)
 
 
-def _chosen(request: HttpRequest, presets: list[display.Price]) -> tuple[int | None, str]:
+def _chosen(request: HttpRequest, presets: list[display.PriceTag]) -> tuple[int | None, str]:
     """The amount asked for, and as it was typed; without one, the first on offer."""
     asked = request.POST if request.method == "POST" else request.GET
     if "amount" not in asked:

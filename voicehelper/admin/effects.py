@@ -19,7 +19,7 @@ MOST_ROWS = 60
 
 
 @dataclass(frozen=True)
-class Price:
+class ShownPrice:
     """What somebody pays, in words, and how much that is, in whatever unit the page counts in."""
 
     shown: str
@@ -31,8 +31,8 @@ class Effect:
     """One price that changes; None: there is none then. `change` is the part of the old price it rises by."""
 
     label: str
-    old: Price | None
-    new: Price | None
+    old: ShownPrice | None
+    new: ShownPrice | None
 
     @property
     def change(self) -> Fraction | None:
@@ -84,7 +84,7 @@ class Effects:
         return _("%(count)d prices by %(least)s to %(most)s.") % facts
 
 
-def effects_of(before: Mapping[str, Price], after: Mapping[str, Price]) -> Effects:
+def effects_of(before: Mapping[str, ShownPrice], after: Mapping[str, ShownPrice]) -> Effects:
     """What differs between two lists of prices by label."""
     labels = dict.fromkeys([*before, *after])
     pairs = [Effect(label, before.get(label), after.get(label)) for label in labels]

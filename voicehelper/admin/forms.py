@@ -24,7 +24,7 @@ from voicehelper.secrets import EncryptedField, SecretInput
 
 from . import drafts, stepup
 from .base import RecordActions, change_url, url_name
-from .effects import SEEN, SURE, Effects, Price, effects_of
+from .effects import SEEN, SURE, Effects, ShownPrice, effects_of
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Any]
@@ -200,7 +200,7 @@ class CardAdmin(RecordActions):
             return {field: "; ".join(texts) for field, texts in error.message_dict.items()}
         return {}
 
-    def prices_of(self, row: Any, other: Any) -> Mapping[str, Price]:
+    def prices_of(self, row: Any, other: Any) -> Mapping[str, ShownPrice]:
         """The prices a row makes, by label; of those that it or the `other` names, whose prices they are compared with.
         For rows with `PRICES`."""
         return {}

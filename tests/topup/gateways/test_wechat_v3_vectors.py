@@ -42,7 +42,7 @@ from topup.gateways.orders import TradeState
 from topup.gateways.refunds import NewRefund, RefundState
 from topup.gateways.wechat.v3 import WeChatPayV3, fetching
 from topup.gateways.wechat.v3.certificates import keys_in
-from topup.gateways.wechat.v3.signing import Merchant, SignatureWrong, check, named, opened, text_of
+from topup.gateways.wechat.v3.signing import SignatureWrong, Signer, check, named, opened, text_of
 
 Vector = dict[str, Any]
 
@@ -68,11 +68,11 @@ def lower(headers: dict[str, str]) -> dict[str, str]:
 @each("request_sign")
 def test_a_published_signature_of_a_request_is_ours(vector: Vector) -> None:
     key = rsa.private_key(pem(vector["private_key"].removeprefix("wechat_keys/")))
-    merchant = Merchant(vector["mchid"], vector["serial_no"], key)
+    signer = Signer(vector["mchid"], vector["serial_no"], key)
     parts = vector["method"], vector["path_and_query"]
     body = vector["body"].encode()
     assert text_of(*parts, vector["timestamp"], vector["nonce"], body).decode() == vector["string_to_sign"]
-    assert merchant.authorization(*parts, body, vector["timestamp"], vector["nonce"]) == vector["authorization"]
+    assert signer.authorization(*parts, body, vector["timestamp"], vector["nonce"]) == vector["authorization"]
     assert CONFIG.own.serial == vector["serial_no"]
 
 

@@ -19,7 +19,7 @@ NEAR_MIDNIGHT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
-class Frame:
+class ComparedDay:
     """What is compared: one merchant's day, whichever of its accounts an order is of. Orders credited after `asked`
     cannot be expected in the bill."""
 
@@ -275,24 +275,24 @@ SELECT count(*), coalesce(sum(amount_fen), 0)::bigint FROM (
 """
 
 
-def compare(frame: Frame) -> None:
+def compare(day: ComparedDay) -> None:
     """Write down every difference between the staged bill and our books, all or nothing."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(NO_HURRY)
         # Two comparisons of one day, should there ever be two, write one after the other.
-        Reconciliation.objects.select_for_update().get(pk=frame.reconciliation.pk)
-        cursor.execute(_PAYMENTS_THERE, frame.params)
-        cursor.execute(_REFUNDS_THERE, frame.params)
-        cursor.execute(_NOT_UNDERSTOOD, frame.params)
-        cursor.execute(_MISSING_THERE, frame.params)
-        cursor.execute(_VANISH, frame.params)
-        cursor.execute(_EXPLAIN_WAITING, frame.params)
-        cursor.execute(_EXPLAIN_OPEN, frame.params)
-        cursor.execute(_GIVE_UP_WAITING, frame.params)
-        cursor.execute(_OTHER_DAYS_STATES, frame.params)
+        Reconciliation.objects.select_for_update().get(pk=day.reconciliation.pk)
+        cursor.execute(_PAYMENTS_THERE, day.params)
+        cursor.execute(_REFUNDS_THERE, day.params)
+        cursor.execute(_NOT_UNDERSTOOD, day.params)
+        cursor.execute(_MISSING_THERE, day.params)
+        cursor.execute(_VANISH, day.params)
+        cursor.execute(_EXPLAIN_WAITING, day.params)
+        cursor.execute(_EXPLAIN_OPEN, day.params)
+        cursor.execute(_GIVE_UP_WAITING, day.params)
+        cursor.execute(_OTHER_DAYS_STATES, day.params)
 
 
-def totals(frame: Frame) -> dict[str, int | Decimal]:
+def totals(day: ComparedDay) -> dict[str, int | Decimal]:
     """Both sides of the day, by the names of Reconciliation's columns."""
     found: dict[str, int | Decimal] = {}
     with transaction.atomic(), connection.cursor() as cursor:
@@ -302,6 +302,6 @@ def totals(frame: Frame) -> dict[str, int | Decimal]:
             (_PAYMENT_TOTALS_HERE, ("ours_payments", "ours_payments_fen")),
             (_REFUND_TOTALS_HERE, ("ours_refunds", "ours_refunds_fen")),
         ):
-            cursor.execute(statement, frame.params)
+            cursor.execute(statement, day.params)
             found |= zip(names, cursor.fetchone(), strict=True)
     return found

@@ -22,7 +22,7 @@ from ...gateways.errors import GatewayError
 from ...models import Order, Reconciliation
 from . import staging
 from .alerts import tell
-from .comparing import Frame, compare, totals
+from .comparing import ComparedDay, compare, totals
 from .merchants import Merchant, NoBill, gateway_of, merchant_in_use, merchants_of
 from .repairing import repair
 from .resolving import refresh_state
@@ -96,10 +96,10 @@ def _compare(reconciliation: Reconciliation, gateway: Gateway, actor: str) -> No
     reconciliation.refresh_from_db()
     reconciliation.runs += 1
     row.update(runs=reconciliation.runs)
-    frame = Frame(reconciliation, gateway, asked)
-    compare(frame)
+    day = ComparedDay(reconciliation, gateway, asked)
+    compare(day)
     repair(reconciliation, gateway)
-    row.update(**totals(frame), **about, problem="", compared=Now())
+    row.update(**totals(day), **about, problem="", compared=Now())
     staging.forget()
     tell(reconciliation)
     # Last: what ends as "under way" is due again.

@@ -51,7 +51,7 @@ def text_of(*parts: str | bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class Merchant:
+class Signer:
     """Who signs requests: his number, the serial number of his certificate, and its key."""
 
     number: str

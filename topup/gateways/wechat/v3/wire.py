@@ -23,7 +23,7 @@ from . import fetching
 from .certificates import keys_in
 from .config import WeChatV3Config
 from .failures import failure, is_believed
-from .signing import Keys, Merchant, SerialUnknown, SignatureWrong, check, is_tried
+from .signing import Keys, SerialUnknown, SignatureWrong, Signer, check, is_tried
 
 Content = dict[str, Any]
 
@@ -47,7 +47,7 @@ class WeChatV3Wire(WeChatPay):
         self.live = urlsplit(self.address).hostname in REAL_HOSTS
         self.app_ids = frozenset({config.app_id, *filter(None, config.other_app_ids)})
         self.private_key = rsa.private_key(config.client_key)
-        self._merchant = Merchant(config.mch_id, config.own.serial, self.private_key)
+        self._signer = Signer(config.mch_id, config.own.serial, self.private_key)
         self.keys: Keys = self._configured_keys()
         # The last answer, whose date and signature a probe tells of.
         self.last: HTTPAnswer | None = None
@@ -83,7 +83,7 @@ class WeChatV3Wire(WeChatPay):
         headers = {
             "Accept": "application/json",
             "User-Agent": "VoiceHelper",
-            "Authorization": self._merchant.authorization(method, signed, body),
+            "Authorization": self._signer.authorization(method, signed, body),
         }
         if body:
             headers["Content-Type"] = "application/json"
