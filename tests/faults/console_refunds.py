@@ -17,7 +17,7 @@ from sandbox import refunds
 from sandbox.gateways import gateway_of
 from sandbox.models import Delivery, Trade
 from sandbox.models import Refund as ProviderRefund
-from tests.refunds import open_accounts, sandbox_server, trade_of
+from tests.refunds import open_accounts, sandbox_server, speak_v3, trade_of
 from topup import services
 from topup.models import Order, Refund
 from voicehelper import clock
@@ -36,6 +36,14 @@ def shop(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
         yield address
 
 
+def platform(name: str) -> str:
+    """The gateway of a platform. WeChat Pay's name may hold its version, which is spoken from now on."""
+    gateway, _, version = name.partition(" ")
+    if version == "v3":
+        speak_v3()
+    return gateway
+
+
 class Play:
     """One order, paid at the stand-in, of which nobody here has heard; what may happen next are methods. It is given
     back in these parts, of which only the last one's notice can be delivered."""
@@ -51,6 +59,10 @@ class Play:
         for fen in self.parts:
             refunds.refund_in_console(trade_of(self.order), fen)
         self.refund = self._newest()
+
+    def give_back_more(self, fen: int) -> None:
+        self.parts, self.fen = (fen,), self.fen + fen
+        self.give_back()
 
     def notice(self) -> bool:
         return self._deliver(self.payment, "/notify")

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from tests.conftest import SOAK, full, rarely
-from tests.refunds import speak_v3
 from voicehelper.accounts.models import User
 
-from .console_refunds import PAID, PART, QUOTA, Play, to_an_earlier_day
+from .console_refunds import PAID, PART, QUOTA, Play, platform, to_an_earlier_day
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(4 * 3600 if SOAK else 300)]
 
@@ -27,11 +26,7 @@ BEFORE = {"open": lambda _play: None, "expired": Play.expire, "closed here": Pla
 
 @pytest.fixture
 def gateway(request: pytest.FixtureRequest, shop: str) -> str:
-    """WeChat Pay's name holds its version."""
-    name, _, version = request.param.partition(" ")
-    if version == "v3":
-        speak_v3()
-    return str(name)
+    return platform(request.param)
 
 
 def plays(roads: Sequence[str]) -> Iterator[tuple[str, ...]]:

@@ -13,6 +13,7 @@ from django.test import Client
 from notifications.models import Alert
 from sandbox import refunds
 from sandbox.faults import write_script
+from sandbox.models import Refund as ProviderRefund
 from tests.orders import pending_order
 from tests.refunds import trade_of
 from topup import services
@@ -20,10 +21,11 @@ from topup.models import Notice, Order, Refund
 from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
+from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
 from .conftest import CallbackDesk, alert, balance, credited_once, last_notice, not_credited
-from .console_refunds import PAID, PART, QUOTA, Play
+from .console_refunds import PAID, PART, QUOTA, Play, platform
 from .scripted import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -209,9 +211,8 @@ def test_P10_a_callback_address_with_slashes_too_many_is_served(
 
 # --- M4: given back in the console before it was credited ------------------------------------------------------------
 @pytest.fixture(params=["wechat", "alipay"])
-def gateway(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+def gateway(request: pytest.FixtureRequest, shop: str) -> str:
+    return platform(request.param)
 
 
 def test_M4_P32_a_payment_notice_repeated_after_a_full_refund_credits_nothing_even_if_that_was_never_told(
@@ -331,4 +332,33 @@ def test_M4_a_refund_that_is_under_way_is_held_until_it_ends(
         Refund.objects.filter(next_ask_at__isnull=False).update(next_ask_at=Now())
         services.settle_unknown_refunds()
     assert (play.credited(), wallet_of(buyer).available) == (kept, kept)
+    books_agree()
+
+
+@pytest.mark.parametrize("gateway", ["wechat", "wechat v3"], indirect=True)
+@pytest.mark.parametrize("rest", [1000, PAID - PART])
+def test_M4_P33_a_part_of_which_somebody_tells_while_the_platform_is_asked_is_asked_about_before_the_credit(
+    rest: int, gateway: str, shop: str, buyer: User, books_agree: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is credited rests on the refunds that were asked about, not on those that are known by then."""
+    play = Play(buyer, gateway, PART)
+    play.give_back()
+    assert play.refund_notice()
+    look = refunds.look
+
+    def second_part(refund: ProviderRefund) -> ProviderRefund:
+        monkeypatch.setattr(refunds, "look", look)
+        play.give_back_more(rest)
+        # That there is one is heard; how much it is, nobody says. v3's notice is signed, and need not come again.
+        write_script({"gateway": "wechat", "operation": "refund_query", "fault": "http_500"})
+        play.refund_notice()
+        return look(refund)
+
+    monkeypatch.setattr(refunds, "look", second_part)
+    assert not play.notice()
+    assert refunds.look is look, "nobody was asked"
+    not_credited(play.order, Order.State.PENDING)
+    play.sweep()
+    play.is_right()
+    assert Entry.objects.filter(ref=play.order.order_no).exists() == (play.fen < PAID)
     books_agree()

@@ -150,11 +150,12 @@ def _settle_the_rest(
 
 def _ask_how_much(order: Order, gateway: Gateway | None, source: str) -> Sequence[RefundStatus] | None:
     """The refunds of an order that is not credited, as the provider knows them; their sum is kept. None: no certain
-    answer."""
+    answer, or somebody told of one more meanwhile, which nobody was asked about."""
     if gateway is None:
         return None
+    asked = order.refund_numbers
     try:
-        found = [each for each in refunds_there(order, order.refund_numbers.split(), gateway) if each.state in _ALIVE]
+        found = [each for each in refunds_there(order, asked.split(), gateway) if each.state in _ALIVE]
     except (Unknown, Refused) as error:
         log.warning("Asking %s how much of order %s went back: %s", order.gateway, order.order_no, error)
         return None
@@ -162,7 +163,7 @@ def _ask_how_much(order: Order, gateway: Gateway | None, source: str) -> Sequenc
         return None
     done = sum(each.amount_fen for each in found if each.state == RefundState.SUCCEEDED)
     keep_refund(order, source=source, fen=done)
-    return found
+    return found if order.refund_numbers == asked else None
 
 
 def _report(order: Order) -> None:
