@@ -24,7 +24,6 @@ from topup import services
 from topup.gateways.errors import NumberTaken, Refused, Retryable, Unknown, Unsigned, WronglySigned
 from topup.gateways.orders import NewOrder, TradeState
 from topup.gateways.refunds import NewRefund, RefundState
-from topup.gateways.wechat.v3 import fetching
 from topup.models import GatewayCall, MerchantAccount, Notice, Order, ProviderCertificate, Refund
 from topup.models.sections import WeChatSettings
 from topup.services import receiving
@@ -42,7 +41,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def shop(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The stand-ins; notices stay where they are written until a test delivers them. Operators read English."""
     monkeypatch.setattr("sandbox.deliveries.send_soon", lambda delivery: None)
-    monkeypatch.setattr(fetching, "_asked", {})
     with sandbox_server() as address, translation.override("en"):
         open_accounts(address, settings)
         speak_v3()
@@ -339,9 +337,12 @@ def test_a_stranger_makes_us_fetch_no_certificates(buyer: User) -> None:
     headers["Wechatpay-Timestamp"] = str(int(clock.now().timestamp()))
     post = Client().post("/api/wechat/notify", stranger, content_type="application/json", headers=headers)
     assert (post.status_code, GatewayCall.objects.count()) == (401, before)
-    for _time in range(3):
-        assert deliver(order, **{"Wechatpay-Serial": "7A"}).status_code == 401
+    for serial in ("7A", "7a", "07A"):
+        assert deliver(order, **{"Wechatpay-Serial": serial}).status_code == 401
     assert GatewayCall.objects.count() == before + 1
+    for number in range(7):
+        assert deliver(order, **{"Wechatpay-Serial": f"7A{number:02d}"}).status_code == 401
+    assert GatewayCall.objects.filter(operation="certificates").count() == 5
 
 
 def test_the_probe_shows_both_clocks_and_who_signed() -> None:

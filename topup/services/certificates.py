@@ -7,7 +7,8 @@ from voicehelper.api import ratelimit
 
 from ..models import ProviderCertificate
 
-# Anybody can put a number into an answer: how often the same one is asked about, and how many there may be.
+# Anybody can put a number into an answer: how often the same one is asked about, and how many there may be, for
+# each merchant and in all processes together.
 _EACH, _ALL = "1 per minute", "5 per minute"
 
 
@@ -20,7 +21,8 @@ def keep_certificate(gateway: str, merchant_id: str, pem: str) -> None:
     )
 
 
-def may_fetch_certificate(gateway: str, serial: str) -> bool:
-    """Whether a certificate that somebody named is asked for now; counts as asked for."""
-    each, all_of_them = (_EACH, "certificate", gateway, serial), (_ALL, "certificates", gateway)
-    return not any(ratelimit.hit(*brake) for brake in (each, all_of_them))
+def may_fetch_certificate(gateway: str, merchant_id: str, serial: str) -> bool:
+    """Whether a certificate that somebody named is asked for now in a merchant's name; counts as asked for."""
+    whose = (gateway, merchant_id)
+    brakes = ((_EACH, "certificate", *whose, serial), (_ALL, "certificates", *whose))
+    return not any(ratelimit.hit(*brake) for brake in brakes)

@@ -186,7 +186,7 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
     gateway = cls.from_values(values)
     gateway.record = lambda exchange: _keep_call(name, exchange)
     gateway.keep_certificate = lambda pem: keep_certificate(name, gateway.merchant_id, pem)
-    gateway.may_fetch_certificate = lambda serial: may_fetch_certificate(name, serial)
+    gateway.may_fetch_certificate = lambda serial: may_fetch_certificate(name, gateway.merchant_id, serial)
     if gateway.fetches_certificates:
         gateway.use_certificates(ProviderCertificate.good_ones(name, gateway.merchant_id))
     if limits is not None:

@@ -1,7 +1,5 @@
 """Fetching WeChat Pay's platform certificates, which sign for merchants without its public key."""
 
-import threading
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,21 +12,7 @@ from .signing import SignatureMissing, SignatureWrong, check
 if TYPE_CHECKING:
     from .wire import WeChatV3Wire
 
-# Whoever sends unknown serial numbers must not make us ask all the time: between two questions, for each merchant.
-_EVERY_NS = 60_000_000_000
-_asked: dict[str, int] = {}
-_lock = threading.Lock()
 _NONE = ("RESOURCE_NOT_EXISTS",)
-
-
-def is_due(merchant_id: str) -> bool:
-    """Whether an unknown serial number is worth a question now; counts as one that was asked."""
-    with _lock:
-        now = time.monotonic_ns()
-        due = merchant_id not in _asked or now - _asked[merchant_id] >= _EVERY_NS
-        if due:
-            _asked[merchant_id] = now
-        return due
 
 
 def fetch(wire: "WeChatV3Wire") -> int:

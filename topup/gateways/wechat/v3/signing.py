@@ -42,6 +42,7 @@ class SerialUnknown(SignatureWrong):
 
     def __init__(self, serial: str) -> None:
         super().__init__(f"It is signed with {serial[:64]!r}, which is not a key of WeChat Pay's that is configured.")
+        self.serial = named(serial)[:64]
         self.is_certificate = not serial.upper().startswith("PUB")
 
 

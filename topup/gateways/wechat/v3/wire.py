@@ -130,7 +130,7 @@ class WeChatV3Wire(WeChatPay):
             check(headers, body, self.keys, at)
         except SerialUnknown as error:
             wanted = may_fetch and error.is_certificate and self.config.fetch_certs
-            if not wanted or not fetching.is_due(self.merchant_id):
+            if not wanted or not self.may_fetch_certificate(error.serial):
                 raise
             try:
                 fetching.fetch(self)
