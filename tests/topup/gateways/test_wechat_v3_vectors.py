@@ -200,6 +200,21 @@ def test_a_certificate_under_another_serial_number_is_refused(side: FarSide) -> 
                 gateway.refresh_certificates()
 
 
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("operation", ["query", "create", "close", "refund", "refund query"])
+def test_a_refusal_of_the_certificates_is_none_of_what_they_were_fetched_for(
+    operation: str, signed: bool, side: FarSide
+) -> None:
+    """403 is WeChat Pay's last word on the certificates; of a refund, say, it would end it for good."""
+    refusal = answer({"code": "NO_AUTH", "message": "平台证书已过期失效"}, 403, sign=signed)
+    success = answer({"code_url": "x", "status": "SUCCESS"}, serial="7A")
+    side.answer = lambda seen: refusal if "/v3/certificates" in seen.line else success
+    with pytest.raises(Unknown, match="certificates were refused: NO_AUTH") as caught:
+        _ASK[operation](before(side, fetch_certs=True))
+    assert caught.type is Unknown
+    assert "/v3/certificates" in side.seen[1].line
+
+
 REFUND = NewRefund(ORDER_NO, "R1", 990, 1990, "不想要了", "https://pay.example.com/api/wechat/refund-notify")
 DAY = at(1767337513).date()
 _ASK: dict[str, Callable[[WeChatPayV3], Any]] = {
