@@ -19,8 +19,10 @@ from .counting import Count, Wrong, counted, lost_before_the_bill
 from .deployment import deployed
 from .plan import Plan
 from .shop import Shop
+from .telling import story
 
 SHOWN = 20
+TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Outcome:
     broke: list[str]
     stopped: list[str]
     findings: list[str]
+    stories: list[str]
 
     def complaints(self) -> Iterator[str]:
         """What is wrong, with the orders and the seed to repeat it."""
@@ -49,6 +52,7 @@ class Outcome:
         if self.stopped:
             yield f"{len(self.stopped)} times only a constraint kept it from happening: {self.stopped[0]}"
         yield from (f"audit: {finding}" for finding in self.findings[:SHOWN])
+        yield from self.stories
 
     def table(self) -> str:
         """The counts, for people."""
@@ -97,10 +101,17 @@ def run(plan: Plan) -> Outcome:
         healing.until_quiet()
         findings = [str(finding) for finding in audit.run(full=True).findings]
         stopped = deployment.stopped_by_constraints()
+        count = counted()
         return Outcome(
             plan, time.monotonic() - began, kills, shop.accounts, crowd.said, breaker.done,
-            before_the_bill, counted(), broke, stopped, findings,
+            before_the_bill, count, broke, stopped, findings, _stories(count, before_the_bill),
         )  # fmt: skip
+
+
+def _stories(count: Count, before_the_bill: list[str]) -> list[str]:
+    """Of some of the orders that are wrong."""
+    wrong = [number for numbers in (*count.wrong.values(), before_the_bill) for number in numbers[:TOLD]]
+    return [line for number in dict.fromkeys(wrong) for line in (f"{number}:", *story(number))]
 
 
 @contextmanager
