@@ -118,6 +118,14 @@ def speak_v3(**options: Any) -> None:
     write_options({f"Wechat{name}": wechat[key] for name, key in given.items()} | {"WechatApiVersion": "v3"} | options)
 
 
+def platform(name: str) -> str:
+    """The gateway of a platform. WeChat Pay's name may hold its version, which is spoken from now on."""
+    gateway, _, version = name.partition(" ")
+    if version == "v3":
+        speak_v3()
+    return gateway
+
+
 def use_certificates(**options: Any) -> Merchant:
     """The application at Alipay goes on in certificate mode, here and in its console."""
     alipay = open_sandbox_accounts.alipay_certificates()

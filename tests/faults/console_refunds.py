@@ -17,7 +17,7 @@ from sandbox import refunds
 from sandbox.gateways import gateway_of
 from sandbox.models import Delivery, Trade
 from sandbox.models import Refund as ProviderRefund
-from tests.refunds import open_accounts, sandbox_server, speak_v3, trade_of
+from tests.refunds import open_accounts, sandbox_server, trade_of
 from topup import services
 from topup.models import Order, Refund
 from voicehelper import clock
@@ -34,14 +34,6 @@ def shop(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
     with sandbox_server() as address:
         open_accounts(address, settings)
         yield address
-
-
-def platform(name: str) -> str:
-    """The gateway of a platform. WeChat Pay's name may hold its version, which is spoken from now on."""
-    gateway, _, version = name.partition(" ")
-    if version == "v3":
-        speak_v3()
-    return gateway
 
 
 class Play:

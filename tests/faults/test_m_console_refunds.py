@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from tests.conftest import SOAK, full, rarely
+from tests.refunds import platform
 from voicehelper.accounts.models import User
 
-from .console_refunds import PAID, PART, QUOTA, Play, platform, to_an_earlier_day
+from .console_refunds import PAID, PART, QUOTA, Play, to_an_earlier_day
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(4 * 3600 if SOAK else 300)]
 

@@ -15,7 +15,7 @@ from sandbox import refunds
 from sandbox.faults import write_script
 from sandbox.models import Refund as ProviderRefund
 from tests.orders import pending_order
-from tests.refunds import trade_of
+from tests.refunds import platform, trade_of
 from topup import services
 from topup.models import Notice, Order, Refund
 from topup.services.options import write_options
@@ -25,7 +25,7 @@ from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import wallet_of
 
 from .conftest import CallbackDesk, alert, balance, credited_once, last_notice, not_credited
-from .console_refunds import PAID, PART, QUOTA, Play, platform
+from .console_refunds import PAID, PART, QUOTA, Play
 from .scripted import ScriptedProvider
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,16 +5,29 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 
 from sandbox import buyer as phone
 from sandbox import refunds as console
+from sandbox.faults import write_script
+from sandbox.gateways import gateway_of
+from sandbox.models import Delivery
 from tests.operators import browser_of, clerk
-from tests.refunds import given_back, open_accounts, paid_order, sandbox_server, trade_of
+from tests.refunds import given_back, open_accounts, paid_order, platform, sandbox_server, trade_of
 from topup import services
 from topup.gateways.orders import Receipt
 from topup.gateways.wechat.v2 import WeChatPayV2
-from topup.models import Difference, Order, RechargeSettings, Reconciliation, Refund, SurplusPayment
+from topup.models import (
+    Difference,
+    GatewayCall,
+    Notice,
+    Order,
+    RechargeSettings,
+    Reconciliation,
+    Refund,
+    SurplusPayment,
+)
 from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
@@ -34,10 +47,10 @@ def provider(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield address
 
 
-@pytest.fixture(params=["wechat", "alipay"])
+@pytest.fixture(params=["wechat", "wechat v3", "alipay"])
 def order(request: pytest.FixtureRequest, buyer: User) -> Order:
     """Credited by one payment, and the provider's trade is another."""
-    order = services.place_order(buyer, request.param, 10, client_ip="127.0.0.1")
+    order = services.place_order(buyer, platform(request.param), 10, client_ip="127.0.0.1")
     facts = {"app_id": order.app_id, "merchant_id": order.merchant_id, "live": False}
     first = Receipt(order.gateway, order.order_no, "FIRST", order.amount_fen, "CNY", paid_at=clock.now(), **facts)
     assert services.settle_order(first, source="notice").outcome == services.Settlement.CREDITED
@@ -89,6 +102,31 @@ def test_R13_a_surplus_payment_goes_back_by_its_transaction_and_the_quota_stays(
     page = browser.get(change_url(order)).text
     assert "Surplus payments" in page
     assert f"refund-{surplus.pk}" not in page
+    books_agree()
+
+
+@pytest.mark.parametrize("order", ["wechat v3"], indirect=True)
+def test_R13_over_v3_a_slow_refund_of_a_surplus_payment_names_it_and_its_notice_takes_no_quota(
+    order: Order, buyer: User, staff: User, books_agree: Callable[[], None]
+) -> None:
+    surplus = paid_again(order)
+    write_script({"gateway": "wechat", "fault": "refund_slow", "queries": 1})
+    refund = services.request_refund(order, 7300, number=1, actor=staff, reason="Paid twice", surplus=surplus)
+    assert services.submit_refund(refund).state == Refund.State.SUBMITTED
+    sent = GatewayCall.objects.get(operation="refund").request
+    assert (surplus.transaction_id in sent, '"out_trade_no"' in sent) == (True, False)
+    assert services.left_of(surplus) == 0
+    Refund.objects.update(next_ask_at=Now())
+    services.settle_unknown_refunds()
+    notice = Delivery.objects.select_related("trade__merchant").latest("pk")
+    headers = gateway_of(notice.trade).notice_headers(notice)
+    for _time in range(2):
+        told = Client().post("/api/wechat/refund-notify", notice.body, "application/json", headers=headers)
+        assert (told.status_code, Notice.objects.latest("pk").verdict) == (204, Notice.Verdict.REFUND)
+    for row in (order, surplus, refund):
+        row.refresh_from_db()
+    assert (refund.state, surplus.state, order.state, order.review) == ("succeeded", "refunded", "paid", "")
+    assert (given_back(order), wallet_of(buyer).balance, order.refunds.count()) == ([7300], CREDITED, 1)
     books_agree()
 
 
