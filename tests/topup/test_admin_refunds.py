@@ -16,7 +16,7 @@ from tests.merchants import WECHAT, WeChatMerchant
 from tests.operators import browser_of, clerk
 from tests.refunds import given_back, open_accounts, paid_order, sandbox_server
 from topup import services
-from topup.models import Order, RechargeSettings, Refund
+from topup.models import MerchantAccount, Order, RechargeSettings, Refund
 from topup.models.sections import WeChatSettings
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
@@ -292,6 +292,38 @@ def test_the_section_says_until_when_the_certificate_is_good(
     for _ in range(2):
         assert services.warn_of_expiry() == alerts
     assert Alert.objects.filter(event="certificate_expires").count() == alerts
+
+
+def test_M2_a_certificate_of_a_retired_account_is_warned_of_while_orders_or_refunds_of_it_are_under_way(
+    order: Order, buyer: User, staff: User
+) -> None:
+    merchant_id, soon = order.merchant_id, issue(order.merchant_id, days=20)
+    write_options({"WechatClientCert": soon.pem, "WechatClientKey": soon.key})
+    open_order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
+    refund = services.request_refund(order, 100, number=1, actor=staff, reason="")
+    other = issue(WECHAT.mch_id)
+    write_options({"WechatMchId": WECHAT.mch_id, "WechatClientCert": other.pem, "WechatClientKey": other.key})
+    account = MerchantAccount.objects.get(gateway="wechat", active=False)
+    assert account.merchant_id == merchant_id
+    assert services.warn_of_expiry() == 1
+    told = Alert.objects.get(event="certificate_expires")
+    assert merchant_id in told.title
+    assert "save it in the settings together with" in told.content
+    Order.objects.filter(pk=open_order.pk).update(next_ask_at=None)
+    assert services.warn_of_expiry() == 1
+    services.ask_refund(services.submit_refund(refund))
+    assert Refund.objects.get().state == Refund.State.SUCCEEDED
+    assert services.warn_of_expiry() == 0
+
+
+def test_M1_a_certificate_is_warned_of_while_its_gateway_is_off_and_serves_orders(order: Order, buyer: User) -> None:
+    soon = issue(order.merchant_id, days=20)
+    write_options({"WechatClientCert": soon.pem, "WechatClientKey": soon.key})
+    unpaid = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
+    write_options({"WechatEnabled": False})
+    assert services.warn_of_expiry() == 1
+    Order.objects.filter(pk=unpaid.pk).update(next_ask_at=None)
+    assert services.warn_of_expiry() == 0
 
 
 def test_a_certificate_that_is_mixed_up_is_not_saved(staff: User, wechat: WeChatMerchant, as_user: Any) -> None:

@@ -140,6 +140,11 @@ class Burden:
     last_notice: datetime | None
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether its provider has still to be asked about something."""
+        return bool(self.under_way or self.refunds)
+
+    @property
     def nothing(self) -> bool:
         """Whether it may be deleted."""
         return not self.orders and self.last_notice is None

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic_ns
@@ -20,7 +21,7 @@ from ..gateways.exchanges import Exchange
 from ..gateways.ways import Place
 from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order, ProviderCertificate
 from ..models.orders import KEYLESS
-from .accounts import account_in_use, account_of, active_account
+from .accounts import account_in_use, account_of, active_account, burden_of, retired_accounts
 from .certificates import keep_certificate, may_fetch_certificate
 from .errors import GatewayOff, TopupError, UnknownGateway
 
@@ -250,22 +251,46 @@ def expires_soon(moment: datetime) -> bool:
 
 
 def warn_of_expiry() -> int:
-    """Raise an alert for each gateway whose refunds will soon be refused for an old certificate; returns how many."""
+    """Raise an alert for each merchant account at work whose certificate expires soon, or has; returns how many."""
     warned = 0
     for name in GATEWAYS:
-        section = section_of(name)
-        _obstacle, expires = refund_readiness(section) if section.enabled else ("", None)
-        if expires is None or not expires_soon(expires):
-            continue
-        warned += 1
-        raise_alert(
-            "certificate_expires",
-            level="warning" if expires > clock.now() else "critical",
-            title=f"{name}: the certificate expires on {expires:%Y-%m-%d}",
-            content="Refunds stop then, and all that it signs: get a new one in the provider's console and upload it.",
-            key=f"certificate:{name}",
-        )
+        for account, gateway in _at_work(name):
+            expires = gateway.refunds_until
+            if expires is not None and expires_soon(expires):
+                warned += 1
+                _warn_of_expiry(name, expires, account)
     return warned
+
+
+def _at_work(name: str) -> Iterator[tuple[MerchantAccount | None, Gateway]]:
+    """A gateway for each account that takes orders, or has some under way all the same: None for the settings' own,
+    or which of the retired ones it is."""
+    section, active = section_of(name), active_account(name)
+    if section.enabled or (active and burden_of(active).is_under_way):
+        with suppress(NotConfigured):
+            yield None, build_gateway(section)
+    for account in retired_accounts(name):
+        if burden_of(account).is_under_way:
+            with suppress(NotConfigured):
+                yield account, open_account(account)
+
+
+def _warn_of_expiry(name: str, expires: datetime, account: MerchantAccount | None) -> None:
+    """An account that was retired gets another certificate by being the settings' own for a moment."""
+    whose, key, mend = name, f"certificate:{name}", "upload it."
+    if account is not None:
+        whose, key = f"{name}, {account} (retired)", f"certificate:{name}:{account.pk}"
+        mend = (
+            "save it in the settings together with this account's number and keys, then save there again what they are"
+            " now. Orders or refunds of this account are under way still."
+        )
+    raise_alert(
+        "certificate_expires",
+        level="warning" if expires > clock.now() else "critical",
+        title=f"{whose}: the certificate expires on {expires:%Y-%m-%d}",
+        content=f"Refunds stop then, and all that it signs: get a new one in the provider's console and {mend}",
+        key=key,
+    )
 
 
 def refresh_certificates() -> int:
