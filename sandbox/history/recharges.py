@@ -203,6 +203,7 @@ class Recharges:
     def _call(self, order: Order, operation: str, at: datetime, answer: dict[str, Any]) -> GatewayCall:
         return GatewayCall(
             gateway=order.gateway,
+            account_id=order.account_id,
             operation=operation,
             order_no=order.order_no,
             request=f"out_trade_no = {order.order_no}\n{MARK}",

@@ -16,16 +16,17 @@ from tests.operators import PASSWORD, browser_of, clerk, errors
 from tests.orders import pending_order
 from tests.topup.test_admin import WECHAT_PAGE, wechat_form
 from topup import services
-from topup.models import MerchantAccount, Notice, Order
+from topup.models import GatewayCall, MerchantAccount, Notice, Order
 from topup.models.orders import KEYLESS
-from topup.services.accounts import burden_of
+from topup.services.accounts import burden_of, delete_account
 from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db
 
 OTHER = WeChatMerchant(mch_id="1900000999", key="Zx8Qm2Wv7Kt4Rn6Yb3Pd9Hf5Jg1Sc0La")
 ANOTHER = {"mch_id": OTHER.mch_id, "api_v2_key": OTHER.key, "enabled": "on", "current_password": PASSWORD}
-ORDERS = "/admin/topup/order/"
+ORDERS, CALLS = "/admin/topup/order/", "/admin/topup/gatewaycall/"
+NOBODY = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -132,6 +133,44 @@ def test_a_list_of_orders_shows_and_filters_the_account(browser: Client, wechat:
     page = browser.get(f"{ORDERS}{old.pk}/change/").text
     assert "(retired since 20" in page
     assert "Its merchant account is retired and takes no new orders." in page
+
+
+def test_a_call_is_listed_with_the_account_in_whose_name_it_was_made(
+    browser: Client, wechat: WeChatMerchant, buyer: User, settings: Any
+) -> None:
+    settings.WECHAT_PAY_BASE_URL = NOBODY
+    old = pending_order(buyer, wechat)
+    OTHER.configure()
+    new = pending_order(buyer, OTHER)
+    for order in (old, new):
+        services.ask_provider(order, source="admin")
+    assert dict(GatewayCall.objects.values_list("order_no", "account")) == {
+        old.order_no: retired().pk,
+        new.order_no: active().pk,
+    }
+    page = browser.get(f"{CALLS}?account={retired().pk}").text
+    assert (old.order_no in page, new.order_no in page) == (True, False)
+    call = GatewayCall.objects.get(order_no=new.order_no)
+    assert f"{OTHER.mch_id} · v2 · Sandbox" in browser.get(f"{CALLS}{call.pk}/change/").text
+
+
+def test_the_log_of_calls_keeps_no_account_and_needs_none(
+    browser: Client, wechat: WeChatMerchant, settings: Any
+) -> None:
+    settings.WECHAT_PAY_BASE_URL = NOBODY
+    gateway = services.open_gateway("wechat")
+    OTHER.configure()
+    assert not gateway.probe().ok
+    assert GatewayCall.objects.get().account == retired()
+    unused = retired()
+    assert delete_account(unused)
+    assert GatewayCall.objects.get().account is None
+    # Whoever was under way in its name is not disturbed.
+    assert not gateway.probe().ok
+    assert GatewayCall.objects.count() == 2
+    assert wechat.mch_id not in browser.get(CALLS).text
+    for call in GatewayCall.objects.all():
+        assert browser.get(f"{CALLS}{call.pk}/change/").status_code == 200
 
 
 def test_secrets_of_an_account_are_shown_nowhere(browser: Client, wechat: WeChatMerchant, buyer: User) -> None:

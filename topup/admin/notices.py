@@ -1,10 +1,10 @@
 """What providers told us, and what we asked them: read-only, and a stored notice can be handled once more."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -17,9 +17,9 @@ from voicehelper.admin.filters import Days, choice
 
 from .. import services
 from ..gateways import GATEWAYS
-from ..models import GatewayCall, Notice, Order
+from ..models import GatewayCall, MerchantAccount, Notice, Order
 from ..services import receiving
-from . import words
+from . import accounts, words
 
 # Genuine, and yet nobody was credited for it.
 UNFINISHED = (
@@ -137,10 +137,19 @@ class NoticeAdmin(_Traffic):
 
 @admin.register(GatewayCall)
 class GatewayCallAdmin(_Traffic):
-    list_display = ("time_created", "gateway_label", "operation_label", "order_no", "outcome_label", "num_ms")
+    list_display = (
+        "time_created",
+        "gateway_label",
+        "account_label",
+        "operation_label",
+        "order_no",
+        "outcome_label",
+        "num_ms",
+    )
     list_filter = (
         choice(_("outcome"), "outcome", words.OUTCOMES.items),
         words.by_gateway(),
+        choice(_("merchant account"), "account", accounts.choices),
         choice(_("operation"), "operation", words.OPERATIONS.items),
         ("created", Days),
     )
@@ -150,10 +159,29 @@ class GatewayCallAdmin(_Traffic):
     fieldsets = (
         (
             None,
-            {"fields": ("time_created", "gateway_label", "operation_label", "order_link", "outcome_label", "num_ms")},
+            {
+                "fields": (
+                    "time_created",
+                    "gateway_label",
+                    "account_label",
+                    "operation_label",
+                    "order_link",
+                    "outcome_label",
+                    "num_ms",
+                )
+            },
         ),
         (_("Content"), {"fields": ("request_text", "response_text")}),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[GatewayCall]:
+        """Their accounts come along, without the keys."""
+        light = Prefetch("account", MerchantAccount.objects.defer(*MerchantAccount.SECRETS))
+        return cast(QuerySet[GatewayCall], super().get_queryset(request).prefetch_related(light))
+
+    @admin.display(description=_("merchant account"))
+    def account_label(self, call: GatewayCall) -> str:
+        return accounts.title(call.account) if call.account else "—"
 
     @admin.display(description=_("operation"))
     def operation_label(self, call: GatewayCall) -> object:

@@ -74,6 +74,18 @@ class GatewayCall(models.Model):
     """One request to a provider and its answer, without secrets and signatures."""
 
     gateway = models.CharField(_("gateway"), max_length=16, editable=False)
+    # In whose name; null where that is not kept yet. The log is none of what keeps an account from being deleted, and
+    # no call may wait for an account's row, or fail with it, to be logged.
+    account = models.ForeignKey(
+        MerchantAccount,
+        models.SET_NULL,
+        null=True,
+        related_name="calls",
+        verbose_name=_("merchant account"),
+        db_constraint=False,
+        db_index=False,
+        editable=False,
+    )
     operation = models.CharField(_("operation"), max_length=24, editable=False)
     order_no = models.CharField(_("order number"), max_length=64, blank=True, editable=False)
     request = models.TextField(_("request"), editable=False)
@@ -88,6 +100,7 @@ class GatewayCall(models.Model):
         indexes = [
             models.Index(fields=["-created"], name="call_newest"),
             models.Index(fields=["order_no"], name="call_by_order"),
+            models.Index(fields=["account", "-created"], name="call_by_account"),
         ]
 
     def __str__(self) -> str:

@@ -185,7 +185,7 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
         ours = (values["app_id"], *values["other_app_ids"], *app_ids)
         values = {**values, "app_id": app_id or values["app_id"], "other_app_ids": ours}
     gateway = cls.from_values(values)
-    gateway.record = lambda exchange: _keep_call(name, exchange)
+    gateway.record = lambda exchange: _keep_call(gateway, exchange)
     gateway.keep_certificate = lambda pem: keep_certificate(name, gateway.merchant_id, pem)
     gateway.may_fetch_certificate = lambda serial: may_fetch_certificate(name, gateway.merchant_id, serial)
     if gateway.fetches_certificates:
@@ -196,9 +196,10 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
     return gateway
 
 
-def _keep_call(gateway: str, exchange: Exchange) -> None:
+def _keep_call(gateway: Gateway, exchange: Exchange) -> None:
     GatewayCall.objects.create(
-        gateway=gateway,
+        gateway=gateway.name,
+        account_id=gateway.account,
         operation=exchange.operation,
         order_no=exchange.order_no,
         request=exchange.request,
@@ -207,7 +208,7 @@ def _keep_call(gateway: str, exchange: Exchange) -> None:
         elapsed_ms=exchange.elapsed_ms,
     )
     if exchange.outcome in NO_ANSWER:
-        _report_unreachable(gateway)
+        _report_unreachable(gateway.name)
 
 
 def _report_unreachable(name: str) -> None:
