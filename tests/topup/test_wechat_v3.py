@@ -131,6 +131,31 @@ def test_A1_only_wechat_pays_signature_credits_and_its_own_trial_is_no_alarm(buy
     assert wallet_of(buyer).balance == 5_000_000
 
 
+@pytest.mark.parametrize("before", ["v2 alone", "v2, and v3 with another key"])
+def test_a_notice_of_v3_where_no_account_opens_it_is_to_come_again_and_is_good_once_one_does(
+    before: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    """200 would count as received, whatever it says."""
+    order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
+    sandbox_buyer.pay(trade_of(order))
+    write_options({"WechatApiV3Key": "Other3Key0123456789abcdefghiJKLM"})
+    write_options({"WechatApiVersion": "v2"})
+    MerchantAccount.objects.update(former=Secret())
+    if before == "v2 alone":
+        MerchantAccount.objects.filter(version="v3").update(kept=Secret())
+    answer = deliver(order)
+    assert (answer.status_code, answer.json()) == (401, {"code": "FAIL", "message": "签名验证失败"})
+    kept = Notice.objects.get()
+    assert (kept.verdict, kept.acknowledged, "API v3" in kept.detail) == (Notice.Verdict.FORGED, False, True)
+    assert "API v3" in Alert.objects.get(event="forged_notice").content
+    other = Client().post("/api/wechat/notify", "{}", content_type="application/json")
+    assert (other.status_code, b"return_code" in other.content) == (200, True)
+    speak_v3()
+    assert receiving.replay_notice(kept, actor="admin").verdict == Notice.Verdict.CREDITED
+    assert wallet_of(buyer).balance == 5_000_000
+    books_agree()
+
+
 def test_a_notice_with_another_amount_or_merchant_is_flagged(buyer: User) -> None:
     for fault in ("wrong_amount", "wrong_merchant"):
         order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")

@@ -248,6 +248,11 @@ class Gateway(ABC):
     def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
         """The provider's dialect of "received" or "send it again", the latter with `status` where that decides."""
 
+    def refuse(self, notice: IncomingNotice, reason: str, status: int = 500) -> Reply:
+        """`acknowledge` that a notice is to be sent again, in the dialect that it is written in: it may be another
+        version's, of an account that is not ours, or not any more."""
+        return self.acknowledge(False, reason, status)
+
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:
         """What a notice says, for people to read, believed or not; empty when it cannot be read."""

@@ -69,11 +69,13 @@ def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) 
     Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
     gateway = addressed(gateway_name, incoming)
     if not incoming.body:
-        return gateway.acknowledge(False, "读取数据失败", 400)
+        return gateway.refuse(incoming, "读取数据失败", 400)
     notice = _process(gateway, incoming, source=source)
     _tell_while_off(notice)
+    if notice.acknowledged:
+        return gateway.acknowledge(True)
     verdict = _V(notice.verdict)
-    return gateway.acknowledge(notice.acknowledged, _REASONS.get(verdict, ""), _STATUSES.get(verdict, 500))
+    return gateway.refuse(incoming, _REASONS.get(verdict, ""), _STATUSES.get(verdict, 500))
 
 
 def replay_notice(notice: Notice, *, actor: str) -> Notice:

@@ -13,6 +13,7 @@ from voicehelper.net.certificates import CertificateRefused
 from ...errors import NotConfigured
 from ...notices import IncomingNotice, Reply
 from ...orders import Trade, TradeState
+from .. import json_notices
 from ..trades import plain
 from . import bills, notices, orders, refunds, xml
 from .config import KNOWN_MISTAKES, WeChatConfig
@@ -49,6 +50,11 @@ class WeChatPayV2(WeChatWire):
     def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
         fields = {"return_code": "SUCCESS" if ok else "FAIL", "return_msg": "OK" if ok else plain(reason)}
         return Reply(xml.build(fields), "text/xml; charset=utf-8")
+
+    def refuse(self, notice: IncomingNotice, reason: str, status: int = 500) -> Reply:
+        if json_notices.is_one(notice.body):
+            return json_notices.refusal(reason, status)
+        return super().refuse(notice, reason, status)
 
     def is_named_by(self, notice: IncomingNotice) -> bool:
         return self.notice_fields(notice.body).get("mch_id") == self.merchant_id

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from ...errors import BadSignature, Malformed, WrongRecipient
 from ...notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
 from ...refunds import RefundHint
+from .. import json_notices
 from ..trades import REFUND_NO, number_in
 from . import xml
 from .orders import receipt
@@ -27,6 +28,11 @@ def open_notice(wire: WeChatWire, notice: IncomingNotice, claimed: Claimed = any
     try:
         fields = xml.parse(notice.body)
     except xml.XMLError as error:
+        if json_notices.is_one(notice.body):
+            raise BadSignature(
+                "This is a notice of API v3, and no account here has the APIv3 key that opens it: set WeChat Pay up for"
+                " v3, or look in its console which address this merchant's notices are sent to."
+            ) from error
         raise Malformed(f"The notice is not WeChat Pay's XML: {error}") from error
     if "req_info" in fields:
         return _about_refund(wire, fields, claimed)

@@ -17,6 +17,7 @@ from ... import strict_json
 from ...errors import NotSupported
 from ...notices import Reply
 from ...refunds import RefundStatus
+from .. import json_notices
 from . import bills, fetching, notices, orders, refunds
 from .certificates import keys_in
 from .config import WeChatV3Config, other_merchant_in
@@ -31,9 +32,6 @@ class WeChatPayV3(WeChatV3Wire):
 
     config_class = WeChatV3Config
     known_mistakes = KNOWN_MISTAKES
-    signed_headers = tuple(
-        f"wechatpay-{name}" for name in ("timestamp", "nonce", "signature", "serial", "signature-type")
-    )
 
     create = orders.create
     query = orders.query
@@ -50,10 +48,7 @@ class WeChatPayV3(WeChatV3Wire):
         raise NotSupported(f"WeChat Pay v3 lists no refunds of {order_no}: ask with their numbers, or read the bill.")
 
     def acknowledge(self, ok: bool, reason: str = "", status: int = 500) -> Reply:
-        """The status alone decides: 200 with a complaint in it counts as received."""
-        if ok:
-            return Reply("", "application/json", 204)
-        return Reply(strict_json.dumps({"code": "FAIL", "message": reason}), "application/json", status)
+        return Reply("", "application/json", 204) if ok else json_notices.refusal(reason, status)
 
     @classmethod
     def notice_fields(cls, body: bytes) -> Mapping[str, str]:
