@@ -54,7 +54,7 @@ def test_many_prices_are_told_in_one_sentence() -> None:
     assert not effects_of(old, old).changed
 
 
-def test_M7_the_effect_is_shown_before_a_price_is_saved(browser: Client) -> None:
+def test_the_effect_is_shown_before_a_price_is_saved(browser: Client) -> None:
     first = browser.post(RECHARGE, form(browser, price="10.6"))
     effects, text = shown(first), first.text
     assert RechargeSettings.load().price == RechargeSettings._meta.get_field("price").default
@@ -70,7 +70,7 @@ def test_M7_the_effect_is_shown_before_a_price_is_saved(browser: Client) -> None
     assert str(RechargeSettings.load().price) == "10.600000"
 
 
-def test_M7_more_than_half_is_marked_and_asked_once_more(browser: Client) -> None:
+def test_more_than_half_is_marked_and_asked_once_more(browser: Client) -> None:
     for changes in ({"price": "730"}, {"quota_per_unit": "5000"}, {"price": "3.6"}, {"amount_discounts_rate": "0.095"}):
         typed = form(browser, **changes)
         effects = shown(browser.post(RECHARGE, typed))
@@ -105,7 +105,7 @@ def entry_page(browser: Client, **data: str) -> Any:
     return browser.post(change_url(entry).replace("/change/", "/do/take_back/"), data, follow=True)
 
 
-def test_M7_a_change_of_prices_is_taken_back_from_the_log_as_a_change_of_its_own(browser: Client, staff: User) -> None:
+def test_a_change_of_prices_is_taken_back_from_the_log_as_a_change_of_its_own(browser: Client, staff: User) -> None:
     changes = {
         "price": "10.6",
         "amount_discounts_rate": "0.9",

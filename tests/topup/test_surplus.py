@@ -12,6 +12,7 @@ from sandbox import buyer as phone
 from sandbox import refunds as console
 from sandbox.faults import write_script
 from sandbox.gateways import gateway_of
+from sandbox.management.commands.open_sandbox_accounts import mini_program
 from sandbox.models import Delivery
 from tests.operators import browser_of, clerk
 from tests.refunds import given_back, open_accounts, paid_order, platform, sandbox_server, trade_of
@@ -21,6 +22,7 @@ from topup.gateways.wechat.v2 import WeChatPayV2
 from topup.models import (
     Difference,
     GatewayCall,
+    MerchantAccount,
     Notice,
     Order,
     RechargeSettings,
@@ -208,6 +210,24 @@ def test_R05_a_refusal_for_another_reason_leaves_the_quota_with_the_user(
     assert services.submit_refund(refund).state == "failed"
     assert wallet_of(buyer).available == CREDITED
     assert order.refunds.count() == 1
+    books_agree()
+
+
+@pytest.mark.parametrize("version", ["v2", "v3"])
+def test_a_lost_notice_is_made_good_whichever_app_of_the_merchant_is_asked_first(
+    version: str, buyer: User, books_agree: Callable[[], None]
+) -> None:
+    """WeChat Pay answers in the name of the app that asks; the order is of the one that it was placed in."""
+    app = mini_program()
+    write_options({"MiniProgramAppId": app["app_id"], "MiniProgramAppSecret": app["secret"]})
+    platform(f"wechat {version}")
+    order = services.place_order(buyer, "wechat", 10, client_ip="127.0.0.1")
+    number = phone.pay(trade_of(order), {"drop": {}}).transaction_id
+    assert order.account
+    MerchantAccount.objects.filter(pk=order.account.pk).update(app_ids=[app["app_id"], order.app_id])
+    services.ask_about_payment("wechat", number, source="search")
+    order.refresh_from_db()
+    assert (order.state, order.review, wallet_of(buyer).balance) == ("paid", "", CREDITED)
     books_agree()
 
 

@@ -28,7 +28,12 @@ def ask_about_payment(gateway_name: str, transaction_id: str, *, source: str) ->
         return None, trade
     order = Order.objects.select_related("user").filter(gateway=gateway_name, order_no=trade.receipt.order_no).first()
     if order is not None:
-        settle_trade(order, trade, gateway_for(order) or gateway, source=source)
+        own = gateway_for(order) or gateway
+        if (own.account, own.app_id) != (gateway.account, gateway.app_id):
+            # Asked in another app's name, some answer in that one's too.
+            trade = _ask(own, transaction_id)
+        if trade is not None:
+            settle_trade(order, trade, own, source=source)
         order.refresh_from_db()
     return order, trade
 
