@@ -114,7 +114,7 @@ def test_a_conversation_goes_on_with_the_model_that_is_chosen(chatter: Person, p
 
 
 @pytest.mark.rare
-def test_stop_keeps_what_was_written_and_tells_what_it_cost(
+def test_O3_stop_keeps_what_was_written_and_tells_what_it_cost(
     chatter: Person, shop: User, provider: Upstream, books_agree: Callable[[], None]
 ) -> None:
     provider.scripts = [stream(WORDS, (12, 345), pause_s=0.1)]

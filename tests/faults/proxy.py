@@ -116,8 +116,8 @@ class Proxy:
                 trap = self._trap
                 sprung = to_target and trap is not None and trap[0] in data
                 late = sprung and trap is not None and trap[1]
-                if sprung and not late:
-                    self._spring()
+                if trap and sprung and not late:
+                    self._spring(trap)
                 if self.mode == "half_open":
                     continue
                 if late:
@@ -126,17 +126,20 @@ class Proxy:
                 if to_target and self.latency_s:
                     time.sleep(self.latency_s)
                 sink.sendall(data)
-                if late:
+                if trap and late:
                     time.sleep(0.2)
-                    self._spring()
+                    self._spring(trap)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
 
-    def _spring(self) -> None:
-        assert self._trap is not None
-        mode, self._trap = self._trap[2], None
+    def _spring(self, trap: tuple[bytes, bool, Mode]) -> None:
+        """Unless another connection did, or all is healed."""
+        with self._lock:
+            if self._trap is not trap:
+                return
+            self._trap = None
         self.sprung.set()
-        self.mode = mode
+        self.mode = trap[2]
 
 
 def _reset(sock: socket.socket) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-_IDS = re.compile(r"::test((?:_[A-L][0-9]{1,2})+)_")
+_IDS = re.compile(r"::test((?:_[A-O][0-9]{1,2})+)_")
 _outcomes: dict[str, set[str]] = defaultdict(set)
 _left_out: set[str] = set()
 

@@ -21,22 +21,29 @@ from topup.money import fen, yuan
 from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import AccessToken, User
+from voicehelper.api import ratelimit
 from voicehelper.wallet.models import Entry, Hold
 from voicehelper.wallet.services import MAX_QUOTA, credit, hold, reap_holds
 
 from .conftest import CallbackDesk, balance, credited_once, not_credited
 from .scripted import ScriptedProvider, gateway_of
 
-SKEWS = [timedelta(minutes=-10), timedelta(minutes=10)]
+SKEWS = {
+    "ten minutes slow": timedelta(minutes=-10),
+    "ten minutes fast": timedelta(minutes=10),
+    "an hour slow": timedelta(hours=-1),
+    "an hour fast": timedelta(hours=1),
+}
 
 
 # --- F1: our clock is wrong ------------------------------------------------------------------------------------------
-@pytest.fixture(params=SKEWS, ids=["ten minutes slow", "ten minutes fast"])
+@pytest.fixture(params=SKEWS)
 def skew(request: pytest.FixtureRequest) -> Iterator[timedelta]:
     """This process's clock is wrong; the database's is right."""
-    with time_machine.travel(datetime.now(UTC) + request.param, tick=True):
-        assert abs(datetime.now(UTC) - clock.now() - request.param) < timedelta(seconds=5)
-        yield request.param
+    wrong = SKEWS[request.param]
+    with time_machine.travel(datetime.now(UTC) + wrong, tick=True):
+        assert abs(datetime.now(UTC) - clock.now() - wrong) < timedelta(seconds=5)
+        yield wrong
 
 
 def ends_in(order: Order, **ahead: float) -> None:
@@ -48,7 +55,7 @@ def ends_in(order: Order, **ahead: float) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_F1_the_databases_clock_decides_what_has_expired(
+def test_F1_M8_the_databases_clock_decides_what_has_expired(
     desk: CallbackDesk, buyer: User, scripted: ScriptedProvider, skew: timedelta
 ) -> None:
     alive, over = pending_order(buyer, desk.merchant), pending_order(buyer, desk.merchant)
@@ -67,7 +74,7 @@ def test_F1_the_databases_clock_decides_what_has_expired(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_F1_an_order_gets_its_whole_life_by_the_databases_clock(
+def test_F1_M8_an_order_gets_its_whole_life_by_the_databases_clock(
     desk: CallbackDesk, buyer: User, scripted: ScriptedProvider, as_user: Any, skew: timedelta
 ) -> None:
     gateway = gateway_of(desk.merchant)
@@ -83,7 +90,7 @@ def test_F1_an_order_gets_its_whole_life_by_the_databases_clock(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_F1_polling_is_braked_by_the_databases_clock(
+def test_F1_M8_polling_is_braked_by_the_databases_clock(
     desk: CallbackDesk, buyer: User, scripted: ScriptedProvider, skew: timedelta
 ) -> None:
     order = pending_order(buyer, desk.merchant)
@@ -99,7 +106,7 @@ def test_F1_polling_is_braked_by_the_databases_clock(
 
 
 @pytest.mark.django_db
-def test_F1_a_payment_is_credited_whatever_our_clock_says(
+def test_F1_M8_a_payment_is_credited_whatever_our_clock_says(
     desk: CallbackDesk, buyer: User, skew: timedelta, books_agree: Callable[[], None]
 ) -> None:
     order = pending_order(buyer, desk.merchant)
@@ -113,7 +120,7 @@ def test_F1_a_payment_is_credited_whatever_our_clock_says(
 
 
 @pytest.mark.django_db
-def test_F1_tokens_and_holds_end_by_the_databases_clock(buyer: User, as_user: Any, skew: timedelta) -> None:
+def test_F1_M8_tokens_and_holds_end_by_the_databases_clock(buyer: User, as_user: Any, skew: timedelta) -> None:
     client = as_user(buyer)
     token = AccessToken.objects.get()
     assert abs(token.expires_at - clock.now() - timedelta(days=30)) < timedelta(seconds=30)
@@ -125,6 +132,12 @@ def test_F1_tokens_and_holds_end_by_the_databases_clock(buyer: User, as_user: An
         hold(buyer, 10, ref=name, life=timedelta(minutes=minutes))
     assert reap_holds() == 1
     assert {held.ref: held.state for held in Hold.objects.all()} == {"alive": "open", "over": "released"}
+
+
+def test_M8_no_wait_is_longer_than_its_limit_says_after_a_clock_was_an_hour_ahead() -> None:
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1), tick=True):
+        assert ratelimit.hit("1 per minute", "a clock that jumps") == 0
+    assert 0 < ratelimit.hit("1 per minute", "a clock that jumps") <= 60
 
 
 # --- F3: zones and the end of the day --------------------------------------------------------------------------------
@@ -215,7 +228,7 @@ def test_F5_yuan_and_fen_are_each_others_inverse_up_to_ten_million_yuan(amount: 
     ratio=st.decimals("0.1", "10", places=4),
     discount=st.decimals("0.01", "1", places=4),
 )
-def test_F6_what_is_quoted_is_charged_stored_and_credited_rounded_once(
+def test_F6_M7_what_is_quoted_is_charged_stored_and_credited_rounded_once(
     amount: int, price: Decimal, ratio: Decimal, discount: Decimal, alipay: AlipayMerchant, provider: Any, buyer: User
 ) -> None:
     write_options(
@@ -244,7 +257,7 @@ def test_F6_what_is_quoted_is_charged_stored_and_credited_rounded_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_F6_a_repeat_after_a_price_change_charges_what_was_agreed(
+def test_F6_M7_a_repeat_after_a_price_change_charges_what_was_agreed(
     desk: CallbackDesk, buyer: User, scripted: ScriptedProvider, as_user: Any
 ) -> None:
     gateway = gateway_of(desk.merchant)

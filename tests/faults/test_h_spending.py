@@ -242,7 +242,7 @@ MOMENTS = {
 }
 
 
-def test_H3_who_hangs_up_pays_for_what_the_model_wrote_whenever_that_is(
+def test_H3_O3_who_hangs_up_pays_for_what_the_model_wrote_whenever_that_is(
     speaker: User, upstream: Upstream, books_agree: Callable[[], None]
 ) -> None:
     """Over real connections, politely and with a reset, at every moment: what the provider reported, not 0 and not the

@@ -94,7 +94,7 @@ def test_the_sessions_choice_of_a_model_stays(chatting: World) -> None:
     assert chatting.play(scenario) == ["doubao-pro", "doubao-pro", "doubao-lite", "doubao-lite"]
 
 
-def test_who_leaves_before_a_whole_answer_finds_it_later(chatting: World, books_agree: Callable[[], None]) -> None:
+def test_O3_who_leaves_before_a_whole_answer_finds_it_later(chatting: World, books_agree: Callable[[], None]) -> None:
     chatting.upstream.otherwise = chat(after_s=0.5)
     answer = chatting.play(lambda w: w.client.post(MESSAGE, ASK, leave_after_s=0.2))
     assert answer.status == 0
@@ -276,7 +276,7 @@ def test_a_stream_starts_tells_and_is_done(chatting: World, books_agree: Callabl
     books_agree()
 
 
-def test_who_leaves_finds_what_was_written_and_its_price(chatting: World, books_agree: Callable[[], None]) -> None:
+def test_O3_who_leaves_finds_what_was_written_and_its_price(chatting: World, books_agree: Callable[[], None]) -> None:
     chatting.upstream.scripts = [stream(WORDS, (10, 30), pause_s=0.02)]
     answer = chatting.play(lambda w: w.client.post(STREAM, ASK, leave_after=5))
     assert not answer.complete
@@ -288,7 +288,7 @@ def test_who_leaves_finds_what_was_written_and_its_price(chatting: World, books_
     books_agree()
 
 
-def test_who_leaves_before_the_first_words_stops_the_call(chatting: World, books_agree: Callable[[], None]) -> None:
+def test_O3_who_leaves_before_the_first_words_stops_the_call(chatting: World, books_agree: Callable[[], None]) -> None:
     chatting.upstream.otherwise = stream(WORDS, first_after_s=30)
     settled_after_s = chatting.play(lambda w: timed(w.client.post(STREAM, ASK, leave_after_s=0.3)))
     assert settled_after_s < 5

@@ -137,7 +137,7 @@ def test_C3_an_error_after_the_wait_is_an_event(rich: World) -> None:
 
 
 @pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
-def test_M8_the_first_byte_may_take_as_long_as_the_model_is_given(rich: World, body: dict[str, Any]) -> None:
+def test_the_first_byte_may_take_as_long_as_the_model_is_given(rich: World, body: dict[str, Any]) -> None:
     Credential.objects.update(timeout_s=1)
     rich.upstream.scripts = [chat(after_s=1.5)]
     assert post(rich, CHAT, body).status == 200
@@ -145,7 +145,7 @@ def test_M8_the_first_byte_may_take_as_long_as_the_model_is_given(rich: World, b
 
 
 @pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
-def test_M8_what_may_have_begun_is_not_repeated(
+def test_what_may_have_begun_is_not_repeated(
     rich: World, body: dict[str, Any], books_agree: Callable[[], None]
 ) -> None:
     Credential.objects.update(timeout_s=1)

@@ -113,7 +113,9 @@ def _count(limit: str, who: Sequence[str]) -> tuple[int, RateLimiter]:
 def _count_with(limiter: RateLimiter, item: RateLimitItem, who: Sequence[str]) -> tuple[int, RateLimiter]:
     if limiter.hit(item, *who):
         return 0, limiter
-    return max(1, round(limiter.get_window_stats(item, *who).reset_time - time.time())), limiter
+    wait_s = round(limiter.get_window_stats(item, *who).reset_time - time.time())
+    # Somebody whose clock is ahead may have counted before.
+    return max(1, min(wait_s, item.get_expiry())), limiter
 
 
 def _give_back(storage: Storage, key: str) -> None:
