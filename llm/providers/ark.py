@@ -7,8 +7,20 @@ is billed that the client abandons; it knows tools, but not the older functions.
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
-from . import contents, functions
-from .base import CHAT, PLAIN, Audio, Chunk, Completion, Form, RequestOptions, Speech, Transcript, Unsupported
+from . import ark_responses, contents, functions
+from .base import (
+    CHAT,
+    PLAIN,
+    RESPONSES,
+    Audio,
+    Chunk,
+    Completion,
+    Form,
+    RequestOptions,
+    Speech,
+    Transcript,
+    Unsupported,
+)
 from .chat_events import Edit
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, misshapen
 from .openai import OpenAI
@@ -25,7 +37,7 @@ class Ark(OpenAI):
     name: ClassVar[str] = "ark"
     default_base_url: ClassVar[str] = "https://ark.cn-beijing.volces.com/api/v3"
     base_url_end: ClassVar[str] = "/v3"
-    dialects: ClassVar[frozenset[str]] = frozenset({CHAT})
+    dialects = frozenset({CHAT})
     passed: ClassVar[frozenset[str]] = frozenset()
     codes: ClassVar[Codes] = {
         # Content that was refused here is not carried to somebody else.
@@ -50,6 +62,11 @@ class Ark(OpenAI):
         "ServerOverloaded": TRY_AGAIN,
         "InternalServiceError": TRY_AGAIN,
     }
+
+    own_fields: ClassVar[frozenset[str]] = frozenset({"thinking"})
+
+    def has_room_for(self, dialect: str, body: Mapping[str, Any]) -> bool:
+        return dialect != RESPONSES or ark_responses.has_room_for(body)
 
     async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """Text like OpenAI's; a list of parts (text, image_url, video_url) is one multimodal embedding."""
@@ -91,6 +108,12 @@ class Ark(OpenAI):
         if stream:
             request["stream_options"]["chunk_include_usage"] = True
         return request
+
+    def _answers_responses(self) -> bool:
+        return True
+
+    def _responses_request(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return ark_responses.request(body)
 
     def _edit(self, body: Mapping[str, Any]) -> Edit | None:
         return functions.answer_in_functions if functions.is_legacy(body) else None

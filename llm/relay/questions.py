@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..providers.base import CHAT as CHAT_DIALECT
-from ..providers.base import Audio, Chunk, Completion, Provider, RequestOptions
+from ..providers.base import RESPONSES, Audio, Chunk, Completion, Provider, RequestOptions
 from .audio import Recording
 from .billing import Amount, amount
-from .catalogue import ModelSpec
+from .catalogue import RESPONSES_ONLY, ModelSpec
 from .estimates import Calibration
 
 # What a provider writes at the most when nobody says how much; the others, up to what the model can.
@@ -43,20 +43,27 @@ class Question:
                 out[name] = model.max_tokens
         return out
 
-    def options(self, model: ModelSpec) -> RequestOptions:
-        return RequestOptions(self.headers, float(model.patience_s))
+    def options(self, model: ModelSpec, *, native: bool = True) -> RequestOptions:
+        """How it is put; headers of a dialect's own go up in that dialect only."""
+        headers = self.headers if native else {}
+        return RequestOptions(headers, float(model.patience_s), model.responses_api == RESPONSES_ONLY)
 
-    def native_to(self, provider: Provider) -> bool:
+    def native_to(self, provider: Provider, model: ModelSpec) -> bool:
         """Whether question and answer pass through as they are."""
-        return self.in_chat is None or self.dialect in provider.dialects
+        if self.in_chat is None:
+            return True
+        spoken = self.dialect in provider.dialects
+        if self.dialect == RESPONSES and model.responses_api:
+            spoken = model.responses_api == RESPONSES_ONLY
+        return spoken and provider.has_room_for(self.dialect, self.body)
 
     async def put(self, provider: Provider, model: ModelSpec) -> Completion:
         """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
         if self.in_chat is None:
             return await provider.chat(self.to_chat(model), self.options(model))
-        if self.native_to(provider):
+        if self.native_to(provider, model):
             return await provider.ask(self.dialect, self.to(model), self.options(model))
-        return await provider.chat(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+        return await provider.chat(self.to(model, self.in_chat()), self.options(model, native=False))
 
     def put_stream(self, provider: Provider, model: ModelSpec) -> AsyncGenerator[Chunk, None]:
         """The same, streamed."""
@@ -64,9 +71,9 @@ class Question:
             return provider.transcribe_stream(self.recording.audio, self.to(model), self.options(model))
         if self.in_chat is None:
             return provider.stream(self.to_chat(model), self.options(model))
-        if self.native_to(provider):
+        if self.native_to(provider, model):
             return provider.ask_stream(self.dialect, self.to(model), self.options(model))
-        return provider.stream(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+        return provider.stream(self.to(model, self.in_chat()), self.options(model, native=False))
 
     def to_chat(self, model: ModelSpec) -> dict[str, Any]:
         """The same of a chat, with the limits that are held for."""
