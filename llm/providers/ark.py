@@ -37,7 +37,7 @@ class Ark(OpenAI):
     name: ClassVar[str] = "ark"
     default_base_url: ClassVar[str] = "https://ark.cn-beijing.volces.com/api/v3"
     base_url_end: ClassVar[str] = "/v3"
-    dialects = frozenset({CHAT})
+    dialects: ClassVar[frozenset[str]] = frozenset({CHAT})
     passed: ClassVar[frozenset[str]] = frozenset()
     codes: ClassVar[Codes] = {
         # Content that was refused here is not carried to somebody else.
@@ -65,7 +65,8 @@ class Ark(OpenAI):
 
     own_fields: ClassVar[frozenset[str]] = frozenset({"thinking"})
 
-    def has_room_for(self, dialect: str, body: Mapping[str, Any]) -> bool:
+    @classmethod
+    def has_room_for(cls, dialect: str, body: Mapping[str, Any]) -> bool:
         return dialect != RESPONSES or ark_responses.has_room_for(body)
 
     async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
@@ -109,7 +110,8 @@ class Ark(OpenAI):
             request["stream_options"]["chunk_include_usage"] = True
         return request
 
-    def _answers_responses(self) -> bool:
+    @classmethod
+    def _answers_responses(cls, base_url: str) -> bool:
         return True
 
     def _responses_request(self, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -232,9 +232,9 @@ class Provider(ABC):
 
     name: ClassVar[str]
     default_base_url: ClassVar[str]
-    # What is passed through as it is. Whatever else is asked for is translated through OpenAI's chat shape. What an
-    # account's own address speaks may be more than every account's.
-    dialects: frozenset[str]
+    # What is passed through as it is, at every account. Whatever else is asked for is translated through OpenAI's chat
+    # shape.
+    dialects: ClassVar[frozenset[str]]
     # Whether accounts of it, or models, may answer OpenAI's Responses.
     may_answer_responses: ClassVar[bool] = False
     # What `probe` calls, after the base URL.
@@ -242,6 +242,16 @@ class Provider(ABC):
 
     def __init__(self, account: Account) -> None:
         self.account = account
+
+    @classmethod
+    def dialects_of(cls, account: Account) -> frozenset[str]:
+        """`dialects`, and what this account speaks besides."""
+        return cls.dialects
+
+    @classmethod
+    def has_room_for(cls, dialect: str, body: Mapping[str, Any]) -> bool:
+        """Whether all that such a request holds has a place in the provider's own form of the dialect."""
+        return True
 
     @property
     def broken_lines(self) -> int:
@@ -256,10 +266,6 @@ class Provider(ABC):
     def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
         """The same, streamed. Errors before the first output are ProviderError, later ones StreamBroke. Closing the
         iterator (aclose) hangs up. Usage is always asked for; broken lines are skipped and counted."""
-
-    def has_room_for(self, dialect: str, body: Mapping[str, Any]) -> bool:
-        """Whether all that such a request holds has a place in the provider's own form of the dialect."""
-        return True
 
     async def ask(self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """One of `dialects`, as it is."""

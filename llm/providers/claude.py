@@ -32,7 +32,7 @@ class Claude(Provider):
 
     name: ClassVar[str] = "claude"
     default_base_url: ClassVar[str] = "https://api.anthropic.com"
-    dialects = frozenset({MESSAGES})
+    dialects: ClassVar[frozenset[str]] = frozenset({MESSAGES})
     probe_path: ClassVar[str] = "/v1/messages"
     codes: ClassVar[Codes] = {
         "invalid_request_error": REFUSED,

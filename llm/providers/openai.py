@@ -54,7 +54,7 @@ class OpenAI(Provider):
     name: ClassVar[str] = "openai"
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
     may_answer_responses: ClassVar[bool] = True
-    dialects = frozenset({CHAT, COMPLETIONS})
+    dialects: ClassVar[frozenset[str]] = frozenset({CHAT, COMPLETIONS})
     # Operations that are passed through, by their paths.
     passed: ClassVar[frozenset[str]] = frozenset({"/moderations", "/rerank", "/images/edits", "/images/variations"})
     base_url_end: ClassVar[str] = "/v1"
@@ -85,8 +85,18 @@ class OpenAI(Provider):
         if account.organization:
             headers["OpenAI-Organization"] = account.organization
         self._wire = ProviderWire(account, self.default_base_url, headers, self.codes)
-        if self._answers_responses() if account.responses_api is None else account.responses_api:
-            self.dialects |= {RESPONSES}
+
+    @classmethod
+    def dialects_of(cls, account: Account) -> frozenset[str]:
+        said = account.responses_api
+        speaks = cls._answers_responses(account.base_url) if said is None else said
+        return cls.dialects | {RESPONSES} if speaks else cls.dialects
+
+    @classmethod
+    def _answers_responses(cls, base_url: str) -> bool:
+        """Whether an address is known to answer Responses; others of this protocol may know only chat."""
+        host = urlsplit(base_url.strip() or cls.default_base_url).hostname or ""
+        return host == "api.openai.com" or host.endswith(".api.openai.com")
 
     @property
     def broken_lines(self) -> int:
@@ -215,11 +225,6 @@ class OpenAI(Provider):
         if not stream:
             return _without(body, "stream", "stream_options")
         return {**body, "stream": True, "stream_options": {**_asked(body), "include_usage": True}}
-
-    def _answers_responses(self) -> bool:
-        """Whether the account's address is known to answer Responses; others of this protocol may know only chat."""
-        host = urlsplit(self._wire.base_url).hostname or ""
-        return host == "api.openai.com" or host.endswith(".api.openai.com")
 
     def _responses_request(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """A request in Responses as this provider takes it."""

@@ -199,14 +199,14 @@ class Call:
         return f"{self.caller.user_id}:{self.conversation or conversation_of(self.question.body) or self.request_id}"
 
     async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
-        self.native = self.question.native_to(lease.provider, candidate.model)
+        self.native = self.question.native_to(lease.account, candidate.model)
         return await self.operation.ask(lease.provider, self.question, candidate.model)
 
     async def _open_stream(self, lease: Lease, candidate: Candidate) -> _Opened:
         """The stream up to its first output: until then a failure can be tried elsewhere."""
         self._meter = Meter()
         chunks = self.question.put_stream(lease.provider, candidate.model)
-        self.native = self.question.native_to(lease.provider, candidate.model)
+        self.native = self.question.native_to(lease.account, candidate.model)
         first = []
         try:
             async for chunk in chunks:

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..providers import PROVIDERS
 from ..providers.base import CHAT as CHAT_DIALECT
-from ..providers.base import RESPONSES, Audio, Chunk, Completion, Provider, RequestOptions
+from ..providers.base import RESPONSES, Account, Audio, Chunk, Completion, Provider, RequestOptions
 from .audio import Recording
 from .billing import Amount, amount
 from .catalogue import RESPONSES_ONLY, ModelSpec
@@ -48,11 +49,12 @@ class Question:
         headers = self.headers if native else {}
         return RequestOptions(headers, float(model.patience_s), model.responses_api == RESPONSES_ONLY)
 
-    def native_to(self, provider: Provider, model: ModelSpec) -> bool:
+    def native_to(self, account: Account, model: ModelSpec) -> bool:
         """Whether question and answer pass through as they are."""
         if self.in_chat is None:
             return True
-        spoken = self.dialect in provider.dialects
+        provider = PROVIDERS[account.provider]
+        spoken = self.dialect in provider.dialects_of(account)
         if self.dialect == RESPONSES and model.responses_api:
             spoken = model.responses_api == RESPONSES_ONLY
         return spoken and provider.has_room_for(self.dialect, self.body)
@@ -61,7 +63,7 @@ class Question:
         """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
         if self.in_chat is None:
             return await provider.chat(self.to_chat(model), self.options(model))
-        if self.native_to(provider, model):
+        if self.native_to(provider.account, model):
             return await provider.ask(self.dialect, self.to(model), self.options(model))
         return await provider.chat(self.to(model, self.in_chat()), self.options(model, native=False))
 
@@ -71,7 +73,7 @@ class Question:
             return provider.transcribe_stream(self.recording.audio, self.to(model), self.options(model))
         if self.in_chat is None:
             return provider.stream(self.to_chat(model), self.options(model))
-        if self.native_to(provider, model):
+        if self.native_to(provider.account, model):
             return provider.ask_stream(self.dialect, self.to(model), self.options(model))
         return provider.stream(self.to(model, self.in_chat()), self.options(model, native=False))
 
