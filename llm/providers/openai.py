@@ -43,7 +43,7 @@ from .errors import (
     misshapen,
 )
 from .response_events import ResponseEvents, failure_in, used, written
-from .responses_answer import ResponsesTranslator, reply
+from .responses_answer import ResponsesToChat, reply
 from .usage import embedding_tokens, image_tokens, tokens_of
 from .wire import MEDIA_BYTES, ProviderWire
 
@@ -120,7 +120,7 @@ class OpenAI(Provider):
 
     def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
         if options.in_responses:
-            translator = ResponsesTranslator(self._wire.said, legacy=functions.is_legacy(body))
+            translator = ResponsesToChat(self._wire.said, legacy=functions.is_legacy(body))
             return self._wire.chunks("/responses", self._in_responses(body, stream=True), translator, options)
         reader = ChatEvents(body.get("n") or 1, self._edit(body), hide_usage=self._hides_usage(body))
         return self._wire.chunks("/chat/completions", self._request(body, stream=True), reader, options)

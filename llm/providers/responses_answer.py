@@ -54,7 +54,7 @@ def reply(response: _JSON, *, legacy: bool) -> Completion:
     return Completion(body, tokens)
 
 
-class ResponsesTranslator:
+class ResponsesToChat:
     """Turns the events of one stream into chunks. `finished` and `ended` with its last event, whatever that says."""
 
     def __init__(self, told: Told, *, legacy: bool) -> None:
@@ -101,6 +101,7 @@ class ResponsesTranslator:
             yield from self._end(kind, said.get("response") or {})
 
     def _end(self, kind: str, response: _JSON) -> Iterator[Chunk]:
+        self.finished = self.ended = True
         if kind == FAILED:
             error = self._told(failure_in(response))
             if not self._begun:
@@ -112,7 +113,6 @@ class ResponsesTranslator:
                 for position, item in enumerate(_objects(response.get("output"))):
                     yield from self._item(item, position, whole=True)
             yield self._chunk({}, finish=_finish(response, called=bool(self._count)))
-        self.finished = self.ended = True
         tokens = used(response)
         if tokens is not None:
             last = {**self._head, "choices": [], "usage": _usage(response, tokens)}

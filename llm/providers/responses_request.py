@@ -38,7 +38,8 @@ def request(body: Mapping[str, Any], provider: str, *, stream: bool, also: froze
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise ProviderError("`messages` must be a list of messages.", recovery=Recovery.FAIL, code="messages")
-    items = [item for message in messages for item in _Turn(provider).items(message)]
+    turned = _MessageItems(provider)
+    items = [item for message in messages for item in turned.of(message)]
     out: _Item = {"model": body.get("model"), "input": items, "store": False}
     out |= {name: body[name] for name in _SAME | also if body.get(name) is not None}
     if most := body.get("max_completion_tokens") or body.get("max_tokens"):
@@ -52,13 +53,13 @@ def request(body: Mapping[str, Any], provider: str, *, stream: bool, also: froze
     return out | _tools(body, provider)
 
 
-class _Turn:
-    """One message as items."""
+class _MessageItems:
+    """Turns messages into items, for one provider."""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
 
-    def items(self, message: _Item) -> list[_Item]:
+    def of(self, message: _Item) -> list[_Item]:
         role = message.get("role")
         if role == "tool":
             output = self._content(message.get("content"), "user")

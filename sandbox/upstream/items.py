@@ -24,7 +24,7 @@ _OWN, _FOLLOWING = 24, 32
 
 
 @dataclass
-class Items:
+class InputItems:
     """All that was said (`texts`), by the user (`questions`), and by tools since the user spoke last (`results`)."""
 
     texts: list[str] = field(default_factory=list)
@@ -37,10 +37,10 @@ class Items:
     thoughts: set[str] = field(default_factory=set)
 
 
-def read_items(vendor: OpenAI, given: Any, *, vision: bool) -> Items:
+def read_items(vendor: OpenAI, given: Any, *, vision: bool) -> InputItems:
     """Raises Refused for what the provider would refuse."""
     items = [{"role": "user", "content": given}] if isinstance(given, str) else objects(vendor, given, "input")
-    found = Items()
+    found = InputItems()
     for item in items:
         if item.get("type") in _CALLS and isinstance(item.get("call_id"), str):
             found.called[item["call_id"]] = item["type"]
@@ -56,10 +56,10 @@ def read_items(vendor: OpenAI, given: Any, *, vision: bool) -> Items:
     return found
 
 
-def _read(vendor: OpenAI, found: Items, item: Body, name: str, *, vision: bool) -> None:
+def _read(vendor: OpenAI, found: InputItems, item: Body, name: str, *, vision: bool) -> None:
     kind = item.get("type") or "message"
     if kind == "item_reference":
-        text = f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false."
+        text = f"Item with id '{item.get('id')}' not found. InputItems are not persisted when `store` is set to false."
         raise vendor.bad(text, "input")
     if kind not in (*_IDS, *_OUTPUTS) or (vendor.name == "ark" and kind in _CUSTOM):
         raise vendor.bad(f"Invalid value: '{kind}'. Supported values are: {', '.join([*_IDS, *_OUTPUTS])}.", name)
@@ -76,7 +76,7 @@ def _read(vendor: OpenAI, found: Items, item: Body, name: str, *, vision: bool) 
         _output(vendor, found, item, name, vision=vision)
 
 
-def _check_id(vendor: OpenAI, found: Items, kind: str, item: Body, name: str) -> None:
+def _check_id(vendor: OpenAI, found: InputItems, kind: str, item: Body, name: str) -> None:
     """An id must be of its kind; who follows a thought comes with it."""
     number, begins = item.get("id"), _IDS.get(kind, "")
     if number is None or not begins:
@@ -91,7 +91,7 @@ def _check_id(vendor: OpenAI, found: Items, kind: str, item: Body, name: str) ->
         raise vendor.bad(text, "input")
 
 
-def _message(vendor: OpenAI, found: Items, item: Body, name: str, *, vision: bool) -> None:
+def _message(vendor: OpenAI, found: InputItems, item: Body, name: str, *, vision: bool) -> None:
     role = item.get("role")
     if role not in _ROLES:
         raise vendor.bad(f"Invalid value: {role!r}. Supported values are: {', '.join(_ROLES)}.", f"{name}.role")
@@ -130,7 +130,7 @@ def _part(vendor: OpenAI, part: Mapping[str, Any], role: str, name: str, *, visi
     raise vendor.bad(f"Invalid value: {kind!r}. Supported values are: {', '.join(texts)}.", f"{name}.type")
 
 
-def _output(vendor: OpenAI, found: Items, item: Body, name: str, *, vision: bool) -> None:
+def _output(vendor: OpenAI, found: InputItems, item: Body, name: str, *, vision: bool) -> None:
     call_id, kind = item.get("call_id"), str(item["type"])
     if found.called.get(str(call_id)) != _OUTPUTS[kind]:
         raise vendor.bad(f"No tool call found for function call output with call_id {call_id}.", "input")
@@ -142,14 +142,14 @@ def _output(vendor: OpenAI, found: Items, item: Body, name: str, *, vision: bool
     found.pictures += content.pictures
 
 
-def _thought(vendor: OpenAI, found: Items, item: Body, name: str) -> None:
+def _thought(vendor: OpenAI, found: InputItems, item: Body, name: str) -> None:
     if not isinstance(item.get("id"), str) or not isinstance(item.get("summary"), list):
         raise vendor.bad("a reasoning item has an id and a summary", name)
     if vendor.name == "ark" and not item.get("status"):
-        raise vendor.missing(f"{name}.status")
+        raise vendor.bad("a reasoning item has a status", f"{name}.status")
     sealed = item.get("encrypted_content")
     if not sealed:
-        text = f"Item with id '{item['id']}' not found. Items are not persisted when `store` is set to false."
+        text = f"Item with id '{item['id']}' not found. InputItems are not persisted when `store` is set to false."
         raise vendor.bad(text, "input")
     if sealed != seal(vendor, item["id"]):
         text = f"The encrypted content for item {item['id']} could not be verified."

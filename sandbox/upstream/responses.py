@@ -15,7 +15,7 @@ from . import tokens
 from .catalogue import Sold
 from .exchange import Answer, Events, json_answer
 from .faults import Faults
-from .items import Items, new_id, read_items, seal
+from .items import InputItems, new_id, read_items, seal
 from .mind import Called, Conversation, Thought, think, used
 from .requests import Body, check_number, flag, known_only, objects, read_json, required, schema_of, whole
 from .tools import Choice, Tool
@@ -46,7 +46,7 @@ _WRITTEN = {"type": "object", "properties": {"input": {"type": "string"}}}
 _ANY_JSON = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
-class Question:
+class ResponsesRequest:
     """One request, checked: what was asked, and how the answer is to be written."""
 
     def __init__(self, vendor: OpenAI, body: Body, sold: Sold) -> None:
@@ -91,7 +91,7 @@ async def answer(vendor: OpenAI) -> Answer | Events:
     required(vendor, body, "model", "input")
     sold = vendor.model(body["model"], "chat")
     _check(vendor, body)
-    question = Question(vendor, body, sold)
+    question = ResponsesRequest(vendor, body, sold)
     faults = await misfortune.take(vendor.name, body["model"], question.marked)
     vendor.fail(faults)
     await misfortune.before(faults)
@@ -128,7 +128,7 @@ def _check(vendor: OpenAI, body: Body) -> None:
         raise vendor.bad("Tool choice is only allowed when 'tools' are specified.", "tool_choice")
 
 
-def _conversation(question: Question, items: Items, sold: Sold) -> Conversation:
+def _conversation(question: ResponsesRequest, items: InputItems, sold: Sold) -> Conversation:
     vendor, body = question.vendor, question.body
     tools = list(_tools(question, objects(vendor, body.get("tools") or [], "tools"), "tools", ""))
     said = [*items.texts, str(body.get("instructions") or "")]
@@ -150,7 +150,7 @@ def _conversation(question: Question, items: Items, sold: Sold) -> Conversation:
     )
 
 
-def _tools(question: Question, offered: Sequence[Body], name: str, space: str) -> Iterator[Tool]:
+def _tools(question: ResponsesRequest, offered: Sequence[Body], name: str, space: str) -> Iterator[Tool]:
     vendor = question.vendor
     for position, tool in enumerate(offered):
         where, kind = f"{name}[{position}]", tool.get("type")
@@ -172,7 +172,7 @@ def _tools(question: Question, offered: Sequence[Body], name: str, space: str) -
         yield Tool(called, str(tool.get("description") or ""), schema)
 
 
-def _choice(question: Question, tools: Sequence[Tool]) -> Choice:
+def _choice(question: ResponsesRequest, tools: Sequence[Tool]) -> Choice:
     vendor, body = question.vendor, question.body
     given, parallel = body.get("tool_choice") or "auto", body.get("parallel_tool_calls") is not False
     if given in ("auto", "none", "required"):
@@ -199,7 +199,7 @@ def _schema(vendor: OpenAI, body: Body) -> Any:
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
-def _usage(question: Question, thought: Thought, faults: Faults) -> Body:
+def _usage(question: ResponsesRequest, thought: Thought, faults: Faults) -> Body:
     prompt, written = question.asked.prompt, used(thought, question.most, faults)
     return {
         "input_tokens": prompt,
@@ -210,7 +210,7 @@ def _usage(question: Question, thought: Thought, faults: Faults) -> Body:
     }
 
 
-def _ended(question: Question, thought: Thought, output: Sequence[Body], usage: Body | None) -> Body:
+def _ended(question: ResponsesRequest, thought: Thought, output: Sequence[Body], usage: Body | None) -> Body:
     reasons = {"length": "max_output_tokens", "content_filter": "content_filter"}
     reason = reasons.get(thought.end)
     details = {"reason": reason} if reason else None
@@ -225,7 +225,7 @@ def _event(number: int, kind: str, data: Mapping[str, Any]) -> bytes:
     )
 
 
-def _events(question: Question, thought: Thought, usage: Body | None) -> Iterator[tuple[str, Body]]:
+def _events(question: ResponsesRequest, thought: Thought, usage: Body | None) -> Iterator[tuple[str, Body]]:
     """Every event of the stream, the last one too."""
     begun = question.response("in_progress")
     yield "response.created", {"response": begun}
@@ -249,7 +249,7 @@ def _begun(item: Body) -> Body:
     return kept
 
 
-def _output(question: Question, thought: Thought) -> Iterator[tuple[Body, list[tuple[str, Body]]]]:
+def _output(question: ResponsesRequest, thought: Thought) -> Iterator[tuple[Body, list[tuple[str, Body]]]]:
     """Each item as it is in the end, and the events that write it."""
     status = "completed" if thought.end in ("stop", "tool_calls") else "incomplete"
     thought_of = ""
@@ -262,7 +262,7 @@ def _output(question: Question, thought: Thought) -> Iterator[tuple[Body, list[t
         yield _called(question, call, thought_of, status)
 
 
-def _thinking(question: Question, thinking: Sequence[str], number: str) -> tuple[Body, list[tuple[str, Body]]]:
+def _thinking(question: ResponsesRequest, thinking: Sequence[str], number: str) -> tuple[Body, list[tuple[str, Body]]]:
     item: Body = {"id": number, "type": "reasoning", "summary": []}
     if question.seals:
         item["encrypted_content"] = seal(question.vendor, number)
@@ -295,7 +295,7 @@ def _text(written: Sequence[str], number: str, status: str) -> tuple[Body, list[
     ]
 
 
-def _called(question: Question, call: Called, thought: str, status: str) -> tuple[Body, list[tuple[str, Body]]]:
+def _called(question: ResponsesRequest, call: Called, thought: str, status: str) -> tuple[Body, list[tuple[str, Body]]]:
     called = question.calls[call.name]
     kind = called["type"]
     item = {"id": new_id(kind, thought), **called, "call_id": f"call_{secrets.token_hex(12)}", "status": status}
