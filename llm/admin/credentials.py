@@ -116,7 +116,7 @@ class CredentialAdmin(ProbedFormAdmin):
         "responses_api": _(
             "Whether this address answers /responses too; what is asked there then passes through as it is, otherwise"
             " it is translated. Known of Ark and of OpenAI’s own address; other services of OpenAI’s protocol often"
-            " take such a request and ignore half of it: say yes when theirs is complete."
+            " take such a request and ignore half of it: say so when theirs is complete."
         ),
         "organization": _("OpenAI only: the OpenAI-Organization header."),
         "priority": _("Of several accounts for a model the highest number is asked first, the others when it fails."),

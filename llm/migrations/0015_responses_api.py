@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
             "responses_api",
             models.CharField(
                 blank=True,
-                choices=[("", "as far as is known of the provider"), ("yes", "yes"), ("no", "no")],
+                choices=[("", "as far as is known of the provider"), ("yes", "supported"), ("no", "not supported")],
                 db_default="",
                 default="",
                 max_length=8,

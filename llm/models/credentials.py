@@ -21,8 +21,8 @@ class Credential(models.Model):
         """Whether its address answers Responses."""
 
         KNOWN = "", _("as far as is known of the provider")
-        YES = "yes", _("yes")
-        NO = "no", _("no")
+        YES = "yes", _("supported")
+        NO = "no", _("not supported")
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     provider = models.CharField(_("provider"), max_length=16, choices=provider_choices, default="ark")
