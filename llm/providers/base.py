@@ -57,6 +57,8 @@ class ProviderError(Exception):
         self.cool_down = cool_down
         self.given_up = given_up
         self.hint: StrOrPromise = ""
+        # Which part of the request is at fault, in the dialect of whoever asked.
+        self.param = ""
 
     @property
     def account_at_fault(self) -> bool:
