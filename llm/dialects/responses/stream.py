@@ -178,8 +178,8 @@ class ResponsesTranslator:
     def _say(self, kind: str, words: str) -> None:
         self._close_reasoning()
         if self._message is None:
-            item = {"id": self._new_id("msg"), "type": "message", "status": "in_progress", "role": "assistant"}
-            self._message = self._open({**item, "content": []})
+            opened = {"id": self._new_id("msg"), "type": "message", "status": "in_progress", "role": "assistant"}
+            self._message = self._open({**opened, "content": []})
         item = self.output[self._message]
         field = "text" if kind == "output_text" else "refusal"
         where = {"item_id": item["id"], "output_index": self._message}
@@ -189,7 +189,7 @@ class ResponsesTranslator:
             parts.append(_part(kind, ""))
             self._add("response.content_part.added", **where, content_index=len(parts) - 1, part=_part(kind, ""))
         parts[-1][field] += words
-        more = {"logprobs": []} if field == "text" else {}
+        more: dict[str, Any] = {"logprobs": []} if field == "text" else {}
         self._add(f"response.{kind}.delta", **where, content_index=len(parts) - 1, delta=words, **more)
 
     def _close_part(self) -> None:
