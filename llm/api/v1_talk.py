@@ -1,7 +1,6 @@
 """The doors where programs talk with models: one for each dialect, and what they have in common."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import orjson
 from voicehelper.api.errors import ErrorAnswer
 
 from ..dialects import messages
-from ..dialects.base import Dialect, Translator
+from ..dialects.base import Dialect, Translator, renamed
 from ..dialects.chat_completions import routing_request, said, text, unrouted
 from ..providers.base import CHAT, Chunk, Completion, Unsupported
 from ..relay.call import Call, new_request_id
@@ -114,19 +113,6 @@ def passed_on(completed: Completed[Completion]) -> bytes:
             answer.body["model"] = completed.model
         return orjson.dumps(answer.body)
     return renamed(answer.content, was, completed.model) if type(was) is str else answer.content
-
-
-def renamed(data: bytes, was: str, name: str) -> bytes:
-    """JSON that calls the model by the name users know. Inside of texts quotation marks are escaped, so what is
-    replaced is a whole value."""
-    if was == name:
-        return data
-    before, after = orjson.dumps(was), orjson.dumps(name)
-    at = data.find(b'"model":%b' % before)
-    if at >= 0:
-        at += 8
-        return b"%b%b%b" % (data[:at], after, data[at + len(before) :])
-    return re.sub(rb'("model"\s*:\s*)%b' % re.escape(before), lambda found: found[1] + after, data, count=1)
 
 
 class _Streaming:

@@ -3,9 +3,12 @@
 Its meter, which looks on while an answer passes, is the reader of its events in `providers`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import orjson
 
 from voicehelper.api.errors import ErrorAnswer
 
@@ -35,6 +38,19 @@ class Translator(Protocol):
 def event(name: str, data: Mapping[str, Any]) -> bytes:
     """One event of a stream, in bytes."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), json_text.write(data))
+
+
+def renamed(data: bytes, was: str, name: str) -> bytes:
+    """JSON that calls the model by the name users know. Inside of texts quotation marks are escaped, so what is
+    replaced is a whole value."""
+    if was == name:
+        return data
+    before, after = orjson.dumps(was), orjson.dumps(name)
+    at = data.find(b'"model":%b' % before)
+    if at >= 0:
+        at += 8
+        return b"%b%b%b" % (data[:at], after, data[at + len(before) :])
+    return re.sub(rb'("model"\s*:\s*)%b' % re.escape(before), lambda found: found[1] + after, data, count=1)
 
 
 @dataclass(frozen=True)

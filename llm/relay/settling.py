@@ -33,8 +33,9 @@ class Completed(Generic[T]):
     usage_source: str
     quota: int
     uncollected: int
-    # The account that answered.
+    # Who answered: the account, and whose it is.
     credential_id: int = 0
+    provider: str = ""
 
 
 @dataclass(slots=True)

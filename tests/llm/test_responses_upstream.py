@@ -13,7 +13,7 @@ from llm.relay.call import Call, Caller
 from llm.relay.engine import engine
 from llm.relay.errors import CallFailed
 from llm.relay.operations import CHAT as CHAT_CALL
-from llm.relay.questions import Question
+from llm.relay.questions import Addressee, Question
 from llm.relay.router import Priority, RoutingRequest
 from llm.relay.snapshot import read_now
 from tests.operators import errors
@@ -112,7 +112,7 @@ BODY: dict[str, Any] = {"input": "Hi", "store": False, "max_output_tokens": 100}
 def question(body: dict[str, Any] | None = None) -> Question:
     """As the door of Responses puts it."""
 
-    def in_chat() -> dict[str, Any]:
+    def in_chat(_to: Addressee) -> dict[str, Any]:
         return {"messages": [{"role": "user", "content": "Hi"}]}
 
     return Question({**BODY, **(body or {})}, 5.0, dialect=RESPONSES, in_chat=in_chat)

@@ -8,6 +8,7 @@ from voicehelper.api.errors import ErrorAnswer
 from ...providers.base import RESPONSES
 from ..base import Dialect, header_names
 from .checks import check
+from .passing import ResponsesFollower
 from .request import needs, to_chat, upward, weigh_request
 from .stream import ResponsesTranslator
 
@@ -27,4 +28,5 @@ DIALECT = Dialect(
     to_chat=to_chat,
     translator=ResponsesTranslator,
     upward=upward,
+    follower=ResponsesFollower,
 )

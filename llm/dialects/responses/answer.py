@@ -79,6 +79,14 @@ def stored(given: Mapping[str, Any]) -> bool:
     return given.get("store") is not False
 
 
+def keepable(final: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A response as it is kept for its user, with all that it was asked with; None: it came to nothing."""
+    if final.get("status") not in ("completed", "incomplete") or type(final.get("output")) is not list:
+        return None
+    more = {"instructions": given.get("instructions"), "tools": given.get("tools") or []}
+    return {**final, **more}
+
+
 def usage_of(used: Amount, reasoning: int = 0) -> dict[str, Any]:
     """What was used. `reasoning` is what of the output nobody sees, as far as it was told."""
     kinds = used.kinds

@@ -121,9 +121,6 @@ def _reasoning(effort: Any, to: Addressee) -> dict[str, Any]:
 
 # --- As it came ------------------------------------------------------------------------------------------------------
 _OURS = ("client_metadata", "previous_response_id")
-# What Ark does not know, and refuses.
-_NOT_FOR_ARK = frozenset({"metadata", "user", "truncation", "top_logprobs", *_OPENAI})
-_ARK_INCLUDES = frozenset({"input_image.image_url", "reasoning.encrypted_content", "input_audio.audio_url"})
 
 
 def upward(given: Mapping[str, Any], to: Addressee) -> dict[str, Any]:
@@ -134,7 +131,7 @@ def upward(given: Mapping[str, Any], to: Addressee) -> dict[str, Any]:
         body["input"] = _openable(body["input"], to)
     if type(body.get("prompt_cache_key")) is str:
         body["prompt_cache_key"] = cache_key(body["prompt_cache_key"], to.user_id)
-    return _for_ark(body) if to.provider == "ark" else body
+    return body
 
 
 def _openable(items: Sequence[Mapping[str, Any]], to: Addressee) -> list[Mapping[str, Any]]:
@@ -142,28 +139,16 @@ def _openable(items: Sequence[Mapping[str, Any]], to: Addressee) -> list[Mapping
     them they are refused for lacking it."""
     kept: list[Mapping[str, Any]] = []
     dropped = False
+    ark = to.provider == "ark"
     for item in items:
-        if kind_of(item) != "reasoning" or not item.get("encrypted_content"):
+        # OpenAI finds reasoning that is not sealed in what it stored, which is nothing.
+        if kind_of(item) != "reasoning" or (ark and not item.get("encrypted_content")):
             kept.append({name: value for name, value in item.items() if name != "id"} if dropped else item)
             continue
-        found = sealed.opened(item["encrypted_content"])
-        own = sealed.ARK if to.provider == "ark" else sealed.OPENAI
+        found = sealed.opened(item.get("encrypted_content"))
+        own = sealed.ARK if ark else sealed.OPENAI
         if found is None or found.kind != own or found.tag != sealed.tag_of(to.credential_id):
             dropped = True
             continue
         kept.append({**item, "encrypted_content": found.payload})
     return kept
-
-
-def _for_ark(body: dict[str, Any]) -> dict[str, Any]:
-    """What Ark's Responses know of OpenAI's."""
-    body = {name: value for name, value in body.items() if name not in _NOT_FOR_ARK}
-    if type(body.get("include")) is list:
-        body["include"] = [name for name in body["include"] if name in _ARK_INCLUDES]
-    if type(body.get("reasoning")) is dict:
-        body["reasoning"] = {name: value for name, value in body["reasoning"].items() if name == "effort"}
-    if type(body.get("input")) is list:
-        body["input"] = [
-            {"status": "completed", **item} if kind_of(item) == "reasoning" else item for item in body["input"]
-        ]
-    return body

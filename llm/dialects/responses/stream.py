@@ -17,7 +17,7 @@ from ...relay.catalogue import ModelSpec
 from ...relay.settling import Completed
 from ..base import event
 from . import sealed
-from .answer import Response, error_of, reasoning_tokens, usage_of
+from .answer import Response, error_of, keepable, reasoning_tokens, usage_of
 from .tools import Tool, Toolbox, toolbox, unwrapped
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -131,12 +131,8 @@ class ResponsesTranslator:
         return self._taken()
 
     def kept(self) -> dict[str, Any] | None:
-        """The response as it is kept for its user: all of it, sealed reasoning included. None: it came to nothing."""
-        if self.final is None or self.final["status"] == "failed":
-            return None
-        given = self._given
-        more = {"instructions": given.get("instructions"), "tools": given.get("tools") or []}
-        return {**self.final, **more, "output": self.output}
+        """The response as it is kept for its user, sealed reasoning included. None: it came to nothing."""
+        return keepable({**self.final, "output": self.output}, self._given) if self.final else None
 
     # --- Thoughts --------------------------------------------------------------------------------------------------
     def _think(self, thought: str) -> None:
