@@ -92,8 +92,12 @@ class _Turns:
         self._waiting.add(item["call_id"])
 
     def _output(self, item: Mapping[str, Any], where: str) -> None:
-        text, pictures = _result(item["output"], f"{where}.output")
-        self._outputs.append({"role": "tool", "tool_call_id": item["call_id"], "content": text})
+        words, pictures = _result(item["output"], f"{where}.output")
+        content: Any = words or (_SEE_NEXT if pictures else "")
+        if self._to.provider == "claude" and pictures:
+            # Its results of tools have room for both.
+            content, pictures = _content(item["output"], f"{where}.output"), []
+        self._outputs.append({"role": "tool", "tool_call_id": item["call_id"], "content": content})
         self._pictures += pictures
         self._waiting.discard(item["call_id"])
 
@@ -156,7 +160,7 @@ def _result(output: Any, where: str) -> tuple[str, list[dict[str, Any]]]:
         return output, []
     parts = [_part(part, f"{where}[{number}]") for number, part in enumerate(output)]
     others = [part for part in parts if part["type"] != "text"]
-    return _joined(parts) or (_SEE_NEXT if others else ""), others
+    return _joined(parts), others
 
 
 def _words(part: Mapping[str, Any], where: str) -> str:
