@@ -15,8 +15,9 @@ from voicehelper.postgres import Connection, Statement
 
 from ..providers import json_text
 
-# How many answers a conversation may be made of.
+# How many answers a conversation may be made of, and how much of all that is read at once.
 MOST_LINKS = 1000
+_MOST_CHARACTERS = 64 * 1024 * 1024
 _DAY_S = 86_400
 
 # Texts hold JSON as it was written: there is nothing that JSON can say and they cannot (NUL in a string, say).
@@ -37,14 +38,17 @@ _CHAIN = Statement(
     "llm_kept_chain",
     """
     WITH RECURSIVE asked AS (
-        SELECT * FROM json_to_record($1::json) AS r(public_id text, user_id bigint, most int)
+        SELECT * FROM json_to_record($1::json) AS r(
+            public_id text, user_id bigint, most int, most_characters bigint
+        )
     ), chain AS (
-        SELECT k.user_id, k.previous, k.body, k.input, 1 AS depth FROM llm_keptresponse k
+        SELECT k.user_id, k.previous, k.body, k.input, 1 AS depth, 0::bigint AS before FROM llm_keptresponse k
         JOIN asked a USING (public_id, user_id) WHERE k.expires > now()
         UNION ALL
-        SELECT k.user_id, k.previous, k.body, k.input, c.depth + 1 FROM chain c
+        SELECT k.user_id, k.previous, k.body, k.input, c.depth + 1, c.before + length(c.body) + length(c.input)
+        FROM chain c
         JOIN llm_keptresponse k ON k.public_id = c.previous AND k.user_id = c.user_id AND k.expires > now()
-        WHERE c.depth < (SELECT most FROM asked)
+        WHERE c.depth < (SELECT most FROM asked) AND c.before < (SELECT most_characters FROM asked)
     )
     SELECT json_agg(json_build_array(previous, body, input) ORDER BY depth DESC) FROM chain
     """,
@@ -52,9 +56,12 @@ _CHAIN = Statement(
 _ITEMS = Statement(
     "llm_kept_items",
     """
-    SELECT json_agg(json_build_array(k.previous, k.body, k.input) ORDER BY k.id) FROM llm_keptresponse k
-    JOIN json_to_record($1::json) AS r(user_id bigint, item_ids varchar[]) USING (user_id)
-    WHERE k.item_ids && r.item_ids AND k.expires > now()
+    SELECT json_agg(json_build_array(previous, body, input) ORDER BY id) FROM (
+        SELECT k.*, most_characters, sum(length(k.body) + length(k.input)) OVER (ORDER BY k.id DESC) AS characters
+        FROM llm_keptresponse k
+        JOIN json_to_record($1::json) AS r(user_id bigint, item_ids varchar[], most_characters bigint) USING (user_id)
+        WHERE k.item_ids && r.item_ids AND k.expires > now()
+    ) found WHERE characters <= most_characters
     """,
 )
 _DELETE = Statement(
@@ -102,7 +109,8 @@ class KeptResponses:
         """An answer and all before it, the first one first; empty when one of them is not there."""
         if not _storable(public_id):
             return []
-        found = _read(await self._connection.run(_CHAIN, {"public_id": public_id, "user_id": user_id, "most": most}))
+        asked = {"public_id": public_id, "user_id": user_id, "most": most, "most_characters": _MOST_CHARACTERS}
+        found = _read(await self._connection.run(_CHAIN, asked))
         return found if found and (most == 1 or not found[0].previous) else []
 
     async def items(self, user_id: int, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -110,7 +118,8 @@ class KeptResponses:
         wanted = {each for each in ids if _storable(each)}
         if not wanted:
             return {}
-        rows = _read(await self._connection.run(_ITEMS, {"user_id": user_id, "item_ids": sorted(wanted)}))
+        asked = {"user_id": user_id, "item_ids": sorted(wanted), "most_characters": _MOST_CHARACTERS}
+        rows = _read(await self._connection.run(_ITEMS, asked))
         items = (item for row in rows for item in (*row.input, *row.body["output"]))
         return {item["id"]: item for item in items if item.get("id") in wanted}
 

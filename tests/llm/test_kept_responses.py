@@ -8,6 +8,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from llm.models import KeptResponse
+from llm.relay import kept
 from llm.services import forget_expired_responses
 from voicehelper import clock
 from voicehelper.accounts.models import User
@@ -160,6 +161,20 @@ def test_an_answer_and_what_it_answered_can_be_read_again(chats: World) -> None:
     assert (page.json["has_more"], len(page.json["data"])) == (True, 2)
     assert all(item["id"].startswith("msg_") for item in page.json["data"])
     assert (wrong.status, cancelled) == (400, 400)
+
+
+def test_a_conversation_is_not_read_without_end(chats: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_MOST_CHARACTERS", 100)
+
+    async def scenario(w: World) -> list[int]:
+        previous, statuses = None, []
+        for _ in range(4):
+            answer = await w.client.post(RESPONSES, {**KEEP, "previous_response_id": previous})
+            statuses.append(answer.status)
+            previous = answer.json.get("id")
+        return statuses
+
+    assert chats.play(scenario) == [200, 200, 200, 400]
 
 
 def test_tokens_are_counted_for_nothing(chats: World) -> None:
