@@ -8,13 +8,16 @@ from typing import Any
 
 import orjson
 
+from voicehelper.api.errors import ErrorAnswer
+
 from ..providers import json_text
 from ..providers.base import MESSAGES, Chunk
 from ..relay.catalogue import ModelSpec
 from ..relay.errors import CallRefused
 from ..relay.estimates import weigh, weigh_data
 from ..relay.settling import Completed
-from .base import Dialect, header_names
+from .base import Dialect, event, header_names
+from .errors import anthropic
 from .messages_in_chat import to_chat
 
 _STOP_REASONS = {
@@ -96,7 +99,7 @@ def needs(body: Mapping[str, Any]) -> list[str]:
 
 
 # --- Out, whole ------------------------------------------------------------------------------------------------------
-def from_chat(_given: Mapping[str, Any], completed: Completed[Any]) -> dict[str, Any]:
+def from_chat(completed: Completed[Any]) -> dict[str, Any]:
     """A chat answer as Anthropic's message."""
     choice = (completed.result.body.get("choices") or [{}])[0]
     message = choice.get("message") or {}
@@ -135,16 +138,12 @@ def _message_id(request_id: str) -> str:
 
 
 # --- Out, streamed ---------------------------------------------------------------------------------------------------
-def event(name: str, data: Mapping[str, Any]) -> bytes:
-    """One event of a stream, in bytes."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), json_text.write(data))
-
-
 class MessagesTranslator:
     """Turns chat chunks into Anthropic's events. Blocks come one after another: thoughts, text, each call of a tool."""
 
     def __init__(self, _given: Mapping[str, Any], request_id: str) -> None:
         self._id = _message_id(request_id)
+        self._request_id = request_id
         self._events: list[bytes] = []
         self._begun = False
         # The open block: None, "text", "thinking", or the index of the tool call it carries.
@@ -154,7 +153,10 @@ class MessagesTranslator:
         self._index = -1
         self._stop_reason = "end_turn"
 
-    def feed(self, chunk: Chunk, model: ModelSpec) -> bytes:
+    def whole(self, completed: Completed[Any]) -> bytes:
+        return json_text.write(from_chat(completed))
+
+    def feed(self, chunk: Chunk, model: ModelSpec, _credential_id: int) -> bytes:
         """The events that follow from a chunk; may be none."""
         if not self._begun:
             self._begin(model.name, chunk.usage.input if chunk.usage else 0)
@@ -174,7 +176,7 @@ class MessagesTranslator:
                 self._stop_reason = _STOP_REASONS.get(choice["finish_reason"], "end_turn")
         return self._taken()
 
-    def end(self, completed: Completed[None]) -> bytes:
+    def end(self, completed: Completed[Any]) -> bytes:
         """The last events, with what was used."""
         if not self._begun:
             self._begin(completed.model, completed.used.input)
@@ -184,6 +186,9 @@ class MessagesTranslator:
         self._add("message_delta", delta=delta, usage=usage)
         self._add("message_stop")
         return self._taken()
+
+    def fail(self, answer: ErrorAnswer, _completed: Completed[Any] | None) -> bytes:
+        return broken(answer, self._request_id)
 
     def _call(self, call: Mapping[str, Any]) -> None:
         function = call.get("function") or {}
@@ -236,13 +241,18 @@ class MessagesTranslator:
         return events
 
 
+def broken(answer: ErrorAnswer, request_id: str) -> bytes:
+    """The last event of a stream that broke off."""
+    return event("error", anthropic(answer, request_id))
+
+
 DIALECT = Dialect(
     name=MESSAGES,
     check=check,
     weigh=weigh_request,
     needs=needs,
     headers=header_names("anthropic-"),
+    broken=broken,
     to_chat=to_chat,
-    from_chat=from_chat,
     translator=MessagesTranslator,
 )

@@ -11,6 +11,7 @@ import orjson
 
 from ..providers.base import Unsupported
 from ..relay.errors import CallRefused
+from ..relay.questions import Addressee
 
 _TRANSLATED = frozenset({
     "model", "max_tokens", "messages", "system", "stream", "stop_sequences", "tools", "tool_choice", "metadata",
@@ -24,7 +25,7 @@ def _cannot(what: str) -> Unsupported:
     return Unsupported("This model", what)
 
 
-def to_chat(given: Mapping[str, Any]) -> dict[str, Any]:
+def to_chat(given: Mapping[str, Any], _to: Addressee) -> dict[str, Any]:
     """The chat request that asks the same. Raises Unsupported for what cannot be said there."""
     body: dict[str, Any] = {name: given[name] for name in _SAME if given.get(name) is not None}
     for name, value in given.items():
