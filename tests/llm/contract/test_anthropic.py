@@ -53,12 +53,12 @@ def test_the_stream_helper_puts_the_message_together(deployment: Deployment, mod
 
 @EVERY_CHAT_MODEL
 def test_the_events_of_a_stream_come_in_their_order(deployment: Deployment, model: str) -> None:
-    events = list(deployment.anthropic().messages.create(model=model, max_tokens=5, messages=HELLO, stream=True))
+    events = list(deployment.anthropic().messages.create(model=model, max_tokens=20, messages=HELLO, stream=True))
     kinds = [event.type for event in events]
     assert kinds == [
         "message_start",
         "content_block_start",
-        *["content_block_delta"] * 5,
+        *["content_block_delta"] * 20,
         "content_block_stop",
         "message_delta",
         "message_stop",
