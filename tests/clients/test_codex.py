@@ -1,0 +1,57 @@
+"""Codex with a provider of its own name in its configuration: it reads, looks at a picture and patches a file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.upstream.pictures import landscape
+
+from .conftest import Deployment
+from .mind import fingerprint
+
+
+def ask(clients: Deployment, *tasks: str, model: str = "") -> tuple[str, list[dict[str, Any]]]:
+    """What Codex says in the end, and what it did on the way."""
+    home = clients.folder / "codex"
+    home.mkdir()
+    (home / "config.toml").write_text(clients.snippet("codex.toml"))
+    options = ["--skip-git-repo-check", "--json", "--sandbox", "danger-full-access"]
+    options += ["--model", model] if model else []
+    variables = clients.variables("codex.env") | {"CODEX_HOME": str(home)}
+    said = clients.npm("codex", "exec", *options, "\n".join(tasks), **variables)
+    items = [event["item"] for event in map(json.loads, said.splitlines()) if event["type"] == "item.completed"]
+    return [item["text"] for item in items if item["type"] == "agent_message"][-1], items
+
+
+@pytest.fixture
+def notes(clients: Deployment) -> Path:
+    path = clients.folder / "notes.txt"
+    path.write_text("first line\nSECRET-0badcafe\n")
+    return path
+
+
+# gpt-5.5 is in its own catalogue and takes patches as plain text; what it does not know it offers functions alone.
+MODELS = pytest.mark.parametrize("model", ["gpt-5.5", "gpt-4o", "doubao-pro", "claude-sonnet-4-5"])
+
+
+@MODELS
+def test_it_reads_a_file_and_edits_it(clients: Deployment, notes: Path, model: str) -> None:
+    text, items = ask(clients, f"read {notes}", f"edit {notes}: first -> second", model=model)
+    assert "SECRET-0badcafe" in text
+    assert notes.read_text() == "second line\nSECRET-0badcafe\n"
+    assert {item["status"] for item in items if item["type"] in ("command_execution", "file_change")} == {"completed"}
+    assert len(clients.bodies) == 4
+
+
+def test_the_model_of_its_configuration_answers(clients: Deployment) -> None:
+    assert ask(clients, "hello")[0] == "Hello! I am the stand-in."
+    assert clients.bodies[0]["model"] == "gpt-5.5-2026-06-01"
+
+
+@MODELS
+def test_it_looks_at_a_picture(clients: Deployment, model: str) -> None:
+    picture = clients.folder / "picture.png"
+    picture.write_bytes(landscape(8, 8, "0123456789abcdef"))
+    assert f"image/png {fingerprint(picture.read_bytes())}" in ask(clients, f"read {picture}", model=model)[0]
