@@ -145,6 +145,9 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any]:
     kind, source = block.get("type"), block.get("source")
     if kind == "text":
         return {"type": "text", "text": str(block.get("text", ""))}
+    if kind == "tool_reference":
+        # A tool that was looked up: from now on it is among the tools of the request.
+        return {"type": "text", "text": f"The tool {block.get('tool_name', '')} can be called now."}
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": _image(source)}}
     if kind == "document" and type(source) is dict:

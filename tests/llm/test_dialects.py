@@ -259,9 +259,10 @@ def test_pictures_in_results_of_tools_thoughts_and_schemas_reach_a_chat_model(ri
 
 
 def test_what_claude_code_sends_reaches_a_chat_model(rich: World) -> None:
-    """The system speaks between turns, old thoughts may be forgotten, and a tool answers with a document."""
+    """The system speaks between turns, old thoughts may be forgotten, and tools answer with tools and documents."""
     source = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
-    result = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "document", "source": source}]}
+    found = [{"type": "tool_reference", "tool_name": "WebFetch"}, {"type": "document", "source": source}]
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": found}
     said = [{"type": "text", "text": "Today is Monday.", "cache_control": {"type": "ephemeral"}}]
     turns = [
         {"role": "user", "content": "read it"},
@@ -275,6 +276,7 @@ def test_what_claude_code_sends_reaches_a_chat_model(rich: World) -> None:
     assert "context_management" not in sent
     assert [message["role"] for message in sent["messages"]] == ["user", "system", "assistant", "tool", "user"]
     assert sent["messages"][1]["content"] == "Today is Monday."
+    assert sent["messages"][3]["content"] == "The tool WebFetch can be called now."
     file = {"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}
     assert sent["messages"][4]["content"] == [{"type": "file", "file": file}]
 
