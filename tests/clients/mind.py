@@ -1,7 +1,8 @@
 """What the stand-in model does: it reads the task in the user's words and works on it with the tools it was offered.
 
-Tasks stand in lines of their own: `read PATH`, `edit PATH: OLD -> NEW`, `weather in CITY`. A file that is read in a
-test holds a secret, SECRET- and eight hex digits: only who got the result of the tool can say it.
+Tasks stand in lines of their own: `read PATH`, `edit PATH: OLD -> NEW`, `weather in CITY`, `look up TOOL` among those
+that a client has not told of yet, `close AGENT`. A file that is read in a test holds a secret, SECRET- and eight hex
+digits: only who got the result of the tool can say it.
 """
 
 import base64
@@ -13,7 +14,7 @@ from typing import Any
 
 Body = dict[str, Any]
 
-_TASK = re.compile(r"^(read|edit|weather in) (\S+?)(?:: (\S+) -> (\S+))?$", re.MULTILINE)
+_TASK = re.compile(r"^(read|edit|weather in|look up|close) (\S+?)(?:: (\S+) -> (\S+))?$", re.MULTILINE)
 _SECRET = re.compile(r"SECRET-[0-9a-f]{8}")
 
 
@@ -77,8 +78,13 @@ def think(turn: Turn) -> Thought:
 
 def _steps(task: Sequence[str], tools: Mapping[str, Body]) -> list[Call]:
     verb, subject, old, new = task
-    if verb == "weather in":
-        return [Call("get_weather", {"city": subject})] if "get_weather" in tools else []
+    others = {
+        "weather in": Call("get_weather", {"city": subject}),
+        "look up": Call("ToolSearch", {"query": f"select:{subject}"}),
+        "close": Call("multi_agent_v1__close_agent", {"target": subject}),
+    }
+    if verb in others:
+        return [others[verb]] if others[verb].name in tools else []
     if "Read" in tools:
         reading = Call("Read", {"file_path": subject})
         change = {"file_path": subject, "old_string": old, "new_string": new, "replace_all": False}

@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 
 def turn_of(body: Body) -> Turn:
-    tools = {tool["name"]: tool for tool in body.get("tools") or () if tool.get("name")}
+    tools = _tools(body)
     question, results = "", []
     given = body["input"]
     for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
@@ -26,6 +26,17 @@ def turn_of(body: Body) -> Turn:
             if text and (not question or is_task(text)):
                 question, results = text, []
     return Turn(question, tools, results)
+
+
+def _tools(body: Body) -> dict[str, Body]:
+    """By name; those of a namespace have its name before theirs."""
+    found = {}
+    for tool in body.get("tools") or ():
+        if tool["type"] == "namespace":
+            found |= {f"{tool['name']}__{inner['name']}": inner for inner in tool["tools"]}
+        elif tool.get("name"):
+            found[tool["name"]] = tool
+    return found
 
 
 def _content(content: Any) -> tuple[str, tuple[str, ...]]:
@@ -67,7 +78,9 @@ def _item(body: Body, thought: Thought) -> Body:
         part = {"type": "output_text", "text": thought.text, "annotations": [], "logprobs": []}
         head = {"id": f"msg_{next(_numbers):024x}", "type": "message", "role": "assistant", "status": "completed"}
         return head | {"content": [part]}
-    call = {"call_id": f"call_{next(_numbers):012x}", "name": thought.call.name, "status": "completed"}
+    space, _, name = thought.call.name.rpartition("__")
+    call = {"call_id": f"call_{next(_numbers):012x}", "name": name, "status": "completed"}
+    call |= {"namespace": space} if space else {}
     if isinstance(thought.call.arguments, str):
         return call | {"id": f"ctc_{next(_numbers):024x}", "type": "custom_tool_call", "input": thought.call.arguments}
     arguments = json.dumps(thought.call.arguments)

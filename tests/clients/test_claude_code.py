@@ -57,6 +57,13 @@ def test_it_reads_a_file_and_edits_it(clients: Deployment, notes: Path) -> None:
     assert len(clients.bodies) == 4
 
 
+def test_it_looks_up_a_tool_that_was_not_told_of(clients: Deployment) -> None:
+    ask(clients, "look up WebFetch")
+    first, second = clients.bodies
+    assert ["WebFetch" in [tool["name"] for tool in body["tools"]] for body in (first, second)] == [False, True]
+    assert blocks(second, "tool_reference") == [{"type": "tool_reference", "tool_name": "WebFetch"}]
+
+
 def test_it_looks_at_a_picture(clients: Deployment) -> None:
     picture = clients.folder / "picture.png"
     picture.write_bytes(landscape(8, 8, "0123456789abcdef"))
@@ -107,3 +114,8 @@ def test_such_a_model_sees_pictures_and_documents(foreign: Deployment, name: str
     path = foreign.folder / name
     path.write_bytes(PDF if name == "paper.pdf" else landscape(8, 8, "0123456789abcdef"))
     assert fingerprint(path.read_bytes()) in ask(foreign, f"read {path}")
+
+
+def test_such_a_model_looks_up_tools(foreign: Deployment) -> None:
+    assert "WebFetch can be called now" in ask(foreign, "look up WebFetch")
+    assert "WebFetch" in [tool["function"]["name"] for tool in foreign.bodies[-1]["tools"]]
