@@ -12,3 +12,8 @@ ROOT = HERE.parent.parent
 FOLDER = ROOT / ".clients"
 PYTHON = FOLDER / "python" / "bin" / "python"
 NPM = FOLDER / "npm"
+
+
+def stamp(lock: str) -> Path:
+    """Is there, and holds the digest of the locks, when all that they name is installed."""
+    return FOLDER / f"{lock}.installed"

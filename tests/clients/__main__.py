@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import FOLDER, HERE, NPM, PYTHON
+from . import FOLDER, HERE, NPM, PYTHON, stamp
 
 
 def main() -> None:
@@ -25,18 +25,18 @@ def main() -> None:
 def _install(name: str, make: Callable[[], None], locks: Sequence[Path]) -> None:
     """Once for each state of its locks; the stamp is the last thing that is written."""
     wanted = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
-    stamp = FOLDER / f"{locks[-1].name}.installed"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    done = stamp(locks[-1].name)
+    if done.is_file() and done.read_text() == wanted:
         return
-    stamp.unlink(missing_ok=True)
+    done.unlink(missing_ok=True)
     print(f"Installing {name} into {FOLDER.name}/", flush=True)
     FOLDER.mkdir(exist_ok=True)
     try:
         make()
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"{name} are not to be had here, and not tried: {_reason(error)}", file=sys.stderr)
+        print(f"{name} are not to be had here, and not tried: {_reason(error)}", file=sys.stderr, flush=True)
         return
-    stamp.write_text(wanted)
+    done.write_text(wanted)
 
 
 def _python() -> None:
@@ -64,7 +64,7 @@ def _run(command: Sequence[str]) -> None:
 
 def _reason(error: Exception) -> str:
     said = getattr(error, "stderr", None) or str(error)
-    return " ".join(str(said).split())[-300:]
+    return " ".join(str(said).split())[:300]
 
 
 if __name__ == "__main__":

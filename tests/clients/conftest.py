@@ -24,7 +24,7 @@ from voicehelper.accounts.services import create_api_key
 from voicehelper.wallet import audit, services
 from voicehelper.wallet.models import Entry
 
-from . import FOLDER, HERE, NPM, PYTHON, page
+from . import HERE, NPM, PYTHON, page, stamp
 from .upstream import Provider
 
 # What needs them is tried by `make clients` alone, which installs them.
@@ -79,11 +79,13 @@ class Deployment:
 
     def python(self, code: str, **variables: str) -> str:
         """What a program for the Python clients prints."""
-        return self.run([str(_installed(PYTHON)), "-c", code], variables)
+        _need("requirements.txt")
+        return self.run([str(PYTHON), "-c", code], variables)
 
     def node(self, code: str) -> str:
         """What a program for the npm clients prints. It lies beside them: Node looks for packages from there up."""
-        program = _installed(NPM / "node_modules").parent / f"program-{os.getpid()}.mjs"
+        _need("package-lock.json")
+        program = NPM / f"program-{os.getpid()}.mjs"
         program.write_text(code)
         try:
             return self.run([str(NODE), str(program)])
@@ -92,7 +94,8 @@ class Deployment:
 
     def npm(self, name: str, *arguments: str, **variables: str) -> str:
         """What a command of an npm package prints."""
-        return self.run([str(_installed(NPM / "node_modules" / ".bin" / name)), *arguments], variables)
+        _need("package-lock.json")
+        return self.run([str(NPM / "node_modules" / ".bin" / name), *arguments], variables)
 
     def run(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
         """Standard output of a command that must succeed, in an environment that says nothing but what is given."""
@@ -135,10 +138,9 @@ def charge(report: Mapping[str, int]) -> int:
     return ceil(QUOTA_PER_UNIT * units / 1_000_000)
 
 
-def _installed(path: Path) -> Path:
-    if not path.exists():
-        pytest.skip(f"not installed: {path.relative_to(FOLDER.parent)} (`python -m tests.clients` says why)")
-    return path
+def _need(lock: str) -> None:
+    if not stamp(lock).exists():
+        pytest.skip(f"what tests/clients/{lock} names is not installed (`make clients` says why)")
 
 
 @pytest.fixture(scope="package")

@@ -77,4 +77,3 @@ def test_what_goes_wrong_can_be_read_there_too(clients: Deployment, driver: webd
     )
     assert json.loads(events)["error"]["code"] == "invalid_api_key"
     assert clients.bodies == []
-    clients.python(clients.snippet("openai.py"), **clients.variables("openai.env"))
