@@ -37,11 +37,12 @@ class Call:
 @dataclass(frozen=True)
 class Turn:
     """One request as the model sees it: the newest text with a task, else the newest; the tools by name, each as it was
-    declared; what tools answered since that text."""
+    declared; what tools answered since that text; what the user attached."""
 
     question: str
     tools: Mapping[str, Body]
     results: Sequence[Result] = ()
+    attached: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def think(turn: Turn) -> Thought:
     if len(turn.results) < len(steps):
         return Thought(call=steps[len(turn.results)])
     if not turn.results:
-        return Thought(text="Hello! I am the stand-in.")
+        shown = f" I was shown: {', '.join(turn.attached)}." if turn.attached else ""
+        return Thought(text=f"Hello! I am the stand-in.{shown}")
     found = [fact for result in turn.results for fact in (*_SECRET.findall(result.text), *result.attached)]
     return Thought(text=f"Done. I was told: {', '.join(dict.fromkeys(found)) or turn.results[-1].text[-80:]}.")
 

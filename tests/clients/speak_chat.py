@@ -15,17 +15,19 @@ _numbers = itertools.count(1)
 
 def turn_of(body: Body) -> Turn:
     tools = {tool["function"]["name"]: tool["function"] for tool in body.get("tools") or ()}
-    question, results = "", []
+    question, results, shown = "", [], []
     for message in body["messages"]:
         text, attached = _content(message.get("content"))
         if message["role"] == "tool":
             results.append(Result(text, attached))
         elif message["role"] == "user" and text and (not question or is_task(text)):
             question, results = text, []
-        elif message["role"] == "user" and attached and results:
+        if message["role"] == "user" and results:
             # Chat results hold text alone: what was attached follows in a message of the user.
-            results[-1] = Result(results[-1].text, attached)
-    return Turn(question, tools, results)
+            results[-1] = Result(results[-1].text, (*results[-1].attached, *attached))
+        elif message["role"] == "user":
+            shown += attached
+    return Turn(question, tools, results, shown)
 
 
 def _content(content: Any) -> tuple[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 def turn_of(body: Body) -> Turn:
     tools = {tool["name"]: tool for tool in body.get("tools") or ()}
-    question, results = "", []
+    question, results, shown = "", [], []
     for message in body["messages"]:
         for block in _blocks(message["content"]):
             if block["type"] == "tool_result":
@@ -25,7 +25,9 @@ def turn_of(body: Body) -> Turn:
             elif block["type"] in ("image", "document") and results:
                 # Beside a result rather than in it.
                 results[-1] = Result(results[-1].text, (*results[-1].attached, *_attached([block])))
-    return Turn(question, tools, results)
+            elif block["type"] in ("image", "document"):
+                shown += _attached([block])
+    return Turn(question, tools, results, shown)
 
 
 def _blocks(content: Any) -> list[Body]:

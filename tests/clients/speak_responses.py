@@ -16,16 +16,17 @@ _numbers = itertools.count(1)
 
 def turn_of(body: Body) -> Turn:
     tools = _tools(body)
-    question, results = "", []
+    question, results, shown = "", [], []
     given = body["input"]
     for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
         if item.get("type") in ("function_call_output", "custom_tool_call_output"):
             results.append(Result(*_content(item["output"])))
         elif item.get("role") == "user":
-            text, _attached = _content(item["content"])
+            text, attached = _content(item["content"])
+            shown += attached
             if text and (not question or is_task(text)):
                 question, results = text, []
-    return Turn(question, tools, results)
+    return Turn(question, tools, results, shown)
 
 
 def _tools(body: Body) -> dict[str, Body]:

@@ -44,3 +44,28 @@ def test_it_streams_and_uses_tools(clients: Deployment, example: str) -> None:
     used = [sum(report[kind] for report in clients.provider.reported) for kind in ("input", "output")]
     assert [usage["inputTokens"], usage["outputTokens"]] == used
     assert len(clients.bodies) == 2
+
+
+CHAT = """
+import { generateText } from "ai";
+const messages = [{ role: "user", content: "hello" }];
+const first = await generateText({ model, messages, maxRetries: 0 });
+messages.push(...first.response.messages, { role: "user", content: "and again" });
+const second = await generateText({ model, messages, maxRetries: 0 });
+console.log(JSON.stringify([first.text, second.text]));
+"""
+
+
+@pytest.mark.parametrize("example", MODELS)
+def test_a_chat_goes_on(clients: Deployment, example: str) -> None:
+    """With OpenAI's provider the second turn only names the first answer, which the server has kept."""
+    texts = json.loads(clients.node(prepared(clients, example, CHAT)))
+    assert texts == ["Hello! I am the stand-in."] * 2
+    assert len(clients.bodies) == 2
+    assert "Hello! I am the stand-in." in str(clients.bodies[1])
+
+
+def test_openais_provider_speaks_chat_completions_as_well(clients: Deployment) -> None:
+    program = prepared(clients, "ai-openai.mjs", LOOP).replace("openai(", "openai.chat(")
+    assert "SECRET-00c0ffee" in json.loads(clients.node(program))[0]
+    assert {asked.path for asked in clients.provider.asked} == {"/v1/chat/completions"}

@@ -1,6 +1,7 @@
 """Codex with a provider of its own name in its configuration: it reads, looks at a picture and patches a file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ from .conftest import Deployment
 from .mind import fingerprint
 
 
-def ask(clients: Deployment, *tasks: str, model: str = "") -> tuple[str, list[dict[str, Any]]]:
-    """What Codex says in the end, and what it did on the way."""
+def ask(clients: Deployment, *tasks: str, model: str = "", how: Sequence[str] = ()) -> tuple[str, list[dict[str, Any]]]:
+    """What Codex says in the end, and what it did on the way. `how` are more of its arguments."""
     home = clients.folder / "codex"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     (home / "config.toml").write_text(clients.snippet("codex.toml"))
     options = ["--skip-git-repo-check", "--json", "--sandbox", "danger-full-access"]
     options += ["--model", model] if model else []
     variables = clients.variables("codex.env") | {"CODEX_HOME": str(home)}
-    said = clients.npm("codex", "exec", *options, "\n".join(tasks), **variables)
+    said = clients.npm("codex", "exec", *options, *how, "\n".join(tasks), **variables)
     items = [event["item"] for event in map(json.loads, said.splitlines()) if event["type"] == "item.completed"]
     return [item["text"] for item in items if item["type"] == "agent_message"][-1], items
 
@@ -41,6 +42,8 @@ def test_it_reads_a_file_and_edits_it(clients: Deployment, notes: Path, model: s
     text, items = ask(clients, f"read {notes}", f"edit {notes}: first -> second", model=model)
     assert "SECRET-0badcafe" in text
     assert notes.read_text() == "second\nSECRET-0badcafe\n"
+    changed = [item["changes"][0]["path"] for item in items if item["type"] == "file_change"]
+    assert changed == ([str(notes)] if model == "gpt-5.5" else [])
     assert {item["status"] for item in items if item["type"] in ("command_execution", "file_change")} == {"completed"}
     assert len(clients.bodies) == 4
 
@@ -62,3 +65,21 @@ def test_tools_of_a_namespace_are_called_by_both_names(clients: Deployment) -> N
     text, _items = ask(clients, "close agent-7", model="gpt-4o")
     assert "I was told" in text
     assert "unsupported call" not in text
+
+
+@MODELS
+def test_the_user_shows_it_a_picture(clients: Deployment, model: str) -> None:
+    picture = clients.folder / "picture.png"
+    picture.write_bytes(landscape(8, 8, "0123456789abcdef"))
+    text, _items = ask(clients, "hello", model=model, how=["--image", str(picture), "--"])
+    assert f"I was shown: image/png {fingerprint(picture.read_bytes())}" in text
+
+
+@MODELS
+def test_a_session_is_taken_up_again(clients: Deployment, notes: Path, model: str) -> None:
+    """All of it is sent again, the calls of tools and their results with it."""
+    ask(clients, f"edit {notes}: first -> second", model=model)
+    text, _items = ask(clients, f"read {notes}", model=model, how=["resume", "--last"])
+    assert "SECRET-0badcafe" in text
+    assert len(clients.bodies) == 5
+    assert [text in str(clients.bodies[-1]) for text in ("first", "second", "Done.")] == [True] * 3

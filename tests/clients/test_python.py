@@ -57,6 +57,29 @@ print(json.dumps([
 ]))
 """
 
+OPENAI_RESPONSES = """
+import json, openai
+client = openai.OpenAI()
+schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+tools = [{"type": "function", "name": "get_weather", "description": "Weather", "parameters": schema}]
+with client.responses.stream(model="gpt-4o", input="weather in Beijing", tools=tools) as stream:
+    first = stream.get_final_response()
+(call,) = [item for item in first.output if item.type == "function_call"]
+result = {"type": "function_call_output", "call_id": call.call_id, "output": "SECRET-00c0ffee"}
+second = client.responses.create(model="gpt-4o", previous_response_id=first.id, input=[result], tools=tools)
+there = client.responses.retrieve(first.id)
+client.responses.delete(first.id)
+try:
+    client.responses.retrieve(first.id)
+    gone = ""
+except openai.NotFoundError as error:
+    gone = error.code
+print(json.dumps([
+    call.name, json.loads(call.arguments), second.output_text, there.id == first.id, gone,
+    [response.usage.model_dump() for response in (first, second)],
+]))
+"""
+
 ERRORS = """
 import json, os, {vendor}
 client = {vendor}.{name}(max_retries=0)
@@ -92,6 +115,18 @@ def test_openais_client_uses_tools_embeddings_and_the_list_of_models(clients: De
     assert rows == [[0.5, -0.25, 0], [0.5, -0.25, 1]]
     assert ({"gpt-4o", "claude-sonnet-4-5"} <= set(models), one) == (True, "gpt-4o")
     assert Usage.objects.count() == 3
+
+
+def test_openais_client_speaks_responses_and_goes_on_from_one(clients: Deployment) -> None:
+    name, arguments, text, there, gone, usages = json.loads(
+        clients.python(OPENAI_RESPONSES, **clients.variables(OPENAI))
+    )
+    assert (name, arguments) == ("get_weather", {"city": "Beijing"})
+    assert "SECRET-00c0ffee" in text
+    assert (there, bool(gone)) == (True, True)
+    used = [{"input": usage["input_tokens"], "output": usage["output_tokens"]} for usage in usages]
+    assert used == clients.provider.reported
+    assert "weather in Beijing" in str(clients.bodies[1])
 
 
 def test_anthropics_client_thinks_uses_tools_and_sees_what_was_cached(clients: Deployment) -> None:
