@@ -14,12 +14,13 @@ from ..dialects.chat_completions import MAX_MESSAGES, said, text
 from ..dialects.responses.answer import stored
 from ..dialects.responses.checks import check_pairs, items_of, kind_of
 from ..dialects.responses.stream import unsealed
-from ..dialects.responses.tools import toolbox
+from ..dialects.responses.tools import toolbox, web_searches
 from ..providers import json_text
 from ..relay.call import new_request_id
 from ..relay.engine import Engine
 from ..relay.errors import CallRefused
 from ..relay.kept import Kept
+from ..relay.questions import Addressee
 from .v1_request import V1Request
 from .v1_talk import Talk
 
@@ -102,8 +103,9 @@ class _Responses(Talk):
         self._relay = relay
         self._own = own
 
-    def put(self, *, translated: bool) -> None:
-        left_out = dict.fromkeys(toolbox(self.body).left_out) if translated else ()
+    def put(self, to: Addressee, *, translated: bool) -> None:
+        searches = () if to.searches else web_searches(self.body)
+        left_out = dict.fromkeys(toolbox(self.body).left_out if translated else searches)
         self.exchange.more = [(b"x-left-out", ", ".join(left_out).encode("latin-1", "replace"))] if left_out else []
 
     async def finished(self, telling: Any) -> None:

@@ -21,7 +21,7 @@ from .catalogue import Catalogue, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed
 from .meter import Meter
-from .operations import Operation, searches
+from .operations import Operation, must_search, searches
 from .pools import conversation_of
 from .questions import Question
 from .router import RoutingRequest
@@ -201,9 +201,11 @@ class Call:
         return [candidate for candidate, refusal in zip(possible, refusals, strict=True) if refusal is None]
 
     def _searches(self, candidate: Candidate) -> bool:
-        """Whether it would be told to search the web: Responses that are translated leave that out."""
+        """Whether it would be told to search the web: of Responses that is left out where it may be."""
         question = self.question
-        return question.dialect != RESPONSES or question.native_to(candidate.credential.account, candidate.model)
+        if question.dialect != RESPONSES:
+            return True
+        return must_search(question.body) and question.native_to(candidate.credential.account, candidate.model)
 
     def _marker(self) -> str:
         """What marks the conversation, where there are credentials to choose from."""

@@ -99,6 +99,17 @@ def searches(body: Mapping[str, Any]) -> bool:
     return any(type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in tools)
 
 
+def must_search(body: Mapping[str, Any]) -> bool:
+    """Whether a request for a response wants nothing but a search. Else it is the model that may, and clients offer it
+    unasked."""
+    choice = body.get("tool_choice")
+    if type(choice) is dict:
+        return str(choice.get("type")).startswith("web_search")
+    return choice == "required" and all(
+        str(tool.get("type")).startswith("web_search") for tool in body.get("tools") or ()
+    )
+
+
 def _most_searches(body: Mapping[str, Any]) -> int:
     most = body.get("max_tool_calls")
     return most if type(most) is int and 0 < most <= 1000 else _SEARCHES

@@ -11,7 +11,7 @@ from ...relay.questions import Addressee
 from . import sealed
 from .checks import OUTPUTS, items_of, kind_of, parts_of
 from .items import messages_of
-from .tools import chosen, toolbox
+from .tools import chosen, toolbox, web_searches, without_web_searches
 
 _SAME = ("model", "temperature", "top_p", "prompt_cache_key", "safety_identifier", "user", "service_tier")
 _OPENAI = ("prompt_cache_options", "prompt_cache_retention")
@@ -124,8 +124,11 @@ _OURS = ("client_metadata", "previous_response_id")
 
 
 def upward(given: Mapping[str, Any], to: Addressee) -> dict[str, Any]:
-    """The body for a provider that speaks Responses. Nothing is kept there: it would be our account's."""
+    """The body for a provider that speaks Responses. Nothing is kept there: it would be our account's. Nor is the web
+    searched by a model that has no price for it: clients offer that unasked, so it is left out."""
     body = {name: value for name, value in given.items() if name not in _OURS}
+    if not to.searches and web_searches(body):
+        body = without_web_searches(body)
     body["store"] = False
     if type(body.get("input")) is list:
         body["input"] = _openable(body["input"], to)

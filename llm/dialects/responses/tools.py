@@ -149,6 +149,33 @@ def _chosen_name(choice: Any, box: Toolbox) -> str:
     return called
 
 
+def web_searches(given: Mapping[str, Any]) -> list[str]:
+    """The kinds of the tools that search the web, as they are told to be left out."""
+    found = (tool["type"] for _where, tool, _namespace in _declared(given))
+    return [f"tools.{kind}" for kind in found if kind.startswith("web_search")]
+
+
+def without_web_searches(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The request without those tools. Where no other is left, neither is what was said of them."""
+    out = {**given, "tools": _others(given.get("tools") or ())}
+    if type(given.get("input")) is list:
+        out["input"] = [
+            {**item, "tools": _others(item.get("tools") or ())} if kind_of(item) == "additional_tools" else item
+            for item in given["input"]
+        ]
+    choice = given.get("tool_choice")
+    if type(choice) is dict and choice.get("type") == "allowed_tools":
+        out["tool_choice"] = {**choice, "tools": _others(choice.get("tools") or ())}
+    if not out["tools"]:
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            out.pop(name, None)
+    return out
+
+
+def _others(tools: Any) -> list[Any]:
+    return [tool for tool in tools if not str(tool.get("type")).startswith("web_search")]
+
+
 # --- What custom tools are given -------------------------------------------------------------------------------------
 def wrapped(text: str) -> str:
     """A custom tool's input as a function's arguments."""
