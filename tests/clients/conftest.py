@@ -45,9 +45,12 @@ MODELS = [
     ("claude-sonnet-4-5", "claude", "claude-sonnet-4-5-20250929", CHAT),
     ("gpt-4o", "openai", "gpt-4o-2024-11-20", CHAT),
     ("gpt-5.5", "openai", "gpt-5.5-2026-06-01", CHAT),
+    ("gpt-3.5-turbo", "openai", "gpt-3.5-turbo-0125", CHAT),
     ("doubao-pro", "ark", "ep-20241201140014-vbzjz", CHAT),
     ("text-embedding-3-large", "openai", "text-embedding-3-large", ["embedding"]),
 ]
+# Which accounts and models speak Responses: OpenAI's, but for an old model; Ark's do unasked.
+RESPONSES_API = {"openai": "yes", "gpt-3.5-turbo": "never"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -166,14 +169,25 @@ def _set_up(provider: Provider) -> None:
     for name in ("ark", "openai", "claude"):
         base = provider.url.removesuffix("/v1") if name == "claude" else provider.url
         Credential.objects.create(
-            name=name, provider=name, base_url=base, api_key=f"{name}-key", from_environment=True, retry_delay_ms=10
+            name=name,
+            provider=name,
+            base_url=base,
+            api_key=f"{name}-key",
+            from_environment=True,
+            retry_delay_ms=10,
+            responses_api=RESPONSES_API.get(name, ""),
         )
     # Those that come along are there for the first test of a run only.
     Model.objects.all().delete()
     rows = [prices.PriceRow(kind, Decimal(price), 1_000_000) for kind, price in PRICES.items()]
     for name, vendor, there, able in MODELS:
         model = Model.objects.create(
-            name=name, provider=vendor, provider_model_id=there, capabilities=able, max_tokens=64_000
+            name=name,
+            provider=vendor,
+            provider_model_id=there,
+            capabilities=able,
+            max_tokens=64_000,
+            responses_api=RESPONSES_API.get(name, ""),
         )
         prices.keep(model, rows, {})
     plant_aliases(Alias)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from llm.models import Model
 from sandbox.upstream.pictures import landscape
 
 from .conftest import Deployment
@@ -33,8 +34,16 @@ def notes(clients: Deployment) -> Path:
     return path
 
 
-# gpt-5.5 is in its own catalogue and takes patches as plain text; what it does not know it offers functions alone.
-MODELS = pytest.mark.parametrize("model", ["gpt-5.5", "gpt-4o", "doubao-pro", "claude-sonnet-4-5"])
+# gpt-5.5 is in its own catalogue and takes patches as plain text; what it does not know it offers functions alone. Its
+# requests pass through to OpenAI and Ark, and are translated for the others.
+PATHS = {
+    "gpt-5.5": "/v1/responses",
+    "gpt-4o": "/v1/responses",
+    "doubao-pro": "/v1/responses",
+    "gpt-3.5-turbo": "/v1/chat/completions",
+    "claude-sonnet-4-5": "/v1/messages",
+}
+MODELS = pytest.mark.parametrize("model", PATHS)
 
 
 @MODELS
@@ -45,7 +54,16 @@ def test_it_reads_a_file_and_edits_it(clients: Deployment, notes: Path, model: s
     changed = [item["changes"][0]["path"] for item in items if item["type"] == "file_change"]
     assert changed == ([str(notes)] if model == "gpt-5.5" else [])
     assert {item["status"] for item in items if item["type"] in ("command_execution", "file_change")} == {"completed"}
-    assert len(clients.bodies) == 4
+    assert [asked.path for asked in clients.provider.asked] == [PATHS[model]] * 4
+
+
+def test_a_custom_tool_is_translated_for_a_chat(clients: Deployment, notes: Path) -> None:
+    """A patch comes back as plain text, though the model could only call a function."""
+    Model.objects.filter(name="gpt-5.5").update(responses_api="never")
+    _text, items = ask(clients, f"edit {notes}: first -> second")
+    assert [item["changes"][0]["path"] for item in items if item["type"] == "file_change"] == [str(notes)]
+    assert notes.read_text() == "second\nSECRET-0badcafe\n"
+    assert {asked.path for asked in clients.provider.asked} == {"/v1/chat/completions"}
 
 
 def test_the_model_of_its_configuration_answers(clients: Deployment) -> None:
