@@ -29,7 +29,7 @@ DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=Fals
 # Some containers set this. Without compiled modules every start of Django takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos audit-deps lock messages browser
+.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos clients audit-deps lock messages browser
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -66,7 +66,7 @@ soak: test-all ## the same tests with their full counts (long)
 lint: $(INSTALLED) ## style, types, migrations, static files, deployment settings, security, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/bandit -q -r . --severity-level high -x ./.venv,./.data,./tests
+	@$(BIN)/bandit -q -r . --severity-level high -x ./.venv,./.clients,./.data,./tests
 	@keys=$$($(BIN)/python -c 'from voicehelper.embedded.environment import new_keys as k; print(*map("=".join, k().items()))'); \
 		export $$keys $(DEPLOY); $(BIN)/python manage.py collectstatic --noinput -v 0; \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
@@ -80,16 +80,23 @@ chaos: $(INSTALLED) ## everything goes wrong at once, and every order is counted
 	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m tests.chaos $(if $(ORDERS),--orders $(ORDERS)) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
+# npm, which comes with our Node.js, looks into the system's store no more than uv does.
+clients: export VOICEHELPER_CLIENTS = 1
+clients: $(INSTALLED) browser ## Claude Code, Codex and other public clients against /v1 (installs them into .clients/)
+	@$(TRUST) $(if $(SYSTEM_CERTS),npm_config_cafile="$${npm_config_cafile:-$(SYSTEM_CERTS)}") $(BIN)/python -m tests.clients
+	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m pytest -n 0 $(or $(T),tests/clients) $(if $(K),-k '$(K)')
+
 audit-deps: $(INSTALLED) ## known vulnerabilities in what we depend on
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-dev.txt
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements*.txt
 	@$(UV_COMPILE) -o requirements.txt
 	@$(UV_COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt
+	@$(UV_COMPILE:pyproject.toml=tests/clients/requirements.in) -o tests/clients/requirements.txt
 
 messages: $(INSTALLED) ## bring locale/*.po up to date (needs GNU gettext)
 	@command -v xgettext >/dev/null || { echo 'Install GNU gettext first: apt-get install gettext' >&2; exit 1; }
-	@$(EMBEDDED) exec -- $(BIN)/python manage.py makemessages --all --no-wrap --add-location file -i '.venv' -i '.data'
+	@$(EMBEDDED) exec -- $(BIN)/python manage.py makemessages --all --no-wrap --add-location file -i '.venv' -i '.clients' -i '.data'
 
 # The lock is this file itself: two makes at once build one environment, and the second finds it done. An environment of
 # another interpreter, or one whose making was interrupted, is made anew; any other only gets what changed.

@@ -1,7 +1,7 @@
 """Anthropic's messages as OpenAI's chat request, for providers that do not speak them.
 
 What has no counterpart is refused by name. Cache marks are left out: they change no answer, and providers of OpenAI's
-shape cache by themselves.
+shape cache by themselves. So is context_management: it allows to forget what is old, and here nothing is forgotten.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from ..relay.questions import Addressee
 _TRANSLATED = frozenset({
     "model", "max_tokens", "messages", "system", "stream", "stop_sequences", "tools", "tool_choice", "metadata",
     "temperature", "top_p", "thinking", "output_config", "service_tier", "cache_control", "speed",
+    "context_management",
 })  # fmt: skip
 _SAME = ("model", "max_tokens", "stream", "temperature", "top_p")
 _EFFORTS = ((4096, "low"), (16_384, "medium"))
@@ -75,12 +76,15 @@ def _system(given: Any) -> list[dict[str, Any]]:
 
 
 def _turn(turn: Any) -> list[dict[str, Any]]:
-    """One turn is one message, but for results of tools, which are messages of their own."""
-    if turn.get("role") not in ("user", "assistant"):
-        raise CallRefused("Each message needs a role: user or assistant.", param="messages")
+    """One turn is one message, but for results of tools, which are messages of their own. The system may speak between
+    turns; it is heard where it does."""
+    if turn.get("role") not in ("user", "assistant", "system"):
+        raise CallRefused("Each message needs a role: user, assistant or system.", param="messages")
     content = turn.get("content")
     if type(content) is str:
         return [{"role": turn["role"], "content": content}]
+    if turn["role"] == "system":
+        return _system(content)
     blocks = _dicts(content, "messages.content")
     return _assistant(blocks) if turn["role"] == "assistant" else _user(blocks)
 
@@ -141,10 +145,17 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any]:
     kind, source = block.get("type"), block.get("source")
     if kind == "text":
         return {"type": "text", "text": str(block.get("text", ""))}
+    if kind == "tool_reference":
+        # A tool that was looked up: from now on it is among the tools of the request.
+        return {"type": "text", "text": f"The tool {block.get('tool_name', '')} can be called now."}
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": _image(source)}}
-    if kind == "document" and type(source) is dict and source.get("type") == "text":
-        return {"type": "text", "text": str(source.get("data", ""))}
+    if kind == "document" and type(source) is dict:
+        if source.get("type") == "text":
+            return {"type": "text", "text": str(source.get("data", ""))}
+        if source.get("type") == "base64" and source.get("data"):
+            name = str(block.get("title") or "document.pdf")
+            return {"type": "file", "file": {"filename": name, "file_data": _data_url(source)}}
     raise _cannot(f"{kind} content")
 
 
@@ -152,8 +163,12 @@ def _image(source: Any) -> str:
     if type(source) is dict and source.get("type") == "url":
         return str(source.get("url", ""))
     if type(source) is dict and source.get("type") == "base64":
-        return f"data:{source.get('media_type', '')};base64,{source.get('data', '')}"
+        return _data_url(source)
     raise CallRefused("An image needs a source: base64 or url.", param="messages")
+
+
+def _data_url(source: Mapping[str, Any]) -> str:
+    return f"data:{source.get('media_type', '')};base64,{source.get('data', '')}"
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:

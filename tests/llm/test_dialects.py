@@ -258,6 +258,29 @@ def test_pictures_in_results_of_tools_thoughts_and_schemas_reach_a_chat_model(ri
     assert (sent["response_format"]["json_schema"]["schema"], sent["reasoning_effort"]) == ({"type": "object"}, "low")
 
 
+def test_what_claude_code_sends_reaches_a_chat_model(rich: World) -> None:
+    """The system speaks between turns, old thoughts may be forgotten, and tools answer with tools and documents."""
+    source = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
+    found = [{"type": "tool_reference", "tool_name": "WebFetch"}, {"type": "document", "source": source}]
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": found}
+    said = [{"type": "text", "text": "Today is Monday.", "cache_control": {"type": "ephemeral"}}]
+    turns = [
+        {"role": "user", "content": "read it"},
+        {"role": "system", "content": said, "output_config": {"effort": "low"}},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "Read", "input": {}}]},
+        {"role": "user", "content": [result]},
+    ]
+    forgets = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    assert post(rich, MESSAGES, {**ASK, "messages": turns, "context_management": forgets}).status == 200
+    sent = rich.upstream.asked[0].body
+    assert "context_management" not in sent
+    assert [message["role"] for message in sent["messages"]] == ["user", "system", "assistant", "tool", "user"]
+    assert sent["messages"][1]["content"] == "Today is Monday."
+    assert sent["messages"][3]["content"] == "The tool WebFetch can be called now."
+    file = {"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBERg=="}
+    assert sent["messages"][4]["content"] == [{"type": "file", "file": file}]
+
+
 def test_W11_what_can_never_work_is_refused_and_says_nothing_about_the_model(claude: World) -> None:
     audio = {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "AA"}}]}]}
 

@@ -78,14 +78,8 @@ def test_M5_a_session_of_twenty_turns_pays_for_its_cache_by_kind(
 
     world.play(scenario)
     assert all("cache_control" in asked.body["messages"][0]["content"][0] for asked in world.upstream.asked)
-    expected = []
-    for report in reports:
-        long = report["cache_creation"]["ephemeral_1h_input_tokens"]
-        short = report["cache_creation_input_tokens"] - long
-        money = 3 * Fraction(7) + Fraction("0.3") * report["cache_read_input_tokens"] + Fraction("3.75") * short
-        expected.append(math.ceil(UNIT * (money + 6 * long + 15 * 333) / 1_000_000))
     rows = list(Usage.objects.order_by("pk"))
-    assert [row.quota for row in rows] == expected
+    assert [row.quota for row in rows] == [_charge(report) for report in reports]
     assert rows[-1].input_tokens == 7 + reports[-1]["cache_read_input_tokens"] + 919
     assert rows[-1].kinds == {
         "cache_read": reports[-1]["cache_read_input_tokens"],
@@ -93,6 +87,63 @@ def test_M5_a_session_of_twenty_turns_pays_for_its_cache_by_kind(
         "cache_write_long": 100,
     }
     books_agree()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_M5_twenty_turns_of_a_claude_session_pay_what_claude_reports(
+    claude: World, books_agree: Callable[[], None], streamed: bool
+) -> None:
+    """As Claude's own clients have them: everything is sent again each turn, with a mark on the system's words, for an
+    hour, and one on the newest turn. Marks arrive as they were set, and what is charged is the sum over the kinds."""
+    priced("claude", *CACHED)
+    before = claude.wallet.balance
+    mark = {"type": "ephemeral"}
+    system = [{"type": "text", "text": "Be brief.", "cache_control": mark | {"ttl": "1h"}}]
+    reports = [_report(turn) for turn in range(20)]
+    claude.upstream.scripts = [(_streamed if streamed else _whole)(report) for report in reports]
+    sent: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []
+
+    async def scenario(w: World) -> None:
+        for turn in range(20):
+            words = {"type": "text", "text": f"question {turn}"}
+            marked = {"role": "user", "content": [words | {"cache_control": mark}]}
+            sent.append({"model": "claude", "max_tokens": 500, "system": system, "messages": [*turns, marked]})
+            answer = await w.client.post("/v1/messages", sent[-1] | {"stream": streamed})
+            assert answer.status == 200, answer.body
+            turns.extend([{"role": "user", "content": [words]}, {"role": "assistant", "content": "Hello"}])
+
+    claude.play(scenario)
+    for given, asked in zip(sent, claude.upstream.asked, strict=True):
+        assert asked.body == given | {"model": "claude-x", "stream": streamed}
+    expected = [_charge(report) for report in reports]
+    assert list(Usage.objects.order_by("pk").values_list("quota", flat=True)) == expected
+    assert claude.wallet.balance == before - sum(expected)
+    # 9 + 750 + 6000 + 4995 and 9 + 1491.3 + 821.25 + 4995 millionths of a unit; a unit is 500,000.
+    assert (expected[0], expected[19]) == (5877, 3659)
+    books_agree()
+
+
+def _report(turn: int) -> dict[str, Any]:
+    """The first turn writes the system's 1,000 tokens for an hour; each reads all before it and writes its own 200."""
+    long, short = (0 if turn else 1000), 200 + turn
+    read = sum(200 + earlier for earlier in range(turn)) + (1000 if turn else 0)
+    return {
+        "input_tokens": 3,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": short + long,
+        "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
+        "output_tokens": 333,
+    }
+
+
+def _charge(report: dict[str, Any]) -> int:
+    """The rule of docs/decisions.md: the exact sum of the kinds, rounded up once."""
+    split = report["cache_creation"]
+    money = 3 * Fraction(report["input_tokens"]) + Fraction("0.3") * report["cache_read_input_tokens"]
+    money += Fraction("3.75") * split["ephemeral_5m_input_tokens"] + 6 * split["ephemeral_1h_input_tokens"]
+    return math.ceil(UNIT * (money + 15 * report["output_tokens"]) / 1_000_000)
 
 
 def _message(usage: dict[str, Any]) -> dict[str, Any]:
