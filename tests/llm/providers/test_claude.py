@@ -68,7 +68,7 @@ def test_sampling_parameters_choose_the_version_that_takes_them() -> None:
         ("logprobs", True, "logprobs"),
         ("service_tier", "flex", "service_tier"),
         ("response_format", {"type": "json_object"}, "response_format json_object"),
-        ("reasoning_effort", "minimal", "reasoning_effort minimal"),
+        ("reasoning_effort", "huge", "reasoning_effort huge"),
         ("something_new", {}, "something_new"),
     ],
 )
