@@ -73,7 +73,7 @@ CALLS: list[tuple[str, list[dict[str, Any]], list[tuple[str, str]]]] = [
             part(1, None, None, "2}"),
         ],
         [("f", '{"x":1}'), ("g", '{"y":2}')],
-    ),  # fmt: skip
+    ),
     (
         "text between",
         [part(0, "a", "f", '{"x"'), chunk({"content": "Wait"}), part(0, None, None, ":1}")],

@@ -1,10 +1,10 @@
 """OpenAI's chat completions."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from .neutral import SCHEMA, Ask, Call, Result, Said, Turn, Used, described
+from .neutral import SCHEMA, Ask, Call, Result, Said, Turn, Used, described, halves
 
 Body = dict[str, Any]
 _FINISH = {"end": "stop", "calls": "tool_calls", "length": "length", "sequence": "stop", "refused": "content_filter"}
@@ -40,7 +40,8 @@ class Chat:
             body["parallel_tool_calls"] = False
         if ask.schema is not None:
             schema = {"name": "answer", "schema": ask.schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+            form = {"type": "json_schema", "json_schema": schema} if ask.schema else {"type": "json_object"}
+            body["response_format"] = form
         if ask.effort:
             body["reasoning_effort"] = ask.effort
         if ask.stop:
@@ -68,6 +69,8 @@ class Chat:
         if turn.file[0]:
             data = f"data:application/pdf;base64,{turn.file[1]}"
             parts.append({"type": "file", "file": {"filename": turn.file[0], "file_data": data}})
+        if turn.sound:
+            parts.append({"type": "input_audio", "input_audio": {"data": turn.sound, "format": "mp3"}})
         if parts:
             messages.append({"role": turn.role, "content": turn.text if len(parts) == 1 and turn.text else parts})
         return messages
@@ -92,31 +95,31 @@ class Chat:
             choice=choice if isinstance(choice, str) else choice["function"]["name"],
             one_at_a_time=rest.pop("parallel_tool_calls", True) is False,
             effort=rest.pop("reasoning_effort", ""),
-            schema=wanted and wanted["json_schema"]["schema"],
+            schema=wanted and wanted.get("json_schema", {}).get("schema", {}),
             stop=tuple(rest.pop("stop", ())),
             user=rest.pop("user", ""),
-            limit=rest.pop("max_tokens"),
+            limit=rest.pop("max_tokens", 0) or rest.pop("max_completion_tokens"),
         )
         assert rest == {}, rest
         return found
 
     def _turn(self, message: Body, turns: list[Turn]) -> None:
         role, content = message["role"], message.get("content")
-        texts, pictures, file = _parts(content)
+        words = _parts(content)
         if role == "tool":
-            result = Result(message["tool_call_id"], texts, *pictures)
+            result = Result(message["tool_call_id"], words[0], *words[1])
             if turns[-1].results:
                 before = turns.pop()
                 turns.append(Turn("user", results=(*before.results, result)))
             else:
                 turns.append(Turn("user", results=(result,)))
         elif role == "user" and turns and turns[-1].results and not turns[-1].text:
-            turns.append(Turn("user", texts, pictures, file, results=turns.pop().results))
+            turns.append(Turn("user", *words, results=turns.pop().results))
         else:
             blocks = message.get("thinking_blocks") or [{}]
             calls = tuple(_called(call) for call in message.get("tool_calls") or ())
             thought, signature = message.get("reasoning_content", ""), blocks[0].get("signature", "")
-            turns.append(Turn(role, texts, pictures, file, thought, signature, calls))
+            turns.append(Turn(role, *words, thought, signature, calls))
 
     # --- Answers -----------------------------------------------------------------------------------------------------
     def whole(self, said: Said, model: str) -> bytes:
@@ -133,14 +136,14 @@ class Chat:
 
     def events(self, said: Said, model: str) -> Sequence[bytes]:
         deltas: list[Body] = [{"role": "assistant", "content": ""}]
-        deltas += [{"reasoning_content": part} for part in _halves(said.thought)]
-        deltas += [{"content": part} for part in _halves(said.text)]
-        deltas += [{"refusal": part} for part in _halves(said.refusal)]
+        deltas += [{"reasoning_content": part} for part in halves(said.thought)]
+        deltas += [{"content": part} for part in halves(said.text)]
+        deltas += [{"refusal": part} for part in halves(said.refusal)]
         calls = [_call(call) for call in said.calls]
         for index, call in enumerate(calls):
             begun = {**call, "index": index, "function": {**call["function"], "arguments": ""}}
             deltas.append({"tool_calls": [begun]})
-        for parts in zip(*(_halves(call["function"]["arguments"]) for call in calls), strict=True):
+        for parts in zip(*(halves(call["function"]["arguments"]) for call in calls), strict=True):
             deltas += [{"tool_calls": [{"index": i, "function": {"arguments": p}}]} for i, p in enumerate(parts)]
         chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
         chunks.append({"choices": [{"index": 0, "delta": {}, **_stop(said)}]})
@@ -193,21 +196,17 @@ def _called(call: Body) -> Call:
     return Call(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"]))
 
 
-def _parts(content: Any) -> tuple[str, tuple[str, ...], tuple[str, str]]:
-    """Words, pictures and a file of a content."""
+def _parts(content: Any) -> tuple[str, tuple[str, ...], tuple[str, str], str]:
+    """Words, pictures, a file and the sound of a content."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     texts = [part["text"] for part in parts if part["type"] == "text"]
     pictures = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
     files = [part["file"] for part in parts if part["type"] == "file"]
-    assert len(texts) + len(pictures) + len(files) == len(parts), parts
+    sounds = [part["input_audio"]["data"] for part in parts if part["type"] == "input_audio"]
+    assert len(texts) + len(pictures) + len(files) + len(sounds) == len(parts), parts
     head = "data:application/pdf;base64,"
     file = (files[0]["filename"], files[0]["file_data"].removeprefix(head)) if files else ("", "")
-    return "\n".join(texts), tuple(pictures), file
-
-
-def _halves(text: str) -> Iterable[str]:
-    middle = len(text) // 2
-    return [part for part in (text[:middle], text[middle:]) if part]
+    return "\n".join(texts), tuple(pictures), file, "".join(sounds)
 
 
 def _stop(said: Said) -> Body:
@@ -258,6 +257,8 @@ def _said(message: Body, choice: Body, usage: Body) -> Said:
     assert blocks[0].get("thinking", message.get("reasoning_content")) == message.get("reasoning_content")
     sequence = choice.get("stop_reason") or ""
     stop = next(name for name, finish in _FINISH.items() if finish == choice["finish_reason"])
+    # OpenAI says `stop` of a refusal that its model writes.
+    stop = "refused" if message.get("refusal") and stop == "end" else stop
     read, wrote = usage["prompt_tokens_details"], usage.get("completion_tokens_details", {})
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
     return Said(

@@ -54,8 +54,7 @@ class Messages:
             blocks.append({"type": "text", "text": turn.text})
         blocks += [{"type": "image", "source": _source(picture)} for picture in turn.pictures]
         if turn.file[0]:
-            source = {"type": "base64", "media_type": "application/pdf", "data": turn.file[1]}
-            blocks.append({"type": "document", "title": turn.file[0], "source": source})
+            blocks.append({"type": "document", "title": turn.file[0], "source": _document(turn.file[1])})
         blocks += [_use(call) for call in turn.calls]
         return {"role": turn.role, "content": blocks}
 
@@ -66,7 +65,7 @@ class Messages:
         tools, choice = rest.pop("tools", []), rest.pop("tool_choice", {})
         assert all(t["input_schema"] == SCHEMA and t["description"] == described(t["name"]) for t in tools)
         config = rest.pop("output_config", {})
-        assert rest.pop("thinking", {"type": "adaptive"}) == {"type": "adaptive"}
+        assert rest.pop("thinking", None) == ({"type": "adaptive"} if "effort" in config else None)
         wanted = {kind: name for name, kind in _CHOICES.items()}.get(choice.get("type"), choice.get("name", ""))
         found = Ask(
             turns=tuple(map(self._turn, rest.pop("messages"))),
@@ -95,7 +94,7 @@ class Messages:
             role=message["role"],
             text="\n".join(block["text"] for block in blocks if block["type"] == "text"),
             pictures=tuple(_picture(block["source"]) for block in blocks if block["type"] == "image"),
-            file=(files[0]["title"], files[0]["source"]["data"]) if files else ("", ""),
+            file=(files[0].get("title", ""), _document_of(files[0]["source"])) if files else ("", ""),
             thought=thoughts[0].get("thinking", ""),
             signature=thoughts[0].get("signature", ""),
             calls=tuple(_used(block) for block in blocks if block["type"] == "tool_use"),
@@ -161,6 +160,16 @@ def _source(picture: str) -> Body:
         return {"type": "url", "url": picture}
     media_type, _, data = picture.removeprefix("data:").partition(";base64,")
     return {"type": "base64", "media_type": media_type, "data": data}
+
+
+def _document(data: str) -> Body:
+    if data.startswith("https://"):
+        return {"type": "url", "url": data}
+    return {"type": "base64", "media_type": "application/pdf", "data": data}
+
+
+def _document_of(source: Body) -> str:
+    return str(source["url"] if source["type"] == "url" else source["data"])
 
 
 def _picture(source: Body) -> str:

@@ -28,13 +28,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn. Results come before words, thoughts before words, words before calls. `file` is (name, base64 of a
-    PDF); `signature` is what whoever thought it wants to see again."""
+    """One turn. Results come before words, thoughts before words, words before calls. `file` is (name, base64 of a PDF
+    or its address), `sound` the base64 of an mp3; `signature` is what whoever thought it wants to see again."""
 
     role: str
     text: str = ""
     pictures: tuple[str, ...] = ()
     file: tuple[str, str] = ("", "")
+    sound: str = ""
     thought: str = ""
     signature: str = ""
     calls: tuple[Call, ...] = ()
@@ -43,7 +44,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Ask:
-    """A request. `choice` is "", auto, none, required, or the name of a tool."""
+    """A request. `choice` is "", auto, none, required, or the name of a tool; `schema` {} is any JSON."""
 
     turns: tuple[Turn, ...]
     system: str = ""
@@ -125,3 +126,9 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "str
 def described(name: str) -> str:
     """What a tool is for."""
     return f"Tells the {name} of a city"
+
+
+def halves(text: str) -> list[str]:
+    """A text in two pieces; none of it is none."""
+    middle = len(text) // 2
+    return [piece for piece in (text[:middle], text[middle:]) if piece]

@@ -17,6 +17,10 @@ UPSTREAMS: Mapping[str, Shape] = {"OpenAI": DIALECTS["chat"], "Claude": DIALECTS
 PAIRS = [(dialect, upstream) for dialect in DIALECTS for upstream in UPSTREAMS]
 
 
+# Stands for what only we can read.
+SEALED = "sealed"
+
+
 def as_it_is(value: Any) -> Any:
     return value
 
@@ -38,9 +42,11 @@ class Translated:
 
 @dataclass(frozen=True)
 class Refused:
-    """A 400 that names it (and, where the dialect has codes, has it for its code): free, never sent."""
+    """A 400 that names it (and, where the dialect has codes, has it for its code, unless it has one of its own): free,
+    never sent."""
 
     named: str
+    code: str = ""
 
 
 Cell = Passed | Translated | Refused
@@ -48,19 +54,20 @@ Cell = Passed | Translated | Refused
 
 @dataclass(frozen=True)
 class Row:
-    """One feature. `more` changes the request of one dialect where the feature is nothing that all have; then only
-    those dialects have cells. `error` says that the upstream fails, before its answer or in the middle of a stream."""
+    """One feature. `words` are the dialects that have words for it; `more` changes the request of one whose words are
+    its own. `error` says that the upstream fails, before its answer or in the middle of a stream."""
 
     name: str
     ask: Ask = field(default_factory=lambda: Ask((Turn("user", "Hi"),)))
     said: Said = field(default_factory=lambda: Said("Hello there"))
     cells: Mapping[tuple[str, str], Cell] = field(default_factory=dict)
+    words: tuple[str, ...] = ("chat", "messages", "responses")
     more: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     error: str = ""
 
     def cell(self, dialect: str, upstream: str) -> Cell | None:
         """None: this cannot be said in that dialect."""
-        if self.more and dialect not in self.more:
+        if dialect not in self.words or (self.more and dialect not in self.more):
             return None
         native = DIALECTS[dialect] is UPSTREAMS[upstream]
         return self.cells.get((dialect, upstream)) or (Passed() if native else None)
@@ -97,11 +104,31 @@ def _unsigned(ask: Ask) -> Ask:
     return replace(ask, turns=tuple(replace(turn, signature="") for turn in ask.turns))
 
 
+def _thoughtless(ask: Ask) -> Ask:
+    return replace(ask, turns=tuple(replace(turn, thought="", signature="") for turn in ask.turns))
+
+
+def _without_signature(said: Said) -> Said:
+    return replace(said, signature="")
+
+
+def _sealed(said: Said) -> Said:
+    """What must be handed back is sealed: nobody else can read it, and it goes to nobody else."""
+    return replace(said, signature=SEALED)
+
+
+def _refused_in_words(said: Said) -> Said:
+    return replace(said, text=said.refusal, refusal="")
+
+
 # --- The table -------------------------------------------------------------------------------------------------------
 _PNG, _PHOTO = "data:image/png;base64,iVBORw0KGgo=", "https://example.com/a.png"
 _FIRST, _SECOND = Call("call_1", "weather", {"city": "Xi'an"}), Call("call_2", "time", {"city": "Paris"})
 _TOOLS = ("weather", "time")
 _CHAT_CLAUDE, _MESSAGES_OPENAI = ("chat", "Claude"), ("messages", "OpenAI")
+_CHAT_RESPONSES, _MESSAGES_RESPONSES = ("chat", "Responses"), ("messages", "Responses")
+_RESPONSES_OPENAI, _RESPONSES_CLAUDE = ("responses", "OpenAI"), ("responses", "Claude")
+_RESPONSES_RESPONSES = ("responses", "Responses")
 
 ROWS = [
     Row(
@@ -113,6 +140,10 @@ ROWS = [
         ),
         Said("Hello there", used=Used(30, 8, 4, 20, 0)),
         {
+            _CHAT_RESPONSES: Translated("system messages are developer items where they stand"),
+            _MESSAGES_RESPONSES: Translated("`system` is a developer item; the rest as to OpenAI"),
+            _RESPONSES_OPENAI: Translated("`instructions` are the first system message, developer items are others"),
+            _RESPONSES_CLAUDE: Translated("instructions and developer items are the one `system`", up=_one_instruction),
             _CHAT_CLAUDE: Translated(
                 "system and developer messages, wherever they stand, become the one `system`; `user` (or "
                 "`safety_identifier`) becomes `metadata.user_id`",
@@ -136,6 +167,10 @@ ROWS = [
         ),
         Said("Once more", calls=(_FIRST,), stop="calls"),
         {
+            _CHAT_RESPONSES: Translated("tools are flat and not strict unless they say so; results may hold pictures"),
+            _MESSAGES_RESPONSES: Translated("as to OpenAI", up=_words_of_results),
+            _RESPONSES_OPENAI: Translated("pictures in outputs follow as the user's", up=_words_of_results),
+            _RESPONSES_CLAUDE: Translated("calls and outputs are blocks, by `call_id`"),
             _CHAT_CLAUDE: Translated(
                 "`tools`, `tool_choice` (`required` is `any`), calls and results, with `strict` and pictures in results"
             ),
@@ -156,7 +191,10 @@ ROWS = [
             ),
             tools=_TOOLS,
         ),
-        cells={_MESSAGES_OPENAI: Translated("`is_error` becomes words: `Error: …`", up=_words_of_results)},
+        cells={
+            _MESSAGES_RESPONSES: Translated("as to OpenAI", up=_words_of_results),
+            _MESSAGES_OPENAI: Translated("`is_error` becomes words: `Error: …`", up=_words_of_results),
+        },
         more={"messages": lambda body: None},
     ),
     Row(
@@ -172,6 +210,10 @@ ROWS = [
         ),
         Said(calls=(_FIRST, _SECOND), stop="calls"),
         {
+            _CHAT_RESPONSES: Translated("calls are numbered in the order of their items"),
+            _MESSAGES_RESPONSES: Translated("calls that come interleaved are written one block after another"),
+            _RESPONSES_OPENAI: Translated("calls are items that stay open side by side"),
+            _RESPONSES_CLAUDE: Translated("calls are items"),
             _CHAT_CLAUDE: Translated("results of neighbouring messages are one turn; calls are numbered as they begin"),
             _MESSAGES_OPENAI: Translated(
                 "each result is a message; calls that come interleaved are written one block after another"
@@ -183,6 +225,10 @@ ROWS = [
         Ask((Turn("user", "Weather?"),), tools=_TOOLS, choice="required", one_at_a_time=True),
         Said(calls=(_SECOND,), stop="calls"),
         {
+            _CHAT_RESPONSES: Translated("the same"),
+            _MESSAGES_RESPONSES: Translated("`disable_parallel_tool_use` is `parallel_tool_calls: false`"),
+            _RESPONSES_OPENAI: Translated("the same"),
+            _RESPONSES_CLAUDE: Translated("`parallel_tool_calls: false` is `disable_parallel_tool_use`"),
             _CHAT_CLAUDE: Translated("`parallel_tool_calls: false` is `disable_parallel_tool_use`"),
             _MESSAGES_OPENAI: Translated("the same back"),
         },
@@ -191,6 +237,10 @@ ROWS = [
         "pictures",
         Ask((Turn("user", "What is this?", (_PNG, _PHOTO)),)),
         cells={
+            _CHAT_RESPONSES: Translated("`input_image`"),
+            _MESSAGES_RESPONSES: Translated("`input_image`"),
+            _RESPONSES_OPENAI: Translated("`input_image` as in a chat"),
+            _RESPONSES_CLAUDE: Translated("`input_image` as a block"),
             _CHAT_CLAUDE: Translated("`image_url` is an image from `base64` or `url`; `detail` stays behind"),
             _MESSAGES_OPENAI: Translated("the same back"),
         },
@@ -199,6 +249,10 @@ ROWS = [
         "documents",
         Ask((Turn("user", "What is this?", file=("a.pdf", "JVBERi0=")),)),
         cells={
+            _CHAT_RESPONSES: Translated("`input_file`"),
+            _MESSAGES_RESPONSES: Translated("`input_file`"),
+            _RESPONSES_OPENAI: Translated("`input_file` as in a chat"),
+            _RESPONSES_CLAUDE: Translated("`input_file` as a block"),
             _CHAT_CLAUDE: Translated("a `file` with PDF data is a document under its name"),
             _MESSAGES_OPENAI: Translated("a PDF is a `file`, text is words under its title"),
         },
@@ -216,6 +270,25 @@ ROWS = [
         ),
         Said("Sunny", thought="Let me see", signature="c2lnbmVk", used=Used(wrote=20, thought=5)),
         {
+            _CHAT_RESPONSES: Translated(
+                "`reasoning_effort` is `reasoning.effort`; summaries come as `reasoning_content`; earlier thoughts "
+                "stay behind, as nothing of theirs is signed",
+                up=_thoughtless,
+                down=_without_signature,
+            ),
+            _MESSAGES_RESPONSES: Translated("as a chat", up=_thoughtless, down=_without_signature),
+            _RESPONSES_OPENAI: Translated(
+                "`reasoning.effort` is `reasoning_effort`; thoughts are `reasoning_content` both ways, carried by "
+                "`encrypted_content`",
+                up=_unsigned,
+                down=_sealed,
+            ),
+            _RESPONSES_CLAUDE: Translated(
+                "signed blocks travel in `encrypted_content`, bound to the account that signed them", down=_sealed
+            ),
+            _RESPONSES_RESPONSES: Translated(
+                "as it is, but `encrypted_content` is bound to the account that gave it", down=_sealed
+            ),
             _CHAT_CLAUDE: Translated(
                 "`reasoning_effort` is `output_config.effort` with adaptive `thinking` (`none`: disabled; a budget for "
                 "older models); thoughts come as `reasoning_content`, and signed as `thinking_blocks`, which a client "
@@ -225,7 +298,7 @@ ROWS = [
                 "`output_config.effort` or `thinking` is `reasoning_effort` (disabled: `none`); thoughts go up and "
                 "come down as `reasoning_content`, without a signature",
                 up=_unsigned,
-                down=lambda said: replace(said, signature=""),
+                down=_without_signature,
             ),
         },
     ),
@@ -234,6 +307,10 @@ ROWS = [
         Ask((Turn("user", "Which city?"),), schema=SCHEMA),
         Said('{"city": "Paris"}'),
         {
+            _CHAT_RESPONSES: Translated("`response_format` is `text.format`, flat"),
+            _MESSAGES_RESPONSES: Translated("`output_config.format` is `text.format`"),
+            _RESPONSES_OPENAI: Translated("`text.format` is `response_format`"),
+            _RESPONSES_CLAUDE: Translated("`text.format` is `output_config.format`"),
             _CHAT_CLAUDE: Translated("`response_format` with a schema is `output_config.format`"),
             _MESSAGES_OPENAI: Translated("the same back, strict"),
         },
@@ -242,7 +319,10 @@ ROWS = [
         "stop sequences",
         Ask((Turn("user", "Count"),), stop=("END", "STOP")),
         Said("one two", stop="sequence", sequence="END"),
-        {
+        words=("chat", "messages"),
+        cells={
+            _CHAT_RESPONSES: Refused("stop"),
+            _MESSAGES_RESPONSES: Refused("stop"),
             _CHAT_CLAUDE: Translated("`stop` is `stop_sequences`; which one it was is the choice's `stop_reason`"),
             _MESSAGES_OPENAI: Translated("the same back, where the provider tells (vLLM, SGLang); OpenAI does not"),
         },
@@ -251,6 +331,10 @@ ROWS = [
         "the limit is reached",
         said=Said("Hello", stop="length"),
         cells={
+            _CHAT_RESPONSES: Translated("`incomplete` is `length`"),
+            _MESSAGES_RESPONSES: Translated("`incomplete` is `max_tokens`"),
+            _RESPONSES_OPENAI: Translated("`length` is `incomplete`"),
+            _RESPONSES_CLAUDE: Translated("`max_tokens` is `incomplete`"),
             _CHAT_CLAUDE: Translated("`max_tokens` is `length`"),
             _MESSAGES_OPENAI: Translated("`length` is `max_tokens`"),
         },
@@ -259,10 +343,14 @@ ROWS = [
         "a refusal",
         said=Said(refusal="I would rather not.", stop="refused"),
         cells={
+            _CHAT_RESPONSES: Translated("a refusal part is the message's `refusal`"),
+            _MESSAGES_RESPONSES: Translated("a refusal part is text, and the reason to stop", down=_refused_in_words),
+            _RESPONSES_OPENAI: Translated("`refusal` is a refusal part"),
+            _RESPONSES_CLAUDE: Translated("the explanation is a refusal part"),
             _CHAT_CLAUDE: Translated("`refusal` is `content_filter`, its explanation the message's `refusal`"),
             _MESSAGES_OPENAI: Translated(
                 "the message's `refusal` is text, and the reason to stop `refusal`",
-                down=lambda said: replace(said, text=said.refusal, refusal=""),
+                down=_refused_in_words,
             ),
         },
     ),
@@ -270,6 +358,10 @@ ROWS = [
         "an error before the answer",
         error="before",
         cells={
+            _CHAT_RESPONSES: Translated("the provider's text and code"),
+            _MESSAGES_RESPONSES: Translated("the provider's text"),
+            _RESPONSES_OPENAI: Translated("the provider's text and code"),
+            _RESPONSES_CLAUDE: Translated("the provider's text and code"),
             _CHAT_CLAUDE: Translated("the provider's text and code"),
             _MESSAGES_OPENAI: Translated("the provider's text"),
         },
@@ -278,28 +370,55 @@ ROWS = [
         "an error in the stream",
         error="in the stream",
         cells={
+            _CHAT_RESPONSES: Translated("a chunk with `error`; what came is charged"),
+            _MESSAGES_RESPONSES: Translated("an `error` event; what came is charged"),
+            _RESPONSES_OPENAI: Translated("`response.failed` with what was used"),
+            _RESPONSES_CLAUDE: Translated("`response.failed` with what was used"),
             _CHAT_CLAUDE: Translated("a chunk with `error`; what came is charged"),
             _MESSAGES_OPENAI: Translated("an `error` event; what came is charged"),
         },
     ),
-    Row("several answers", cells={_CHAT_CLAUDE: Refused("n")}, more={"chat": _with(n=2)}),
-    Row("a seed", cells={_CHAT_CLAUDE: Refused("seed")}, more={"chat": _with(seed=7)}),
-    Row("log probabilities", cells={_CHAT_CLAUDE: Refused("logprobs")}, more={"chat": _with(logprobs=True)}),
+    Row(
+        "several answers", cells={_CHAT_CLAUDE: Refused("n"), _CHAT_RESPONSES: Refused("n")}, more={"chat": _with(n=2)}
+    ),
+    Row(
+        "a seed", cells={_CHAT_CLAUDE: Refused("seed"), _CHAT_RESPONSES: Refused("seed")}, more={"chat": _with(seed=7)}
+    ),
+    Row(
+        "log probabilities",
+        cells={_CHAT_CLAUDE: Refused("logprobs"), _CHAT_RESPONSES: Refused("logprobs")},
+        more={"chat": _with(logprobs=True)},
+    ),
     Row(
         "JSON without a schema",
-        cells={_CHAT_CLAUDE: Refused("response_format json_object")},
-        more={"chat": _with(response_format={"type": "json_object"})},
+        Ask((Turn("user", "Which city?"),), schema={}),
+        Said('{"city": "Paris"}'),
+        {
+            _CHAT_CLAUDE: Refused("response_format json_object"),
+            _CHAT_RESPONSES: Translated("`response_format` is `text.format`"),
+            _RESPONSES_OPENAI: Translated("`text.format` is `response_format`"),
+            _RESPONSES_CLAUDE: Refused("response_format json_object"),
+        },
+        words=("chat", "responses"),
     ),
     Row(
         "sound",
-        cells={_CHAT_CLAUDE: Refused("input_audio content")},
-        more={"chat": _part({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}})},
+        Ask((Turn("user", "Listen", sound="AAAA"),)),
+        cells={
+            _CHAT_CLAUDE: Refused("input_audio content"),
+            _CHAT_RESPONSES: Refused("input_audio content"),
+            _RESPONSES_OPENAI: Translated("`input_audio` as in a chat"),
+            _RESPONSES_CLAUDE: Refused("input_audio content"),
+        },
+        words=("chat", "responses"),
     ),
     Row(
         "uploaded files",
         cells={
             _CHAT_CLAUDE: Refused("file content by id"),
+            _CHAT_RESPONSES: Refused("file_id"),
             _MESSAGES_OPENAI: Refused("document content by file"),
+            _MESSAGES_RESPONSES: Refused("document content by file"),
         },
         more={
             "chat": _part({"type": "file", "file": {"file_id": "file-1"}}),
@@ -308,15 +427,25 @@ ROWS = [
     ),
     Row(
         "documents by address",
-        cells={_MESSAGES_OPENAI: Refused("document content by url")},
-        more={"messages": _part({"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}})},
+        Ask((Turn("user", "What is this?", file=("a.pdf", "https://example.com/a.pdf")),)),
+        cells={
+            _MESSAGES_OPENAI: Refused("document content by url"),
+            _MESSAGES_RESPONSES: Refused("document content by url"),
+        },
+        words=("messages",),
     ),
-    Row("top_k", cells={_MESSAGES_OPENAI: Refused("top_k")}, more={"messages": _with(top_k=5)}),
+    Row(
+        "top_k",
+        cells={_MESSAGES_OPENAI: Refused("top_k"), _MESSAGES_RESPONSES: Refused("top_k")},
+        more={"messages": _with(top_k=5)},
+    ),
     Row(
         "a provider's own tools",
         cells={
             _CHAT_CLAUDE: Refused("tools of type custom"),
+            _CHAT_RESPONSES: Refused("tools of type custom"),
             _MESSAGES_OPENAI: Refused("tools of type computer_20250124"),
+            _MESSAGES_RESPONSES: Refused("tools of type computer_20250124"),
         },
         more={
             "chat": _with(tools=[{"type": "custom", "custom": {"name": "patch"}}]),
