@@ -28,8 +28,8 @@ def from_chat(given: Mapping[str, Any], completed: Completed[Any]) -> dict[str, 
     choice = (body.get("choices") or [{}])[0]
     message = choice.get("message") or {}
     content = thoughts_of(message) if shows_thoughts(given) else []
-    for words in (message.get("content"), message.get("refusal")):
-        if words and type(words) is str:
+    for words in (words_of(message.get("content")), words_of(message.get("refusal"))):
+        if words:
             content.append({"type": "text", "text": words})
     calls = _calls(message)
     stop, sequence = stop_of(choice, given, called=bool(calls), refused=bool(message.get("refusal")))
@@ -64,6 +64,14 @@ def thoughts_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not blocks and thought and type(thought) is str:
         blocks = [{"type": "thinking", "thinking": thought, "signature": ""}]
     return blocks
+
+
+def words_of(content: Any) -> str:
+    """The words of a content, also between parts of kinds that Anthropic has no blocks for (Mistral's references)."""
+    if type(content) is list:
+        texts = [part.get("text") for part in content if type(part) is dict]
+        return "".join(text for text in texts if type(text) is str)
+    return content if type(content) is str else ""
 
 
 def is_thought(block: Any) -> bool:

@@ -11,7 +11,7 @@ from ..providers.oddities import is_whole
 from ..relay.billing import Amount
 from ..relay.catalogue import ModelSpec
 from ..relay.settling import Completed
-from .messages_answer import call_id, is_thought, message_id, shows_thoughts, stop_of, usage_of
+from .messages_answer import call_id, is_thought, message_id, shows_thoughts, stop_of, usage_of, words_of
 
 _THINKING, _TEXT = "thinking", "text"
 _EMPTY: Mapping[str, Mapping[str, Any]] = {
@@ -97,9 +97,9 @@ class MessagesTranslator:
             if is_thought(block) and (block.get("signature") or block.get("data")):
                 self._sign(block)
         for key in ("content", "refusal"):
-            if delta.get(key) and type(delta[key]) is str:
+            if words := words_of(delta.get(key)):
                 self._refused = self._refused or key == "refusal"
-                self._put(_TEXT, {"type": "text_delta", "text": delta[key]})
+                self._put(_TEXT, {"type": "text_delta", "text": words})
         for call in delta.get("tool_calls") or ():
             self._call(call)
 

@@ -172,6 +172,16 @@ def test_arguments_that_are_no_object_are_not_lost() -> None:
     assert [block["input"] for block in content] == [{"arguments": '{"x": "a'}, {"arguments": "[1]"}, {}]
 
 
+def test_W13_words_between_parts_of_other_kinds_are_not_lost() -> None:
+    parts = [
+        {"type": "text", "text": "Hel"},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "text", "text": "lo"},
+    ]
+    assert message(completion({"content": parts}))["content"] == [{"type": "text", "text": "Hello"}]
+    assert blocks(streamed(chunk({"content": parts}, "stop"))) == [("text", "Hello")]
+
+
 def test_calls_of_one_id_or_none_get_ids_of_their_own() -> None:
     calls = [{"id": each, "function": {"name": "f", "arguments": "{}"}} for each in ("a", "a", "", None)]
     ids = [block["id"] for block in message(completion({"tool_calls": calls, "content": None}))["content"]]

@@ -178,9 +178,10 @@ class Chat:
         return f"{error['message']} ({error['code']})"
 
     def error_in_events(self, content: bytes) -> tuple[str, str]:
-        events = _events(content)
-        message = _message(events[:-1])
-        return message["content"], events[-1]["error"]["message"]
+        *events, last = _events(content)
+        # What was used may be told before.
+        message = _message([event for event in events if event["choices"]])
+        return message["content"], last["error"]["message"]
 
 
 def _call(call: Call) -> Body:

@@ -81,7 +81,7 @@ def seen(django_db_setup: None, django_db_blocker: Any) -> dict[str, Seen]:
             credential = Credential.objects.create(
                 name=name, provider=provider, base_url=base_url, api_key="key", from_environment=True, max_retries=1
             )
-            model(f"by-{name}", provider=provider, provider_model_id=THERE)
+            model(f"by-{name}", provider=provider, provider_model_id=THERE, credential=credential)
         world = World(user, ApiClient(create_api_key(user, "test")[1]), upstream, credential)
         world.give(GIFT)
         found = world.play(_play)
@@ -94,7 +94,10 @@ def seen(django_db_setup: None, django_db_blocker: Any) -> dict[str, Seen]:
 
 
 async def _play(world: World) -> dict[str, Seen]:
-    found = {str(place): await _cell(world, place) for place in PLACES}
+    found, failures = {}, dict.fromkeys((place.model for place in PLACES), 0)
+    for place in PLACES:
+        each = found[str(place)] = await _cell(world, place)
+        each.failures, failures[place.model] = each.failures - failures[place.model], each.failures
     for usage in [usage async for usage in Usage.objects.values()]:
         for each in found.values():
             if usage["request_id"] in each.answer.headers.values():
@@ -109,10 +112,9 @@ async def _cell(world: World, place: Place) -> Seen:
     row.more.get(place.dialect, lambda body: None)(body)
     script, answered = _script(place, row.said)
     world.upstream.scripts, world.upstream.asked = [script], []
-    before = await _failures(place.model)
     answer = await world.client.post(dialect.door, body)
     world.upstream.scripts = []
-    return Seen(body, list(world.upstream.asked), answered, answer, {}, await _failures(place.model) - before)
+    return Seen(body, list(world.upstream.asked), answered, answer, {}, await _failures(place.model))
 
 
 async def _handed_back(world: World, place: Place) -> Ask:
