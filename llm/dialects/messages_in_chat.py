@@ -108,7 +108,9 @@ def _turn(turn: Any) -> list[dict[str, Any]]:
 
 def _assistant(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
-    thoughts, texts, latest = [], [], None
+    thoughts: list[str] = []
+    texts: list[str] = []
+    latest = None
     for block in blocks:
         kind = block.get("type")
         if kind == "tool_use":
