@@ -73,6 +73,7 @@ class Claude(Provider):
     async def ask(self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         if dialect != MESSAGES:
             return await super().ask(dialect, body, options)
+        body = claude_request.without_foreign_thoughts(body)
         message, content = await self._message(body, self._version_for(body, options)[1])
         return Completion(message, tokens_of(message.get("usage")), content, message_events.written(message))
 
@@ -82,6 +83,7 @@ class Claude(Provider):
         if dialect != MESSAGES:
             return super().ask_stream(dialect, body, options)
         _version, options = self._version_for(body, options)
+        body = claude_request.without_foreign_thoughts(body)
         return self._wire.chunks("/v1/messages", body, message_events.MessageEvents(), options)
 
     async def _message(self, body: Mapping[str, Any], options: RequestOptions) -> tuple[dict[str, Any], bytes]:

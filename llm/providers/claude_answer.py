@@ -13,7 +13,7 @@ import orjson
 from . import functions, json_text
 from .base import Chunk, Completion, ProviderError, Tokens
 from .message_events import CumulativeUsage
-from .usage import tokens_of
+from .usage import count, tokens_of
 from .wire import Event
 
 _FINISH = {
@@ -44,16 +44,19 @@ def reply(message: _JSON, *, legacy: bool) -> Completion:
         said["thinking_blocks"] = signed
     if calls:
         said["tool_calls"] = calls
+    if refusal := _refusal(message):
+        said["refusal"] = refusal
+    choice = {"index": 0, "message": said, "logprobs": None, "finish_reason": _finish(message), **_sequence(message)}
     body: _JSON = {
         "id": message.get("id"),
         "object": "chat.completion",
         "created": int(time.time()),
         "model": message.get("model"),
-        "choices": [{"index": 0, "message": said, "logprobs": None, "finish_reason": _finish(message)}],
+        "choices": [choice],
     }
     tokens = tokens_of(message.get("usage"))
     if tokens is not None:
-        body["usage"] = _usage(tokens)
+        body |= _report(tokens, message["usage"])
     if legacy:
         functions.answer_in_functions(body)
     return Completion(body, tokens)
@@ -101,9 +104,12 @@ class ClaudeTranslator:
         elif kind == "message_delta":
             self._usage.add(event.get("usage"))
             usage = self._usage.tokens(final=False)
-            finish = _finish(event.get("delta") or {})
+            told = event.get("delta") or {}
+            finish, refusal = _finish(told), _refusal(told)
             self.finished = self.finished or finish is not None
-            yield self._chunk({}, finish=finish, usage=usage)
+            if refusal:
+                yield self._chunk({"refusal": refusal}, text=refusal)
+            yield self._chunk({}, finish=finish, usage=usage, more=_sequence(told))
         elif kind == "message_stop":
             self.ended = True
             yield from self.last()
@@ -148,11 +154,19 @@ class ClaudeTranslator:
         tokens = self._usage.tokens(final=True)
         if tokens is None:
             return ()
-        last = {**self._head, "choices": [], "usage": _usage(tokens)}
+        last = {**self._head, "choices": [], **_report(tokens, self._usage.reported)}
         return (Chunk(orjson.dumps(last), False, tokens, True, model=self._head["model"]),)
 
-    def _chunk(self, delta: _JSON, *, finish: str | None = None, usage: Tokens | None = None, text: str = "") -> Chunk:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self,
+        delta: _JSON,
+        *,
+        finish: str | None = None,
+        usage: Tokens | None = None,
+        text: str = "",
+        more: _JSON | None = None,
+    ) -> Chunk:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish, **(more or {})}
         event = {**self._head, "choices": [choice]}
         if self._legacy:
             functions.answer_in_functions(event)
@@ -174,12 +188,32 @@ def _finish(said: _JSON) -> str | None:
     return _FINISH.get(str(reason), "stop") if reason else None
 
 
-def _usage(tokens: Tokens) -> _JSON:
+def _sequence(said: _JSON) -> _JSON:
+    """The sequence that stopped the answer, under the name vLLM gives it; OpenAI has none."""
+    sequence = said.get("stop_sequence")
+    return {"stop_reason": sequence} if sequence and said.get("stop_reason") == "stop_sequence" else {}
+
+
+def _refusal(said: _JSON) -> str:
+    """Why nothing, or nothing more, is said, where that is told."""
+    details = said.get("stop_details")
+    told = details.get("explanation") if isinstance(details, dict) else None
+    return told if isinstance(told, str) and said.get("stop_reason") == "refusal" else ""
+
+
+def _report(tokens: Tokens, told: _JSON) -> _JSON:
+    """What was used, and the tier that served, as OpenAI says it."""
     kinds = tokens.kinds
     written = kinds.get("cache_write", 0) + kinds.get("cache_write_long", 0)
-    return {
+    usage: _JSON = {
         "prompt_tokens": tokens.input,
         "completion_tokens": tokens.output,
         "total_tokens": tokens.input + tokens.output,
         "prompt_tokens_details": {"cached_tokens": kinds.get("cache_read", 0), "cache_write_tokens": written},
     }
+    details = told.get("output_tokens_details")
+    thought = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+    if thought is not None:
+        usage["completion_tokens_details"] = {"reasoning_tokens": thought}
+    tier = {"standard": "default"}.get(tokens.service_tier, tokens.service_tier)
+    return {"usage": usage} | ({"service_tier": tier} if tier else {})

@@ -5,7 +5,10 @@ cut in two between chunks.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 _Delta = dict[str, Any]
 _TEXTS = ("content", "reasoning_content", "reasoning")
@@ -49,45 +52,82 @@ class Repair:
         return bool(delta[key] != given)
 
 
+@dataclass
+class _Call:
+    """What is known of a call; its arguments in the pieces they came in."""
+
+    called: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+def is_whole(arguments: list[str]) -> bool:
+    """Whether the arguments of a call are an object that is complete: nothing can follow."""
+    if not (arguments and arguments[-1].rstrip().endswith("}")):
+        return False
+    try:
+        orjson.loads("".join(arguments))
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 class _Calls:
-    """The tool calls of one choice: a new id is a new call, whatever its index."""
+    """The tool calls of one choice: a new id is a new call, whatever its index; and so is what begins at an index of
+    its own when the one of that id has another name, or is whole."""
 
     def __init__(self) -> None:
         self._count = 0
-        # What the provider calls it → how we number it; and the id and name of each call, as far as they are known.
+        # What the provider calls it → how we number it; and what is known of each call.
         self._numbers: dict[Any, int] = {}
-        self._known: dict[int, tuple[str, str]] = {}
+        self._known: dict[int, _Call] = {}
 
     def number(self, calls: list[dict[str, Any]]) -> bool:
         """Give each its index; whether any was wrong."""
         changed = False
         for call in calls:
-            given = call.get("index")
-            number = self._number(given, call.get("id") or "", (call.get("function") or {}).get("name") or "")
+            given, function = call.get("index"), call.get("function") or {}
+            if type(function.get("arguments")) is dict:
+                function["arguments"] = orjson.dumps(function["arguments"]).decode()
+                changed = True
+            said = _Call(call.get("id") or "", function.get("name") or "", [function.get("arguments") or ""])
+            number = self._number(given, said)
             if given != number or type(given) is not int:
                 call["index"] = number
                 changed = True
         return changed
 
-    def _number(self, given: Any, called: str, name: str) -> int:
+    def _number(self, given: Any, said: _Call) -> int:
         # What says neither who it is nor what it calls goes on with the latest call.
-        latest = self._count - 1 if given is None or not (called or name) else -1
+        latest = self._count - 1 if given is None or not (said.called or said.name) else -1
         number = self._numbers.get(given, latest)
-        if number < 0 or self._is_new(number, called, name, indexed=given is not None):
-            earlier = [known for known, (each, _) in self._known.items() if called and each == called]
-            number = earlier[0] if earlier else self._count
+        if number < 0 or self._is_new(number, said, indexed=given is not None):
+            number = self._earlier(said, indexed=given is not None and given not in self._numbers)
             self._count = max(self._count, number + 1)
         if given is not None:
             self._numbers[given] = number
-        seen_id, seen_name = self._known.get(number, ("", ""))
-        self._known[number] = seen_id or called, seen_name or name
+        seen = self._known.setdefault(number, _Call())
+        seen.called, seen.name = seen.called or said.called, seen.name or said.name
+        seen.arguments += said.arguments
         return number
 
-    def _is_new(self, number: int, called: str, name: str, *, indexed: bool) -> bool:
-        seen_id, seen_name = self._known.get(number, ("", ""))
-        if called:
-            return bool(seen_id) and called != seen_id
-        return not indexed and bool(name) and bool(seen_name)
+    def _earlier(self, said: _Call, *, indexed: bool) -> int:
+        """The call that goes on under another index, or a new one. Some give each call the same id."""
+        for number, seen in self._known.items():
+            other = indexed and said.name and seen.name and (said.name != seen.name or is_whole(seen.arguments))
+            if said.called and seen.called == said.called and not other:
+                return number
+        return self._count
+
+    def _is_new(self, number: int, said: _Call, *, indexed: bool) -> bool:
+        seen = self._known.get(number, _Call())
+        if said.called:
+            return bool(seen.called) and said.called != seen.called
+        if not (said.name and seen.name):
+            return False
+        # Without ids, and with the same index for each, a call is over when its arguments are whole.
+        other = said.name != seen.name or any(said.arguments)
+        return not indexed or (other and is_whole(seen.arguments))
 
 
 def joined(message: dict[str, Any]) -> bool:

@@ -68,8 +68,10 @@ def test_sampling_parameters_choose_the_version_that_takes_them() -> None:
         ("logprobs", True, "logprobs"),
         ("service_tier", "flex", "service_tier"),
         ("response_format", {"type": "json_object"}, "response_format json_object"),
-        ("reasoning_effort", "minimal", "reasoning_effort minimal"),
+        ("reasoning_effort", "huge", "reasoning_effort huge"),
         ("something_new", {}, "something_new"),
+        ("metadata", {"tag": "x"}, "metadata"),
+        ("tools", [{"type": "custom", "custom": {"name": "x"}}], "tools of type custom"),
     ],
 )
 def test_W9_what_claude_has_no_room_for_is_refused_by_name(name: str, value: Any, code: str) -> None:
@@ -84,6 +86,27 @@ def test_W9_schemas_and_effort_are_translated() -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}}
     body = sent(asked(response_format=wanted, reasoning_effort="high"))
     assert body["output_config"] == {"effort": "high", "format": {"type": "json_schema", "schema": SCHEMA}}
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "more", "thinking", "sent_effort"),
+    [
+        ("claude-opus-5", "minimal", {}, {"type": "adaptive"}, "low"),
+        ("claude-opus-5", "max", {}, {"type": "adaptive"}, "max"),
+        ("claude-opus-5", "none", {}, {"type": "disabled"}, None),
+        ("claude-opus-5", "high", {"thinking": {"type": "between_tools"}}, {"type": "between_tools"}, "high"),
+        ("claude-opus-5", "high", {"tools": TOOLS, "tool_choice": "required"}, None, "high"),
+        ("claude-opus-5", "high", {"temperature": 0.5}, None, "high"),
+        ("claude-sonnet-4-5-20250929", "low", {}, {"type": "enabled", "budget_tokens": 2048}, None),
+        ("us.anthropic.claude-sonnet-4-5-v1:0", "high", {}, {"type": "enabled", "budget_tokens": 4095}, None),
+        ("claude-haiku-4-5", "high", {"max_tokens": 1000}, None, None),
+    ],
+)
+def test_W9_effort_is_thinking_as_far_as_the_model_may_think(
+    model: str, effort: str, more: dict[str, Any], thinking: Any, sent_effort: str | None
+) -> None:
+    body = sent({**asked(reasoning_effort=effort, **more), "model": model})
+    assert (body.get("thinking"), body.get("output_config", {}).get("effort")) == (thinking, sent_effort)
 
 
 def test_W8_thoughts_are_given_out_signed_and_taken_back() -> None:
@@ -154,6 +177,27 @@ def test_images_become_sources() -> None:
             "image_url",
         ),
         ([{"role": "robot", "content": "a"}], Recovery.FAIL, "messages"),
+        (
+            [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}],
+            Recovery.FAILOVER,
+            "file content by id",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "file", "file": {"file_data": "data:text/csv;base64,AA"}}]}],
+            Recovery.FAILOVER,
+            "file content of type text/csv",
+        ),
+        (
+            [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "https://x/a.png"}}]}],
+            Recovery.FAILOVER,
+            "image content in a system message",
+        ),
+        ([{"role": "assistant", "content": None, "audio": {"id": "a"}}], Recovery.FAILOVER, "audio content"),
+        (
+            [{"role": "assistant", "content": None, "tool_calls": [{"type": "custom", "custom": {}}]}],
+            Recovery.FAILOVER,
+            "tool_calls of type custom",
+        ),
         (["Hi"], Recovery.FAIL, "messages"),
     ],
 )
@@ -220,6 +264,41 @@ def test_tools_calls_and_results_are_translated() -> None:
 def test_the_choice_of_a_tool_is_translated(choice: Any, translated: Any) -> None:
     assert sent(asked(tools=TOOLS, tool_choice=choice)).get("tool_choice") == translated
     assert "tool_choice" not in sent(asked(tool_choice=choice))
+
+
+def test_only_the_tools_that_are_allowed_are_offered() -> None:
+    other = {"type": "function", "function": {"name": "other", "strict": True}}
+    named = [{"type": "function", "function": {"name": "other"}}]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": named}}
+    body = sent(asked(tools=[*TOOLS, other], tool_choice=choice))
+    assert [(tool["name"], tool.get("strict")) for tool in body["tools"]] == [("other", True)]
+    assert body["tool_choice"] == {"type": "any"}
+    with pytest.raises(Unsupported, match="tool_choice custom"):
+        sent(asked(tools=TOOLS, tool_choice={"type": "custom", "custom": {"name": "x"}}))
+
+
+def test_results_come_first_in_their_turn_and_ids_are_such_as_claude_takes() -> None:
+    call = {**CALL, "id": "functions.weather:0"}
+    body = sent(
+        asked([
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "user", "content": "Well?"},
+            {"role": "tool", "tool_call_id": "functions.weather:0", "content": "sunny"},
+        ])
+    )  # fmt: skip
+    (used,), (result, words) = (turn["content"] for turn in body["messages"])
+    assert used["id"] == result["tool_use_id"] == "functions_weather_0"
+    assert words == text("Well?")
+
+
+def test_what_changes_no_answer_is_left_out() -> None:
+    wishes = {"prompt_cache_key": "k", "prompt_cache_retention": "24h", "verbosity": "low", "safety_identifier": "u"}
+    assert sent(asked(**wishes)) == {**sent(asked()), "metadata": {"user_id": "u"}}
+
+
+def test_what_was_refused_is_part_of_the_conversation() -> None:
+    body = sent(asked([{"role": "user", "content": "Hi"}, {"role": "assistant", "refusal": "No.", "content": None}]))
+    assert body["messages"][1]["content"] == [text("No.")]
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------------
