@@ -45,11 +45,21 @@ def _call(
     recording: Recording | None = None,
     streamed: bool = False,
     conversation: str = "",
+    request_id: str = "",
 ) -> Call:
     asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
-    return Call(engine(), caller, operation, question, asked_for, streamed=streamed, conversation=conversation)
+    return Call(
+        engine(),
+        caller,
+        operation,
+        question,
+        asked_for,
+        streamed=streamed,
+        conversation=conversation,
+        request_id=request_id,
+    )
 
 
 async def chat(
@@ -95,7 +105,8 @@ async def transcribe(
 
 class AnswerStream:
     """An answer as it comes: iterate, then look at `completed`. Leaving it early, or `hang_up`, ends it: what the model
-    has written is charged, in the background."""
+    has written is charged, in the background. `stop` ends it at once, and the iteration with it; so does a notice
+    of another process (relay/engine.py)."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -104,7 +115,9 @@ class AnswerStream:
         # The relay never waits long for a slow reader; it is as far ahead as this.
         self._queue: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(256)
         self._first: Chunk | Exception | None = None
+        self._left = False
         self.model: str = ""
+        call.engine.stops[call.request_id] = call.stop
         self._relaying = call.engine.in_background(self._pump())
 
     async def begin(self) -> None:
@@ -119,6 +132,7 @@ class AnswerStream:
 
     def hang_up(self) -> None:
         """Nobody reads any more."""
+        self._left = True
         self.call.hang_up()
         while not self._queue.empty():
             self._queue.get_nowait()
@@ -145,7 +159,9 @@ class AnswerStream:
             self.completed = await self.call.stream(self._put)
         except Exception as error:  # noqa: BLE001  # whoever reads is told
             end = error
-        if not self.call.gone:
+        finally:
+            self.call.engine.stops.pop(self.request_id, None)
+        if not self._left:
             await self._queue.put(end)
 
     async def _put(self, chunk: Chunk, model: ModelSpec) -> None:
@@ -161,8 +177,10 @@ async def stream(
     priority: Priority = Priority.BALANCED,
     provider: str = "",
     conversation: str = "",
+    request_id: str = "",
 ) -> AnswerStream:
-    """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py."""
+    """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py. With a
+    `request_id` of the caller's it can be stopped, and its price found, by that."""
     call = _call(
         user,
         CHAT,
@@ -172,6 +190,7 @@ async def stream(
         provider=provider,
         streamed=True,
         conversation=conversation,
+        request_id=request_id,
     )
     opened = AnswerStream(call)
     await opened.begin()

@@ -244,9 +244,9 @@ class EventStream:
             if self._events.broken:
                 self._wire.broken_lines += self._events.broken
                 self._events.broken = 0
-            # Every line is a sign of life, comments too.
+            # Every line is a sign of life, comments too; but a model that says who it is may think for long yet.
             if frames or b"\n" in data:
-                self._stream.progress()
+                self._stream.progress(begun=self.begun)
             for frame in frames:
                 self._parse(frame, found)
         if self.ended and not found:

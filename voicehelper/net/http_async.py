@@ -40,7 +40,8 @@ class HTTPStream:
     """An answer read as it comes: HTTP status and headers (lower-case names) now, the body by `read`.
 
     Silence beyond `first_s`, and later `idle_s`, ends it, and so do bytes that never amount to anything: only
-    `progress` starts the clock anew. The time the reader takes for itself does not count. Must be closed.
+    `progress` starts the clock anew, the shorter one once the answer has `begun`. The time the reader takes for itself
+    does not count. Must be closed.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, first_s: float, idle_s: float) -> None:
@@ -67,10 +68,11 @@ class HTTPStream:
                 raise NoAnswerInTime from None
             raise _explained(error) from None
 
-    def progress(self) -> None:
+    def progress(self, *, begun: bool = True) -> None:
         """What was read made sense: the clock starts anew with the next `read`."""
         self._waiting_since = None
-        self._patience_s = self._idle_s
+        if begun:
+            self._patience_s = self._idle_s
 
     async def read_all(self, max_bytes: int) -> bytes:
         """The rest of the body, NoAnswer when it is larger."""

@@ -1,0 +1,40 @@
+"""How an answer ended that is not complete, and when its writer was last heard of."""
+
+import django.db.models.functions.datetime
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("llm", "0014_model_facts")]
+
+    operations = [
+        migrations.AddField(
+            "chatmessage",
+            "ended",
+            models.CharField(
+                blank=True,
+                choices=[("", "-"), ("stopped", "Stopped"), ("broken", "Broken off")],
+                db_default="",
+                default="",
+                max_length=8,
+            ),
+        ),
+        migrations.AddField(
+            "chatmessage",
+            "alive",
+            models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+        ),
+        migrations.AddIndex(
+            "chatmessage",
+            models.Index(
+                condition=models.Q(("quota", None), ("complete", False)),
+                fields=["alive"],
+                name="chat_answer_unsettled",
+            ),
+        ),
+        # Until now one word stood for all that is not complete.
+        migrations.RunSQL(
+            "UPDATE llm_chatmessage SET ended = 'stopped' WHERE NOT complete AND role = 'assistant'",
+            migrations.RunSQL.noop,
+        ),
+    ]
