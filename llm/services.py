@@ -5,24 +5,28 @@ LedgerAway. What they return is settled: `Completed` says what was charged, for 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from voicehelper.accounts.models import User
+from voicehelper.wallet.services import MAX_QUOTA
 
 from .models import Credential
 from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
 from .relay import loops
+from .relay.attempts import Attempts
 from .relay.audio import Recording
-from .relay.billing import Rate, rates_of, tariff_of
+from .relay.billing import Charge, Rate, rates_of, tariff_of
 from .relay.call import Call, Caller
 from .relay.catalogue import ModelSpec, Tariff
 from .relay.engine import engine
+from .relay.meter import Meter
 from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation
 from .relay.questions import Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
-from .relay.settling import Completed
+from .relay.settling import Completed, Settlement
 from .relay.snapshot import provider_account
 
 
@@ -195,6 +199,26 @@ async def stream(
     opened = AnswerStream(call)
     await opened.begin()
     return opened
+
+
+async def settle_for_dead(user: User, body: Mapping[str, Any], text: str, *, request_id: str, model: str) -> int:
+    """End a streamed chat whose process died: charge what came of it, by an estimate. Returns how much that was; a call
+    that is settled stays as it is."""
+    relay = engine()
+    catalogue = await relay.catalogue()
+    bill = Charge(request_id=request_id, user_id=user.pk, asked_model=model, operation=CHAT.name, streamed=True)
+    settlement = Settlement(
+        relay, bill, user.group, user.username, catalogue, Attempts(relay, ()), MAX_QUOTA, time.monotonic()
+    )
+    dead, spec = "The process that relayed it died.", catalogue.named(model)
+    if spec is None or not text:
+        await settlement.release(RuntimeError(dead))
+        return 0
+    meter = Meter()
+    meter.read(text, None)
+    used, source = meter.used(Question(body, CHAT.weigh(body)), spec, relay.calibration)
+    done = await settlement.charge(None, spec, used, source, outcome="failed", counted=True, problem=dead)
+    return done.quota
 
 
 async def models_for(capability: str) -> list[ModelSpec]:

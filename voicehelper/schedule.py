@@ -36,5 +36,6 @@ TASKS: dict[str, dict[str, Any]] = {
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
+    "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),
 }
 SANDBOX_TASKS = {"sandbox_deliver": _every("sandbox.tasks.deliver", 5)}

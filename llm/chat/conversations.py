@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from storage_backends import services as files
@@ -32,6 +32,8 @@ from ..relay.router import Priority
 TITLE_LENGTH = 80
 LONGEST_QUESTION = 32_000
 AUTO = "auto"
+# An answer whose writer was not heard of for so long will not be finished.
+ORPHANED = timedelta(minutes=1)
 # So many answers are looked at for the history, however short they are.
 _MOST_HISTORY = 100
 
@@ -169,8 +171,12 @@ def ask(user: User, content: str, *, session_id: str = "", model: str = "", key:
     except IntegrityError as error:
         raise AnswerUnderWay from error
     models, priority = _choice(session.model_name)
-    body = {"messages": [*_history(session), {"role": "user", "content": content}]}
+    body = _body(session, question)
     return Turn(user, session, question, answer.public_id, answer.request_id, body, models, priority)
+
+
+def _body(session: ChatSession, question: ChatMessage) -> dict[str, Any]:
+    return {"messages": [*_history(session, question), {"role": "user", "content": question.content}]}
 
 
 def _digest(user: User, key: str) -> str:
@@ -230,9 +236,9 @@ def _choice(model: str) -> tuple[tuple[str, ...], Priority]:
         raise UnknownPriority(priority) from None
 
 
-def _history(session: ChatSession) -> list[dict[str, str]]:
-    """The last questions and answers that fit into the budget, oldest first."""
-    answers = ChatMessage.objects.filter(session=session, question__isnull=False).exclude(content="")
+def _history(session: ChatSession, question: ChatMessage) -> list[dict[str, str]]:
+    """The last questions and answers before this one that fit into the budget, oldest first."""
+    answers = ChatMessage.objects.filter(session=session, question_id__lt=question.pk).exclude(content="")
     history: list[dict[str, str]] = []
     weight = 0.0
     for answer in answers.select_related("question").order_by("-question_id")[:_MOST_HISTORY]:
@@ -285,6 +291,22 @@ def write_answer(turn: Turn, content: str, model: str, *, complete: bool) -> Non
     )
     if not found:
         raise NotFound
+
+
+def orphans(most: int = 100) -> list[tuple[ChatMessage, dict[str, Any]]]:
+    """Answers whose writers died, and what was asked: oldest first."""
+    dead = ChatMessage.objects.filter(complete=False, quota=None, alive__lt=Now() - ORPHANED)
+    dead = dead.exclude(ended=ChatMessage.Ended.BROKEN).select_related("session__user", "question")
+    found = dead.order_by("alive")[:most]
+    return [(answer, _body(answer.session, answer.question)) for answer in found if answer.question]
+
+
+def bury(answer: ChatMessage, quota: int) -> None:
+    """Say that an answer broke off, and what it cost."""
+    broken = Case(When(ended=ChatMessage.Ended.NOT_EARLY, then=Value(ChatMessage.Ended.BROKEN)), default=F("ended"))
+    charged = _charged(answer.request_id)
+    open_ones = ChatMessage.objects.filter(pk=answer.pk, complete=False, quota=None)
+    open_ones.update(ended=broken, quota=quota if charged is None else charged)
 
 
 def stop(user: User, *, message_id: str = "", key: str = "") -> ChatMessage:

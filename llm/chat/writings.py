@@ -23,7 +23,17 @@ from ..relay.billing import storable
 from ..relay.engine import engine
 from ..relay.errors import LedgerAway
 from ..relay.threads import in_thread
-from .conversations import Answer, Turn, answer_of, message_of, take_back, under_way, write_answer
+from .conversations import (
+    Answer,
+    Turn,
+    answer_of,
+    bury,
+    message_of,
+    orphans,
+    take_back,
+    under_way,
+    write_answer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -295,6 +305,22 @@ class Writings:
         for answer_id in unwanted & self._open.keys():
             # The notice did not get here.
             engine().stop(self._open[answer_id].turn.request_id)
+
+
+async def settle_orphans() -> int:
+    """Of answers whose processes died: charge what came, and say that they broke off. Returns how many there were."""
+    found = await in_thread(orphans)
+    for answer, body in found:
+        user, model = answer.session.user, answer.model_name
+        try:
+            quota = await services.settle_for_dead(
+                user, body, answer.content, request_id=answer.request_id, model=model
+            )
+        except LedgerAway as error:
+            log.warning("%s is settled with the next round: %s", answer.public_id, error)
+            continue
+        await in_thread(bury, answer, quota)
+    return len(found)
 
 
 def _broke() -> StreamBroke:

@@ -107,7 +107,7 @@ class ProviderWire:
             events.close()
 
     async def stream(self, path: str, body: Body | Mapping[str, Any], options: RequestOptions = PLAIN) -> "EventStream":
-        """POST and read events as they come. Must be closed."""
+        """POST and read events as they come; from who does not stream, all in one. Must be closed."""
         is_object = isinstance(body, Mapping)
         try:
             stream = await self._http.open(
@@ -124,7 +124,7 @@ class ProviderWire:
         if stream.status == 200 and not is_json:
             return EventStream(self, stream)
         try:
-            content = await stream.read_all(_ERROR_BYTES)
+            content = await stream.read_all(JSON_BYTES if stream.status == 200 else _ERROR_BYTES)
         except NoAnswer as error:
             # The status says more than the text that did not come.
             if stream.status == 200:
@@ -133,8 +133,8 @@ class ProviderWire:
         finally:
             stream.close()
         answer = HTTPAnswer(stream.status, stream.headers, content, 0)
-        self.object_in(answer)
-        raise self.unusable("The provider answered with JSON where a stream of events was asked for.")
+        said, text = self.object_in(answer)
+        return EventStream(self, stream, Event(b"", json_text.write(said) if b"\n" in text else text, said))
 
     async def close(self) -> None:
         """Close the pool."""
@@ -214,21 +214,27 @@ class ProviderWire:
 
 class EventStream:
     """The JSON events of one streamed answer. The reader sets `begun` once it has passed output on, and `finished` once
-    the answer is whole: then it does not matter how the body ends."""
+    the answer is whole: then it does not matter how the body ends. `whole` is an answer that came in one piece though
+    events were asked for."""
 
-    def __init__(self, wire: ProviderWire, stream: HTTPStream) -> None:
+    def __init__(self, wire: ProviderWire, stream: HTTPStream, whole: Event | None = None) -> None:
         self.begun = False
         self.finished = False
         self.ended = False
         self._wire = wire
         self._stream = stream
         self._events = sse.Events()
-        self._body_read = False
+        self._body_read = whole is not None
+        self._in_one = whole is not None
+        self._ready = [] if whole is None else [whole]
 
     async def read(self) -> list[Event]:
         """The events that have arrived, at least one; none at the end of the body or after `[DONE]`. Lines that are
         no JSON objects are skipped and counted. Raises ProviderError, or StreamBroke once output has begun."""
-        found: list[Event] = []
+        found, self._ready = self._ready, []
+        if self.begun:
+            # From the first output on, silence has the shorter limit.
+            self._stream.progress()
         while not (found or self.ended or self._body_read):
             try:
                 data = await self._stream.read()
@@ -289,6 +295,8 @@ class EventStream:
 
     def broke(self) -> ProviderError:
         """The error when the body ended before the stream did."""
+        if self._in_one:
+            return self._wire.unusable("The provider answered with JSON where a stream of events was asked for.")
         return self.failure(ProviderError("The stream ended before its end.", recovery=Recovery.RETRY, status=200))
 
     def close(self) -> None:

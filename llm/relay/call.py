@@ -294,4 +294,4 @@ class Call:
 
     async def _charge(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
         counted = self.operation.capability in ("chat", "embedding")
-        return await self._settlement.charge(result, candidate, used, source, outcome=outcome, counted=counted)
+        return await self._settlement.charge(result, candidate.model, used, source, outcome=outcome, counted=counted)

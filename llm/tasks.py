@@ -1,0 +1,12 @@
+"""Scheduled work on large models."""
+
+from celery import shared_task
+
+from .chat.writings import settle_orphans
+from .relay import loops
+
+
+@shared_task
+def settle_orphaned_answers() -> int:
+    """Charge what came of answers whose processes died, and say that they broke off. Returns how many there were."""
+    return loops.run(settle_orphans())
