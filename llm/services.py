@@ -26,7 +26,7 @@ from .relay.meter import Meter
 from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation
 from .relay.questions import Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
-from .relay.settling import Completed, Settlement
+from .relay.settling import CallSettlement, Completed
 from .relay.snapshot import provider_account
 
 
@@ -207,7 +207,7 @@ async def settle_for_dead(user: User, body: Mapping[str, Any], text: str, *, req
     relay = engine()
     catalogue = await relay.catalogue()
     bill = Charge(request_id=request_id, user_id=user.pk, asked_model=model, operation=CHAT.name, streamed=True)
-    settlement = Settlement(
+    settlement = CallSettlement(
         relay, bill, user.group, user.username, catalogue, Attempts(relay, ()), MAX_QUOTA, time.monotonic()
     )
     dead, spec = "The process that relayed it died.", catalogue.named(model)

@@ -1,5 +1,6 @@
 """How an answer ended that is not complete, and when its writer was last heard of."""
 
+import django.core.validators
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
@@ -30,6 +31,20 @@ class Migration(migrations.Migration):
                 condition=models.Q(("quota", None), ("complete", False)),
                 fields=["alive"],
                 name="chat_answer_unsettled",
+            ),
+        ),
+        migrations.AlterField(
+            "model",
+            "patience_s",
+            models.PositiveSmallIntegerField(
+                blank=True,
+                help_text="How long the first sign of an answer may take. Empty: a quarter of an hour.",
+                null=True,
+                validators=[
+                    django.core.validators.MinValueValidator(1),
+                    django.core.validators.MaxValueValidator(3600),
+                ],
+                verbose_name="patience (s)",
             ),
         ),
         # Until now one word stood for all that is not complete.

@@ -10,7 +10,7 @@ import orjson
 
 from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import HTTPAnswer, NoAnswer
-from voicehelper.net.http_async import AsyncHTTP, Body, HTTPStream, NoAnswerInTime
+from voicehelper.net.http_async import AnswerBroke, AsyncHTTP, Body, HTTPStream, NoAnswerInTime
 
 from . import errors, json_text, sse
 from .base import ADDRESS_REFUSED, PLAIN, Account, Chunk, ProviderError, Recovery, RequestOptions, StreamBroke
@@ -157,8 +157,8 @@ class ProviderWire:
         if isinstance(error, AddressRefused):
             told = ProviderError(str(error), recovery=Recovery.FAILOVER, code=ADDRESS_REFUSED)
         else:
-            late = isinstance(error, NoAnswerInTime)
-            told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=late)
+            begun = isinstance(error, NoAnswerInTime | AnswerBroke)
+            told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=begun)
         return self._without_key(told)
 
     def unusable(self, text: str) -> ProviderError:

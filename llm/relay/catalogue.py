@@ -12,7 +12,7 @@ from ..kinds import FALLBACKS, KINDS
 from ..providers.base import Account
 
 # How long the first sign of an answer may take, unless a model says.
-PATIENCE_S = 600
+PATIENCE_S = 900
 # What a provider calls its usual service; an answer that does not say is of it.
 USUAL_TIERS = frozenset({"", "auto", "default", "standard", "standard_only"})
 # Served when there is room, for half the price: without a factor the operator earns on it.

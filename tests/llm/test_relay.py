@@ -404,6 +404,24 @@ def test_O2_a_prompt_that_is_reported_as_nothing_in_the_end_is_charged(
     books_agree()
 
 
+def test_Q_a_whole_answer_that_is_cut_on_its_way_is_not_asked_for_again(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+
+    async def cut(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+        await response.prepare(asked.request)
+        await response.write(b'{"id":"x","choices":[')
+        asked.request.transport.abort()  # type: ignore[union-attr]
+        return response
+
+    world.upstream.scripts = [cut]
+    assert ask(world, {**ASK, "fallbacks": ["doubao-lite"]}).status == 502
+    assert (len(world.upstream.asked), world.usage().quota) == (1, 0)
+    books_agree()
+
+
 def test_a_provider_that_never_streams_is_understood(world: World, books_agree: Callable[[], None]) -> None:
     world.give(1_000_000)
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}

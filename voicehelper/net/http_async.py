@@ -36,6 +36,10 @@ class NoAnswerInTime(NoAnswer):
         super().__init__("No answer within the time limit.", sent=True)
 
 
+class AnswerBroke(NoAnswer):
+    """An answer that had begun, with a status of success, did not come whole: what was asked for is done."""
+
+
 class HTTPStream:
     """An answer read as it comes: HTTP status and headers (lower-case names) now, the body by `read`.
 
@@ -138,6 +142,10 @@ class AsyncHTTP:
         stream = await self.open(method, url, body=body, headers=headers, first_s=first_s, idle_s=idle_s)
         try:
             content = await stream.read_all(max_bytes)
+        except NoAnswer as error:
+            if 200 <= stream.status < 300 and not isinstance(error, NoAnswerInTime):
+                raise AnswerBroke(str(error), sent=True) from None
+            raise
         finally:
             stream.close()
         return HTTPAnswer(stream.status, stream.headers, content, round((loop.time() - started) * 1000))
