@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             "chatmessage",
             models.Index(
-                condition=models.Q(("quota", None), ("complete", False)),
+                condition=models.Q(("complete", False), ("quota", None)),
                 fields=["alive"],
                 name="chat_answer_unsettled",
             ),

@@ -123,7 +123,7 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
         return ShownTurn(message.public_id, mine=True, text=message.content)
     charged = message.quota is not None
     quota, state = message.quota or 0, message.state
-    notes = {"writing": _("Being written"), "stopped": _("Stopped"), "broken": _("Broken off")}
+    notes = {"writing": _("Still answering"), "stopped": _("Stopped"), "broken": _("Broken off")}
     return ShownTurn(
         message.public_id,
         mine=False,

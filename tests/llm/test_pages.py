@@ -231,8 +231,8 @@ def test_a_stopped_answer_says_so_and_whether_its_price_is_known(page: Client, w
     assert "Half 0 Stopped" in words
     assert "Half 1 Broken off" in words
     assert "Half 2 Broken off" in words
-    assert "More Being written" in words
-    assert words.count("The cost follows") == 2  # one of them hidden
+    assert "More Still answering" in words
+    assert words.count("The cost follows") == 4  # two of them hidden
     assert "700 quota" in words
 
 
