@@ -5,26 +5,30 @@ LedgerAway. What they return is settled: `Completed` says what was charged, for 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from django.db.models.functions import Now
 
 from voicehelper.accounts.models import User
+from voicehelper.wallet.services import MAX_QUOTA
 
 from .models import Credential, KeptResponse
 from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
 from .relay import loops
+from .relay.attempts import Attempts
 from .relay.audio import Recording
-from .relay.billing import Rate, rates_of, tariff_of
+from .relay.billing import Charge, Rate, rates_of, tariff_of
 from .relay.call import Call, Caller
 from .relay.catalogue import ModelSpec, Tariff
 from .relay.engine import engine
+from .relay.meter import Meter
 from .relay.operations import CHAT, EMBED, SPEAK, TRANSCRIBE, Operation
 from .relay.questions import Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
-from .relay.settling import Completed
+from .relay.settling import CallSettlement, Completed
 from .relay.snapshot import provider_account
 
 
@@ -47,11 +51,21 @@ def _call(
     recording: Recording | None = None,
     streamed: bool = False,
     conversation: str = "",
+    request_id: str = "",
 ) -> Call:
     asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
-    return Call(engine(), caller, operation, question, asked_for, streamed=streamed, conversation=conversation)
+    return Call(
+        engine(),
+        caller,
+        operation,
+        question,
+        asked_for,
+        streamed=streamed,
+        conversation=conversation,
+        request_id=request_id,
+    )
 
 
 async def chat(
@@ -97,7 +111,8 @@ async def transcribe(
 
 class AnswerStream:
     """An answer as it comes: iterate, then look at `completed`. Leaving it early, or `hang_up`, ends it: what the model
-    has written is charged, in the background."""
+    has written is charged, in the background. `stop` ends it at once, and the iteration with it; so does a notice
+    of another process (relay/engine.py)."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -106,7 +121,9 @@ class AnswerStream:
         # The relay never waits long for a slow reader; it is as far ahead as this.
         self._queue: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(256)
         self._first: Chunk | Exception | None = None
+        self._left = False
         self.model: str = ""
+        call.engine.stops[call.request_id] = call.stop
         self._relaying = call.engine.in_background(self._pump())
 
     async def begin(self) -> None:
@@ -121,6 +138,7 @@ class AnswerStream:
 
     def hang_up(self) -> None:
         """Nobody reads any more."""
+        self._left = True
         self.call.hang_up()
         while not self._queue.empty():
             self._queue.get_nowait()
@@ -147,7 +165,9 @@ class AnswerStream:
             self.completed = await self.call.stream(self._put)
         except Exception as error:  # noqa: BLE001  # whoever reads is told
             end = error
-        if not self.call.gone:
+        finally:
+            self.call.engine.stops.pop(self.request_id, None)
+        if not self._left:
             await self._queue.put(end)
 
     async def _put(self, chunk: Chunk, model: ModelSpec) -> None:
@@ -163,8 +183,10 @@ async def stream(
     priority: Priority = Priority.BALANCED,
     provider: str = "",
     conversation: str = "",
+    request_id: str = "",
 ) -> AnswerStream:
-    """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py."""
+    """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py. With a
+    `request_id` of the caller's it can be stopped, and its price found, by that."""
     call = _call(
         user,
         CHAT,
@@ -174,10 +196,31 @@ async def stream(
         provider=provider,
         streamed=True,
         conversation=conversation,
+        request_id=request_id,
     )
     opened = AnswerStream(call)
     await opened.begin()
     return opened
+
+
+async def settle_for_dead(user: User, body: Mapping[str, Any], text: str, *, request_id: str, model: str) -> int:
+    """End a streamed chat whose process died: charge what came of it, by an estimate. Returns how much that was; a call
+    that is settled stays as it is."""
+    relay = engine()
+    catalogue = await relay.catalogue()
+    bill = Charge(request_id=request_id, user_id=user.pk, asked_model=model, operation=CHAT.name, streamed=True)
+    settlement = CallSettlement(
+        relay, bill, user.group, user.username, catalogue, Attempts(relay, ()), MAX_QUOTA, time.monotonic()
+    )
+    dead, spec = "The process that relayed it died.", catalogue.named(model)
+    if spec is None or not text:
+        await settlement.release(RuntimeError(dead))
+        return 0
+    meter = Meter()
+    meter.read(text, None)
+    used, source = meter.used(Question(body, CHAT.weigh(body)), spec, relay.calibration)
+    done = await settlement.charge(None, spec, used, source, outcome="failed", counted=True, problem=dead)
+    return done.quota
 
 
 async def models_for(capability: str) -> list[ModelSpec]:

@@ -1,8 +1,16 @@
-"""What Celery does for large models."""
+"""Scheduled work on large models."""
 
 from celery import shared_task
 
 from . import services
+from .chat.writings import settle_orphans
+from .relay import loops
+
+
+@shared_task
+def settle_orphaned_answers() -> int:
+    """Charge what came of answers whose processes died, and say that they broke off. Returns how many there were."""
+    return loops.run(settle_orphans())
 
 
 @shared_task

@@ -1,4 +1,5 @@
-"""What a client may send before it is answered: so many bytes of headers, in so many seconds, and a body that ends.
+"""What a client may send before it is answered: so many bytes of headers, in so many seconds, and a body that ends; and
+how long an answer waits for a client that does not read it.
 
 The server is uvicorn with our protocol on a socket of loopback; the application answers what it is told to.
 """
@@ -23,7 +24,11 @@ HEAD = b"GET /now HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """/now answers at once, whatever is still to come; /read when the body has come; /slow after a while."""
+    """/now answers at once, whatever is still to come; /read when the body has come; /slow after a while; /flood sends
+    as much as is taken."""
+    if scope["path"] == "/flood":
+        await _flood(receive, send)
+        return
     if scope["path"] == "/read":
         while (await receive()).get("more_body"):
             pass
@@ -33,9 +38,28 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"done"})
 
 
+PIECE = b"x" * 16384
+FLOODED: list[float] = []
+
+
+async def _flood(receive: Any, send: Any) -> None:
+    """Up to 64 MiB; notes when the client was gone, and how many bytes the server had taken by then."""
+    loop, taken = asyncio.get_running_loop(), 0
+    started = loop.time()
+    await receive()
+    left = asyncio.ensure_future(receive())
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while not left.done() and taken < 64 * 1024 * 1024:
+        await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+        taken += len(PIECE)
+        await asyncio.sleep(0)
+    FLOODED[:] = [loop.time() - started, taken, left.done()]
+    left.cancel()
+
+
 @pytest.fixture
 def port(settings: Any) -> Iterator[int]:
-    settings.HEADER_SECONDS = SECONDS
+    settings.HEADER_SECONDS = settings.UNREAD_SECONDS = SECONDS
     config = uvicorn.Config(application, port=0, http=SERVER, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -183,3 +207,29 @@ def test_N7_the_image_answers_readyz_while_a_hundred_requests_are_half_sent(imag
         large.say(KIB, times=2048)
         assert status(large.heard()) in ("431", "")
         assert {status(line.heard()) for line in lines} == {"408"}
+
+
+# --- Answers that nobody reads ---------------------------------------------------------------------------------------
+def test_Q_a_client_that_never_reads_is_let_go(port: int) -> None:
+    FLOODED.clear()
+    with Line(port) as line:
+        line.say(b"GET /flood HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        started = time.monotonic()
+        while not FLOODED:
+            assert time.monotonic() - started < 20 * SECONDS
+            time.sleep(0.05)
+    seconds, taken, gone = FLOODED
+    assert gone
+    assert SECONDS <= seconds < 10 * SECONDS
+    # What the two kernels keep of a connection, and 64 KiB of ours.
+    assert taken < 16 * 1024 * 1024
+
+
+def test_Q_a_client_that_reads_slowly_is_not(port: int) -> None:
+    FLOODED.clear()
+    with Line(port) as line:
+        line.say(b"GET /flood HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        for _ in range(20):
+            time.sleep(SECONDS / 4)
+            assert line.socket.recv(512 * 1024)
+        assert not FLOODED

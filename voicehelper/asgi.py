@@ -304,6 +304,7 @@ _django = BodyGuard()
 
 # Models can be imported only once Django is set up.
 from llm.api import v1  # noqa: E402
+from llm.chat.writings import writings  # noqa: E402
 from llm.relay import engine, loops  # noqa: E402
 from notifications import jobs  # noqa: E402
 
@@ -336,6 +337,7 @@ async def _live(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             jobs.start_watching()
         if message["type"] == "lifespan.shutdown":
+            writings().break_off()
             await engine.close_engine()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":

@@ -33,9 +33,13 @@ class Statement:
 
 class Connection:
     """One session in autocommit, one statement at a time. Lost sessions raise psycopg.OperationalError, once; the next
-    statement opens another."""
+    statement opens another.
 
-    def __init__(self, listen: bytes = b"", heard: Callable[[], None] | None = None) -> None:
+    `listen` is what a session begins with; `heard` is given the channel and the text of every notice, and two empty
+    ones when something may have been missed.
+    """
+
+    def __init__(self, listen: bytes = b"", heard: Callable[[bytes, bytes], None] | None = None) -> None:
         self._listen = listen
         self._heard = heard
         self._session: psycopg.AsyncConnection[Any] | None = None
@@ -93,7 +97,7 @@ class Connection:
         self._watch()
         if self._heard:
             # Whatever was said while nobody listened.
-            self._heard()
+            self._heard(b"", b"")
 
     async def _send(self, send: Callable[..., None], *arguments: Any) -> list[Any]:
         loop = asyncio.get_running_loop()
@@ -136,9 +140,9 @@ class Connection:
         except psycopg.OperationalError as error:
             self._lose(error)
             return
-        while pg.notifies() is not None:
+        while (notice := pg.notifies()) is not None:
             if self._heard:
-                self._heard()
+                self._heard(notice.relname, notice.extra)
 
     def _watch(self) -> None:
         """One timer for all statements; setting one for each would cost as much as sending it."""

@@ -1,5 +1,6 @@
-"""HTTP/1.1 as uvicorn speaks it, with limits on what it takes before anybody looks at a request: uvicorn keeps headers
-of any size, for any time. Used with `uvicorn --http voicehelper.protocol:Bounded`.
+"""HTTP/1.1 as uvicorn speaks it, with limits on what it takes before anybody looks at a request, and on how long an
+answer lies there for a client that does not read it: uvicorn waits for ever. Used with
+`uvicorn --http voicehelper.protocol:Bounded`.
 
 Bodies have limits where they are read (asgi.py, llm/api/v1_request.py); here is only seen to it that they end.
 """
@@ -18,7 +19,9 @@ _PIECE_BYTES = 16 * 1024
 
 class Bounded(HttpToolsProtocol):
     """One connection. Answers 431 to headers over HEADER_BYTES and 408 to those that take over
-    settings.HEADER_SECONDS; hangs up on a body that goes on for as long after its answer."""
+    settings.HEADER_SECONDS; hangs up on a body that goes on for as long after its answer, and on who takes nothing of
+    an answer for settings.UNREAD_SECONDS. What lies ready meanwhile is no more than the transport's high-water mark and
+    one piece of the answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -26,11 +29,42 @@ class Bounded(HttpToolsProtocol):
         # Bytes since the last that was understood: the end of headers, or a piece of a body.
         self._loose = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._reader_timer: asyncio.TimerHandle | None = None
+        self._unread = 0
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_reader_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More lies ready than the client takes."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        self._stop_reader_timer()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        if self._unread and self._reader_timer is None:
+            self._reader_timer = self.loop.call_later(settings.UNREAD_SECONDS, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        self._reader_timer = None
+        if self.transport.get_write_buffer_size() < self._unread:
+            # Slowly, but it reads.
+            self._watch_reader()
+        else:
+            # Closing politely would wait until the rest is read.
+            self.transport.abort()
+
+    def _stop_reader_timer(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
 
     def data_received(self, data: bytes) -> None:
         for start in range(0, len(data), _PIECE_BYTES):
@@ -61,6 +95,7 @@ class Bounded(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._watch_reader()
         if not self._awaits_headers:
             self._set_timer()
 

@@ -37,5 +37,6 @@ TASKS: dict[str, dict[str, Any]] = {
     "forget_expired_responses": _daily("llm.tasks.forget_expired_responses", 4, 10),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
+    "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),
 }
 SANDBOX_TASKS = {"sandbox_deliver": _every("sandbox.tasks.deliver", 5)}

@@ -177,10 +177,10 @@ CELERY_BEAT_SCHEDULE = schedule.TASKS | (schedule.SANDBOX_TASKS if SANDBOX else 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
 
 # --- Large models ----------------------------------------------------------------------------------------------------
-# Until the first output of a call, or a whole answer, with all its tries, beyond every model's patience; and until the
-# end of a stream.
-LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 1800.0, least=0.0)
-LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 1800.0, least=0.0)
+# What ends a call that nothing else ends: until its first output, or a whole answer, with all its tries; and until the
+# end of a stream. Connecting, the first byte and silence have limits of their own, which come first.
+LLM_TOTAL_SECONDS: float = number("LLM_TOTAL_SECONDS", 7200.0, least=0.0)
+LLM_STREAM_SECONDS: float = number("LLM_STREAM_SECONDS", 7200.0, least=0.0)
 # How far a stream is read on after its client hung up, to learn what it used.
 LLM_DRAIN_SECONDS: float = number("LLM_DRAIN_SECONDS", 30.0, least=0.0)
 LLM_DRAIN_CHUNKS: int = number("LLM_DRAIN_CHUNKS", 20_000, least=0)
@@ -223,6 +223,8 @@ LOGOUT_REDIRECT_URL = "accounts:sign_in"
 # --- Web -------------------------------------------------------------------------------------------------------------
 # How long the headers of a request may take to come.
 HEADER_SECONDS: float = number("HEADER_SECONDS", 10.0, least=1.0)
+# How long a client may take nothing of an answer that lies ready for it, before it is let go.
+UNREAD_SECONDS: float = number("UNREAD_SECONDS", 30.0, least=0.1)
 # Demo and test speak plain HTTP on loopback; everything else is HTTPS only.
 TLS = urlsplit(SERVER_ADDRESS).scheme == "https"
 if PRODUCTION and not TLS:

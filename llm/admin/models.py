@@ -152,7 +152,7 @@ class ModelAdmin(CardAdmin):
     placeholders = {
         "name": "doubao-pro",
         "provider_model_id": "ep-20241201140014-vbzjz",
-        "patience_s": "600",
+        "patience_s": "900",
     }
     help_texts = {
         "enabled": _("Switched off, it is not offered and cannot be asked for."),

@@ -13,8 +13,9 @@ from voicehelper.api.paging import PAGING, page_of
 from voicehelper.api.views import UserView, idempotency_key
 
 from .. import services
-from ..chat import answers, conversations
-from ..chat.conversations import Answer, Turn
+from ..chat import conversations
+from ..chat.conversations import Answer, AnswerUnderWay, NotFound, Turn
+from ..chat.writings import reading, writings
 from . import events, shapes
 
 _KEY = OpenApiParameter(
@@ -32,21 +33,23 @@ class Asking(UserView):
 
 
 class MessageView(Asking):
-    """Ask, and get the whole answer."""
+    """Ask, and get the whole answer. Who does not wait for it finds it in the session."""
 
     @extend_schema(request=shapes.QuestionShape, responses=frames.or_refused(shapes.AnswerShape), parameters=[_KEY])
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
         async def make() -> JsonResponse:
-            return JsonResponse(shapes.answer_json(asked if isinstance(asked, Answer) else await answers.answer(asked)))
+            answer = asked if isinstance(asked, Answer) else await writings().begin(asked).end()
+            return JsonResponse(shapes.answer_json(answer))
 
         return self.later(make)
 
 
 class StreamView(Asking):
-    """Ask, and get the answer as server-sent events: start, delta …, done (or error). What goes wrong before the first
-    words is an ordinary error."""
+    """Ask, and get the answer as server-sent events: start, delta …, then done, stopped or error. What goes wrong
+    before the first words, and within ten seconds, is an ordinary error. A connection that is lost ends nothing: read
+    on with the message's events, or by asking again with the same key."""
 
     @extend_schema(
         request=shapes.QuestionShape,
@@ -54,11 +57,23 @@ class StreamView(Asking):
         parameters=[_KEY],
     )
     def post(self, request: Request) -> HttpResponseBase:
-        asked = self.ask(request)
+        asked: Turn | Answer | str
+        try:
+            asked = self.ask(request)
+        except AnswerUnderWay as error:
+            if error.answer is None:
+                raise
+            asked = error.answer.public_id
+        user = self.user
 
         async def make() -> StreamingHttpResponse:
-            told = events.again(asked) if isinstance(asked, Answer) else events.AnswerEvents(await answers.tell(asked))
-            return StreamingHttpResponse(told, headers=events.HEADERS)
+            if isinstance(asked, Answer):
+                return StreamingHttpResponse(events.again(asked), headers=events.HEADERS)
+            if isinstance(asked, str):
+                return StreamingHttpResponse(events.AnswerEvents(await reading(user, asked)), headers=events.HEADERS)
+            writing = writings().begin(asked)
+            await writing.begun(events.HEARTBEAT_S)
+            return StreamingHttpResponse(events.AnswerEvents(writing), headers=events.HEADERS)
 
         return self.later(make)
 
@@ -96,11 +111,44 @@ class Messages(UserView):
 
 
 class OneMessage(UserView):
-    """One message: after a stop, to learn what the answer cost (`settled`)."""
+    """One message: `state` is complete, writing, stopped or broken; after a stop, to learn what the answer cost
+    (`settled`)."""
 
     @extend_schema(operation_id="chat_message_retrieve", responses=frames.or_refused(frames.One))
     def get(self, request: Request, message_id: str) -> Response:
         message = conversations.message_of(self.user, message_id)
+        return Response({"success": True, "data": shapes.message_json(message)})
+
+
+class MessageEvents(UserView):
+    """An answer as server-sent events from a place on, while it is written or later: start, delta …, then done, stopped
+    or error."""
+
+    @extend_schema(
+        responses=frames.or_refused(shapes.StreamEvent, "text/event-stream"), parameters=[shapes.EventsShape]
+    )
+    def get(self, request: Request, message_id: str) -> HttpResponseBase:
+        after = self.form(shapes.EventsShape, request.query_params)["after"]
+        ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-events-user", str(self.user.pk)))
+        user = self.user
+        if conversations.message_of(user, message_id).question_id is None:
+            raise NotFound
+
+        async def make() -> StreamingHttpResponse:
+            told = events.AnswerEvents(await reading(user, message_id), after)
+            return StreamingHttpResponse(told, headers=events.HEADERS)
+
+        return self.later(make)
+
+
+class Stop(UserView):
+    """Stop an answer, by its messageId or, before that is known, by the Idempotency-Key of its question. What was
+    written is kept and charged; one that is over stays as it is."""
+
+    @extend_schema(request=shapes.StopShape, responses=frames.or_refused(frames.One), parameters=[_KEY])
+    def post(self, request: Request) -> Response:
+        message_id, key = self.form(shapes.StopShape, request.data)["messageId"], idempotency_key(request)
+        message = conversations.stop(self.user, message_id=message_id, key=key)
         return Response({"success": True, "data": shapes.message_json(message)})
 
 

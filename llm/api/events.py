@@ -1,6 +1,5 @@
-"""An answer as server-sent events: start, delta …, then done or error; comments while the model is silent."""
+"""An answer as server-sent events: start, delta …, then done, stopped or error; comments while nothing is said."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,9 +8,8 @@ from django.utils import translation
 
 from voicehelper.api.errors import answer_to
 
-from ..chat.answers import Telling
 from ..chat.conversations import Answer
-from ..providers.base import StreamBroke
+from ..chat.writings import StoredAnswer, Writing
 from . import shapes
 
 HEADERS = {
@@ -20,61 +18,52 @@ HEADERS = {
     # Or nginx would collect it first.
     "X-Accel-Buffering": "no",
 }
-# Proxies give up connections that are silent for a minute.
-HEARTBEAT_S = 15.0
+# Proxies give up connections that are silent for a minute, some much sooner.
+HEARTBEAT_S = 10.0
+_HEARTBEAT = b": keep-alive\n\n"
 
 
 class AnswerEvents:
-    """Django iterates over it, and closes it however that went."""
+    """What follows the first `after` characters of an answer. Django iterates over it; the answer does not mind when
+    nobody does any more."""
 
-    def __init__(self, telling: Telling) -> None:
-        self._telling = telling
+    def __init__(self, answer: Writing | StoredAnswer, after: int = 0) -> None:
+        self._answer = answer
+        self._at = after
         self._language = translation.get_language()
 
-    def close(self) -> None:
-        self._telling.close()
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        turn, telling = self._telling.turn, self._telling
-        yield _start(turn.session.public_id, turn.answer_id, telling.model)
+        answer, begun = self._answer, False
+        if not answer.model:
+            # Who got here has waited long enough for a first byte.
+            yield _HEARTBEAT
         try:
-            async for piece in _with_heartbeat(aiter(telling)):
-                yield b": waiting\n\n" if piece is None else _delta(piece)
-            yield _done(await telling.finish(complete=True))
+            while True:
+                if answer.model and not begun:
+                    begun = True
+                    yield _start(answer.session_id, answer.message_id, answer.model)
+                piece = await answer.read(self._at, HEARTBEAT_S)
+                if answer.model and not begun:
+                    continue
+                if piece:
+                    self._at += len(piece)
+                    yield _delta(piece)
+                elif answer.over:
+                    break
+                else:
+                    yield _HEARTBEAT
+            yield _end(await answer.end())
         except Exception as error:  # noqa: BLE001  # the edge: every error has an answer
-            if isinstance(error, StreamBroke):
-                await telling.finish(complete=False)
             with translation.override(self._language):
-                answer = answer_to(error)
-            yield _event("error", {"message": answer.text, "code": answer.code})
+                told = answer_to(error)
+            yield _event("error", {"message": told.text, "code": told.code})
 
 
 async def again(answer: Answer) -> AsyncIterator[bytes]:
     """The events of an answer that was given before."""
     yield _start(answer.session_id, answer.message_id, answer.model)
     yield _delta(answer.content)
-    yield _done(answer)
-
-
-async def _with_heartbeat(pieces: AsyncIterator[str]) -> AsyncIterator[str | None]:
-    """The pieces, and None whenever there was none for a while."""
-    coming: asyncio.Future[str] | None = None
-    try:
-        while True:
-            coming = coming or asyncio.ensure_future(anext(pieces))
-            await asyncio.wait({coming}, timeout=HEARTBEAT_S)
-            if not coming.done():
-                yield None
-                continue
-            try:
-                piece = coming.result()
-            except StopAsyncIteration:
-                return
-            coming = None
-            yield piece
-    finally:
-        if coming is not None:
-            coming.cancel()
+    yield _end(answer)
 
 
 def _start(session_id: str, message_id: str, model: str) -> bytes:
@@ -85,9 +74,10 @@ def _delta(content: str) -> bytes:
     return _event("delta", {"content": content})
 
 
-def _done(answer: Answer) -> bytes:
+def _end(answer: Answer) -> bytes:
     more = {"balance": answer.balance, "usageSource": answer.usage_source, "latencyMs": answer.latency_ms}
-    return _event("done", shapes.answer_json(answer) | more)
+    name = "stopped" if answer.state == "stopped" else "done"
+    return _event(name, shapes.answer_json(answer) | more)
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

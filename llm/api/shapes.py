@@ -136,11 +136,23 @@ class AnswerShape(serializers.Serializer[Any]):
     quota = serializers.IntegerField()
 
 
-class StreamEvent(serializers.Serializer[Any]):
-    """A server-sent event. Its data is JSON: start {sessionId, messageId, model}, delta {content}, done (the whole
-    answer, with balance, usageSource and latencyMs), error {message, code}."""
+class StopShape(serializers.Serializer[Any]):
+    """Which answer to stop. Without a `messageId`, that to the question with the Idempotency-Key."""
 
-    event = serializers.ChoiceField(["start", "delta", "done", "error"])
+    messageId = PlainText(max_length=40, default="")  # noqa: N815  # the mission's names
+
+
+class EventsShape(serializers.Serializer[Any]):
+    """`after`: how much of the answer is there already, in characters (Unicode code points)."""
+
+    after = serializers.IntegerField(min_value=0, default=0)
+
+
+class StreamEvent(serializers.Serializer[Any]):
+    """A server-sent event. Its data is JSON: start {sessionId, messageId, model}, delta {content}, done or stopped (the
+    whole answer, or as much as there is, with balance, usageSource and latencyMs), error {message, code}."""
+
+    event = serializers.ChoiceField(["start", "delta", "done", "stopped", "error"])
     data = serializers.CharField()  # type: ignore[assignment]  # the format's name
 
 
@@ -175,6 +187,7 @@ def message_json(message: ChatMessage) -> dict[str, Any]:
         "role": message.role,
         "content": message.content,
         "complete": message.complete,
+        "state": message.state,
         "model": message.model_name,
         "quota": message.quota,
         "settled": message.quota is not None,

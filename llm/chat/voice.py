@@ -100,6 +100,8 @@ def claim(user: User, *, message_id: str = "", text: str = "", voice: str = VOIC
     words = plain(message.content if message else text)[: settings.LLM_SPEECH_CHARACTERS]
     if not words or (message and message.role != ChatMessage.Role.ASSISTANT):
         raise NothingToSay
+    if message and message.state == "writing":
+        raise conversations.AnswerUnderWay
     digest = hashlib.sha256(f"{message_id}\n{voice}\n{words}".encode()).hexdigest()
     found = Spoken.objects.filter(user=user, digest=digest).first()
     if found is not None and not _is_over(found):

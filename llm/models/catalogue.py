@@ -78,7 +78,7 @@ class Model(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(3600)],
-        help_text=_("How long the first sign of an answer may take. Empty: ten minutes."),
+        help_text=_("How long the first sign of an answer may take. Empty: a quarter of an hour."),
     )
     quality = models.DecimalField(_("quality score"), max_digits=4, decimal_places=3, default=Decimal("0.8"))
     measure = models.CharField(_("measure"), max_length=16, choices=Measure, default=Measure.TOKENS)

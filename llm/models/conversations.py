@@ -1,9 +1,16 @@
 """What users and models said to each other."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from voicehelper import clock
+
+# Who writes an answer says so at least every five seconds; one that was not heard of for so long is dead.
+ALIVE = timedelta(seconds=15)
 
 
 class ChatSession(models.Model):
@@ -38,8 +45,14 @@ class ChatSession(models.Model):
 
 
 class ChatMessage(models.Model):
-    """A question, or the answer to one. `complete` is False for an answer that is being written or was broken off;
-    `quota` is None until it is settled. `key` is what the client's Idempotency-Key became."""
+    """A question, or the answer to one. `complete` is False for an answer that is being written or ended early, `ended`
+    how it did; `alive` is when its writer was last heard of. `quota` is None until it is settled. `key` is what the
+    client's Idempotency-Key became."""
+
+    class Ended(models.TextChoices):
+        NOT_EARLY = "", "-"
+        STOPPED = "stopped", _("Stopped")
+        BROKEN = "broken", _("Broken off")
 
     class Role(models.TextChoices):
         USER = "user", _("User")
@@ -54,6 +67,8 @@ class ChatMessage(models.Model):
     key = models.CharField(max_length=64, null=True, unique=True, editable=False)
     content = models.TextField(_("content"))
     complete = models.BooleanField(_("complete"), default=True)
+    ended = models.CharField(max_length=8, choices=Ended, default=Ended.NOT_EARLY, db_default="", blank=True)
+    alive = models.DateTimeField(db_default=Now(), editable=False)
     request_id = models.CharField(max_length=40, blank=True)
     model_name = models.CharField(_("model"), max_length=64, blank=True)
     quota = models.BigIntegerField(_("quota"), null=True, default=0)
@@ -63,9 +78,21 @@ class ChatMessage(models.Model):
         verbose_name = _("chat message")
         verbose_name_plural = _("chat messages")
         ordering = ["id"]
+        indexes = [
+            models.Index(fields=["alive"], name="chat_answer_unsettled", condition=models.Q(quota=None, complete=False))
+        ]
 
     def __str__(self) -> str:
         return self.public_id
+
+    @property
+    def state(self) -> str:
+        """complete, writing, stopped or broken."""
+        if self.complete:
+            return "complete"
+        if self.ended:
+            return str(self.ended)
+        return "writing" if self.alive > clock.now() - ALIVE else str(self.Ended.BROKEN)
 
 
 class Spoken(models.Model):

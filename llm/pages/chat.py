@@ -32,8 +32,9 @@ from voicehelper.wallet.services import InsufficientQuota
 from voicehelper.wallet.shown_balance import shown_balance
 
 from .. import services
-from ..chat import answers, conversations
+from ..chat import conversations
 from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
+from ..chat.writings import writings
 from ..models import ChatSession
 from ..relay.threads import in_thread
 from . import display
@@ -104,7 +105,7 @@ def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn
 
     async def make() -> HttpResponse:
         try:
-            return _answered(await answers.answer(turn))
+            return _answered(await writings().begin(turn).end())
         except Exception as error:  # noqa: BLE001  # the edge: every error has a page
             return await in_thread(refused, error)
 

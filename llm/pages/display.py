@@ -100,7 +100,8 @@ def _age(day: date, today: date) -> str:
 
 @dataclass(frozen=True)
 class ShownTurn:
-    """One thing that was said. `note` tells what is unusual about an answer; `open` ones are not charged yet."""
+    """One thing that was said. `note` tells what is unusual about an answer; `open` ones are not charged yet, `live`
+    ones are being written."""
 
     id: str
     mine: bool
@@ -110,6 +111,7 @@ class ShownTurn:
     worth: str = ""
     note: str = ""
     open: bool = False
+    live: bool = False
 
 
 def turns(messages: Sequence[ChatMessage], rate: Fraction) -> list[ShownTurn]:
@@ -120,7 +122,8 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
     if message.role == ChatMessage.Role.USER:
         return ShownTurn(message.public_id, mine=True, text=message.content)
     charged = message.quota is not None
-    quota = message.quota or 0
+    quota, state = message.quota or 0, message.state
+    notes = {"writing": _("Still answering"), "stopped": _("Stopped"), "broken": _("Broken off")}
     return ShownTurn(
         message.public_id,
         mine=False,
@@ -128,8 +131,9 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
         model=message.model_name,
         quota=grouped(quota) if charged else "",
         worth=in_yuan(quota, rate) if charged else "",
-        note="" if message.complete else _("Stopped"),
+        note=notes.get(state, ""),
         open=not charged,
+        live=state == "writing",
     )
 
 

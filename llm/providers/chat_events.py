@@ -40,7 +40,8 @@ class ChatEvents:
         choices = said.get("choices") or ()
         usage = said.get("usage")
         tokens, last = None, not choices
-        changed = self._put_right(said, choices, odd=odd)
+        whole = _in_one(said, choices)
+        changed = self._put_right(said, choices, odd=odd or whole) or whole
         output, text = False, ""
         for choice in choices:
             # OpenAI's older completions have their text in the choice itself.
@@ -161,6 +162,14 @@ def put_right(said: dict[str, Any]) -> bool:
             raise failed(choice)
         changed = joined(choice["message"]) or changed
     return changed
+
+
+def _in_one(said: dict[str, Any], choices: Any) -> bool:
+    """Make a chunk of an answer that came whole: there are servers that never stream. Whether it was one."""
+    whole = [choice for choice in choices if "message" in choice and "delta" not in choice]
+    for choice in whole:
+        choice["delta"], said["object"] = choice.pop("message"), "chat.completion.chunk"
+    return bool(whole)
 
 
 def _visible(said: dict[str, Any]) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ import orjson
 
 from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import HTTPAnswer, NoAnswer
-from voicehelper.net.http_async import AsyncHTTP, Body, HTTPStream, NoAnswerInTime
+from voicehelper.net.http_async import AnswerBroke, AsyncHTTP, Body, HTTPStream, NoAnswerInTime
 
 from . import errors, json_text, sse
 from .base import ADDRESS_REFUSED, PLAIN, Account, Chunk, ProviderError, Recovery, RequestOptions, StreamBroke
@@ -111,7 +111,7 @@ class ProviderWire:
             events.close()
 
     async def stream(self, path: str, body: Body | Mapping[str, Any], options: RequestOptions = PLAIN) -> "EventStream":
-        """POST and read events as they come. Must be closed."""
+        """POST and read events as they come; from who does not stream, all in one. Must be closed."""
         is_object = isinstance(body, Mapping)
         try:
             stream = await self._http.open(
@@ -128,7 +128,7 @@ class ProviderWire:
         if stream.status == 200 and not is_json:
             return EventStream(self, stream)
         try:
-            content = await stream.read_all(_ERROR_BYTES)
+            content = await stream.read_all(JSON_BYTES if stream.status == 200 else _ERROR_BYTES)
         except NoAnswer as error:
             # The status says more than the text that did not come.
             if stream.status == 200:
@@ -137,8 +137,8 @@ class ProviderWire:
         finally:
             stream.close()
         answer = HTTPAnswer(stream.status, stream.headers, content, 0)
-        self.object_in(answer)
-        raise self.unusable("The provider answered with JSON where a stream of events was asked for.")
+        said, text = self.object_in(answer)
+        return EventStream(self, stream, Event(b"", json_text.write(said) if b"\n" in text else text, said))
 
     async def close(self) -> None:
         """Close the pool."""
@@ -161,8 +161,8 @@ class ProviderWire:
         if isinstance(error, AddressRefused):
             told = ProviderError(str(error), recovery=Recovery.FAILOVER, code=ADDRESS_REFUSED)
         else:
-            late = isinstance(error, NoAnswerInTime)
-            told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=late)
+            begun = isinstance(error, NoAnswerInTime | AnswerBroke)
+            told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=begun)
         return self._without_key(told)
 
     def unusable(self, text: str) -> ProviderError:
@@ -218,21 +218,27 @@ class ProviderWire:
 
 class EventStream:
     """The JSON events of one streamed answer. The reader sets `begun` once it has passed output on, and `finished` once
-    the answer is whole: then it does not matter how the body ends."""
+    the answer is whole: then it does not matter how the body ends. `whole` is an answer that came in one piece though
+    events were asked for."""
 
-    def __init__(self, wire: ProviderWire, stream: HTTPStream) -> None:
+    def __init__(self, wire: ProviderWire, stream: HTTPStream, whole: Event | None = None) -> None:
         self.begun = False
         self.finished = False
         self.ended = False
         self._wire = wire
         self._stream = stream
         self._events = sse.Events()
-        self._body_read = False
+        self._body_read = whole is not None
+        self._in_one = whole is not None
+        self._ready = [] if whole is None else [whole]
 
     async def read(self) -> list[Event]:
         """The events that have arrived, at least one; none at the end of the body or after `[DONE]`. Lines that are
         no JSON objects are skipped and counted. Raises ProviderError, or StreamBroke once output has begun."""
-        found: list[Event] = []
+        found, self._ready = self._ready, []
+        if self.begun:
+            # From the first output on, silence has the shorter limit.
+            self._stream.progress()
         while not (found or self.ended or self._body_read):
             try:
                 data = await self._stream.read()
@@ -248,9 +254,9 @@ class EventStream:
             if self._events.broken:
                 self._wire.broken_lines += self._events.broken
                 self._events.broken = 0
-            # Every line is a sign of life, comments too.
+            # Every line is a sign of life, comments too; but a model that says who it is may think for long yet.
             if frames or b"\n" in data:
-                self._stream.progress()
+                self._stream.progress(begun=self.begun)
             for frame in frames:
                 self._parse(frame, found)
         if self.ended and not found:
@@ -293,6 +299,8 @@ class EventStream:
 
     def broke(self) -> ProviderError:
         """The error when the body ended before the stream did."""
+        if self._in_one:
+            return self._wire.unusable("The provider answered with JSON where a stream of events was asked for.")
         return self.failure(ProviderError("The stream ended before its end.", recovery=Recovery.RETRY, status=200))
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ class _Opened:
 
 
 class Call:
-    """One call under way. `hang_up` tells it that nobody reads the answer any more."""
+    """One call under way. `hang_up` tells it that nobody reads the answer any more, `stop` that nobody wants it."""
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Call:
         *,
         streamed: bool,
         conversation: str = "",
+        request_id: str = "",
     ) -> None:
         self.engine = engine
         self.caller = caller
@@ -83,13 +84,14 @@ class Call:
         # What marks it, where its request does not.
         self.conversation = conversation
         self.gone = False
+        self.stopped = False
         # Whether the answer comes in the dialect of the question, or in OpenAI's shape; None: nobody was asked yet.
         self.native: bool | None = None
         # What a stream came to, also one that broke.
         self.settled: Completed[None] | None = None
         self.bill = Charge(
             # The hold, the entry and the usage row carry it.
-            request_id=new_request_id(),
+            request_id=request_id or new_request_id(),
             user_id=caller.user_id,
             asked_model=",".join(asked_for.names) or f"auto:{asked_for.priority}",
             operation=operation.name,
@@ -120,6 +122,12 @@ class Call:
             if when is None or soon < when:
                 self._limit.reschedule(soon)
 
+    def stop(self) -> None:
+        """Hang up on the provider at once: what came is what is charged."""
+        self.gone = self.stopped = True
+        if self._limit is not None:
+            self._limit.reschedule(asyncio.get_running_loop().time())
+
     async def complete(self) -> Completed[Any]:
         """Ask and settle. Raises CallRefused, InsufficientQuota, CallFailed, LedgerAway, psycopg.Error."""
         await self._begin()
@@ -140,7 +148,9 @@ class Call:
         broke: StreamBroke | None = None
         try:
             async with asyncio.timeout(settings.LLM_TOTAL_SECONDS) as self._limit:
-                if self.gone:
+                if self.stopped:
+                    self.stop()
+                elif self.gone:
                     self.hang_up()
                 await self._relay(emit, self._limit)
         except StreamBroke as error:
@@ -305,4 +315,4 @@ class Call:
 
     async def _charge(self, result: T, candidate: Candidate, used: Amount, source: str, outcome: str) -> Completed[T]:
         counted = self.operation.capability in ("chat", "embedding")
-        return await self._settlement.charge(result, candidate, used, source, outcome=outcome, counted=counted)
+        return await self._settlement.charge(result, candidate.model, used, source, outcome=outcome, counted=counted)

@@ -12,7 +12,7 @@ from ..kinds import FALLBACKS, KINDS
 from ..providers.base import Account
 
 # How long the first sign of an answer may take, unless a model says.
-PATIENCE_S = 600
+PATIENCE_S = 900
 # Whether a model answers Responses, where it is not as its account does.
 RESPONSES_ONLY, RESPONSES_NEVER = "only", "never"
 # What a provider calls its usual service; an answer that does not say is of it.

@@ -7,7 +7,7 @@ One engine per event loop, made on first use. Several processes agree through Po
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -41,6 +41,9 @@ _SHARE_EVERY_S = 2.0
 _SLOW_EVERY_S = 30.0
 # Streams whose clients left are read on for this long when the process ends.
 _LONGEST_CLOSE_S = 10.0
+# Where a process says which call is to be stopped: nobody knows whose it is.
+STOPPED = "voicehelper_stopped"
+_LISTEN = f"LISTEN voicehelper_changed; LISTEN {STOPPED}".encode()
 
 
 class Lease:
@@ -105,10 +108,11 @@ class Providers:
 
 
 class Engine:
-    """See the module. `under_way` maps the hold of each call to when it was last made or renewed."""
+    """See the module. `under_way` maps the hold of each call to when it was last made or renewed, `stops` calls that
+    can be stopped from elsewhere to what stops them."""
 
     def __init__(self) -> None:
-        self._reader = Connection(b"LISTEN voicehelper_changed", self._changed)
+        self._reader = Connection(_LISTEN, self._heard)
         self.keys = KeyRing(self._reader)
         self.ledger = Ledger(HOLD_LIFE, RECORD)
         self.statistics = Statistics()
@@ -117,6 +121,7 @@ class Engine:
         self.providers = Providers()
         self.kept = KeptResponses()
         self.under_way: dict[str, float] = {}
+        self.stops: dict[str, Callable[[], None]] = {}
         self._snapshot = Snapshot(self._reader, self._renew_catalogue)
         self._seen: dict[str, ModelHealth] = {}
         self._seen_at = 0.0
@@ -154,6 +159,11 @@ class Engine:
         task.add_done_callback(self._background.discard)
         return task
 
+    def stop(self, request_id: str) -> None:
+        """Stop a call, if it is one of this process."""
+        if stop := self.stops.get(request_id):
+            stop()
+
     async def close(self) -> None:
         """Finish what is under way in the ledger and hang up everywhere."""
         while self._ticking is not None and not self._ticking.done():
@@ -172,7 +182,10 @@ class Engine:
         await in_thread(ensure_environment_credentials)
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
-    def _changed(self) -> None:
+    def _heard(self, channel: bytes, said: bytes) -> None:
+        if channel == STOPPED.encode():
+            self.stop(said.decode())
+            return
         self.keys.forget()
         self._snapshot.forget()
 

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 import psycopg
 
-from .attempts import Attempts, Candidate
+from .attempts import Attempts
 from .billing import Amount, Charge, charge, cost, tariff_for, tokens_of
-from .catalogue import Catalogue
+from .catalogue import Catalogue, ModelSpec
 from .engine import Engine
 from .errors import CallFailed, LedgerAway
 
@@ -54,10 +54,10 @@ class CallSettlement:
     tokens: int = 0
 
     async def charge(
-        self, result: T, candidate: Candidate, used: Amount, source: str, *, outcome: str, counted: bool
+        self, result: T, model: ModelSpec, used: Amount, source: str, *, outcome: str, counted: bool, problem: str = ""
     ) -> Completed[T]:
         """Charge what was used; `counted`: among the model's tokens of today. Raises LedgerAway."""
-        model, bill = candidate.model, self.bill
+        bill = self.bill
         tariff = tariff_for(self.catalogue, model, self.group, used)
         quota = charge(tariff, used)
         bill.input_tokens, bill.output_tokens, bill.usage_source = used.input, used.output, source
@@ -70,10 +70,9 @@ class CallSettlement:
             log.warning("%s was served as %r, which has no factor", bill.request_id, used.service_tier)
         if quota > self.held:
             self.engine.doubts.above_hold(model.name, bill.request_id, quota, self.held)
-        charged, uncollected = await self._end(candidate, quota, outcome)
-        return Completed(
-            result, bill.request_id, model.name, used, source, charged, uncollected, candidate.credential.id
-        )
+        charged, uncollected = await self._end(model, quota, outcome, problem)
+        answered = self.attempts.last.credential.id if self.attempts.last else 0
+        return Completed(result, bill.request_id, model.name, used, source, charged, uncollected, answered)
 
     async def release(self, error: BaseException) -> BaseException:
         """Give everything back; the error to raise."""
@@ -82,19 +81,20 @@ class CallSettlement:
         bill = self.bill
         bill.input_tokens, bill.output_tokens, bill.usage_source = 0, 0, "none"
         try:
-            await self._end(self.attempts.last, 0, "failed", "" if isinstance(error, CallFailed) else repr(error))
+            last = self.attempts.last.model if self.attempts.last else None
+            await self._end(last, 0, "failed", "" if isinstance(error, CallFailed) else repr(error))
         except LedgerAway as away:
             log.warning("%s: %s", bill.request_id, away)
         return error
 
-    async def _end(self, candidate: Candidate | None, quota: int, outcome: str, problem: str = "") -> tuple[int, int]:
+    async def _end(self, model: ModelSpec | None, quota: int, outcome: str, problem: str = "") -> tuple[int, int]:
         """Settle, once; returns what was charged and what could not be collected."""
         bill, attempts = self.bill, self.attempts
         bill.outcome, bill.tries = outcome, min(attempts.count, 32_000)
         bill.latency_ms = int((time.monotonic() - self.started) * 1000)
         bill.error = problem or "; ".join(map(str, attempts.tries))
-        if candidate is not None:
-            bill.model_name, bill.provider = candidate.model.name, candidate.model.provider
+        if model is not None:
+            bill.model_name, bill.provider = model.name, model.provider
         self.engine.under_way.pop(bill.request_id, None)
         try:
             # When this gives up waiting, the ledger goes on trying.

@@ -53,11 +53,23 @@ export class Answer {
     this.part("copy-answer").dataset.copy = all;
   }
 
-  stopped() {
+  /** How much of it is here, as the server counts: not in halves of characters. */
+  get length() {
+    return [...this.written].length;
+  }
+
+  /** An answer that was being written when the page was sent. */
+  goOn() {
+    this.turn.classList.add("writing");
+    this.part("note").hidden = true;
+  }
+
+  /** It ended early: by our wish, or broken off. */
+  stopped(note = this.texts.textStopped) {
     this.show(this.written);
     this.part("foot").hidden = false;
     this.part("note").hidden = false;
-    this.part("note").textContent = this.texts.textStopped;
+    this.part("note").textContent = note;
     this.part("open").hidden = !this.id;
   }
 

@@ -9,16 +9,19 @@ import { Player } from "./player.js";
 import { Recorder } from "./recorder.js";
 import { announce } from "./say.js";
 
-// After a stop the model's report is read on for a moment; then the price of what was written is known.
+// The price of what was written is known a moment after it ended early.
 const SETTLE_EVERY_MS = 700;
 const SETTLE_TRIES = 20;
+// An answer goes on without us: a lost connection is made again, so often, at this pace.
+const AGAIN_EVERY_MS = 1000;
+const AGAIN_TRIES = 60;
 
 const root = document.querySelector("[data-chat]");
 const text = root.dataset;
 const turns = root.querySelector("[data-turns]");
 
 for (const turn of turns.querySelectorAll(".turn.answer")) {
-  new Answer(turn, text).show(turn.querySelector("[data-said]").textContent);
+  if (!("live" in turn.dataset)) new Answer(turn, text).show(turn.querySelector("[data-said]").textContent);
 }
 const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"));
 const form = root.querySelector("[data-composer]");
@@ -35,6 +38,9 @@ if (form?.querySelector("[data-speak]")) {
   });
 }
 
+const live = turns.querySelector("[data-live]");
+if (form && live) resume(live);
+
 turns.addEventListener("click", (event) => {
   const example = event.target.closest("[data-example]");
   if (!example || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -46,43 +52,92 @@ turns.addEventListener("click", (event) => {
 async function ask(question, key = newKey(), mine = add("mine", question)) {
   turns.querySelector("[data-welcome]")?.remove();
   const answer = new Answer(add("answer"), text, () => follower.grown());
-  const stop = new AbortController();
-  const lost = () => stop.abort(new Offline());
-  addEventListener("offline", lost);
-  composer.working(() => stop.abort());
   follower.toEnd();
   announce(text.textAsking);
-  let problem;
-  try {
-    problem = await listen(answer, question, key, stop.signal);
-  } catch (error) {
-    if (!(error instanceof Offline)) throw error;
-    const wanted = stop.signal.aborted && !(stop.signal.reason instanceof Offline);
-    problem = { words: wanted ? "" : answer.id ? text.textBroken : text.textOffline, unsettled: wanted || answer.id };
-  } finally {
-    removeEventListener("offline", lost);
-    composer.working(null);
-  }
-  if (problem?.unsettled) await settle(answer);
+  const body = { sessionId: text.session, content: question, contentType: "text", model: composer.model };
+  const problem = await hear(answer, key, (signal) =>
+    askEvents(form.dataset.stream, { body, headers: { "Idempotency-Key": key }, signal }),
+  );
   if (problem?.words || problem?.broke) complain(problem, { question, key, mine, answer });
   follower.grown();
 }
 
-/** Reads the events of one answer; returns what went wrong, if anything did. Raises Offline when they end early. */
-async function listen(answer, question, key, signal) {
-  const asked = { sessionId: text.session, content: question, contentType: "text", model: composer.model };
-  for await (const { event, data } of askEvents(form.dataset.stream, asked, { headers: { "Idempotency-Key": key }, signal })) {
-    if (event === "refused") return refused(data);
-    if (event === "start") begin(answer, data);
-    if (event === "delta") answer.write(data.content);
-    if (event === "done") return finish(answer, data);
-    if (event === "error") return { words: data.message, unsettled: true };
+/** Reads on where the page that was here before had to leave off. */
+async function resume(turn) {
+  const answer = new Answer(turn, text, () => follower.grown());
+  answer.show(turn.querySelector("[data-said]").textContent);
+  answer.goOn();
+  const problem = await hear(answer, "", null);
+  const question = turn.previousElementSibling?.querySelector("[data-said]")?.textContent ?? "";
+  if (problem?.words) complain(problem, { question, answer });
+  follower.grown();
+}
+
+/** Listens to an answer until it is over, through every connection that is lost; returns what went wrong, if anything. */
+async function hear(answer, key, ask) {
+  let problem;
+  let wanted = true;
+  composer.working(() => {
+    wanted = false;
+    stop(answer, key);
+  });
+  try {
+    for (let tries = 0; ; tries++) {
+      const begun = answer.length;
+      problem = await listen(answer, ask && !answer.id ? ask : (signal) => theRest(answer, signal));
+      if (!problem?.offline || (!answer.id && wanted) || tries === AGAIN_TRIES) break;
+      if (answer.length > begun) tries = 0;
+      await new Promise((done) => setTimeout(done, AGAIN_EVERY_MS));
+    }
+  } finally {
+    composer.working(null);
   }
-  throw new Offline();
+  if (problem?.offline) problem = { words: answer.id ? text.textBroken : text.textOffline, unsettled: answer.id };
+  if (problem?.unsettled) await settle(answer, wanted ? text.textCut : text.textStopped);
+  return problem;
+}
+
+function theRest(answer, signal) {
+  return askEvents(`${text.messages}/${answer.id}/events?after=${answer.length}`, { signal });
+}
+
+/** Reads the events of one connection; returns what went wrong, if anything did. */
+async function listen(answer, ask) {
+  const line = new AbortController();
+  const lost = () => line.abort(new Offline());
+  addEventListener("offline", lost);
+  try {
+    for await (const { event, data } of ask(line.signal)) {
+      if (event === "refused") return data.status >= 500 && answer.id ? { offline: true } : refused(data);
+      if (event === "start") begin(answer, data);
+      if (event === "delta") answer.write(data.content);
+      if (event === "done") return finish(answer, data);
+      if (event === "stopped") return halt(answer, data);
+      if (event === "error") return { words: data.message, unsettled: true };
+    }
+  } catch (error) {
+    if (!(error instanceof Offline)) throw error;
+  } finally {
+    removeEventListener("offline", lost);
+  }
+  return { offline: true };
+}
+
+/** Has the server stop an answer, wherever that is written: by its id or, before that is known, by its question's key. */
+async function stop(answer, key) {
+  for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+    const asked = answer.id ? { body: { messageId: answer.id } } : { body: {}, headers: { "Idempotency-Key": key } };
+    const { status } = await askJson(text.stopUrl, asked).catch(() => ({}));
+    if (status && status !== 404 && status < 500) return;
+    // The question may be on its way yet.
+    await new Promise((done) => setTimeout(done, SETTLE_EVERY_MS));
+  }
 }
 
 function begin(answer, { sessionId, messageId, model }) {
+  const known = answer.id === messageId;
   answer.begin(messageId, model);
+  if (known) return;
   composer.keep("");
   if (!text.session) {
     text.session = sessionId;
@@ -103,14 +158,23 @@ function finish(answer, { content, quota, balance }) {
   return null;
 }
 
+/** It was stopped, here or on another page. */
+function halt(answer, { content, quota, balance }) {
+  finish(answer, { content, quota, balance });
+  answer.stopped();
+  answer.cost(quota);
+  announce(text.textStoppedCost.replace("{quota}", grouped(quota)));
+  return null;
+}
+
 function refused({ status, message }) {
   if (status === 401) location.reload();
   return { words: message || text.textFailed, broke: status === 402 };
 }
 
-/** After a stop: what was written and what it cost, as the server has it. */
-async function settle(answer) {
-  answer.stopped();
+/** Of an answer that ended early: what was written and what it cost, as the server has it. */
+async function settle(answer, note) {
+  answer.stopped(note);
   for (let tries = 0; answer.id && tries < SETTLE_TRIES; tries++) {
     await new Promise((done) => setTimeout(done, SETTLE_EVERY_MS));
     const { status, body } = await askJson(`${text.messages}/${answer.id}`).catch(() => ({}));

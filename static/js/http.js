@@ -63,12 +63,12 @@ export async function askModel(url, body) {
   return { status: response.status, body: await response.json().catch(() => ({})) };
 }
 
-/** Sends JSON and yields the events of the answer, {event, data}. One that is no stream is a single event "refused",
- * with its status in the data. */
-export async function* askEvents(url, body, { headers, signal }) {
+/** Sends JSON, if there is a body, and yields the events of the answer, {event, data}. One that is no stream is a single
+ * event "refused", with its status in the data. */
+export async function* askEvents(url, { body, headers, signal }) {
+  const posted = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   const response = await reach(url, {
-    method: "POST",
-    body: JSON.stringify(body),
+    ...posted,
     headers: { Accept: "text/event-stream, application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
     signal,
   });

@@ -125,6 +125,7 @@ def test_O3_stop_keeps_what_was_written_and_tells_what_it_cost(
     chatter.sees(DONE, "quota")
     assert said(chatter).startswith("word0 word1")
     assert "word59" not in said(chatter)
+    assert provider.asked[0].hung_up
     usage = Usage.objects.get()
     assert (usage.outcome, chatter.text(f"{LAST} [data-quota]")) == ("abandoned", f"{usage.quota:,} quota")
     chatter.until(lambda: balance_shown(chatter) == wallet_of(shop).balance == 1_000_000 - usage.quota, "the balance")
@@ -197,17 +198,49 @@ def test_offline_the_question_is_kept_and_asked_once_when_it_is_sent_again(chatt
     assert not chatter.has(".trouble")
 
 
-@pytest.mark.rare
-def test_a_lost_connection_keeps_what_came_and_tells_its_price_later(chatter: Person, provider: Upstream) -> None:
+def test_a_page_that_is_loaded_again_reads_on(
+    chatter: Person, shop: User, provider: Upstream, books_agree: Callable[[], None]
+) -> None:
+    provider.scripts = [stream(WORDS, (12, 345), pause_s=0.15)]
+    ask(chatter, "Tell me a story")
+    chatter.sees(LAST, "word3")
+    chatter.driver.refresh()
+    chatter.sees(LAST, "word9")
+    assert "word59" not in said(chatter)
+    assert chatter.has("[data-stop]")
+    chatter.sees(DONE, "quota")
+    assert said(chatter).split() == WORDS
+    assert not chatter.has(f"{LAST} [data-note]")
+    usage = Usage.objects.get()
+    assert (usage.outcome, len(provider.asked)) == ("ok", 1)
+    assert balance_shown(chatter) == 1_000_000 - usage.quota == wallet_of(shop).balance
+    assert chatter.complaints() == []
+    books_agree()
+
+
+def test_an_answer_is_stopped_on_a_page_that_was_loaded_again(chatter: Person, provider: Upstream) -> None:
+    provider.scripts = [stream(WORDS, (12, 345), pause_s=0.15)]
+    ask(chatter, "Tell me a story")
+    chatter.sees(LAST, "word3")
+    chatter.driver.refresh()
+    chatter.click("[data-stop]")
+    chatter.sees(f"{LAST} [data-note]", "Stopped")
+    chatter.sees(DONE, "quota")
+    assert "word59" not in said(chatter)
+    assert ChatMessage.objects.get(role="assistant").state == "stopped"
+    assert chatter.has("[data-send]")
+
+
+def test_a_lost_connection_is_made_again_and_misses_nothing(chatter: Person, provider: Upstream) -> None:
     provider.scripts = [stream(WORDS, pause_s=0.1)]
     ask(chatter, "Tell me a story")
     chatter.sees(LAST, "word3")
     chatter.is_offline(True)
-    chatter.sees(f"{LAST} [data-note]", "Stopped")
     chatter.is_offline(False)
     chatter.sees(DONE, "quota")
-    chatter.sees(".trouble", "The connection broke.")
-    assert said(chatter).startswith("word0 word1")
+    assert said(chatter).split() == WORDS
+    assert not chatter.has(f"{LAST} [data-note]")
+    assert len(provider.asked) == 1
 
 
 @pytest.mark.rare

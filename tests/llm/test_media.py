@@ -8,6 +8,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from llm.api import v1_request
 from llm.models import Credential, Model, ModelPrice, Usage
 from llm.providers.base import Audio
 from voicehelper.wallet.models import Hold
@@ -217,6 +218,16 @@ def test_W12_every_field_of_a_form_goes_up_as_often_as_it_came(openai: World, pa
     assert expected.items() <= asked.body.items()
     assert "priority" not in asked.body
     assert openai.usage().input_tokens == 3
+
+
+def test_C3_a_transcript_that_waits_says_so(openai: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v1_request, "KEEP_ALIVE_S", 0.1)
+    told = [b'data: {"type":"transcript.text.delta","delta":"he"}\n\n', b'data: {"type":"transcript.text.done"}\n\n']
+    openai.upstream.scripts = [sends(*told, pause_s=0.4)]
+    answer = transcribe(openai, form(wav(3), model="whisper-1", stream="true"))
+    assert answer.body.replace(b": keep-alive\n\n", b"") == b"".join(told)
+    assert answer.pieces[0] == b": keep-alive\n\n"
+    assert answer.pieces.count(b": keep-alive\n\n") >= 4
 
 
 def test_a_transcript_may_come_as_it_is_heard(openai: World, books_agree: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from llm.models import ChatMessage, ChatSession, Usage
 from llm.pages import chart
 from llm.relay import loops
+from voicehelper import clock
 from voicehelper.accounts.key_limits import UNLIMITED, limits_of
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import KEYS_PER_USER, create_api_key, revoke_api_key
@@ -126,7 +127,7 @@ def test_a_conversation_goes_on(page: Client, world: World) -> None:
     ask(page, address, content="And now?", intent=INTENT[::-1])
     assert [message["content"] for message in world.upstream.asked[1].body["messages"]] == [
         "Say hello",
-        "Hello there",
+        "Hello there ",
         "And now?",
     ]
     assert 'aria-current="page">Say hello</a>' in page.get(address).content.decode()
@@ -221,13 +222,17 @@ def test_conversations_are_listed_by_age_and_can_be_renamed_and_deleted(page: Cl
 
 def test_a_stopped_answer_says_so_and_whether_its_price_is_known(page: Client, world: World) -> None:
     session = session_of(world.user)
-    for number, quota in enumerate((None, 700)):
-        ChatMessage.objects.create(
-            public_id=f"m{number}", session=session, role="assistant", content="Half", complete=False, quota=quota
-        )
+    long_ago = clock.now() - timedelta(minutes=1)
+    for number, (quota, ended) in enumerate(((None, "stopped"), (700, "broken"), (0, ""))):
+        facts = {"public_id": f"m{number}", "session": session, "role": "assistant", "ended": ended, "alive": long_ago}
+        ChatMessage.objects.create(**facts, content=f"Half {number}", complete=False, quota=quota)
+    ChatMessage.objects.create(public_id="m9", session=session, role="assistant", content="More", complete=False)
     words = text_of(page.get(f"/chat/{session.public_id}"))
-    assert "Half Stopped" in words
-    assert words.count("The cost follows") == 2  # one of them hidden
+    assert "Half 0 Stopped" in words
+    assert "Half 1 Broken off" in words
+    assert "Half 2 Broken off" in words
+    assert "More Still answering" in words
+    assert words.count("The cost follows") == 4  # two of them hidden
     assert "700 quota" in words
 
 

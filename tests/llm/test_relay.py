@@ -23,7 +23,7 @@ from voicehelper.wallet.statements import RENEW
 
 from .client import Answer
 from .conftest import ASK, STREAM, World, account
-from .upstream import Asked, chat, fails, never, says, send_chunk, stream, tokens
+from .upstream import Asked, chat, completion, fails, never, says, send_chunk, stream, tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -401,6 +401,48 @@ def test_O2_a_prompt_that_is_reported_as_nothing_in_the_end_is_charged(
     world.upstream.scripts = [falls]
     assert ask(world, STREAM).status == 200
     assert (world.usage().quota, world.usage().input_tokens) == (30 * QUOTA_PER_TOKEN, 10)
+    books_agree()
+
+
+def test_Q_a_whole_answer_that_is_cut_on_its_way_is_not_asked_for_again(
+    world: World, books_agree: Callable[[], None]
+) -> None:
+    world.give(1_000_000)
+
+    async def cut(asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+        await response.prepare(asked.request)
+        await response.write(b'{"id":"x","choices":[')
+        asked.request.transport.abort()  # type: ignore[union-attr]
+        return response
+
+    world.upstream.scripts = [cut]
+    assert ask(world, {**ASK, "fallbacks": ["doubao-lite"]}).status == 502
+    assert (len(world.upstream.asked), world.usage().quota) == (1, 0)
+    books_agree()
+
+
+def test_a_provider_that_never_streams_is_understood(world: World, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = completion("x", "Hello", tokens((10, 20)))
+    body["choices"][0]["message"]["tool_calls"] = [call]
+    world.upstream.scripts = [says(body)]
+    answer = ask(world, STREAM)
+    assert (answer.text, answer.events[-1]) == ("Hello", "[DONE]")
+    told = answer.events[0]
+    assert (told["object"], told["model"]) == ("chat.completion.chunk", "doubao-pro")
+    assert told["choices"][0]["delta"]["tool_calls"] == [{**call, "index": 0}]
+    assert (len(world.upstream.asked), world.usage().quota, world.usage().usage_source) == (1, 1500, "provider")
+    books_agree()
+
+
+@pytest.mark.parametrize("body", [{"choices": []}, {"hello": 1}, {"choices": [{"message": None}]}])
+def test_json_that_is_no_answer_ends_no_stream_well(world: World, body: Any, books_agree: Callable[[], None]) -> None:
+    world.give(1_000_000)
+    world.upstream.otherwise = says(body)
+    assert ask(world, STREAM).status == 502
+    assert world.usage().quota == 0
     books_agree()
 
 

@@ -36,11 +36,16 @@ class NoAnswerInTime(NoAnswer):
         super().__init__("No answer within the time limit.", sent=True)
 
 
+class AnswerBroke(NoAnswer):
+    """An answer that had begun, with a status of success, did not come whole: what was asked for is done."""
+
+
 class HTTPStream:
     """An answer read as it comes: HTTP status and headers (lower-case names) now, the body by `read`.
 
     Silence beyond `first_s`, and later `idle_s`, ends it, and so do bytes that never amount to anything: only
-    `progress` starts the clock anew. The time the reader takes for itself does not count. Must be closed.
+    `progress` starts the clock anew, the shorter one once the answer has `begun`. The time the reader takes for itself
+    does not count. Must be closed.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, first_s: float, idle_s: float) -> None:
@@ -67,10 +72,11 @@ class HTTPStream:
                 raise NoAnswerInTime from None
             raise _explained(error) from None
 
-    def progress(self) -> None:
+    def progress(self, *, begun: bool = True) -> None:
         """What was read made sense: the clock starts anew with the next `read`."""
         self._waiting_since = None
-        self._patience_s = self._idle_s
+        if begun:
+            self._patience_s = self._idle_s
 
     async def read_all(self, max_bytes: int) -> bytes:
         """The rest of the body, NoAnswer when it is larger."""
@@ -136,6 +142,10 @@ class AsyncHTTP:
         stream = await self.open(method, url, body=body, headers=headers, first_s=first_s, idle_s=idle_s)
         try:
             content = await stream.read_all(max_bytes)
+        except NoAnswer as error:
+            if 200 <= stream.status < 300 and not isinstance(error, NoAnswerInTime):
+                raise AnswerBroke(str(error), sent=True) from None
+            raise
         finally:
             stream.close()
         return HTTPAnswer(stream.status, stream.headers, content, round((loop.time() - started) * 1000))

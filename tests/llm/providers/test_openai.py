@@ -343,7 +343,9 @@ def test_what_was_used_is_known_when_a_stream_breaks() -> None:
 def test_a_stream_answered_with_json_is_what_the_json_says() -> None:
     error, _ = failed("openai", answer(ERROR))
     assert (error.text, error.recovery) == ("The server had an error", Recovery.RETRY)
-    error, _ = failed("openai", answer(completion()))
+    chunks, _ = collected("openai", answer(completion(usage=usage(3, 1))), asked())
+    assert [(chunk.text, chunk.usage) for chunk in chunks] == [("Hello", Tokens(3, 1))]
+    error, _ = failed("openai", answer({"hello": 1}))
     assert "stream of events" in error.text
     assert error.recovery is Recovery.FAILOVER
 
