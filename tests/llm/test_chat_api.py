@@ -289,7 +289,9 @@ def test_O3_a_lost_connection_lets_the_answer_finish_and_keeps_it(
     books_agree()
 
 
-def test_O3_who_leaves_before_the_first_words_finds_them_later(chatting: World, books_agree: Callable[[], None]) -> None:
+def test_O3_who_leaves_before_the_first_words_finds_them_later(
+    chatting: World, books_agree: Callable[[], None]
+) -> None:
     chatting.upstream.otherwise = stream(WORDS, (10, 30), first_after_s=0.6)
     chatting.play(lambda w: w.client.post(STREAM, ASK, leave_after_s=0.2))
     stored = ChatMessage.objects.get(role="assistant")
