@@ -26,7 +26,8 @@ DO UPDATE SET count = notifications_alert.count + 1, last = statement_timestamp(
 
 def raise_alert(event: str, *, title: str, level: str = "", content: str = "", key: str = "") -> None:
     """Tell the operators. An alert whose key is open already is counted, not repeated. Safe inside a transaction, and
-    then written only if that commits. Never fails its caller: what cannot be stored is logged."""
+    then written only if that commits. Never fails its caller: what cannot be stored is logged. Raises only what has
+    ended the caller's transaction too, which would else end without a word and without what it did."""
     level = level or events.level_of(event)
     row = (event[:40], level[:8], title[:200], content[:4000], (key or f"{event}:{title}")[:200])
     try:
@@ -36,6 +37,8 @@ def raise_alert(event: str, *, title: str, level: str = "", content: str = "", k
     except Error as error:
         # The alert is the news here, not the traceback.
         log.error("An alert could not be stored (%s): [%s] %s: %s", type(error).__name__, level, title, content)  # noqa: TRY400
+        if connection.in_atomic_block and (connection.needs_rollback or connection.closed_in_transaction):
+            raise
 
 
 def resolve(alert: Alert, *, by: str) -> bool:

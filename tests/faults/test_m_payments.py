@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -17,7 +18,9 @@ from sandbox.models import Refund as ProviderRefund
 from tests.orders import pending_order
 from tests.refunds import platform, trade_of
 from topup import services
+from topup.gateways.orders import Receipt
 from topup.models import Notice, Order, Refund
+from topup.services import given_back
 from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
@@ -27,6 +30,7 @@ from voicehelper.wallet.services import wallet_of
 from .conftest import CallbackDesk, alert, balance, credited_once, last_notice, not_credited
 from .console_refunds import PAID, PART, QUOTA, Play
 from .scripted import ScriptedProvider
+from .test_j_restore import connect
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -207,6 +211,37 @@ def test_P10_a_callback_address_with_slashes_too_many_is_served(
     assert answer.status_code == 200
     credited_once(order)
     books_agree()
+
+
+# --- E2: the connection breaks in the last moment --------------------------------------------------------------------
+def dies_at_the_alert(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Its session is ended from outside just before an alert is written."""
+    if "INTO notifications_alert" in sql:
+        with connect(connection.settings_dict["NAME"], autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+            other.execute("SELECT pg_sleep(0.2)")
+    return execute(sql, params, many, context)
+
+
+def test_E2_M4_what_a_broken_connection_undid_is_not_taken_for_done(order: Order, books_agree: Any) -> None:
+    """The alert is the last word of the transaction: swallowed, its failure would end that without one."""
+    with pytest.raises(OperationalError), connection.execute_wrapper(dies_at_the_alert):
+        given_back.keep_refund(order, source="notice", fen=order.amount_fen)
+    connection.close()
+    order.refresh_from_db()
+    assert (order.state, order.refunded_fen) == (Order.State.PENDING, 0)
+    Order.objects.filter(pk=order.pk).update(state=Order.State.CLOSED, closed_at=Now(), next_ask_at=None)
+    receipt = Receipt(order.gateway, order.order_no, "T1", order.amount_fen, "CNY", **facts_of(order))
+    with pytest.raises(OperationalError), connection.execute_wrapper(dies_at_the_alert):
+        services.settle_order(receipt, source="notice")
+    connection.close()
+    not_credited(order, Order.State.CLOSED)
+    assert services.settle_order(receipt, source="notice").outcome == services.Settlement.CREDITED
+    books_agree()
+
+
+def facts_of(order: Order) -> dict[str, Any]:
+    return {"app_id": order.app_id, "merchant_id": order.merchant_id, "live": order.live}
 
 
 # --- M4: given back in the console before it was credited ------------------------------------------------------------
