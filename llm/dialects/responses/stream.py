@@ -18,7 +18,7 @@ from ...relay.settling import Completed
 from ..base import event
 from . import sealed
 from .answer import Response, error_of, keepable, reasoning_tokens, usage_of
-from .tools import Tool, Toolbox, toolbox, unwrapped
+from .tools import DeclaredTool, Toolbox, toolbox, unwrapped
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _REFUSED = "The provider's content filter stopped this answer."
@@ -36,7 +36,7 @@ class _Call:
         self.arguments = ""
         self.item: _Item | None = None
         self.index = -1
-        self.tool = Tool("")
+        self.tool = DeclaredTool("")
 
 
 class ResponsesTranslator:

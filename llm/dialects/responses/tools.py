@@ -25,7 +25,7 @@ _INPUT = {
 }
 
 
-class Tool(NamedTuple):
+class DeclaredTool(NamedTuple):
     """How a function is called in Responses."""
 
     name: str
@@ -37,15 +37,15 @@ class Toolbox(NamedTuple):
     """The functions of a request as chat has them, by their names there the tools they are, and what was left out."""
 
     functions: list[dict[str, Any]]
-    tools: dict[str, Tool]
+    tools: dict[str, DeclaredTool]
     left_out: list[str]
 
-    def tool(self, function: str) -> Tool:
+    def tool(self, function: str) -> DeclaredTool:
         """The tool that is meant by the name of a function. Some models leave the namespace out."""
         found = self.tools.get(function)
         if found is None:
             meant = [tool for tool in self.tools.values() if tool.namespace and tool.name == function]
-            found = meant[0] if len(meant) == 1 else Tool(function)
+            found = meant[0] if len(meant) == 1 else DeclaredTool(function)
         return found
 
 
@@ -67,7 +67,7 @@ def toolbox(given: Mapping[str, Any]) -> Toolbox:
             called = function_name(tool["name"], namespace)
             if called not in box.tools:
                 box.functions.append(_custom(tool, called) if kind == "custom" else _function(tool, called))
-            box.tools[called] = Tool(tool["name"], namespace, kind == "custom")
+            box.tools[called] = DeclaredTool(tool["name"], namespace, kind == "custom")
         elif kind.startswith(LEFT_OUT):
             box.left_out.append(f"tools.{kind}")
         else:
