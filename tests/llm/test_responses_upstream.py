@@ -20,7 +20,6 @@ from tests.operators import errors
 from tests.vectors import load
 
 from .conftest import ASK, CHAT, MESSAGES, World, account, model, post
-from .test_prices import priced
 from .upstream import Script, chat, says, sends
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -194,57 +193,6 @@ def test_a_model_at_a_provider_without_responses_is_refused(rich: World) -> None
     with pytest.raises(CallFailed) as caught:
         ask(rich, "odd")
     assert isinstance(caught.value.refusal, Unsupported)
-
-
-# --- Searching the web -----------------------------------------------------------------------------------------------
-SEARCH = {"type": "web_search", "external_web_access": True}
-FLAT = {"type": "function", "name": "exec_command", "parameters": {"type": "object"}}
-MORE = {"type": "additional_tools", "tools": [SEARCH, FLAT]}
-
-
-@pytest.fixture
-def native(rich: World) -> World:
-    """doubao-pro, at an account that answers Responses."""
-    Credential.objects.update(responses_api="yes")
-    rich.upstream.otherwise = says(STREAMS["text"][-1]["response"])
-    return rich
-
-
-@pytest.mark.parametrize(
-    ("given", "up"),
-    [
-        ({"tools": [FLAT, SEARCH], "tool_choice": "auto"}, {"tools": [FLAT], "tool_choice": "auto"}),
-        ({"tools": [SEARCH], "tool_choice": "auto", "parallel_tool_calls": True}, {}),
-        ({"tools": [FLAT, SEARCH], "tool_choice": "required"}, {"tools": [FLAT], "tool_choice": "required"}),
-        ({"input": [{"role": "user", "content": "hi"}, MORE]}, {}),
-    ],
-)
-def test_a_search_that_has_no_price_is_left_out_and_told(native: World, given: dict[str, Any], up: Any) -> None:
-    """Codex offers it with every request: refusing it would shut Codex out."""
-    Credential.objects.update(provider="openai")
-    Model.objects.filter(name="doubao-pro").update(provider="openai")
-    answer = post(native, "/v1/responses", {"model": "doubao-pro", "input": "hi", **given})
-    assert answer.status == 200, answer.body
-    assert answer.headers["x-left-out"] == "tools.web_search"
-    body = native.upstream.asked[0].body
-    assert "web_search" not in str(body)
-    assert {name: body[name] for name in ("tools", "tool_choice", "parallel_tool_calls") if name in body} == up
-    assert ("exec_command" in str(body)) is ("exec_command" in str(given))
-
-
-@pytest.mark.parametrize("choice", [{"type": "web_search"}, "required"])
-def test_a_search_that_must_be_and_has_no_price_is_refused(native: World, choice: Any) -> None:
-    asked = {"model": "doubao-pro", "input": "hi", "tools": [SEARCH], "tool_choice": choice}
-    answer = post(native, "/v1/responses", asked)
-    assert (answer.status, answer.json["error"]["code"]) == (400, "no_price")
-    assert native.upstream.asked == []
-
-
-def test_a_search_that_has_a_price_goes_up(native: World) -> None:
-    priced("doubao-pro", ("input", "100"), ("output", "100"), ("web_search", "0.01"))
-    answer = post(native, "/v1/responses", {"model": "doubao-pro", "input": "hi", "tools": [SEARCH]})
-    assert "x-left-out" not in answer.headers
-    assert native.upstream.asked[0].body["tools"] == [SEARCH]
 
 
 # --- What operators say ----------------------------------------------------------------------------------------------
