@@ -47,7 +47,8 @@ def _failed(error: CallFailed) -> ErrorAnswer:
     retry_after_s = 0 if error.retry_after_s is None else max(1, round(error.retry_after_s))
     if error.refusal is not None:
         code = error.refusal.code or "upstream_refused"
-        return _call(413 if error.refusal.status == 413 else 400, code, str(error))
+        status = 413 if error.refusal.status == 413 else 400
+        return _call(status, code, str(error), param=error.refusal.param)
     if error.overloaded:
         return _call(503, "upstream_overloaded", str(error), retry_after_s=retry_after_s)
     if error.rate_limited:

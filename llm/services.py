@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
+from django.db.models.functions import Now
+
 from voicehelper.accounts.models import User
 
-from .models import Credential
+from .models import Credential, KeptResponse
 from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
 from .relay import loops
@@ -218,3 +220,8 @@ async def _probe(account: Account, model_id: str) -> str:
         return await provider.probe(model_id)
     finally:
         await provider.close()
+
+
+def forget_expired_responses() -> int:
+    """Delete what was kept of /v1/responses for long enough; how many answers."""
+    return KeptResponse.objects.filter(expires__lt=Now()).delete()[0]

@@ -34,6 +34,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
+    "forget_expired_responses": _daily("llm.tasks.forget_expired_responses", 4, 10),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
 }

@@ -26,6 +26,8 @@ from . import words
 from .live import Live, calls_text, clock_time, list_with
 from .probes import default_model_id, reason, try_out
 
+_ADDRESS = ["provider", "base_url", "api_key", "organization", "api_version", "responses_api"]
+
 
 class CredentialForm(CardForm):
     """An account at a provider."""
@@ -94,7 +96,7 @@ class CredentialAdmin(ProbedFormAdmin):
     test_hint = ""
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name"]}),
-        (_("Where, and who we are"), {"fields": ["provider", "base_url", "api_key", "organization", "api_version"]}),
+        (_("Where, and who we are"), {"fields": _ADDRESS}),
         (_("Among several"), {"fields": ["priority", "weight", "served"]}),
         (_("Patience"), {"fields": ["timeout_s", "max_retries", "retry_delay_ms"]}),
     )
@@ -111,6 +113,11 @@ class CredentialAdmin(ProbedFormAdmin):
             " Empty: the provider’s. HTTPS and public addresses only. Changing it wants the key again."
         ),
         "api_key": _("Stored encrypted and never shown again."),
+        "responses_api": _(
+            "Whether this address answers /responses too; what is asked there then passes through as it is, otherwise"
+            " it is translated. Known of Ark and of OpenAI’s own address; other services of OpenAI’s protocol often"
+            " take such a request and ignore half of it: say so when theirs is complete."
+        ),
         "organization": _("OpenAI only: the OpenAI-Organization header."),
         "priority": _("Of several accounts for a model the highest number is asked first, the others when it fails."),
         "weight": _(
@@ -149,7 +156,7 @@ class CredentialAdmin(ProbedFormAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or not obj.from_environment:
             return fieldsets
-        shown = ["provider", "base_url", "key", "organization", "api_version"]
+        shown = ["key" if name == "api_key" else name for name in _ADDRESS]
         return [
             (name, {"fields": shown if "base_url" in options["fields"] else options["fields"]})
             for name, options in fieldsets

@@ -25,6 +25,8 @@ from voicehelper.changes import Change
 from .. import prices
 from ..kind_names import KIND_NAMES, name_of
 from ..models import Model, provider_choices
+from ..providers import PROVIDERS
+from ..relay.catalogue import RESPONSES_ONLY
 from . import comparing, words
 from .fallbacks import FallbacksField, in_order, keep_order
 from .live import Live, list_with
@@ -141,7 +143,7 @@ class ModelAdmin(CardAdmin):
     delete_link = True
     fieldsets: ClassVar[Any] = (
         (None, {"fields": ["enabled", "name", "capabilities"]}),
-        (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential"]}),
+        (_("Where it leads"), {"fields": ["provider", "provider_model_id", "credential", "responses_api"]}),
         (_("How much it can"), {"fields": ["max_tokens", "context_tokens"]}),
         (_("What it costs"), {"fields": ["price_rows", "tier_factors"]}),
         (_("Routing"), {"fields": ["cost_per_1k", "latency_ms", "quality"]}),
@@ -156,6 +158,10 @@ class ModelAdmin(CardAdmin):
         "enabled": _("Switched off, it is not offered and cannot be asked for."),
         "name": _("What callers write as “model”."),
         "provider_model_id": _("Ark: a model id or an endpoint id (ep-…)."),
+        "responses_api": _(
+            "“Only that” for models that refuse chat (gpt-5-codex, o3-pro): a chat is put to them as Responses."
+            " “Never” for models that refuse /responses though their account has it."
+        ),
         "credential": _("Empty: any account of the provider that is on and serves it, by priority and weight."),
         "max_tokens": _("The longest answer. Who asks for more by this name gets as much as this."),
         "cost_per_1k": _("What 1,000 tokens cost, in units. Priority “cheapest” takes the lowest."),
@@ -204,6 +210,8 @@ class ModelAdmin(CardAdmin):
         found = dict(super().problems(row))
         if row.credential is not None and row.credential.provider != row.provider:
             found["credential"] = gettext("This account is at another provider than the model.")
+        if row.responses_api == RESPONSES_ONLY and not PROVIDERS[row.provider].may_answer_responses:
+            found["responses_api"] = gettext("This provider has no Responses API.")
         if not 0 <= (row.quality or 0) <= 1:
             found["quality"] = gettext("A number from 0 to 1, like 0.85.")
         return found

@@ -6,15 +6,13 @@ No ORM and no Django on this path: see docs/decisions.md for what that saves. An
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import orjson
-
 from voicehelper.api.errors import answer_to
 
 from ..dialects import chat_completions, messages
 from ..relay.engine import Engine, engine
 from ..relay.errors import CallRefused
-from . import limits, v1_account, v1_media, v1_talk
-from .errors import anthropic, openai, wrong_key
+from . import limits, v1_account, v1_media, v1_responses, v1_talk
+from .errors import wrong_key
 from .v1_request import ClientLeft, Receive, Send, V1Request
 
 Act = Callable[[V1Request, Engine], Awaitable[None]]
@@ -34,10 +32,8 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
         answer = answer_to(error)
         if not exchange.begun:
             await exchange.refuse(answer)
-        elif exchange.anthropic:
-            await exchange.end_events(messages.event("error", anthropic(answer, exchange.request_id)))
         else:
-            await exchange.end_events(b"data: %b\n\n" % orjson.dumps(openai(answer)))
+            await exchange.end_events(exchange.broken(answer))
 
 
 def path_of(path: str) -> str | None:
@@ -65,6 +61,9 @@ async def _answer(exchange: V1Request) -> None:
             raise CallRefused(f"{path} takes GET.", status=405, code="method_not_allowed")
         await _GET.get(path, v1_account.models)(exchange, relay)
         return
+    if path.startswith(f"{v1_responses.ROOT}/") and path not in _POST:
+        await v1_responses.one(exchange, relay)
+        return
     act = _POST.get(path)
     if act is None:
         raise CallRefused(f"There is no {path} here.", status=404, code="unknown_url")
@@ -88,6 +87,8 @@ def _key(headers: Mapping[bytes, bytes]) -> bytes:
 _POST: Mapping[str, Act] = {
     "/v1/chat/completions": v1_talk.door(chat_completions.DIALECT),
     "/v1/completions": v1_talk.door(chat_completions.COMPLETIONS_DIALECT),
+    "/v1/responses": v1_responses.create,
+    "/v1/responses/input_tokens": v1_responses.input_tokens,
     "/v1/messages": v1_talk.door(messages.DIALECT),
     "/v1/messages/count_tokens": v1_talk.count_tokens,
     "/v1/embeddings": v1_media.embeddings,

@@ -58,18 +58,25 @@ _ANTHROPIC_ERROR: _Schema = {
         "request_id": {"type": "string"},
     },
 }
+# What is done with one thing.
+_ONE: Mapping[str, str] = {"get": "retrieve", "delete": "delete", "post": "one"}
 _ANYTHING: _Schema = {"type": "object", "additionalProperties": True}
 
 
 def paths() -> dict[str, _Schema]:
     """OpenAPI's path items."""
-    return {path: {method: _operation(path, method, *more)} for path, (method, *more) in _DOORS.items()}
+    items: dict[str, _Schema] = {}
+    for path, (method, *more) in [*_DOORS.items(), *_KEPT]:
+        items.setdefault(path, {})[method] = _operation(path, method, *more)
+    return items
 
 
 # Path: method, what it is, fields a request must have, and the types of bodies in and out.
 _DOORS: Mapping[str, tuple[Any, ...]] = {
     "/v1/chat/completions": ("post", "OpenAI's chat completions", ("model", "messages"), _JSON, (_JSON, _EVENTS)),
     "/v1/completions": ("post", "OpenAI's older completions", ("model", "prompt"), _JSON, (_JSON, _EVENTS)),
+    "/v1/responses": ("post", "OpenAI's responses", ("model", "input"), _JSON, (_JSON, _EVENTS)),
+    "/v1/responses/input_tokens": ("post", "About how many tokens a request has; free", ("model", "input")),
     "/v1/messages": ("post", "Anthropic's messages", ("model", "messages", "max_tokens"), _JSON, (_JSON, _EVENTS)),
     "/v1/messages/count_tokens": ("post", "About how many tokens a request has; free", ("model", "messages")),
     "/v1/embeddings": ("post", "Vectors of texts", ("model", "input")),
@@ -88,6 +95,12 @@ _DOORS: Mapping[str, tuple[Any, ...]] = {
     "/v1/dashboard/billing/subscription": ("get", "All that was ever there, in units where OpenAI has dollars"),
     "/v1/dashboard/billing/usage": ("get", "What was used, in hundredths of a unit"),
 }
+# Answers to /v1/responses that are kept for whoever asked.
+_KEPT: Iterable[tuple[str, tuple[Any, ...]]] = (
+    ("/v1/responses/{id}", ("get", "An answer that was kept")),
+    ("/v1/responses/{id}", ("delete", "Keep an answer no longer")),
+    ("/v1/responses/{id}/input_items", ("get", "What it answered: `order`, `limit`, `after`")),
+)
 
 
 def _operation(
@@ -107,7 +120,7 @@ def _operation(
     for status, words in said.items():
         responses[str(status)] = {"description": words, "content": {_JSON: {"schema": error}}}
     operation: _Schema = {
-        "operationId": path.strip("/").replace("/", "_").replace("{id}", "retrieve").replace(".", "_"),
+        "operationId": path.strip("/").replace("/", "_").replace("{id}", _ONE[method]).replace(".", "_"),
         "summary": summary,
         "tags": ["v1"],
         "security": [{"ApiKey": []}],

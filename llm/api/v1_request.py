@@ -12,8 +12,9 @@ from voicehelper.api.errors import ErrorAnswer
 from voicehelper.net.addresses import address_of
 
 from ..dialects import chat_completions
+from ..dialects.errors import OVERLOADED, anthropic, openai
 from ..relay.call import Caller, new_request_id
-from .errors import OVERLOADED, anthropic, openai, too_large, too_slow
+from .errors import too_large, too_slow
 from .v1_body import unpacked
 
 Message = MutableMapping[str, Any]
@@ -31,7 +32,7 @@ KEEP_ALIVE_S = 10.0
 # Any page may call with a key of its own. No cookie counts here, and browsers are not asked to send any.
 CORS = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"x-request-id, request-id, retry-after"),
+    (b"access-control-expose-headers", b"x-request-id, request-id, retry-after, x-left-out"),
 )
 _EVENTS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -60,6 +61,10 @@ class V1Request:
         self.query: bytes = scope.get("query_string", b"")
         self._held: list[bytes] = []
         self._sent_at = 0.0
+        # More headers of the answer.
+        self.more: list[tuple[bytes, bytes]] = []
+        # How events end that cannot go on: said by whoever begins them.
+        self.broken: Callable[[ErrorAnswer], bytes] = lambda answer: chat_completions.broken(answer, self.request_id)
         self.owner: Owner
 
     @property
@@ -128,6 +133,7 @@ class V1Request:
             (b"content-length", b"%d" % len(body)),
             (self._request_id_header, self.request_id.encode()),
             *CORS,
+            *self.more,
             *more,
         ]
         self.begun = True
@@ -158,7 +164,7 @@ class V1Request:
 
     async def _begin_events(self) -> None:
         self.begun = True
-        headers = [*_EVENTS, *CORS, (self._request_id_header, self.request_id.encode())]
+        headers = [*_EVENTS, *CORS, *self.more, (self._request_id_header, self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def event(self, data: bytes, *, more: bool = False) -> None:

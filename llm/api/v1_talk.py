@@ -1,14 +1,15 @@
 """The doors where programs talk with models: one for each dialect, and what they have in common."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 
+from voicehelper.api.errors import ErrorAnswer
+
 from ..dialects import messages
-from ..dialects.base import Dialect, Translator
+from ..dialects.base import Dialect, Translator, renamed
 from ..dialects.chat_completions import routing_request, said, text, unrouted
 from ..providers.base import CHAT, Chunk, Completion, Unsupported
 from ..relay.call import Call, new_request_id
@@ -16,7 +17,7 @@ from ..relay.catalogue import ModelSpec
 from ..relay.engine import Engine
 from ..relay.operations import CHAT as CHAT_CALL
 from ..relay.operations import COMPLETE
-from ..relay.questions import Question
+from ..relay.questions import Addressee, Question
 from ..relay.settling import Completed
 from .v1_request import Message, V1Request
 
@@ -28,50 +29,79 @@ def door(dialect: Dialect) -> Callable[[V1Request, Engine], Awaitable[None]]:
         given = await exchange.read_object()
         body = said(given) if None in given.values() else given
         dialect.check(body)
-        asked_for = routing_request(body, dialect.capability, dialect.needs)
-        upward = unrouted(given)
-        question = Question(
-            upward,
-            dialect.weigh(body),
-            dialect=dialect.name,
-            headers=exchange.headers_of(dialect.headers),
-            in_chat=_translation(dialect, body),
-        )
-        streamed = body.get("stream") is True
-        operation = COMPLETE if dialect.capability == "completion" else CHAT_CALL
-        call = Call(relay, exchange.caller, operation, question, asked_for, streamed=streamed)
-        exchange.request_id = call.request_id
-        if not streamed:
-            await _whole(exchange, call, dialect, body)
-            return
-        options = body.get("stream_options", {})
-        wants_usage = type(options) is dict and options.get("include_usage") is True
-        translator = dialect.translator(body, call.request_id) if dialect.translator else None
-        await _Streaming(exchange, call, dialect.end, translator, include_usage=wants_usage).run()
+        await Talk(exchange, relay, dialect, given, body).answer()
 
     return act
 
 
-def _translation(dialect: Dialect, body: dict[str, object]) -> Callable[[], dict[str, object]] | None:
-    """How the question is put to providers that do not speak the dialect; None: they all take it as it is."""
-    if dialect.name == CHAT:
-        return None
-    translate = dialect.to_chat
+class Talk:
+    """One request in a dialect, checked, and its answer. `given` is what goes up to whoever speaks the dialect, `body`
+    the same without nulls."""
 
-    def in_chat() -> dict[str, object]:
-        if translate is None:
-            raise Unsupported("This model", f"/{dialect.name}")
-        return translate(unrouted(body))
+    def __init__(
+        self, exchange: V1Request, relay: Engine, dialect: Dialect, given: Mapping[str, Any], body: dict[str, Any]
+    ) -> None:
+        self.exchange = exchange
+        self.dialect = dialect
+        self.body = body
+        asked_for = routing_request(body, dialect.capability, dialect.needs, dialect.name)
+        self._upward = unrouted(given)
+        question = Question(
+            self._upward,
+            dialect.weigh(body),
+            dialect=dialect.name,
+            headers=exchange.headers_of(dialect.headers),
+            in_chat=self._translation(),
+            upward=self._passed if dialect.upward else None,
+        )
+        self.streamed = body.get("stream") is True
+        operation = COMPLETE if dialect.capability == "completion" else CHAT_CALL
+        self.call = Call(relay, exchange.caller, operation, question, asked_for, streamed=self.streamed)
+        exchange.request_id = self.call.request_id
+        about = body, self.call.request_id
+        self._translator = dialect.translator(*about) if dialect.translator else None
+        self._follower = dialect.follower(*about) if dialect.follower else None
 
-    return in_chat
+    @property
+    def telling(self) -> Translator | None:
+        """Who writes the answer; None: it passes as it is."""
+        return self._follower if self.call.native else self._translator
 
+    async def answer(self) -> None:
+        if self.streamed:
+            await _Streaming(self).run()
+            return
+        completed = await self.call.complete()
+        if (telling := self.telling) is None:
+            await self.exchange.answer(passed_on(completed))
+            return
+        answer = telling.whole(completed)
+        await self.finished(telling)
+        await self.exchange.answer(answer)
 
-async def _whole(exchange: V1Request, call: Call, dialect: Dialect, body: Mapping[str, Any]) -> None:
-    completed = await call.complete()
-    if call.native or dialect.from_chat is None:
-        await exchange.answer(passed_on(completed))
-    else:
-        await exchange.answer(orjson.dumps(dialect.from_chat(body, completed)))
+    async def finished(self, telling: Translator) -> None:
+        """The answer is written and settled, and about to leave."""
+
+    def put(self, *, translated: bool) -> None:
+        """The question is about to be put to a provider."""
+
+    def _translation(self) -> Callable[[Addressee], Mapping[str, Any]] | None:
+        """How the question is put to providers that do not speak the dialect; None: they all take it as it is."""
+        if self.dialect.name == CHAT:
+            return None
+        translate = self.dialect.to_chat
+
+        def in_chat(to: Addressee) -> Mapping[str, Any]:
+            if translate is None:
+                raise Unsupported("This model", f"/{self.dialect.name}")
+            self.put(translated=True)
+            return translate(unrouted(self.body), to)
+
+        return in_chat
+
+    def _passed(self, to: Addressee) -> Mapping[str, Any]:
+        self.put(translated=False)
+        return self.dialect.upward(self._upward, to) if self.dialect.upward else self._upward
 
 
 def passed_on(completed: Completed[Completion]) -> bytes:
@@ -85,42 +115,36 @@ def passed_on(completed: Completed[Completion]) -> bytes:
     return renamed(answer.content, was, completed.model) if type(was) is str else answer.content
 
 
-def renamed(data: bytes, was: str, name: str) -> bytes:
-    """JSON that calls the model by the name users know. Inside of texts quotation marks are escaped, so what is
-    replaced is a whole value."""
-    if was == name:
-        return data
-    before, after = orjson.dumps(was), orjson.dumps(name)
-    at = data.find(b'"model":%b' % before)
-    if at >= 0:
-        at += 8
-        return b"%b%b%b" % (data[:at], after, data[at + len(before) :])
-    return re.sub(rb'("model"\s*:\s*)%b' % re.escape(before), lambda found: found[1] + after, data, count=1)
-
-
 class _Streaming:
     """One answer on its way to a client: what is the last of it leaves when the call is settled."""
 
-    def __init__(
-        self, exchange: V1Request, call: Call, end: bytes, translator: Translator | None, *, include_usage: bool
-    ) -> None:
-        self._exchange = exchange
-        self._call = call
-        self._include_usage = include_usage
-        self._last = end
-        self._translator = translator
+    def __init__(self, talk: Talk) -> None:
+        options = talk.body.get("stream_options", {})
+        self._talk = talk
+        self._exchange = talk.exchange
+        self._call = talk.call
+        self._include_usage = type(options) is dict and options.get("include_usage") is True
+        self._last = talk.dialect.end
+        talk.exchange.broken = self._broken
 
     async def run(self) -> None:
         with Watch(self._exchange, self._call):
             completed = await self._call.stream(self._emit)
-        end = self._last
-        if not self._call.native and self._translator is not None:
-            end = self._translator.end(completed)
-        await self._exchange.end_events(end)
+        if (telling := self._talk.telling) is not None:
+            self._last = telling.end(completed)
+            await self._talk.finished(telling)
+        await self._exchange.end_events(self._last)
+
+    def _broken(self, answer: ErrorAnswer) -> bytes:
+        telling = self._talk.telling
+        if telling is not None:
+            return telling.fail(answer, self._call.settled)
+        return self._talk.dialect.broken(answer, self._call.request_id)
 
     async def _emit(self, chunk: Chunk, model: ModelSpec) -> None:
-        if not self._call.native and self._translator is not None:
-            await self._exchange.event(self._translator.feed(chunk, model), more=chunk.more)
+        telling = self._talk.telling
+        if telling is not None:
+            await self._exchange.event(telling.feed(chunk, model, self._call.credential_id), more=chunk.more)
             return
         if chunk.usage_only and not self._include_usage:
             await self._exchange.event(b"", more=chunk.more)

@@ -5,12 +5,15 @@ from typing import Any
 
 import orjson
 
+from voicehelper.api.errors import ErrorAnswer
+
 from ..providers.base import CHAT, COMPLETIONS
 from ..relay.errors import CallRefused
 from ..relay.estimates import weigh_input, weigh_prompt
 from ..relay.questions import max_tokens_of
 from ..relay.router import Priority, RoutingRequest
 from .base import Dialect, header_names
+from .errors import openai
 
 MAX_DEPTH = 64
 MAX_MESSAGES = 4096
@@ -122,7 +125,10 @@ def unrouted(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def routing_request(
-    body: Mapping[str, Any], capability: str, needs: Callable[[Mapping[str, Any]], list[str]] | None = None
+    body: Mapping[str, Any],
+    capability: str,
+    needs: Callable[[Mapping[str, Any]], list[str]] | None = None,
+    dialect: str = CHAT,
 ) -> RoutingRequest:
     """Whom to ask, from the routing fields of a body: `models` or `fallbacks` (names), `priority`, `provider`. `needs`
     tells what else a model must be able to do when it is we who choose it.
@@ -140,7 +146,7 @@ def routing_request(
         names.insert(0, name)
     return RoutingRequest(
         needs=frozenset({capability, *(needs(body) if needs and automatic == "auto" else ())}),
-        max_tokens=max_tokens_of(body),
+        max_tokens=max_tokens_of(body, dialect),
         priority=_priority(routing.get("priority", Priority.BALANCED)),
         names=tuple(dict.fromkeys(names)),
         provider=_provider(routing.get("provider", "")),
@@ -198,15 +204,21 @@ def _nothing_more(_body: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def broken(answer: ErrorAnswer, _request_id: str) -> bytes:
+    """The last event of a stream that broke off."""
+    return b"data: %b\n\n" % orjson.dumps(openai(answer))
+
+
 _OPENAI = header_names("openai-")
 _DONE = b"data: [DONE]\n\n"
-DIALECT = Dialect(CHAT, check_chat, weigh_prompt, needs, _OPENAI, end=_DONE)
+DIALECT = Dialect(CHAT, check_chat, weigh_prompt, needs, _OPENAI, broken, end=_DONE)
 COMPLETIONS_DIALECT = Dialect(
     COMPLETIONS,
     check_completion,
     lambda body: weigh_input(body.get("prompt")),
     _nothing_more,
     _OPENAI,
+    broken,
     capability="completion",
     end=_DONE,
 )

@@ -11,8 +11,7 @@ from ..providers.base import MESSAGES
 from ..relay.errors import CallRefused
 from ..relay.estimates import weigh, weigh_data
 from .base import Dialect, header_names
-from .messages_answer import from_chat
-from .messages_events import MessagesTranslator, event
+from .messages_events import MessagesTranslator, broken
 from .messages_in_chat import to_chat
 
 # What a block costs besides its text, and a picture or a document, whose size says nothing.
@@ -92,9 +91,7 @@ DIALECT = Dialect(
     weigh=weigh_request,
     needs=needs,
     headers=header_names("anthropic-"),
+    broken=broken,
     to_chat=to_chat,
-    from_chat=from_chat,
     translator=MessagesTranslator,
 )
-
-__all__ = ["DIALECT", "MessagesTranslator", "check", "event", "from_chat", "to_chat", "weigh_request"]

@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicehelper.api.errors import ErrorAnswer
+
 from ..providers import json_text
 from ..providers.base import Chunk
 from ..providers.oddities import is_whole
 from ..relay.billing import Amount
 from ..relay.catalogue import ModelSpec
 from ..relay.settling import Completed
-from .messages_answer import call_id, is_thought, message_id, shows_thoughts, stop_of, usage_of, words_of
+from .base import event
+from .errors import anthropic
+from .messages_answer import call_id, from_chat, is_thought, message_id, shows_thoughts, stop_of, usage_of, words_of
 
 _THINKING, _TEXT = "thinking", "text"
 _EMPTY: Mapping[str, Mapping[str, Any]] = {
@@ -20,9 +24,9 @@ _EMPTY: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def event(name: str, data: Mapping[str, Any]) -> bytes:
-    """One event of a stream, in bytes."""
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), json_text.write(data))
+def broken(answer: ErrorAnswer, request_id: str) -> bytes:
+    """The last event of a stream that broke off."""
+    return event("error", anthropic(answer, request_id))
 
 
 @dataclass
@@ -44,7 +48,7 @@ class MessagesTranslator:
 
     def __init__(self, given: Mapping[str, Any], request_id: str) -> None:
         self._given = given
-        self._id = message_id(request_id)
+        self._request_id = request_id
         self._shows_thoughts = shows_thoughts(given)
         self._events: list[bytes] = []
         self._begun = False
@@ -61,7 +65,10 @@ class MessagesTranslator:
         self._finish: Mapping[str, Any] = {}
         self._told: Any = None
 
-    def feed(self, chunk: Chunk, model: ModelSpec) -> bytes:
+    def whole(self, completed: Completed[Any]) -> bytes:
+        return json_text.write(from_chat(self._given, completed))
+
+    def feed(self, chunk: Chunk, model: ModelSpec, _credential_id: int) -> bytes:
         """The events that follow from a chunk; may be none."""
         if not self._begun:
             self._begin(model.name, Amount(chunk.usage.kinds) if chunk.usage else Amount({}))
@@ -73,7 +80,7 @@ class MessagesTranslator:
                 self._finish = choice
         return self._taken()
 
-    def end(self, completed: Completed[None]) -> bytes:
+    def end(self, completed: Completed[Any]) -> bytes:
         """The last events, with what was used."""
         if not self._begun:
             self._begin(completed.model, completed.used)
@@ -87,6 +94,9 @@ class MessagesTranslator:
         self._add("message_delta", delta=delta, usage=usage_of(completed.used, self._told))
         self._add("message_stop")
         return self._taken()
+
+    def fail(self, answer: ErrorAnswer, _completed: Completed[Any] | None) -> bytes:
+        return broken(answer, self._request_id)
 
     # --- What comes ------------------------------------------------------------------------------------------------
     def _read(self, delta: Mapping[str, Any]) -> None:
@@ -173,7 +183,7 @@ class MessagesTranslator:
     def _begin(self, model: str, used: Amount) -> None:
         self._begun = True
         message: dict[str, Any] = {
-            "id": self._id,
+            "id": message_id(self._request_id),
             "type": "message",
             "role": "assistant",
             "model": model,

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from ..relay.errors import CallRefused
+from ..relay.questions import Addressee
 from .messages_parts import cannot, dicts, part_of, result_of, text_of
 
 _TRANSLATED = frozenset({
@@ -28,7 +29,7 @@ _TOOL_LEFT_OUT = frozenset({"cache_control", "eager_input_streaming"})
 _TOOL_NEUTRAL: Mapping[str, Any] = {"defer_loading": False, "allowed_callers": ["direct"]}
 
 
-def to_chat(given: Mapping[str, Any]) -> dict[str, Any]:
+def to_chat(given: Mapping[str, Any], _to: Addressee) -> dict[str, Any]:
     """The chat request that asks the same. Raises Unsupported for what cannot be said there."""
     body: dict[str, Any] = {name: given[name] for name in _SAME if given.get(name) is not None}
     _only(given, _TRANSLATED | _LEFT_OUT, _NEUTRAL)

@@ -21,6 +21,13 @@ class Model(models.Model):
         SECOND = "second", _("second of audio")
         CHARACTERS = "1k_characters", _("1,000 characters")
 
+    class ResponsesAPI(models.TextChoices):
+        """Whether it answers Responses."""
+
+        ACCOUNT = "", _("as its account does")
+        ONLY = "only", _("only that")
+        NEVER = "never", _("never")
+
     # See voicehelper/changes.py. The cost is the price where none is set.
     PRICES: ClassVar = frozenset({"measure", "input_price", "output_price", "cost_per_1k"})
     SENSITIVE: ClassVar = PRICES
@@ -50,6 +57,9 @@ class Model(models.Model):
     )
     provider = models.CharField(_("provider"), max_length=16, choices=provider_choices)
     provider_model_id = models.CharField(_("model id at the provider"), max_length=128)
+    responses_api = models.CharField(
+        _("Responses API"), max_length=8, choices=ResponsesAPI, blank=True, default="", db_default=""
+    )
     capabilities = models.JSONField(_("capabilities"), default=list)
     max_tokens = models.PositiveIntegerField(_("max tokens"), default=4096)
     context_tokens = models.PositiveIntegerField(

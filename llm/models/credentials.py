@@ -17,6 +17,13 @@ def provider_choices() -> list[tuple[str, Any]]:
 class Credential(models.Model):
     """An account at a provider. `base_url` is what the provider's own client takes (…/api/v3, …/v1, Claude without)."""
 
+    class ResponsesAPI(models.TextChoices):
+        """Whether its address answers Responses."""
+
+        KNOWN = "", _("as far as is known of the provider")
+        YES = "yes", _("supported")
+        NO = "no", _("not supported")
+
     name = models.CharField(_("name"), max_length=64, unique=True)
     provider = models.CharField(_("provider"), max_length=16, choices=provider_choices, default="ark")
     base_url = models.CharField(_("base URL"), max_length=256)
@@ -26,6 +33,9 @@ class Credential(models.Model):
     organization = models.CharField(_("organization"), max_length=64, blank=True)
     api_version = models.CharField(
         _("API version"), max_length=16, blank=True, help_text=_("Claude only: the anthropic-version header.")
+    )
+    responses_api = models.CharField(
+        _("Responses API"), max_length=8, choices=ResponsesAPI, blank=True, default="", db_default=""
     )
     timeout_s = models.PositiveSmallIntegerField(
         _("time-out (s)"), default=30, validators=[MinValueValidator(1), MaxValueValidator(600)]

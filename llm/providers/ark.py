@@ -7,8 +7,20 @@ is billed that the client abandons; it knows tools, but not the older functions.
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 
-from . import contents, functions
-from .base import CHAT, PLAIN, Audio, Chunk, Completion, Form, RequestOptions, Speech, Transcript, Unsupported
+from . import ark_responses, contents, functions
+from .base import (
+    CHAT,
+    PLAIN,
+    RESPONSES,
+    Audio,
+    Chunk,
+    Completion,
+    Form,
+    RequestOptions,
+    Speech,
+    Transcript,
+    Unsupported,
+)
 from .chat_events import Edit
 from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, misshapen
 from .openai import OpenAI
@@ -51,6 +63,12 @@ class Ark(OpenAI):
         "InternalServiceError": TRY_AGAIN,
     }
 
+    own_fields: ClassVar[frozenset[str]] = frozenset({"thinking"})
+
+    @classmethod
+    def has_room_for(cls, dialect: str, body: Mapping[str, Any]) -> bool:
+        return dialect != RESPONSES or ark_responses.has_room_for(body)
+
     async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         """Text like OpenAI's; a list of parts (text, image_url, video_url) is one multimodal embedding."""
         parts = body.get("input")
@@ -91,6 +109,13 @@ class Ark(OpenAI):
         if stream:
             request["stream_options"]["chunk_include_usage"] = True
         return request
+
+    @classmethod
+    def _answers_responses(cls, base_url: str) -> bool:
+        return True
+
+    def _responses_request(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return ark_responses.request(body)
 
     def _edit(self, body: Mapping[str, Any]) -> Edit | None:
         return functions.answer_in_functions if functions.is_legacy(body) else None

@@ -57,6 +57,8 @@ class ProviderError(Exception):
         self.cool_down = cool_down
         self.given_up = given_up
         self.hint: StrOrPromise = ""
+        # Which part of the request is at fault, in the dialect of whoever asked.
+        self.param = ""
 
     @property
     def account_at_fault(self) -> bool:
@@ -66,7 +68,7 @@ class ProviderError(Exception):
     @property
     def overloaded(self) -> bool:
         """Whether the provider has too much to do, for everybody."""
-        return self.status in (503, 529) or self.code in ("overloaded_error", "ServerOverloaded")
+        return self.status in (503, 529) or self.code in _OVERLOADED
 
     @property
     def unpaid(self) -> bool:
@@ -84,6 +86,7 @@ class ProviderError(Exception):
         return _OURS.sub("…", self.text[:300])
 
 
+_OVERLOADED = ("overloaded_error", "ServerOverloaded", "server_is_overloaded")
 # Who we are to a provider, as its texts name us: organizations, projects, accounts, keys.
 _OURS = re.compile(
     r"\b(?:organi[sz]ation|project|account|workspace|tenant)(?: id)?[ :=(\[]+[\w-]*\d[\w-]*[)\]]?"
@@ -107,7 +110,8 @@ class StreamBroke(ProviderError):
 
 @dataclass(frozen=True)
 class Account:
-    """Who we are to a provider, and how patient. `trusted` allows private addresses (those from the environment)."""
+    """Who we are to a provider, and how patient. `trusted` allows private addresses (those from the environment).
+    `responses_api`: whether its address answers Responses (None: as far as the provider itself knows)."""
 
     provider: str
     base_url: str
@@ -116,6 +120,7 @@ class Account:
     api_version: str = ""
     timeout_s: float = 30.0
     trusted: bool = False
+    responses_api: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +146,12 @@ class Tokens:
 @dataclass(frozen=True)
 class RequestOptions:
     """How a call is made besides its body: headers of the client's that go up with it, and how long, in seconds, the
-    first sign of an answer may take (None: as long as the account's time-out)."""
+    first sign of an answer may take (None: as long as the account's time-out). `in_responses`: the model answers
+    nothing but Responses, so that a chat has to be put to it in them."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     first_byte_s: float | None = None
+    in_responses: bool = False
 
 
 PLAIN = RequestOptions()
@@ -227,13 +234,26 @@ class Provider(ABC):
 
     name: ClassVar[str]
     default_base_url: ClassVar[str]
-    # What is passed through as it is. Whatever else is asked for is translated through OpenAI's chat shape.
+    # What is passed through as it is, at every account. Whatever else is asked for is translated through OpenAI's chat
+    # shape.
     dialects: ClassVar[frozenset[str]]
+    # Whether accounts of it, or models, may answer OpenAI's Responses.
+    may_answer_responses: ClassVar[bool] = False
     # What `probe` calls, after the base URL.
     probe_path: ClassVar[str] = "/chat/completions"
 
     def __init__(self, account: Account) -> None:
         self.account = account
+
+    @classmethod
+    def dialects_of(cls, account: Account) -> frozenset[str]:
+        """`dialects`, and what this account speaks besides."""
+        return cls.dialects
+
+    @classmethod
+    def has_room_for(cls, dialect: str, body: Mapping[str, Any]) -> bool:
+        """Whether all that such a request holds has a place in the provider's own form of the dialect."""
+        return True
 
     @property
     def broken_lines(self) -> int:

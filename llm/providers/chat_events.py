@@ -27,6 +27,7 @@ class ChatEvents:
     def __init__(self, answers: int = 1, edit: Edit | None = None, *, hide_usage: bool = False) -> None:
         self.finished = False
         self.ended = False
+        self.failure: ProviderError | None = None
         self._edit = edit
         self._hide_usage = hide_usage
         # With one answer asked for, its last words end everything.
@@ -106,6 +107,7 @@ class TranscriptEvents:
     def __init__(self) -> None:
         self.finished = False
         self.ended = False
+        self.failure: ProviderError | None = None
 
     def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
         kind = str(event.said.get("type") or "")

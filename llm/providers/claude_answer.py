@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from . import functions, json_text
-from .base import Chunk, Completion, Tokens
+from .base import Chunk, Completion, ProviderError, Tokens
 from .message_events import CumulativeUsage
 from .usage import count, tokens_of
 from .wire import Event
@@ -69,6 +69,7 @@ class ClaudeTranslator:
     def __init__(self, *, legacy: bool) -> None:
         self.finished = False
         self.ended = False
+        self.failure: ProviderError | None = None
         self._legacy = legacy
         self._usage = CumulativeUsage()
         self._head: _JSON = {"id": "", "object": "chat.completion.chunk", "created": int(time.time()), "model": ""}

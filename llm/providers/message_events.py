@@ -6,7 +6,7 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming. Blocks and even
 from collections.abc import Sequence
 from typing import Any
 
-from .base import Chunk, Tokens
+from .base import Chunk, ProviderError, Tokens
 from .usage import count, tokens_of
 from .wire import Event
 
@@ -38,6 +38,7 @@ class MessageEvents:
     def __init__(self) -> None:
         self.finished = False
         self.ended = False
+        self.failure: ProviderError | None = None
         self._usage = CumulativeUsage()
 
     def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:

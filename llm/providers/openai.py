@@ -6,16 +6,18 @@ byte, read only to know what they carry.
 
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import orjson
 
 from voicehelper.net.http_async import Body, file_form
 
-from . import contents
+from . import contents, functions, responses_request
 from .base import (
     CHAT,
     COMPLETIONS,
     PLAIN,
+    RESPONSES,
     Account,
     Audio,
     Chunk,
@@ -29,7 +31,19 @@ from .base import (
     Transcript,
 )
 from .chat_events import ChatEvents, Edit, TranscriptEvents, completed_text, is_completion, put_right
-from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, explained
+from .errors import (
+    OTHER_ACCOUNT,
+    OTHER_MODEL,
+    RATE_LIMIT,
+    REFUSED,
+    SHAPE_ERRORS,
+    TRY_AGAIN,
+    Codes,
+    explained,
+    misshapen,
+)
+from .response_events import ResponseEvents, failure_in, used, written
+from .responses_answer import ResponsesToChat, reply
 from .usage import embedding_tokens, image_tokens, tokens_of
 from .wire import MEDIA_BYTES, ProviderWire
 
@@ -39,6 +53,7 @@ class OpenAI(Provider):
 
     name: ClassVar[str] = "openai"
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
+    may_answer_responses: ClassVar[bool] = True
     dialects: ClassVar[frozenset[str]] = frozenset({CHAT, COMPLETIONS})
     # Operations that are passed through, by their paths.
     passed: ClassVar[frozenset[str]] = frozenset({"/moderations", "/rerank", "/images/edits", "/images/variations"})
@@ -55,7 +70,14 @@ class OpenAI(Provider):
         "content_policy_violation": REFUSED,
         "rate_limit_exceeded": RATE_LIMIT,
         "server_error": TRY_AGAIN,
+        # Of responses that failed, whose status is 200.
+        "invalid_prompt": REFUSED,
+        "context_length_exceeded": REFUSED,
+        "bio_policy": REFUSED,
+        "cyber_policy": REFUSED,
     }
+    # What a chat that is put in Responses may say in this provider's own words.
+    own_fields: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
@@ -64,11 +86,25 @@ class OpenAI(Provider):
             headers["OpenAI-Organization"] = account.organization
         self._wire = ProviderWire(account, self.default_base_url, headers, self.codes)
 
+    @classmethod
+    def dialects_of(cls, account: Account) -> frozenset[str]:
+        said = account.responses_api
+        speaks = cls._answers_responses(account.base_url) if said is None else said
+        return cls.dialects | {RESPONSES} if speaks else cls.dialects
+
+    @classmethod
+    def _answers_responses(cls, base_url: str) -> bool:
+        """Whether an address is known to answer Responses; others of this protocol may know only chat."""
+        host = urlsplit(base_url.strip() or cls.default_base_url).hostname or ""
+        return host == "api.openai.com" or host.endswith(".api.openai.com")
+
     @property
     def broken_lines(self) -> int:
         return self._wire.broken_lines
 
     async def chat(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        if options.in_responses:
+            return await self._chat_in_responses(body, options)
         request = self._request(body, stream=False)
         said, content = await self._wire.post_json("/chat/completions", request, MEDIA_BYTES, options)
         if not is_completion(said):
@@ -83,6 +119,9 @@ class OpenAI(Provider):
         return Completion(said, usage, b"" if changed else content)
 
     def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
+        if options.in_responses:
+            translator = ResponsesToChat(self._wire.said, legacy=functions.is_legacy(body))
+            return self._wire.chunks("/responses", self._in_responses(body, stream=True), translator, options)
         reader = ChatEvents(body.get("n") or 1, self._edit(body), hide_usage=self._hides_usage(body))
         return self._wire.chunks("/chat/completions", self._request(body, stream=True), reader, options)
 
@@ -127,6 +166,9 @@ class OpenAI(Provider):
         return Speech(answer.body, content_type)
 
     async def ask(self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
+        if dialect == RESPONSES:
+            said, content = await self._response(self._responses_request(body), options)
+            return Completion(said, used(said), content, written(said))
         if dialect != COMPLETIONS or dialect not in self.dialects:
             return await super().ask(dialect, body, options)
         said, content = await self._wire.post_json("/completions", self._request(body, stream=False), options=options)
@@ -138,11 +180,14 @@ class OpenAI(Provider):
     def ask_stream(
         self, dialect: str, body: Mapping[str, Any], options: RequestOptions = PLAIN
     ) -> AsyncGenerator[Chunk, None]:
+        if dialect == RESPONSES:
+            reader = ResponseEvents(self._wire.said)
+            return self._wire.chunks("/responses", self._responses_request(body), reader, options)
         if dialect != COMPLETIONS or dialect not in self.dialects:
             return super().ask_stream(dialect, body, options)
         prompts = contents.inputs({"input": body.get("prompt")})
-        reader = ChatEvents(prompts * (body.get("n") or 1))
-        return self._wire.chunks("/completions", self._request(body, stream=True), reader, options)
+        choices = ChatEvents(prompts * (body.get("n") or 1))
+        return self._wire.chunks("/completions", self._request(body, stream=True), choices, options)
 
     async def post(self, path: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         if path not in self.passed:
@@ -180,6 +225,33 @@ class OpenAI(Provider):
         if not stream:
             return _without(body, "stream", "stream_options")
         return {**body, "stream": True, "stream_options": {**_asked(body), "include_usage": True}}
+
+    def _responses_request(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A request in Responses as this provider takes it."""
+        return body
+
+    def _in_responses(self, body: Mapping[str, Any], *, stream: bool) -> Mapping[str, Any]:
+        """A chat as it is put to a model that answers nothing but Responses."""
+        try:
+            request = responses_request.request(body, self.name, stream=stream, also=self.own_fields)
+        except SHAPE_ERRORS:
+            raise misshapen() from None
+        return self._responses_request(request)
+
+    async def _chat_in_responses(self, body: Mapping[str, Any], options: RequestOptions) -> Completion:
+        said, _content = await self._response(self._in_responses(body, stream=False), options)
+        try:
+            return reply(said, legacy=functions.is_legacy(body))
+        except SHAPE_ERRORS:
+            raise self._wire.unusable("The provider's answer is no response.") from None
+
+    async def _response(self, body: Mapping[str, Any], options: RequestOptions) -> tuple[dict[str, Any], bytes]:
+        said, content = await self._wire.post_json("/responses", body, MEDIA_BYTES, options)
+        if said.get("status") == "failed":
+            raise self._wire.said(failure_in(said))
+        if not isinstance(said.get("output"), list):
+            raise self._wire.unusable("The provider's answer is no response.")
+        return said, content
 
     def _edit(self, body: Mapping[str, Any]) -> Edit | None:
         """What has to be changed in answers to this request; None: nothing."""

@@ -33,10 +33,12 @@ class Event(NamedTuple):
 
 
 class EventReader(Protocol):
-    """What a stream's events amount to. `finished` once the answer is whole, `ended` once nothing else follows."""
+    """What a stream's events amount to. `finished` once the answer is whole, `ended` once nothing else follows,
+    `failure` once it was said in the middle of the answer that it failed: raised when what says so was passed on."""
 
     finished: bool
     ended: bool
+    failure: ProviderError | None
 
     def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
         """The chunks of one event. Raises one of SHAPE_ERRORS when it has not the shape of one, and ProviderError."""
@@ -96,6 +98,8 @@ class ProviderWire:
                         if chunk.output:
                             events.begun = True
                         yield chunk
+            if reader.failure is not None:
+                raise events.failure(reader.failure)
             if not (reader.finished or ((reader.ended or events.ended) and events.begun)):
                 raise events.broke()
             if reader.ended:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
-from ..providers.base import Chunk, Recovery, StreamBroke
+from ..providers.base import RESPONSES, Chunk, Recovery, StreamBroke
 from .attempts import Attempts, Candidate, candidates
 from .billing import Amount, Charge, ceiling, tokens_of
 from .catalogue import Catalogue, ModelSpec
@@ -82,8 +82,10 @@ class Call:
         # What marks it, where its request does not.
         self.conversation = conversation
         self.gone = False
-        # Whether the answer comes in the dialect of the question, or in OpenAI's shape.
-        self.native = True
+        # Whether the answer comes in the dialect of the question, or in OpenAI's shape; None: nobody was asked yet.
+        self.native: bool | None = None
+        # What a stream came to, also one that broke.
+        self.settled: Completed[None] | None = None
         self.bill = Charge(
             # The hold, the entry and the usage row carry it.
             request_id=new_request_id(),
@@ -102,6 +104,11 @@ class Call:
     @property
     def request_id(self) -> str:
         return self.bill.request_id
+
+    @property
+    def credential_id(self) -> int:
+        """The account that answers, or may be."""
+        return self._attempts.asked.credential.id if self._attempts.asked else 0
 
     def hang_up(self) -> None:
         """The client left: read on for a while to learn what was used, then stop."""
@@ -152,7 +159,7 @@ class Call:
             raise
         finally:
             self._limit = None
-        completed = await self._settle_stream(broke)
+        completed = self.settled = await self._settle_stream(broke)
         if broke:
             raise broke
         return completed
@@ -186,11 +193,17 @@ class Call:
         body = self.question.body
         searching = searches(body)
         refusals = [
-            refusal_of(self.operation.name, body, candidate.model, searches=searching) for candidate in possible
+            refusal_of(self.operation.name, body, each.model, searches=searching and self._searches(each))
+            for each in possible
         ]
         if refusals[0] is not None and None not in refusals:
             raise refusals[0]
         return [candidate for candidate, refusal in zip(possible, refusals, strict=True) if refusal is None]
+
+    def _searches(self, candidate: Candidate) -> bool:
+        """Whether it would be told to search the web: Responses that are translated leave that out."""
+        question = self.question
+        return question.dialect != RESPONSES or question.native_to(candidate.credential.account, candidate.model)
 
     def _marker(self) -> str:
         """What marks the conversation, where there are credentials to choose from."""
@@ -199,14 +212,17 @@ class Call:
         return f"{self.caller.user_id}:{self.conversation or conversation_of(self.question.body) or self.request_id}"
 
     async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
-        self.native = self.question.native_to(lease.provider)
-        return await self.operation.ask(lease.provider, self.question, candidate.model)
+        question = self._put_to(lease, candidate)
+        return await self.operation.ask(lease.provider, question, candidate.model)
+
+    def _put_to(self, lease: Lease, candidate: Candidate) -> Question:
+        self.native = self.question.native_to(lease.account, candidate.model)
+        return self.question.at(candidate.credential.id, self.caller.user_id)
 
     async def _open_stream(self, lease: Lease, candidate: Candidate) -> _Opened:
         """The stream up to its first output: until then a failure can be tried elsewhere."""
         self._meter = Meter()
-        chunks = self.question.put_stream(lease.provider, candidate.model)
-        self.native = self.question.native_to(lease.provider)
+        chunks = self._put_to(lease, candidate).put_stream(lease.provider, candidate.model)
         first = []
         try:
             async for chunk in chunks:

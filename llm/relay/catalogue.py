@@ -13,6 +13,8 @@ from ..providers.base import Account
 
 # How long the first sign of an answer may take, unless a model says.
 PATIENCE_S = 600
+# Whether a model answers Responses, where it is not as its account does.
+RESPONSES_ONLY, RESPONSES_NEVER = "only", "never"
 # What a provider calls its usual service; an answer that does not say is of it.
 USUAL_TIERS = frozenset({"", "auto", "default", "standard", "standard_only"})
 # Served when there is room, for half the price: without a factor the operator earns on it.
@@ -130,7 +132,7 @@ class PriceTable:
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model users can name. Scores are floats, money never is. `patience_s`: how long the first sign of an answer may
-    take."""
+    take. `responses_api`: whether it answers nothing else, or never does, whatever its account does (empty)."""
 
     name: str
     provider: str
@@ -146,6 +148,7 @@ class ModelSpec:
     created: int = 0
     fallbacks: tuple[str, ...] = ()
     credentials: tuple[int, ...] = ()
+    responses_api: str = ""
 
 
 class AliasSpec(NamedTuple):

@@ -26,6 +26,7 @@ from .billing import RECORD
 from .catalogue import Catalogue, CredentialSpec
 from .doubts import Doubts
 from .estimates import Calibration
+from .kept import KeptResponses
 from .router import ModelHealth
 from .snapshot import Snapshot
 from .statistics import Statistics
@@ -114,6 +115,7 @@ class Engine:
         self.calibration = Calibration()
         self.doubts = Doubts(self.alert)
         self.providers = Providers()
+        self.kept = KeptResponses()
         self.under_way: dict[str, float] = {}
         self._snapshot = Snapshot(self._reader, self._renew_catalogue)
         self._seen: dict[str, ModelHealth] = {}
@@ -161,6 +163,7 @@ class Engine:
         if self._background:
             await asyncio.wait(self._background, timeout=_LONGEST_CLOSE_S)
         await self.ledger.close()
+        await self.kept.close()
         await self.providers.close()
         await self.statistics.close()
         await self._reader.close()

@@ -41,7 +41,8 @@ class Operation:
 # --- Chat ------------------------------------------------------------------------------------------------------------
 def _most_chat(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
     body = question.body
-    output = max(answer_limits(body, model).values(), default=model.max_tokens) * (body.get("n") or 1)
+    limits = answer_limits(body, model, question.dialect)
+    output = max(limits.values(), default=model.max_tokens) * (body.get("n") or 1)
     asked = body.get("modalities")
     sound = type(asked) is list and "audio" in asked
     return Ceiling(
@@ -59,9 +60,9 @@ def _kinds_asked(body: Mapping[str, Any], model: ModelSpec) -> tuple[str, ...]:
     own = model.prices.kinds
     if own <= _PLAIN_KINDS:
         return ("input",)
-    parts = [part for message in body.get("messages", ()) for part in _parts(message)]
+    parts = [part for message in _said(body) for part in _parts(message)]
     kinds = ["input"]
-    kinds += [kind for kind, mark in _PART_KINDS if kind in own and any(part.get("type") == mark for part in parts)]
+    kinds += [kind for kind, marks in _PART_KINDS if kind in own and any(part.get("type") in marks for part in parts)]
     marked = (*parts, *(body.get("tools") or ()), *_blocks(body.get("system")))
     marks = [part["cache_control"] for part in marked if part.get("cache_control")]
     # OpenAI writes to its cache unasked, where writing has a price.
@@ -73,11 +74,16 @@ def _kinds_asked(body: Mapping[str, Any], model: ModelSpec) -> tuple[str, ...]:
 
 
 _PLAIN_KINDS = frozenset({"input", "cache_read", "output"})
-_PART_KINDS = (("input_audio", "input_audio"), ("input_image", "image_url"))
+_PART_KINDS = (("input_audio", ("input_audio",)), ("input_image", ("image_url", "input_image")))
+
+
+def _said(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The messages of a chat, or the items of a response."""
+    return _blocks(body.get("messages") if "messages" in body else body.get("input"))
 
 
 def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return _blocks(message.get("content"))
+    return [*_blocks(message.get("content")), *_blocks(message.get("output"))]
 
 
 def _blocks(content: Any) -> list[Mapping[str, Any]]:
@@ -88,9 +94,9 @@ def searches(body: Mapping[str, Any]) -> bool:
     """Whether the provider may search the web for this request, which it bills by the search."""
     if body.get("web_search_options") is not None:
         return True
-    return any(
-        type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in (body.get("tools") or ())
-    )
+    more = (tool for item in _said(body) for tool in _blocks(item.get("tools")))
+    tools = (*(body.get("tools") or ()), *more)
+    return any(type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in tools)
 
 
 def _most_searches(body: Mapping[str, Any]) -> int:

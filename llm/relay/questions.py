@@ -1,20 +1,32 @@
 """What is asked, how long its answer may be, and how it is put to a model's provider."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+from ..providers import PROVIDERS
 from ..providers.base import CHAT as CHAT_DIALECT
-from ..providers.base import Audio, Chunk, Completion, Provider, RequestOptions
+from ..providers.base import RESPONSES, Account, Audio, Chunk, Completion, Provider, RequestOptions
 from .audio import Recording
 from .billing import Amount, amount
-from .catalogue import ModelSpec
+from .catalogue import RESPONSES_ONLY, ModelSpec
 from .estimates import Calibration
 
 # What a provider writes at the most when nobody says how much; the others, up to what the model can.
 _DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
-# Where a request says how long its answer may be.
-_LIMITS = ("max_tokens", "max_completion_tokens")
+
+
+class Addressee(NamedTuple):
+    """Whom a question is put to, and for whom: a provider, its account, and the user who asks."""
+
+    provider: str
+    credential_id: int = 0
+    user_id: int = 0
+
+
+def limit_names(dialect: str) -> tuple[str, ...]:
+    """Where a request says how long its answer may be; first, where it is said that nobody said it."""
+    return ("max_output_tokens",) if dialect == RESPONSES else ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +35,7 @@ class Question:
     `weight` is about how many tokens the input has, `headers` are those of the client's that go up with the body.
 
     `in_chat` is the same in OpenAI's shape, for providers that do not speak the dialect. It raises Unsupported for what
-    cannot be said there.
+    cannot be said there. `upward` is the body for those that do, where it is not the one that came.
     """
 
     body: Mapping[str, Any]
@@ -33,30 +45,49 @@ class Question:
     files: Sequence[tuple[str, Audio]] = ()
     dialect: str = CHAT_DIALECT
     headers: Mapping[str, str] = field(default_factory=dict)
-    in_chat: Callable[[], Mapping[str, Any]] | None = None
+    in_chat: Callable[[Addressee], Mapping[str, Any]] | None = None
+    upward: Callable[[Addressee], Mapping[str, Any]] | None = None
+    credential_id: int = 0
+    user_id: int = 0
 
-    def to(self, model: ModelSpec, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def at(self, credential_id: int, user_id: int) -> "Question":
+        """The same, put to one account; it only makes a difference where it is not put as it came."""
+        if self.in_chat is None:
+            return self
+        return replace(self, credential_id=credential_id, user_id=user_id)
+
+    def to(
+        self, model: ModelSpec, body: Mapping[str, Any] | None = None, dialect: str = CHAT_DIALECT
+    ) -> dict[str, Any]:
         """The body as that model's provider must see it. A limit beyond the model's own is lowered to it."""
         out = {**(self.body if body is None else body), "model": model.provider_model_id}
-        for name in _LIMITS:
+        for name in limit_names(dialect):
             if (out.get(name) or 0) > model.max_tokens:
                 out[name] = model.max_tokens
         return out
 
-    def options(self, model: ModelSpec) -> RequestOptions:
-        return RequestOptions(self.headers, float(model.patience_s))
+    def options(self, model: ModelSpec, *, native: bool = True) -> RequestOptions:
+        """How it is put; headers of a dialect's own go up in that dialect only."""
+        headers = self.headers if native else {}
+        return RequestOptions(headers, float(model.patience_s), model.responses_api == RESPONSES_ONLY)
 
-    def native_to(self, provider: Provider) -> bool:
+    def native_to(self, account: Account, model: ModelSpec) -> bool:
         """Whether question and answer pass through as they are."""
-        return self.in_chat is None or self.dialect in provider.dialects
+        if self.in_chat is None:
+            return True
+        provider = PROVIDERS[account.provider]
+        spoken = self.dialect in provider.dialects_of(account)
+        if self.dialect == RESPONSES and model.responses_api:
+            spoken = model.responses_api == RESPONSES_ONLY
+        return spoken and provider.has_room_for(self.dialect, self.body)
 
     async def put(self, provider: Provider, model: ModelSpec) -> Completion:
         """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
         if self.in_chat is None:
             return await provider.chat(self.to_chat(model), self.options(model))
-        if self.native_to(provider):
-            return await provider.ask(self.dialect, self.to(model), self.options(model))
-        return await provider.chat(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+        if self.native_to(provider.account, model):
+            return await provider.ask(self.dialect, self._native(provider, model), self.options(model))
+        return await provider.chat(self._translated(provider, model), self.options(model, native=False))
 
     def put_stream(self, provider: Provider, model: ModelSpec) -> AsyncGenerator[Chunk, None]:
         """The same, streamed."""
@@ -64,29 +95,43 @@ class Question:
             return provider.transcribe_stream(self.recording.audio, self.to(model), self.options(model))
         if self.in_chat is None:
             return provider.stream(self.to_chat(model), self.options(model))
-        if self.native_to(provider):
-            return provider.ask_stream(self.dialect, self.to(model), self.options(model))
-        return provider.stream(self.to(model, self.in_chat()), RequestOptions(first_byte_s=model.patience_s))
+        if self.native_to(provider.account, model):
+            return provider.ask_stream(self.dialect, self._native(provider, model), self.options(model))
+        return provider.stream(self._translated(provider, model), self.options(model, native=False))
 
     def to_chat(self, model: ModelSpec) -> dict[str, Any]:
         """The same of a chat, with the limits that are held for."""
         return {**self.to(model), **answer_limits(self.body, model)}
 
+    def _native(self, provider: Provider, model: ModelSpec) -> dict[str, Any]:
+        if self.upward is None:
+            return self.to(model, dialect=self.dialect)
+        body = self.to(model, self.upward(self._addressee(provider)), self.dialect)
+        return {**body, **answer_limits(self.body, model, self.dialect)}
 
-def max_tokens_of(body: Mapping[str, Any]) -> int | None:
+    def _translated(self, provider: Provider, model: ModelSpec) -> dict[str, Any]:
+        if self.in_chat is None:
+            raise TypeError("A chat is not translated.")
+        return self.to(model, self.in_chat(self._addressee(provider)))
+
+    def _addressee(self, provider: Provider) -> Addressee:
+        return Addressee(provider.name, self.credential_id, self.user_id)
+
+
+def max_tokens_of(body: Mapping[str, Any], dialect: str = CHAT_DIALECT) -> int | None:
     """How many tokens an answer may have, as the caller wants it: the larger of two limits, as providers disagree about
     which one counts."""
-    return max(filter(None, (body.get("max_completion_tokens"), body.get("max_tokens"))), default=None)
+    return max(filter(None, (body.get(name) for name in limit_names(dialect))), default=None)
 
 
-def answer_limits(body: Mapping[str, Any], model: ModelSpec) -> dict[str, int]:
+def answer_limits(body: Mapping[str, Any], model: ModelSpec, dialect: str = CHAT_DIALECT) -> dict[str, int]:
     """The limits of an answer that are asked for, and so held for: the caller's, but not above the model's own."""
-    given = {}
-    for name in _LIMITS:
+    given, names = {}, limit_names(dialect)
+    for name in names:
         if body.get(name):
             given[name] = min(body[name], model.max_tokens)
     if not given and (default := _DEFAULT_TOKENS.get(model.provider)):
-        given["max_tokens"] = min(default, model.max_tokens)
+        given[names[0]] = min(default, model.max_tokens)
     return given
 
 

@@ -33,6 +33,9 @@ class Completed(Generic[T]):
     usage_source: str
     quota: int
     uncollected: int
+    # Who answered: the account, and whose it is.
+    credential_id: int = 0
+    provider: str = ""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,9 @@ class CallSettlement:
         if quota > self.held:
             self.engine.doubts.above_hold(model.name, bill.request_id, quota, self.held)
         charged, uncollected = await self._end(candidate, quota, outcome)
-        return Completed(result, bill.request_id, model.name, used, source, charged, uncollected)
+        return Completed(
+            result, bill.request_id, model.name, used, source, charged, uncollected, candidate.credential.id
+        )
 
     async def release(self, error: BaseException) -> BaseException:
         """Give everything back; the error to raise."""

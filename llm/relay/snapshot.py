@@ -27,7 +27,7 @@ _SQL = """
                 'id', id, 'name', name, 'provider', provider, 'base_url', base_url, 'api_key', api_key,
                 'organization', organization, 'api_version', api_version, 'timeout_s', timeout_s,
                 'tries', max_retries, 'retry_delay_ms', retry_delay_ms, 'from_environment', from_environment,
-                'priority', priority, 'weight', weight, 'served', served
+                'priority', priority, 'weight', weight, 'served', served, 'responses_api', responses_api
             ) ORDER BY id), '[]') FROM llm_credential WHERE enabled
         ),
         'models', (
@@ -36,7 +36,7 @@ _SQL = """
                 'credential', m.credential_id,
                 'capabilities', m.capabilities, 'max_tokens', m.max_tokens, 'cost_per_1k', m.cost_per_1k::text,
                 'latency_ms', m.latency_ms, 'quality', m.quality::text, 'measure', m.measure,
-                'patience_s', m.patience_s, 'context_tokens', m.context_tokens,
+                'patience_s', m.patience_s, 'context_tokens', m.context_tokens, 'responses_api', m.responses_api,
                 'created', EXTRACT(epoch FROM m.created)::bigint,
                 'input_price', m.input_price::text, 'output_price', m.output_price::text,
                 'prices', (
@@ -157,6 +157,10 @@ def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:
     return CredentialSpec(row["id"], row["name"], account, *patience, row["priority"], row["weight"])
 
 
+# What a credential says of Responses; nothing: as its provider does.
+_SPEAKS: Mapping[str, bool] = {"yes": True, "no": False}
+
+
 def provider_account(row: Mapping[str, Any], api_key: str) -> Account:
     """A credential's columns as its provider takes them."""
     return Account(
@@ -167,6 +171,7 @@ def provider_account(row: Mapping[str, Any], api_key: str) -> Account:
         api_version=row["api_version"],
         timeout_s=float(row["timeout_s"]),
         trusted=row["from_environment"],
+        responses_api=_SPEAKS.get(row["responses_api"]),
     )
 
 
@@ -187,6 +192,7 @@ def spec_of(row: Mapping[str, Any], fallbacks: tuple[str, ...] = (), serving: tu
         created=row["created"] if type(row["created"]) is int else 0,
         fallbacks=fallbacks,
         credentials=serving,
+        responses_api=row["responses_api"],
     )
 
 

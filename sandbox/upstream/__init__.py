@@ -4,8 +4,8 @@ A small ASGI application in front of Django (`voicehelper/asgi.py` mounts it whe
 costs a coroutine here and no thread. It knows its customers' keys, is as strict as the providers are documented to be,
 counts what it reads and writes, and fails when it is asked to: by a mark in the last message, or by a script.
 
-`exchange` speaks HTTP, `vendors` say no in each provider's words, `completions` and `messages` are the two chat
-protocols, `embeddings`, `pictures` and `sound` the rest; `mind` thinks of an answer, `words` writes it.
+`exchange` speaks HTTP, `vendors` say no in each provider's words, `completions`, `messages` and `responses` are the
+three protocols of chat, `embeddings`, `pictures` and `sound` the rest; `mind` thinks of an answer, `words` writes it.
 """
 
 from .app import application

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from . import completions, embeddings, messages, pictures, sound
+from . import completions, embeddings, messages, pictures, responses, sound
 from .catalogue import BASE_PATHS, MODELS
 from .exchange import (
     Answer,
@@ -32,6 +32,7 @@ _LIMIT = 32 * 1024 * 1024
 Act = Callable[[Any], Awaitable[Answer | Events]]
 _SHARED: Mapping[str, Act] = {
     "/chat/completions": completions.answer,
+    "/responses": responses.answer,
     "/embeddings": embeddings.answer,
     "/images/generations": pictures.answer,
 }

@@ -41,7 +41,8 @@ BASE_PATHS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Sold:
-    """A model: what it is for, how long its answers and its conversations may be (tokens), whether it sees pictures."""
+    """A model: what it is for, how long its answers and its conversations may be (tokens), whether it sees pictures,
+    and whether it answers Responses only."""
 
     use: str = "chat"
     output: int = 4096
@@ -50,6 +51,7 @@ class Sold:
     dimensions: int = 0
     sizes: tuple[str, ...] = ()
     pictures: int = 1
+    responses_only: bool = False
 
 
 _SQUARE = ("256x256", "512x512", "1024x1024")
@@ -66,6 +68,7 @@ MODELS: Mapping[str, Mapping[str, Sold]] = {
         "gpt-3.5-turbo": Sold(context=16_385),
         "gpt-4o": Sold(output=16_384, context=128_000, vision=True),
         "gpt-4o-mini": Sold(output=16_384, context=128_000, vision=True),
+        "gpt-5-codex": Sold(output=128_000, context=400_000, vision=True, responses_only=True),
         "text-embedding-3-large": Sold("embedding", context=8192, dimensions=3072),
         "text-embedding-3-small": Sold("embedding", context=8192, dimensions=1536),
         "dall-e-2": Sold("image", sizes=_SQUARE, pictures=10),

@@ -73,6 +73,8 @@ async def answer(vendor: OpenAI) -> Answer | Events:
     body = read_json(vendor)
     required(vendor, body, "model", "messages")
     sold = vendor.model(body["model"], "chat")
+    if sold.responses_only:
+        raise vendor.wrong_use(body["model"])
     _check(vendor, body)
     chat = Chat(vendor, body, sold)
     faults = await misfortune.take(vendor.name, body["model"], chat.asked.marked)

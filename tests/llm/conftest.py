@@ -68,9 +68,11 @@ def world(transactional_db: None, settings: Any) -> Iterator[World]:
     plant(Model)
     user = User.objects.create_user("speaker")
     upstream = Upstream()
+    # Ark answers Responses; what is asked in them is translated here unless a test says otherwise.
     credential = Credential.objects.create(
-        name="ark", provider="ark", base_url=upstream.url, api_key="ark-key", from_environment=True, retry_delay_ms=10
-    )
+        name="ark", provider="ark", base_url=upstream.url, api_key="ark-key", from_environment=True, retry_delay_ms=10,
+        responses_api="no",
+    )  # fmt: skip
     credential.refresh_from_db()
     made = World(user, ApiClient(create_api_key(user, "test")[1]), upstream, credential)
     yield made
@@ -113,7 +115,7 @@ def books_agree() -> Callable[[], None]:
 def account(world: World, name: str, **more: Any) -> Credential:
     """Another account at the same upstream, asked after those that were made before."""
     values = {"provider": "ark", "api_key": f"{name}-key", "from_environment": True, "retry_delay_ms": 10}
-    values |= {"priority": -Credential.objects.count(), **more}
+    values |= {"priority": -Credential.objects.count(), "responses_api": "no", **more}
     return Credential.objects.create(name=name, base_url=world.upstream.url, **values)
 
 

@@ -239,7 +239,9 @@ def test_every_door_is_in_the_api_document(rich: World, client: Any) -> None:
 
     document = client.get("/api/schema", headers={"Accept": "application/json"}).json()["paths"]
     documented = {(path, method) for path, item in document.items() for method in item if path.startswith("/v1/")}
+    one = "/v1/responses/{id}"
     doors = {(path, "post") for path in _POST} | {(path, "get") for path in _GET} | {("/v1/models/{id}", "get")}
+    doors |= {(one, "get"), (one, "delete"), (f"{one}/input_items", "get")}
     assert documented == doors
     for path, method in documented:
         assert {"200", "401", "429", "503"} <= set(document[path][method]["responses"])

@@ -83,6 +83,10 @@ def deployment(server: Server, transactional_db: None, settings: Any) -> Iterato
         name: (demo[f"{brand}_API_KEY"], demo[f"{brand}_BASE_URL"]) for name, brand in brands.items()
     }
     plant(Model)
+    codex = {"capabilities": ["chat", "function_call"], "max_tokens": 16_384, "cost_per_1k": Decimal("0.01")}
+    Model.objects.create(
+        name="gpt-5-codex", provider="openai", provider_model_id="gpt-5-codex", responses_api="only", **codex
+    )
     ensure_environment_credentials()
     Credential.objects.update(retry_delay_ms=10)
     user = User.objects.create_user("speaker")

@@ -21,7 +21,7 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 TOOLS: list[Any] = [
     {"name": "get_weather", "description": WEATHER["description"], "input_schema": WEATHER["parameters"]}
 ]
-EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["claude-3-sonnet", "doubao-pro", "gpt-4"])
+EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["claude-3-sonnet", "doubao-pro", "gpt-4", "gpt-5-codex"])
 
 
 @EVERY_CHAT_MODEL

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HELLO: list[Any] = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "你好"}]
 TOOLS: list[Any] = [{"type": "function", "function": WEATHER}]
-EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["doubao-pro", "gpt-4", "claude-3-sonnet"])
+EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["doubao-pro", "gpt-4", "claude-3-sonnet", "gpt-5-codex"])
 
 
 @EVERY_CHAT_MODEL

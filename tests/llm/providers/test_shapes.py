@@ -2,19 +2,22 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm.providers import claude_answer, functions
+from llm.providers import claude_answer, functions, responses_answer
 from llm.providers.ark import Ark
-from llm.providers.base import Account, Chunk, ProviderError, Recovery
+from llm.providers.base import RESPONSES, Account, Chunk, ProviderError, Recovery
 from llm.providers.chat_events import ChatEvents
 from llm.providers.claude import Claude
 from llm.providers.errors import SHAPE_ERRORS, error_in
 from llm.providers.message_events import MessageEvents
+from llm.providers.response_events import ResponseEvents, written
+from llm.providers.responses_answer import ResponsesToChat
 from llm.providers.usage import embedding_tokens, image_tokens, tokens_of
 from llm.providers.wire import Event, EventReader
 
@@ -26,6 +29,7 @@ NAMES = st.sampled_from(
         "role", "content", "type", "text", "function", "name", "arguments", "tool_calls", "function_call", "index",
         "delta", "message", "usage", "finish_reason", "image_url", "url", "error", "code", "content_block", "id",
         "input_tokens", "output_tokens", "prompt_tokens", "completion_tokens", "details", "stop_reason", "thinking",
+        "item", "response", "output", "item_id", "output_index", "summary", "part", "status", "incomplete_details",
     ]
 )  # fmt: skip
 ANYTHING = st.recursive(
@@ -43,7 +47,9 @@ LOTS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCh
 @given(ANY_BODY, st.booleans())
 def test_a_request_of_any_shape_is_sent_or_refused(body: dict[str, Any], stream: bool) -> None:
     ark, claude = Ark(Account("ark", "", "k")), Claude(Account("claude", "", "k"))
-    for request in (ark._request, lambda body, stream: claude._request(body, "2023-06-01", stream=stream)):
+    requests: list[Callable[..., Any]] = [ark._request, ark._in_responses]
+    requests.append(lambda body, stream: claude._request(body, "2023-06-01", stream=stream))
+    for request in requests:
         with contextlib.suppress(ProviderError):
             assert isinstance(request(body, stream=stream), dict)
 
@@ -78,6 +84,51 @@ def test_an_event_of_any_shape_is_read_or_skipped(events: list[tuple[str, dict[s
         for reader in readers:
             assert read_or_skipped(reader, {"type": kind, **more})
     assert all(reader.ended for reader in readers)
+
+
+ITEM = st.dictionaries(st.sampled_from(["id", "type", "content", "summary", "name", "arguments"]), ANYTHING)
+RESPONSE = st.dictionaries(st.sampled_from(["output", "usage", "model", "incomplete_details", "status"]), ANYTHING)
+
+
+@LOTS
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["created", "output_item.added", "output_item.done", "output_text.delta",
+                             "function_call_arguments.delta", "function_call_arguments.done", "output_text.done"]),
+            st.dictionaries(st.sampled_from(["item", "delta", "response", "item_id", "output_index"]), ANYTHING),
+            ITEM,
+        ),
+        max_size=5,
+    ),
+    st.sampled_from(["completed", "incomplete"]),
+    ANYTHING | RESPONSE,
+)  # fmt: skip
+def test_an_event_of_a_response_of_any_shape_is_read_or_skipped(
+    events: list[tuple[str, dict[str, Any], dict[str, Any]]], end: str, odd: Any
+) -> None:
+    def told(said: Any) -> ProviderError:
+        return error_in(said, Ark.codes)
+
+    readers = (ResponsesToChat(told, legacy=True), ResponseEvents(told))
+    for kind, more, item in events:
+        for reader in readers:
+            assert read_or_skipped(reader, {"type": f"response.{kind}", "item": item, **more})
+    for reader in readers:
+        assert read_or_skipped(reader, {"type": f"response.{end}", "response": odd})
+        # Whatever it holds, it is the end.
+        assert reader.ended
+
+
+@LOTS
+@given(ANYTHING | RESPONSE)
+def test_a_response_of_any_shape_is_a_reply_or_none(odd: Any) -> None:
+    said = {"output": [odd], **(odd if isinstance(odd, dict) else {})}
+    assert isinstance(written(said), str)
+    with contextlib.suppress(*SHAPE_ERRORS):
+        assert responses_answer.reply(said, legacy=True).body["object"] == "chat.completion"
+    assert isinstance(Ark._responses_request(Ark(Account("ark", "", "k")), said), dict)
+    assert isinstance(Ark.has_room_for(RESPONSES, said), bool)
 
 
 def read_or_skipped(reader: EventReader, said: dict[str, Any]) -> bool:
