@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from llm.api import v1_request
 from llm.dialects.responses import sealed
@@ -123,6 +125,8 @@ TOOLS: list[Any] = [
     {"type": "custom", "name": "apply_patch"},
     {"type": "namespace", "name": "multi_agent_v1", "tools": [{"type": "function", "name": "close_agent"}]},
 ]
+# As OpenAI's own client reads them.
+EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 OTHERS = ("id", "item_id", "created_at", "sequence_number", "encrypted_content", "usage", "model")
 
 
@@ -157,6 +161,8 @@ def test_streams_are_those_that_clients_were_tried_with(chats: World, name: str)
 def follows_the_rules(answer: Answer) -> None:
     """What every stream must be like."""
     events = answer.events
+    for event in events:
+        EVENT.validate_python(event)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [name for name, _data in answer.told] == [event["type"] for event in events]
     assert len({event["response"]["id"] for event in events if "response" in event}) == 1
