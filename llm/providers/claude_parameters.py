@@ -100,7 +100,7 @@ def think(out: _Block, effort: Any) -> None:
     if effort not in _EFFORTS:
         raise Unsupported("claude", f"reasoning_effort {effort}")
     bound = out.get("tool_choice", {}).get("type") in ("any", "tool") or samples(out)
-    if not _OLDER.match(str(out.get("model"))):
+    if not _OLDER.search(str(out.get("model"))):
         out["output_config"] = {**out.get("output_config", {}), "effort": _EFFORTS[effort]}
         if not bound:
             out.setdefault("thinking", {"type": "adaptive"})

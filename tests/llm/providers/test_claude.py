@@ -98,7 +98,7 @@ def test_W9_schemas_and_effort_are_translated() -> None:
         ("claude-opus-5", "high", {"tools": TOOLS, "tool_choice": "required"}, None, "high"),
         ("claude-opus-5", "high", {"temperature": 0.5}, None, "high"),
         ("claude-sonnet-4-5-20250929", "low", {}, {"type": "enabled", "budget_tokens": 2048}, None),
-        ("claude-sonnet-4-5", "high", {}, {"type": "enabled", "budget_tokens": 4095}, None),
+        ("us.anthropic.claude-sonnet-4-5-v1:0", "high", {}, {"type": "enabled", "budget_tokens": 4095}, None),
         ("claude-haiku-4-5", "high", {"max_tokens": 1000}, None, None),
     ],
 )
