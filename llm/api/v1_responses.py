@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,6 +13,7 @@ from ..dialects import responses
 from ..dialects.chat_completions import MAX_MESSAGES, said, text
 from ..dialects.responses.answer import stored
 from ..dialects.responses.checks import check_pairs, items_of, kind_of
+from ..dialects.responses.request import leaves_out_searches
 from ..dialects.responses.stream import unsealed
 from ..dialects.responses.tools import toolbox
 from ..providers import json_text
@@ -20,6 +21,7 @@ from ..relay.call import new_request_id
 from ..relay.engine import Engine
 from ..relay.errors import CallRefused
 from ..relay.kept import Kept
+from ..relay.questions import Addressee
 from .v1_request import V1Request
 from .v1_talk import Talk
 
@@ -102,9 +104,14 @@ class _Responses(Talk):
         self._relay = relay
         self._own = own
 
-    def put(self, *, translated: bool) -> None:
-        left_out = dict.fromkeys(toolbox(self.body).left_out) if translated else ()
-        self.exchange.more = [(b"x-left-out", ", ".join(left_out).encode("latin-1", "replace"))] if left_out else []
+    def put(self, to: Addressee, *, translated: bool) -> None:
+        left_out: Iterable[str] = ()
+        if translated:
+            left_out = dict.fromkeys(toolbox(self.body).left_out)
+        elif leaves_out_searches(self.body, to):
+            left_out = ["tools.web_search"]
+        told = ", ".join(left_out).encode("latin-1", "replace")
+        self.exchange.more = [(b"x-left-out", told)] if told else []
 
     async def finished(self, telling: Any) -> None:
         """Keep the answer, before its last byte leaves. That it cannot be kept is no reason to keep it from its user,

@@ -82,7 +82,7 @@ class Talk:
     async def finished(self, telling: Translator) -> None:
         """The answer is written and settled, and about to leave."""
 
-    def put(self, *, translated: bool) -> None:
+    def put(self, to: Addressee, *, translated: bool) -> None:
         """The question is about to be put to a provider."""
 
     def _translation(self) -> Callable[[Addressee], Mapping[str, Any]] | None:
@@ -94,13 +94,13 @@ class Talk:
         def in_chat(to: Addressee) -> Mapping[str, Any]:
             if translate is None:
                 raise Unsupported("This model", f"/{self.dialect.name}")
-            self.put(translated=True)
+            self.put(to, translated=True)
             return translate(unrouted(self.body), to)
 
         return in_chat
 
     def _passed(self, to: Addressee) -> Mapping[str, Any]:
-        self.put(translated=False)
+        self.put(to, translated=False)
         return self.dialect.upward(self._upward, to) if self.dialect.upward else self._upward
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from ..kinds import SEARCH
 from ..providers.base import RESPONSES, Chunk, Recovery, StreamBroke
 from .attempts import Attempts, Candidate, candidates
 from .billing import Amount, Charge, ceiling, tokens_of
@@ -21,7 +22,7 @@ from .catalogue import Catalogue, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed
 from .meter import Meter
-from .operations import Operation, searches
+from .operations import Operation, search_is_optional, searches
 from .pools import conversation_of
 from .questions import Question
 from .router import RoutingRequest
@@ -201,9 +202,13 @@ class Call:
         return [candidate for candidate, refusal in zip(possible, refusals, strict=True) if refusal is None]
 
     def _searches(self, candidate: Candidate) -> bool:
-        """Whether it would be told to search the web: Responses that are translated leave that out."""
-        question = self.question
-        return question.dialect != RESPONSES or question.native_to(candidate.credential.account, candidate.model)
+        """Whether it would be told to search the web: Responses leave that out where they are translated, and where it
+        has no price and they can do without."""
+        question, model = self.question, candidate.model
+        if question.dialect != RESPONSES:
+            return True
+        native = question.native_to(candidate.credential.account, model)
+        return native and (SEARCH in model.prices.kinds or not search_is_optional(question.body))
 
     def _marker(self) -> str:
         """What marks the conversation, where there are credentials to choose from."""

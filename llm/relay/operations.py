@@ -94,9 +94,23 @@ def searches(body: Mapping[str, Any]) -> bool:
     """Whether the provider may search the web for this request, which it bills by the search."""
     if body.get("web_search_options") is not None:
         return True
-    more = (tool for item in _said(body) for tool in _blocks(item.get("tools")))
-    tools = (*(body.get("tools") or ()), *more)
-    return any(type(kind := tool.get("type")) is str and kind.startswith("web_search") for tool in tools)
+    return any(is_search(tool) for tool in _tools(body))
+
+
+def is_search(tool: Mapping[str, Any]) -> bool:
+    kind = tool.get("type")
+    return type(kind) is str and kind.startswith("web_search")
+
+
+def search_is_optional(body: Mapping[str, Any]) -> bool:
+    """Whether a request of Responses can do without: Codex sends the tool with every one, beside its own."""
+    own = any(tool.get("type") in ("function", "custom", "namespace") for tool in _tools(body))
+    return own and body.get("tool_choice") in (None, "auto", "none")
+
+
+def _tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of a request, and those that stand among the items of a response."""
+    return [*(body.get("tools") or ()), *(tool for item in _said(body) for tool in _blocks(item.get("tools")))]
 
 
 def _most_searches(body: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from ..kinds import SEARCH
 from ..providers import PROVIDERS
 from ..providers.base import CHAT as CHAT_DIALECT
 from ..providers.base import RESPONSES, Account, Audio, Chunk, Completion, Provider, RequestOptions
@@ -17,11 +18,13 @@ _DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
 
 
 class Addressee(NamedTuple):
-    """Whom a question is put to, and for whom: a provider, its account, and the user who asks."""
+    """Whom a question is put to, and for whom: a provider, its account, and the user who asks. `searches`: there is a
+    price for what it searches of the web."""
 
     provider: str
     credential_id: int = 0
     user_id: int = 0
+    searches: bool = False
 
 
 def limit_names(dialect: str) -> tuple[str, ...]:
@@ -106,16 +109,16 @@ class Question:
     def _native(self, provider: Provider, model: ModelSpec) -> dict[str, Any]:
         if self.upward is None:
             return self.to(model, dialect=self.dialect)
-        body = self.to(model, self.upward(self._addressee(provider)), self.dialect)
+        body = self.to(model, self.upward(self._addressee(provider, model)), self.dialect)
         return {**body, **answer_limits(self.body, model, self.dialect)}
 
     def _translated(self, provider: Provider, model: ModelSpec) -> dict[str, Any]:
         if self.in_chat is None:
             raise TypeError("A chat is not translated.")
-        return self.to(model, self.in_chat(self._addressee(provider)))
+        return self.to(model, self.in_chat(self._addressee(provider, model)))
 
-    def _addressee(self, provider: Provider) -> Addressee:
-        return Addressee(provider.name, self.credential_id, self.user_id)
+    def _addressee(self, provider: Provider, model: ModelSpec) -> Addressee:
+        return Addressee(provider.name, self.credential_id, self.user_id, SEARCH in model.prices.kinds)
 
 
 def max_tokens_of(body: Mapping[str, Any], dialect: str = CHAT_DIALECT) -> int | None:

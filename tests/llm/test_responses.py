@@ -16,6 +16,7 @@ from llm.models import Credential, KeptResponse, Model, Usage
 from ..vectors import HERE, load
 from .client import Answer
 from .conftest import World, model, post
+from .test_dialects import OUT_OF_PLACE
 from .upstream import DONE, USED, chunk, fails, says, sends
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -381,3 +382,30 @@ def test_what_does_not_read_as_sealed_is_left_out(chats: World, content: str) ->
     asked = [{"role": "user", "content": "hi"}, item, {"role": "assistant", "content": "Hello"}]
     assert post(chats, RESPONSES, {**ASK, "input": asked}).status == 200
     assert sent(chats)["messages"][1] == {"role": "assistant", "content": "Hello"}
+
+
+# --- Oddities of the field -------------------------------------------------------------------------------------------
+def test_M3_W16_an_error_inside_a_200_is_told_and_free(chats: World, books_agree: Callable[[], None]) -> None:
+    async def scenario(w: World) -> None:
+        for name, script in OUT_OF_PLACE:
+            w.upstream.otherwise = script
+            answer = await w.client.post(RESPONSES, ASK if name.startswith("whole") else STREAM)
+            assert answer.status == 502, name
+
+    chats.play(scenario)
+    assert not Usage.objects.exclude(quota=0, outcome="failed").exists()
+    books_agree()
+
+
+@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+def test_W6_W13_odd_words_are_not_lost(chats: World, streamed: bool) -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Hello"}]
+    choice = {"index": 0, "message": {"content": parts}, "finish_reason": "stop"}
+    odd = b'data: {"choices":[{"index":0,"delta":{"content":" \\ud83d"},"logprobs":{"a":NaN}}]}\n\n'
+    half = b'data: {"choices":[{"index":0,"delta":{"content":"\\ude00"}}]}\n\n'
+    chats.upstream.scripts = [
+        sends(chunk({"content": parts}), odd, half, DONE) if streamed else says({"choices": [choice], "usage": USED})
+    ]
+    answer = post(chats, RESPONSES, STREAM if streamed else ASK)
+    said = answer.events[-1]["response"] if streamed else answer.json
+    assert said["output"][-1]["content"][0]["text"] == ("Hello \U0001f600" if streamed else "Hello")

@@ -138,6 +138,14 @@ def test_M6_searches_that_have_no_price_are_refused(codex: World) -> None:
     assert codex.upstream.asked == []
 
 
+def test_M6_searches_that_have_no_price_stay_behind_where_a_request_can_do_without(codex: World) -> None:
+    """Codex sends the tool with every request: refusing would shut it out."""
+    codex.upstream.scripts = [says(WHOLE)]
+    answer = post(codex, RESPONSES, {**SEARCHING, "tools": [*SEARCHING["tools"], {"type": "custom", "name": "x"}]})
+    assert (answer.status, answer.headers["x-left-out"]) == (200, "tools.web_search")
+    assert codex.upstream.asked[0].body["tools"] == [{"type": "custom", "name": "x"}]
+
+
 def test_M6_searches_are_charged_as_often_as_was_searched(codex: World, books_agree: Callable[[], None]) -> None:
     priced = Model.objects.get(name="codex")
     for kind, per, price in (("input", 1000, "0.1"), ("output", 1000, "0.1"), ("web_search", 1, "0.01")):

@@ -112,6 +112,8 @@ class ResponsesTranslator:
         usage = usage_of(completed.used, self._reasoning_tokens)
         status = "incomplete" if incomplete else "completed"
         self.final = self._response.told(status, self._shown(), usage=usage, incomplete=incomplete, whole=whole)
+        if completed.used.service_tier:
+            self.final["service_tier"] = completed.used.service_tier
         self._add(f"response.{status}", response=self.final)
         return self._taken()
 
