@@ -175,7 +175,7 @@ class Chat:
     def error_in(self, content: bytes) -> str:
         error = json.loads(content)["error"]
         assert error["type"] == "invalid_request_error"
-        return f"{error['message']} ({error['code']})"
+        return f"{error['message']} {error['param'] or ''} ({error['code']})"
 
     def error_in_events(self, content: bytes) -> tuple[str, str]:
         *events, last = _events(content)

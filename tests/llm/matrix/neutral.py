@@ -114,7 +114,7 @@ class Shape(Protocol):
         """A stream that says a word, and then that it failed."""
 
     def error_in(self, content: bytes) -> str:
-        """The text of an error before the answer."""
+        """The text of an error before the answer; where the dialect has them, with its parameter and (code)."""
 
     def error_in_events(self, content: bytes) -> tuple[str, str]:
         """What a stream said before it failed, and why it did."""

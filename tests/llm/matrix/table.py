@@ -422,8 +422,12 @@ ROWS = [
             _CHAT_RESPONSES: Refused("file_id"),
             _MESSAGES_OPENAI: Refused("document content by file"),
             _MESSAGES_RESPONSES: Refused("document content by file"),
+            **dict.fromkeys(
+                (_RESPONSES_OPENAI, _RESPONSES_CLAUDE, _RESPONSES_RESPONSES), Refused("file_id", "unsupported_value")
+            ),
         },
         more={
+            "responses": lambda body: body["input"][-1].update(content=[{"type": "input_file", "file_id": "file-1"}]),
             "chat": _part({"type": "file", "file": {"file_id": "file-1"}}),
             "messages": _part({"type": "document", "source": {"type": "file", "file_id": "file_1"}}),
         },
