@@ -48,7 +48,6 @@ class MessagesTranslator:
 
     def __init__(self, given: Mapping[str, Any], request_id: str) -> None:
         self._given = given
-        self._id = message_id(request_id)
         self._request_id = request_id
         self._shows_thoughts = shows_thoughts(given)
         self._events: list[bytes] = []
@@ -184,7 +183,7 @@ class MessagesTranslator:
     def _begin(self, model: str, used: Amount) -> None:
         self._begun = True
         message: dict[str, Any] = {
-            "id": self._id,
+            "id": message_id(self._request_id),
             "type": "message",
             "role": "assistant",
             "model": model,

@@ -6,7 +6,6 @@ from typing import Any, cast
 import pytest
 
 from llm.dialects import messages
-from llm.dialects.messages_answer import from_chat
 from llm.providers.base import Completion, Unsupported
 from llm.relay.billing import Amount
 from llm.relay.catalogue import ModelSpec
@@ -31,7 +30,7 @@ def streamed(*chunks: dict[str, Any], **given: Any) -> list[tuple[str, Any]]:
     """The events that a chat provider's chunks come to: (name, data)."""
     said, _upstream = collected("openai", stream(events(*chunks)), asked())
     translator = messages.MessagesTranslator({**ASK, **given}, "req_1")
-    content = b"".join(translator.feed(each, cast(ModelSpec, _Named()), 0) for each in said)
+    content = b"".join(translator.feed(each, cast(ModelSpec, _Named()), 1) for each in said)
     content += translator.end(completed())
     blocks = [block.split("\n") for block in content.decode().strip().split("\n\n")]
     return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
@@ -144,7 +143,7 @@ def test_a_call_is_written_as_it_comes_when_nothing_is_in_its_way() -> None:
         asked(),
     )
     translator = messages.MessagesTranslator(ASK, "req_1")
-    out = [translator.feed(each, cast(ModelSpec, _Named()), 0) for each in said[:2]]
+    out = [translator.feed(each, cast(ModelSpec, _Named()), 1) for each in said[:2]]
     assert b'"name":"g"' in out[1]
 
 
@@ -163,7 +162,8 @@ def test_an_answer_with_calls_stops_for_them_whatever_is_said(finish: str, is_st
 def message(said: dict[str, Any], **given: Any) -> dict[str, Any]:
     reply, _upstream = talk("openai", answer(said), lambda provider, _: provider.chat(asked()))
     assert isinstance(reply, Completion)
-    return from_chat({**ASK, **given}, completed(reply))
+    found: dict[str, Any] = json.loads(messages.MessagesTranslator({**ASK, **given}, "req_1").whole(completed(reply)))
+    return found
 
 
 def test_arguments_that_are_no_object_are_not_lost() -> None:
@@ -191,7 +191,7 @@ def test_calls_of_one_id_or_none_get_ids_of_their_own() -> None:
 
 def test_usage_keeps_caches_beside_the_input() -> None:
     used = completed(Completion(completion(), None), input=10, input_image=3, cache_read=5, cache_write=2, output=7)
-    usage = from_chat(ASK, used)["usage"]
+    usage = json.loads(messages.MessagesTranslator(ASK, "req_1").whole(used))["usage"]
     assert usage == {
         "input_tokens": 13, "cache_read_input_tokens": 5, "cache_creation_input_tokens": 2, "output_tokens": 7,
     }  # fmt: skip

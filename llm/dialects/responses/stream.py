@@ -106,9 +106,8 @@ class ResponsesTranslator:
         """The last events, with what was used."""
         self._begin(completed.model)
         incomplete = _INCOMPLETE.get(self._finish, "")
-        if incomplete == "content_filter" and not self.output:
-            self._say("refusal", _REFUSED)
-            incomplete = ""
+        if incomplete == "content_filter":
+            incomplete = self._refused(incomplete)
         self._close_all("incomplete" if incomplete else "completed")
         usage = usage_of(completed.used, self._reasoning_tokens)
         status = "incomplete" if incomplete else "completed"
@@ -117,6 +116,14 @@ class ResponsesTranslator:
             self.final["service_tier"] = completed.used.service_tier
         self._add(f"response.{status}", response=self.final)
         return self._taken()
+
+    def _refused(self, incomplete: str) -> str:
+        """A refusal in place of an answer is complete; clients repeat what is not. One that cuts words off is not."""
+        kinds = {part["type"] for item in self.output for part in item.get("content") or ()}
+        if not kinds and not self._calls:
+            self._say("refusal", _REFUSED)
+            kinds = {"refusal"}
+        return "" if kinds == {"refusal"} else incomplete
 
     def fail(self, answer: ErrorAnswer, completed: Completed[Any] | None) -> bytes:
         """The last events of an answer that broke off, with what there is of it. A call that is not whole is not told

@@ -10,10 +10,13 @@ from typing import Any
 from .chat import Chat
 from .messages import Messages
 from .neutral import SCHEMA, Ask, Call, Result, Said, Shape, Turn, Used
+from .responses import Responses
 
-DIALECTS: Mapping[str, Shape] = {shape.name: shape for shape in (Chat(), Messages())}
+DIALECTS: Mapping[str, Shape] = {shape.name: shape for shape in (Chat(), Messages(), Responses())}
 # In front of us and behind us the same shapes; who asks in its own upstream's gets everything as it is.
-UPSTREAMS: Mapping[str, Shape] = {"OpenAI": DIALECTS["chat"], "Claude": DIALECTS["messages"]}
+UPSTREAMS: Mapping[str, Shape] = {
+    "OpenAI": DIALECTS["chat"], "Responses": DIALECTS["responses"], "Claude": DIALECTS["messages"],
+}  # fmt: skip
 PAIRS = [(dialect, upstream) for dialect in DIALECTS for upstream in UPSTREAMS]
 
 

@@ -27,7 +27,7 @@ from .table import DIALECTS, PAIRS, ROWS, SEALED, UPSTREAMS, Passed, Refused, Ro
 
 TOO_LONG = "The context is too long."
 # What the upstreams call the model that users know by another name.
-THERE, PROVIDERS = "model-there", {"OpenAI": "openai", "Claude": "claude"}
+THERE, PROVIDERS = "model-there", {"OpenAI": "openai", "Responses": "openai", "Claude": "claude"}
 GIFT = 10**9
 
 
@@ -81,7 +81,8 @@ def seen(django_db_setup: None, django_db_blocker: Any) -> dict[str, Seen]:
             credential = Credential.objects.create(
                 name=name, provider=provider, base_url=base_url, api_key="key", from_environment=True, max_retries=1
             )
-            model(f"by-{name}", provider=provider, provider_model_id=THERE, credential=credential)
+            speaks = {"responses_api": "only"} if name == "Responses" else {}
+            model(f"by-{name}", provider=provider, provider_model_id=THERE, credential=credential, **speaks)
         world = World(user, ApiClient(create_api_key(user, "test")[1]), upstream, credential)
         world.give(GIFT)
         found = world.play(_play)
