@@ -9,7 +9,8 @@ from django.utils import translation
 from voicehelper.api.errors import answer_to
 
 from ..chat.conversations import Answer
-from ..chat.writings import StoredAnswer, Writing
+from ..chat.stored_answers import StoredAnswer
+from ..chat.writings import Writing
 from . import shapes
 
 HEADERS = {

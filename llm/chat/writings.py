@@ -17,8 +17,7 @@ from django.db import DatabaseError
 from voicehelper.accounts.models import User
 
 from .. import services
-from ..models import ChatMessage
-from ..providers.base import Chunk, Recovery, StreamBroke
+from ..providers.base import Chunk
 from ..relay.billing import storable
 from ..relay.engine import engine
 from ..relay.errors import LedgerAway
@@ -34,15 +33,13 @@ from .conversations import (
     under_way,
     write_answer,
 )
+from .stored_answers import StoredAnswer, broken_off
 
 log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 1.0
 # An answer without news is said to be alive so often: a third of what models/conversations.py waits for it.
 _ALIVE_EVERY_S = 5.0
-# How often a reader in another process looks, and how long it waits for the price when all is written.
-POLL_S = 1.0
-_SETTLED_WITHIN_S = 15.0
 # The end of an answer is stored when the database was away for a moment, too.
 _STORE_PAUSES_S = (0.5, 2.0, 5.0)
 # No answer is longer; what `storable` wants to know.
@@ -161,66 +158,12 @@ class Writing:
                     raise
                 await asyncio.sleep(pause_s)
         if self.broken_off and self._error is None and self._answer and self._answer.state == "broken":
-            self._error = _broke()
+            self._error = broken_off()
 
     def _stored(self, complete: bool) -> Answer | None:
         write_answer(self.turn, self.text, self.model, complete=complete)
         message = message_of(self.turn.user, self.turn.answer_id)
         return answer_of(self.turn.user, message) if message.quota is not None else None
-
-
-class StoredAnswer:
-    """The same of an answer that another process writes, or that is over: as it is stored."""
-
-    def __init__(self, user: User, message: ChatMessage) -> None:
-        self._user = user
-        self._message = message
-        # As of the last look.
-        self._state = "writing"
-
-    @property
-    def session_id(self) -> str:
-        return self._message.session.public_id
-
-    @property
-    def message_id(self) -> str:
-        return self._message.public_id
-
-    @property
-    def model(self) -> str:
-        return self._message.model_name
-
-    @property
-    def over(self) -> bool:
-        return self._state != "writing"
-
-    async def read(self, at: int, within_s: float) -> str:
-        """As Writing's. Raises NotFound when it was taken back, or its session deleted."""
-        until = asyncio.get_running_loop().time() + within_s
-        while True:
-            await self._look()
-            if self.over or len(self._message.content) > at or asyncio.get_running_loop().time() >= until:
-                return self._message.content[at:]
-            await asyncio.sleep(min(POLL_S, within_s))
-
-    async def end(self) -> Answer:
-        """As Writing's, but for what went wrong: then only that it broke off is known."""
-        until = asyncio.get_running_loop().time() + _SETTLED_WITHIN_S
-        while self._state != "broken" and self._message.quota is None:
-            if asyncio.get_running_loop().time() >= until:
-                raise LedgerAway(f"{self._message.request_id} is not settled yet")
-            await asyncio.sleep(POLL_S)
-            await self._look()
-        if self._state == "broken":
-            raise _broke()
-        return await in_thread(answer_of, self._user, self._message)
-
-    async def _look(self) -> None:
-        def look() -> tuple[ChatMessage, str]:
-            message = message_of(self._user, self.message_id)
-            return message, message.state
-
-        self._message, self._state = await in_thread(look)
 
 
 class Writings:
@@ -321,10 +264,6 @@ async def settle_orphans() -> int:
             continue
         await in_thread(bury, answer, quota)
     return len(found)
-
-
-def _broke() -> StreamBroke:
-    return StreamBroke("The answer was broken off.", recovery=Recovery.FAIL)
 
 
 def _said(chunk: Chunk) -> str:
