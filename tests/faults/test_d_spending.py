@@ -131,7 +131,7 @@ def test_D11_a_server_may_be_killed_before_any_line_of_a_call(
 POINTS = {
     "before the hold": ("voicehelper/wallet/batch.py:_hold_all", 0),
     "after the hold, before the provider is asked": ("llm/relay/attempts.py:run", 0),
-    "after the provider's answer, before the settlement": ("llm/relay/call.py:_settle", 0),
+    "after the provider's answer, before the settlement": ("llm/relay/settling.py:charge", 0),
     "as the settlement is sent": ("voicehelper/wallet/batch.py:_settle_all", 0),
     "after the settlement, before the answer": ("llm/api/v1_request.py:answer", PRICE),
 }

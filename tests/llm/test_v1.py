@@ -269,7 +269,8 @@ def test_anthropics_messages_are_answered_in_their_shape(world: World, books_agr
         [{"type": "text", "text": "Hello there"}],
         "end_turn",
     )
-    assert said["usage"] == {"input_tokens": 10, "output_tokens": 20}
+    caches = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    assert said["usage"] == {"input_tokens": 10, "output_tokens": 20, **caches}
     assert world.upstream.asked[0].body["messages"][0] == {"role": "system", "content": "Be brief"}
     books_agree()
 
