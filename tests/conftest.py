@@ -52,7 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Fixtures with servers that many tests share. One worker runs them all: else each would start servers of its own.
-SHARED_SERVERS = {"_chat_server", "_workers", "_world", "deployment", "image", "models", "s3_server"}
+SHARED_SERVERS = {
+    "_chat_server", "_two_servers", "_workers", "_world", "demo_folder", "deployment", "image", "models", "s3_server",
+    # The matrix of dialects is played once as well.
+    "seen",
+}  # fmt: skip
 
 
 @pytest.hookimpl(trylast=True)
