@@ -20,6 +20,7 @@ from llm.providers.response_events import ResponseEvents, written
 from llm.providers.responses_answer import ResponsesToChat
 from llm.providers.usage import embedding_tokens, image_tokens, tokens_of
 from llm.providers.wire import Event, EventReader
+from tests.conftest import full
 
 from .upstream import asked, chunk, completion
 
@@ -39,7 +40,7 @@ KEYS = st.sampled_from(
     ["messages", "tools", "functions", "function_call", "tool_choice", "stop", "stream_options", "user", "max_tokens"]
 )
 ANY_BODY = st.dictionaries(KEYS, ANYTHING, max_size=4).map(lambda odd: {**asked(), **odd})
-LOTS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LOTS = settings(max_examples=full(1000, 40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.rare
