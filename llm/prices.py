@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.changes import Change
 from voicehelper.numbers import grouped
+from voicehelper.price_changes import ChangedSince
 
 from .kind_names import name_of
 from .kinds import KINDS, SEARCH
@@ -42,6 +43,9 @@ class PriceRow(NamedTuple):
     def place(self) -> tuple[int, str, int]:
         """What there is one row of; rows are shown in this order."""
         return KINDS.index(self.kind), self.variant, self.from_tokens
+
+    def __str__(self) -> str:
+        return shown(self)
 
 
 def row_of(values: Mapping[str, Any]) -> PriceRow:
@@ -102,26 +106,58 @@ def _columns(rows: Sequence[PriceRow]) -> dict[str, Any]:
 
 
 # --- Changes ---------------------------------------------------------------------------------------------------------
+_PRICE, _FACTOR = ModelPrice._meta.get_field("price"), ServiceTierFactor._meta.get_field("factor")
+# The fields whose changes are read back here.
+CHANGED = frozenset({_PRICE.name, _FACTOR.name})
+
+
 def changes(before: tuple[Sequence[PriceRow], Factors], after: tuple[Sequence[PriceRow], Factors]) -> list[Change]:
     """What differs, a line for each price, for voicehelper/changes.py."""
-    price, factor = ModelPrice._meta.get_field("price"), ServiceTierFactor._meta.get_field("factor")
+    rows = _by_place(before[0]), _by_place(after[0])
     return [
-        *(Change(price, old, new, line) for line, old, new in _differences(before[0], after[0])),
-        *(
-            Change(factor, before[1].get(tier), after[1].get(tier), tier)
-            for tier in dict.fromkeys([*before[1], *after[1]])
-            if before[1].get(tier) != after[1].get(tier)
-        ),
+        *(Change(_PRICE, old, new, _line(new or old)) for _place, old, new in _differences(*rows)),
+        *(Change(_FACTOR, old, new, tier) for tier, old, new in _differences(before[1], after[1])),
     ]
 
 
-def _differences(before: Sequence[PriceRow], after: Sequence[PriceRow]) -> Iterator[tuple[str, str, str]]:
-    old, new = ({row.place: row for row in rows} for rows in (before, after))
-    for place in sorted({*old, *new}):
-        if old.get(place) != new.get(place):
-            row = new.get(place) or old[place]
-            was, becomes = (_shown(rows[place]) if place in rows else "" for rows in (old, new))
-            yield _name(row.kind, row.variant, row.from_tokens), was, becomes
+def change_of(name: str, line: str, old: Any, new: Any) -> Change:
+    """A change as it was told, out of what JSON made of its values."""
+    if name == _FACTOR.name:
+        return Change(_FACTOR, *(None if each is None else Decimal(each) for each in (old, new)), line)
+    was, becomes = (None if each is None else row_of(PriceRow(*each)._asdict()) for each in (old, new))
+    return Change(_PRICE, was, becomes, _line(becomes or was))
+
+
+def put_back(model: Model, replaced: Iterable[Change]) -> list[Change]:
+    """Undo changes of a model that is locked; returns what that changed. Raises
+    ChangedSince."""
+    before = rows_of(model), factors_of(model)
+    rows, factors = _by_place(before[0]), dict(before[1])
+    for each in replaced:
+        table, key = (factors, each.line) if each.field is _FACTOR else (rows, (each.old or each.new).place)
+        if table.get(key) != each.new:
+            raise ChangedSince(each)
+        table.pop(key, None)
+        if each.old is not None:
+            table[key] = each.old
+    after = sorted(rows.values(), key=lambda row: row.place), factors
+    keep(model, *after)
+    return changes(before, after)
+
+
+def _by_place(rows: Sequence[PriceRow]) -> dict[tuple[int, str, int], PriceRow]:
+    return {row.place: row for row in rows}
+
+
+def _differences(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Key, old and new value, where they differ, by key; None for none."""
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield key, old.get(key), new.get(key)
+
+
+def _line(row: PriceRow) -> str:
+    return _name(row.kind, row.variant, row.from_tokens)
 
 
 def shown(row: PriceRow) -> str:
@@ -131,4 +167,4 @@ def shown(row: PriceRow) -> str:
 
 
 # In the language of whoever reads the change.
-_name, _shown = lazy(name_of, str), lazy(shown, str)
+_name = lazy(name_of, str)

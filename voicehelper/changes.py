@@ -27,7 +27,8 @@ _MOST_CHARS = 200
 
 @dataclass(frozen=True)
 class Change:
-    """A field with another value than before, or one line of a table in it. Its text is in the current language."""
+    """A field with another value than before, or one line of a table in it; a row of a table of its own is a line too,
+    and its values say all of it. Its text is in the current language."""
 
     field: "models.Field[Any, Any]"
     old: Any
@@ -40,6 +41,11 @@ class Change:
         if isinstance(self.field, EncryptedField) or self.field.name in _named_by(model):
             return True
         return self.field.name == "enabled" and bool(self.new) and _holds_a_key(model)
+
+    @property
+    def is_price(self) -> bool:
+        """Whether it can be taken back."""
+        return self.field.name in getattr(self.field.model, "PRICES", ())
 
     @property
     def label(self) -> str:
@@ -87,7 +93,7 @@ def record(row: models.Model, changes: Sequence[Change], *, by: Any, added: bool
         change_message=[{"added": {}}] if added else "; ".join(map(str, changes)),
         single_object=True,
     )
-    prices = [change for change in changes if change.field.name in getattr(row, "PRICES", ())]
+    prices = [change for change in changes if change.is_price]
     if prices and not added:
         values = [(each.field.name, each.line, each.old, each.new) for each in prices]
         PriceChange.objects.create(entry=entry, values=values)

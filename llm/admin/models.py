@@ -21,6 +21,7 @@ from voicehelper.admin.effects import ShownPrice
 from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, CardForm
 from voicehelper.changes import Change
+from voicehelper.price_changes import NotTakenBack
 
 from .. import prices
 from ..kind_names import KIND_NAMES, name_of
@@ -219,6 +220,16 @@ class ModelAdmin(CardAdmin):
     def prices_of(self, row: Any, other: Any) -> Mapping[str, ShownPrice]:
         rows, factors = getattr(row, "typed_prices", None) or (prices.rows_of(row), prices.factors_of(row))
         return PriceList.now().by_label(prices.spec_with(row, rows, factors))
+
+    def price_change(self, name: str, line: str, old: Any, new: Any) -> Change:
+        read = prices.change_of if name in prices.CHANGED else super().price_change
+        return read(name, line, old, new)
+
+    def put_rows_back(self, row: Model, replaced: Sequence[Change]) -> Sequence[Change]:
+        found = prices.put_back(row, replaced)
+        if lacking := _unpriced(set(row.capabilities), {each.kind for each in prices.rows_of(row)}):
+            raise NotTakenBack(lacking)
+        return found
 
     def page_context(self, row: Model | None) -> dict[str, Any]:
         return {

@@ -24,7 +24,9 @@ class ModelPrice(models.Model):
         THOUSAND = 1000, "1,000"
         MILLION = 1_000_000, "1,000,000"
 
-    SENSITIVE: ClassVar = frozenset({"price"})
+    # See voicehelper/changes.py.
+    PRICES: ClassVar = frozenset({"price"})
+    SENSITIVE: ClassVar = PRICES
 
     model = models.ForeignKey(Model, models.CASCADE, related_name="prices", verbose_name=_("model"))
     kind = models.CharField(_("kind"), max_length=24, choices=kind_choices)
@@ -52,7 +54,8 @@ class ModelPrice(models.Model):
 class ServiceTierFactor(models.Model):
     """What a provider's service tier multiplies all prices of a model by: flex 0.5, priority 2."""
 
-    SENSITIVE: ClassVar = frozenset({"factor"})
+    PRICES: ClassVar = frozenset({"factor"})
+    SENSITIVE: ClassVar = PRICES
 
     model = models.ForeignKey(Model, models.CASCADE, related_name="factors", verbose_name=_("model"))
     tier = models.CharField(_("service tier"), max_length=16)

@@ -205,6 +205,15 @@ class CardAdmin(RecordActions):
         For rows with `PRICES`."""
         return {}
 
+    def price_change(self, name: str, line: str, old: Any, new: Any) -> Change:
+        """What was kept of a change of prices, read. See voicehelper/price_changes.py."""
+        field: Any = self.model._meta.get_field(name)
+        return Change(field, *((old, new) if line else map(field.to_python, (old, new))), line)
+
+    def put_rows_back(self, row: Any, replaced: Sequence[Change]) -> Sequence[Change]:
+        """Undo changes of prices that are rows of their own; for who has such."""
+        raise NotImplementedError
+
     def status(self, row: Any) -> Status | None:
         """About the stored row; None for one that is only being added."""
         return None

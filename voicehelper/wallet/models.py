@@ -230,7 +230,8 @@ class AuditRun(models.Model):
 
 
 class PriceChange(models.Model):
-    """What a change of prices replaced: field, line of a table in it (or ""), old value, new value, of each."""
+    """What a change of prices replaced: field, line of a table in it (or ""), old value, new value, of each. A field is
+    the changed row's own, or of a table of rows that are its prices."""
 
     entry = models.OneToOneField(
         "admin.LogEntry", models.CASCADE, related_name="price_change", verbose_name=_("log entry"), editable=False

@@ -308,25 +308,31 @@ class LogEntryAdmin(ReadOnlyAdmin):
     message = column(_("what"), lambda entry: entry.get_change_message())
 
     def actions_for(self, request: HttpRequest, record: LogEntry) -> Sequence[Action]:
-        change, model = price_change_of(record), record.content_type and record.content_type.model_class()
-        if change is None or model is None or not may(request, model, "change"):
+        change, page = price_change_of(record), self._page_of(record)
+        if change is None or page is None or not may(request, page.model, "change"):
             return ()
         asked = Input("current_password", gettext("Your password"), kind="password")
         inputs = [] if stepup.confirmed_until(request) else [asked]
-        return [Action("take_back", gettext("Take this change back"), hint="; ".join(described(change)), inputs=inputs)]
+        hint = "; ".join(described(change, page))
+        return [Action("take_back", gettext("Take this change back"), hint=hint, inputs=inputs)]
+
+    def _page_of(self, entry: LogEntry) -> CardAdmin | None:
+        """The page on which it was changed."""
+        model = entry.content_type.model_class() if entry.content_type else None
+        page = self.admin_site.get_model_admin(model) if model and self.admin_site.is_registered(model) else None
+        return page if isinstance(page, CardAdmin) else None
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
         """Nothing: what is taken back is a change of its own, logged with what it was made to."""
 
     def do_take_back(self, request: HttpRequest, entry: LogEntry, reason: str) -> Report:
-        change, model = price_change_of(entry), entry.content_type and entry.content_type.model_class()
+        change, page = price_change_of(entry), self._page_of(entry)
         if problem := stepup.confirm_form(request):
             return Report(False, problem)
-        page = self.admin_site.get_model_admin(model) if model else None
-        if change is None or not isinstance(page, CardAdmin):
+        if change is None or page is None:
             return Report(False, gettext("It cannot be taken back any more."))
         try:
-            found = take_back(change, by=request.user, problems=page.problems)
+            found = take_back(change, by=request.user, page=page)
         except NotTakenBack as error:
             return Report(False, str(error))
         return Report(True, gettext("Taken back: %(changes)s") % {"changes": "; ".join(map(str, found))})
