@@ -123,9 +123,10 @@ def changes(before: tuple[Sequence[PriceRow], Factors], after: tuple[Sequence[Pr
 def change_of(name: str, line: str, old: Any, new: Any) -> Change:
     """A change as it was told, out of what JSON made of its values."""
     if name == _FACTOR.name:
-        return Change(_FACTOR, *(None if each is None else Decimal(each) for each in (old, new)), line)
-    was, becomes = (None if each is None else row_of(PriceRow(*each)._asdict()) for each in (old, new))
-    return Change(_PRICE, was, becomes, _line(becomes or was))
+        factor, becomes = (None if each is None else Decimal(each) for each in (old, new))
+        return Change(_FACTOR, factor, becomes, line)
+    rows: list[Any] = [None if each is None else row_of(PriceRow(*each)._asdict()) for each in (old, new)]
+    return Change(_PRICE, rows[0], rows[1], _line(rows[1] or rows[0]))
 
 
 def put_back(model: Model, replaced: Iterable[Change]) -> list[Change]:
@@ -134,6 +135,8 @@ def put_back(model: Model, replaced: Iterable[Change]) -> list[Change]:
     before = rows_of(model), factors_of(model)
     rows, factors = _by_place(before[0]), dict(before[1])
     for each in replaced:
+        table: dict[Any, Any]
+        key: Any
         table, key = (factors, each.line) if each.field is _FACTOR else (rows, (each.old or each.new).place)
         if table.get(key) != each.new:
             raise ChangedSince(each)

@@ -3,6 +3,7 @@ operator's password."""
 
 import hashlib
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from django.contrib import messages
@@ -14,9 +15,12 @@ from django.utils.translation import gettext as _
 
 from voicehelper.accounts.services import user_of
 from voicehelper.admin import stepup
+from voicehelper.admin.effects import Effect, ShownPrice
+from voicehelper.changes import Change
 
 from .. import price_list
 from ..price_list import Comparison, Sync
+from ..prices import PriceRow
 
 _MOST_MARKUP = 1000
 
@@ -41,11 +45,21 @@ def page(request: HttpRequest, admin: "ModelAdmin[Any]") -> HttpResponse:
         "date": price_list.bundled().date,
         "sync": sync,
         "seen": _digest(found),
-        "compared": [(each, each.differences()) for each in found],
+        "compared": [(each, [_effect(change) for change in each.differences()]) for each in found],
         "problem": problem,
         "confirmed": stepup.confirmed_until(request),
     }
     return TemplateResponse(request, "admin/llm/compare.html", context, status=400 if problem else 200)
+
+
+def _effect(change: Change) -> Effect:
+    """A price, or the factor of a service tier, before and after; what so many cost is compared as what one does."""
+    old, new = (None if each is None else ShownPrice(str(each), _rate(each)) for each in (change.old, change.new))
+    return Effect(change.line, old, new)
+
+
+def _rate(value: PriceRow | Decimal) -> Fraction:
+    return Fraction(value.price) / value.per if isinstance(value, PriceRow) else Fraction(value)
 
 
 def _asked(request: HttpRequest) -> tuple[Sync, str]:

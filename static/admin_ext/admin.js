@@ -5,6 +5,8 @@
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("[data-rows]").forEach(prepareRows);
   document.querySelectorAll("[data-copy]").forEach(prepareCopy);
+  document.querySelectorAll("[data-files]").forEach(prepareFiles);
+  document.querySelectorAll("[data-all]").forEach(prepareAll);
   document.querySelector(".vh-error, .vh-errors")?.scrollIntoView({ block: "center" });
   if (document.querySelector("[data-rows]")) {
     document.addEventListener("input", showPrices);
@@ -48,6 +50,47 @@ function prepareCopy(button) {
     }
     button.textContent = button.dataset.copied;
     setTimeout(() => { button.textContent = label; }, 2000);
+  });
+}
+
+/* Key files that are chosen together go each into the field whose file begins with the same name. They are read here. */
+function prepareFiles(box) {
+  const fields = [...box.closest("form").querySelectorAll("textarea[data-file]")];
+  const stem = (field) => field.dataset.file.split(/[….]/)[0].toLowerCase();
+  box.hidden = false;
+  box.querySelector("input").addEventListener("change", async (event) => {
+    const unknown = [];
+    const texts = new Map();
+    for (const file of event.target.files) {
+      const field = fields.find((each) => file.name.toLowerCase().startsWith(stem(each)));
+      if (!field || file.size > 65536) unknown.push(file.name);
+      else texts.set(field, [...(texts.get(field) || []), (await file.text()).trim()]);
+    }
+    texts.forEach((found, field) => fillIn(field, found.join("\n")));
+    const filled = [...texts.keys()].map((field) => field.labels[0].textContent.trim());
+    const output = box.querySelector("output");
+    output.textContent = filled.length ? `✓ ${filled.join(" · ")}` : "";
+    if (unknown.length) output.append(...(filled.length ? [document.createElement("br")] : []), `${box.dataset.unknown} ${unknown.join(" · ")}`);
+    output.classList.toggle("vh-error", unknown.length > 0);
+    event.target.value = "";
+  });
+}
+
+/* Also chooses what shows the field, of a group that only one choice wants. */
+function fillIn(field, text) {
+  field.value = text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.dispatchEvent(new Event("change", { bubbles: true }));
+  const only = /vh-only-(\S+)/.exec(field.closest("fieldset").className);
+  const select = only && field.form.querySelector(`select:has(option[value="${only[1]}"])`);
+  if (!select || select.value === only[1]) return;
+  select.value = only[1];
+  select.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+function prepareAll(box) {
+  box.addEventListener("change", () => {
+    for (const each of box.closest("form").querySelectorAll(`input[name="${box.dataset.all}"]`)) each.checked = box.checked;
   });
 }
 

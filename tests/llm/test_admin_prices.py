@@ -55,7 +55,8 @@ def test_what_would_change_is_shown_and_taken_over_with_the_password(browser: Cl
     session.pop("password_confirmed")
     session.save()
     page = browser.get(COMPARE, {"prices": "1", "markup": "20"})
-    assert "Price by kind (Input): 0.03 / 1,000 → 36 / 1,000,000 (cost 30)" in page.text
+    assert "Input: 0.03 / 1,000 → 36 / 1,000,000 (cost 30)" in page.text
+    assert "+20 %" in page.text
     typed = {"prices": "1", "markup": "20", "model": ["gpt-4", "dall-e-3"], "seen": page.context["seen"]}
     for wrong in ({}, {"current_password": "wrong"}, {"seen": "old", "current_password": PASSWORD}):
         assert browser.post(COMPARE, typed | wrong).status_code == 400

@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
+from voicehelper import clock
 from voicehelper.admin.base import change_url, url_name
 from voicehelper.admin.effects import ShownPrice
 from voicehelper.admin.forms import Status
@@ -190,6 +191,7 @@ class GatewayAdmin(TriedSectionAdmin):
         self.card = card = model.card
         self.purpose = card.purpose
         self.multiline_secrets = card.multiline
+        self.key_files = card.files
         self.placeholders = card.placeholders
         self.help_texts = {**_EVERY_GATEWAY, **card.help}
         cards: Any = [
@@ -252,6 +254,9 @@ class GatewayAdmin(TriedSectionAdmin):
         if expires is None:
             return Status(tone, parts)
         day = {"day": f"{expires.astimezone(BEIJING):%Y-%m-%d}"}
+        if expires < clock.now():
+            text = gettext("the certificate expired on %(day)s: download a new one and upload it") % day
+            return Status("trouble", (*parts, text))
         if services.expires_soon(expires):
             text = gettext("the certificate expires on %(day)s: download a new one and upload it") % day
             return Status("trouble", (*parts, text))

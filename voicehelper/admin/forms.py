@@ -191,6 +191,8 @@ class CardAdmin(RecordActions):
     placeholders: Mapping[str, Any] = {}
     help_texts: Mapping[str, Any] = {}
     multiline_secrets: tuple[str, ...] = ()
+    # What the file is called whose content a multiline secret is, "…" for what varies.
+    key_files: Mapping[str, str] = {}
 
     def problems(self, row: Any) -> Mapping[str, str]:
         """What is wrong with a row: field → plain words."""
@@ -208,7 +210,8 @@ class CardAdmin(RecordActions):
     def price_change(self, name: str, line: str, old: Any, new: Any) -> Change:
         """What was kept of a change of prices, read. See voicehelper/price_changes.py."""
         field: Any = self.model._meta.get_field(name)
-        return Change(field, *((old, new) if line else map(field.to_python, (old, new))), line)
+        before, after = (each if line else field.to_python(each) for each in (old, new))
+        return Change(field, before, after, line)
 
     def put_rows_back(self, row: Any, replaced: Sequence[Change]) -> Sequence[Change]:
         """Undo changes of prices that are rows of their own; for who has such."""
@@ -243,6 +246,7 @@ class CardAdmin(RecordActions):
             field.help_text = self.help_texts.get(db_field.name, field.help_text)
             if isinstance(field.widget, SecretInput):
                 field.widget.multiline = db_field.name in self.multiline_secrets
+                field.widget.attrs["data-file"] = self.key_files.get(db_field.name, False)
         return field
 
     def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -278,13 +282,19 @@ class CardAdmin(RecordActions):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         stored = self.stored(kwargs.get("obj"))
         self._keep_drafts(request, context, stored)
+        confirmed = stepup.confirmed_until(request) if asks_password(self.model) else None
+        if confirmed:
+            # Perhaps by this very request, which had to show where to type it.
+            form = context["adminform"]
+            form.fieldsets = [(name, card) for name, card in form.fieldsets if PASSWORD not in card["fields"]]
         context |= {
             "purpose": self.purpose,
             "status": self.status(stored) if stored is not None else None,
-            "confirmed": stepup.confirmed_until(request) if asks_password(self.model) else None,
+            "confirmed": confirmed,
             "title": str(stored) if stored is not None else capfirst(self.model._meta.verbose_name),
             "subtitle": None,
             "save_label": self.save_label,
+            "key_files": ", ".join(self.key_files.values()),
             "delete_url": self._delete_url(stored),
             **self.page_context(stored),
         }

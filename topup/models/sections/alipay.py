@@ -23,6 +23,13 @@ _CARD = SettingsCard(
         (_("Public key mode"), ["public_key"]),
         (_("Certificate mode (three files instead of the public key)"), [*_CERTIFICATES]),
     ),
+    files={
+        "private_key": "应用私钥….txt",
+        "public_key": "alipayPublicKey_RSA2.txt",
+        "app_cert": "appCertPublicKey_….crt",
+        "cert": "alipayCertPublicKey_RSA2.crt",
+        "root_cert": "alipayRootCert.crt",
+    },
     multiline=("private_key", "public_key", *_CERTIFICATES),
     placeholders={
         "app_id": _("Please enter the Alipay app id"),

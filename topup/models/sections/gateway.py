@@ -18,7 +18,8 @@ class SettingsCard:
     `purpose` is one sentence; `groups` are heading (or None) → fields; `steps` say where to find what at the provider,
     with %(url)s for the callback's address and %(pages)s for that of our pages. `key` is the field whose last letters
     tell which key is stored, `certificate` the one that refunds want, if any; `multiline` secrets span lines. `only`
-    names the choice (a value of one of the selects) without which a field is not needed, and its group not shown.
+    names the choice (a value of one of the selects) without which a field is not needed, and its group not shown;
+    `files` what the provider calls the file whose content a field wants, "…" for what varies.
     """
 
     purpose: Any
@@ -30,6 +31,7 @@ class SettingsCard:
     multiline: tuple[str, ...] = ()
     certificate: str = ""
     only: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def only_for(self, fields: Sequence[str]) -> str:
         """The choice without which none of these is needed; empty when some always are."""

@@ -28,6 +28,12 @@ _CARD = SettingsCard(
         (_("Paying inside WeChat (optional)"), ["app_secret"]),
     ),
     only={"api_v2_key": "v2", "sign_type": "v2", **dict.fromkeys(_V3, "v3")},
+    files={
+        "client_cert": "apiclient_cert.pem",
+        "client_key": "apiclient_key.pem",
+        "public_key": "pub_key.pem",
+        "platform_certs": "wechatpay_….pem",
+    },
     multiline=("client_cert", "client_key", "public_key", "platform_certs"),
     placeholders={
         "app_id": _("Please enter the app id, like wx8888888888888888"),
