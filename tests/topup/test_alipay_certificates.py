@@ -1,6 +1,7 @@
 """Alipay in certificate mode with its stand-in behind real HTTP: the way of an order, and what may change or lie."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from sandbox import buyer as sandbox_buyer
 from sandbox import refunds as sandbox_refunds
 from sandbox.faults import write_script
 from sandbox.models import Delivery, Merchant
+from tests.operators import browser_of
 from tests.refunds import given_back, open_accounts, sandbox_server, trade_of, use_certificates, use_public_keys
 from topup import services
 from topup.gateways.errors import Unknown, Unsigned
@@ -192,6 +194,15 @@ def test_a_mode_that_is_not_the_consoles_is_named_by_the_probe(merchant: Merchan
 
 
 # --- Settings --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("years", "words"), [(0, "certificate good until"), (40, "the certificate expired on")])
+def test_the_page_says_when_the_certificates_are_over(
+    merchant: Merchant, staff: User, monkeypatch: pytest.MonkeyPatch, years: int, words: str
+) -> None:
+    browser, later = browser_of(staff), clock.now() + timedelta(days=365 * years)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert words in browser.get("/admin/topup/alipaysettings/1/change/").text
+
+
 def test_the_three_together_replace_the_public_key_and_read_as_their_fingerprints(merchant: Merchant) -> None:
     with pytest.raises(OptionsRefused, match="wants all three"):
         write_options({"AlipayCert": None})
