@@ -2,8 +2,6 @@
 budget says: at once, and per time. Counted per process, so that it costs nothing."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from django.conf import settings
 
@@ -25,9 +23,8 @@ def check(owner: Owner, address: str) -> None:
         raise CallRefused(f"This API key may not be used from {address}.", status=403, code="address_not_allowed")
 
 
-@contextmanager
-def admit(key_id: int) -> Iterator[None]:
-    """Count a call while it lasts. Raises CallRefused(429)."""
+def enter(key_id: int) -> None:
+    """Count a call until it leaves. Raises CallRefused(429)."""
     at_once = _under_way.get(key_id, 0)
     if at_once >= settings.LLM_KEY_CONCURRENCY:
         text = "Too many calls at once with this key."
@@ -35,13 +32,14 @@ def admit(key_id: int) -> Iterator[None]:
     if settings.LLM_KEY_CALLS_PER_MINUTE:
         _take(key_id, settings.LLM_KEY_CALLS_PER_MINUTE)
     _under_way[key_id] = at_once + 1
-    try:
-        yield
-    finally:
-        if _under_way[key_id] > 1:
-            _under_way[key_id] -= 1
-        else:
-            del _under_way[key_id]
+
+
+def leave(key_id: int) -> None:
+    """A call that was counted is over."""
+    if _under_way[key_id] > 1:
+        _under_way[key_id] -= 1
+    else:
+        del _under_way[key_id]
 
 
 def _take(key_id: int, per_minute: int) -> None:

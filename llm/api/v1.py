@@ -69,8 +69,11 @@ async def _answer(exchange: V1Request) -> None:
         raise CallRefused(f"There is no {path} here.", status=404, code="unknown_url")
     if method != "POST":
         raise CallRefused(f"{path} takes POST.", status=405, code="method_not_allowed")
-    with limits.admit(owner.key_id):
+    limits.enter(owner.key_id)
+    try:
         await act(exchange, relay)
+    finally:
+        limits.leave(owner.key_id)
 
 
 def _key(headers: Mapping[bytes, bytes]) -> bytes:

@@ -10,6 +10,7 @@ import orjson
 from voicehelper.accounts.keys import Owner
 from voicehelper.api.errors import ErrorAnswer
 from voicehelper.net.addresses import address_of
+from voicehelper.net.deadlines import Deadline
 
 from ..dialects import chat_completions
 from ..dialects.errors import OVERLOADED, anthropic, openai
@@ -52,7 +53,9 @@ class V1Request:
         self.path = path
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        forwarded = b""
+        if b"x-forwarded-for" in self.headers:
+            forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         self.address = address_of((scope.get("client") or ("",))[0], forwarded.decode("latin-1"))
         self.receive = receive
         self._send = send
@@ -61,6 +64,7 @@ class V1Request:
         self.query: bytes = scope.get("query_string", b"")
         self._held: list[bytes] = []
         self._sent_at = 0.0
+        self._pulse: asyncio.TimerHandle | asyncio.Future[None] | None = None
         # More headers of the answer.
         self.more: list[tuple[bytes, bytes]] = []
         # How events end that cannot go on: said by whoever begins them.
@@ -92,7 +96,7 @@ class V1Request:
         if announced.isdigit() and int(announced) > limit:
             raise too_large()
         try:
-            async with asyncio.timeout(seconds):
+            with Deadline(seconds):
                 message = await self.receive()
                 body: bytes = message.get("body", b"")
                 if not message.get("more_body"):
@@ -167,8 +171,14 @@ class V1Request:
         headers = [*_EVENTS, *CORS, *self.more, (self._request_id_header, self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def event(self, data: bytes, *, more: bool = False) -> None:
+    def event(self, data: bytes, *, more: bool = False) -> Awaitable[None]:
         """Pass on the bytes of one or more events; with `more`, together with the next ones."""
+        if more or self._held or not self.begun or not data:
+            return self._event(data, more=more)
+        self._sent_at = time.monotonic()
+        return self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _event(self, data: bytes, *, more: bool) -> None:
         if not self.begun:
             await self._begin_events()
         if more or self._held:
@@ -180,18 +190,37 @@ class V1Request:
             self._sent_at = time.monotonic()
             await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def keep_alive(self) -> None:
-        """A comment whenever nothing was sent for a while, until cancelled; also before the first event: an error is an
-        event from then on."""
+    def keep_alive(self) -> None:
+        """A comment whenever nothing was sent for a while, until `leave_alone`; also before the first event: an error
+        is an event from then on. A timer and no task: most streams never need one."""
         self._sent_at = time.monotonic()
-        while True:
-            waited = time.monotonic() - self._sent_at
-            if waited < KEEP_ALIVE_S:
-                await asyncio.sleep(KEEP_ALIVE_S - waited)
-            elif self._held:
-                await asyncio.sleep(0.05)
-            else:
-                await self.event(b": keep-alive\n\n")
+        self._pulse = asyncio.get_running_loop().call_later(KEEP_ALIVE_S, self._look)
+
+    def leave_alone(self) -> None:
+        """No more comments."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+            self._pulse = None
+
+    def _look(self) -> None:
+        waited = time.monotonic() - self._sent_at
+        if waited < KEEP_ALIVE_S:
+            self._look_in(KEEP_ALIVE_S - waited)
+        elif self._held:
+            self._look_in(0.05)
+        else:
+            self._pulse = asyncio.ensure_future(self._comment())
+
+    def _look_in(self, seconds: float) -> None:
+        self._pulse = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    async def _comment(self) -> None:
+        try:
+            await self.event(b": keep-alive\n\n")
+        except OSError:
+            # Nobody is there: whoever sends what is said next is told.
+            return
+        self._look_in(KEEP_ALIVE_S)
 
     async def end_events(self, data: bytes = b"") -> None:
         if not self.begun:

@@ -141,21 +141,23 @@ class _Streaming:
             return telling.fail(answer, self._call.settled)
         return self._talk.dialect.broken(answer, self._call.request_id)
 
-    async def _emit(self, chunk: Chunk, model: ModelSpec) -> None:
+    def _emit(self, chunk: Chunk, model: ModelSpec) -> Awaitable[None]:
         telling = self._talk.telling
         if telling is not None:
-            await self._exchange.event(telling.feed(chunk, model, self._call.credential_id), more=chunk.more)
-            return
+            return self._exchange.event(telling.feed(chunk, model, self._call.credential_id), more=chunk.more)
         if chunk.usage_only and not self._include_usage:
-            await self._exchange.event(b"", more=chunk.more)
-            return
+            return self._exchange.event(b"", more=chunk.more)
         block = chunk.block or b"data: %b\n\n" % chunk.data
         if chunk.model and chunk.model != model.name:
             block = renamed(block, chunk.model, model.name)
         if chunk.last:
             self._last = block
-            return
-        await self._exchange.event(block, more=chunk.more)
+            return _nothing()
+        return self._exchange.event(block, more=chunk.more)
+
+
+async def _nothing() -> None:
+    """Nothing is sent."""
 
 
 class Watch:
@@ -168,17 +170,17 @@ class Watch:
     def __enter__(self) -> None:
         self._task = asyncio.ensure_future(self._exchange.receive())
         self._task.add_done_callback(self._heard)
-        self._waiting = asyncio.ensure_future(self._exchange.keep_alive())
+        self._exchange.keep_alive()
 
     def __exit__(self, *_error: object) -> None:
         self._task.remove_done_callback(self._heard)
         self._task.cancel()
-        self._waiting.cancel()
+        self._exchange.leave_alone()
 
     def _heard(self, task: "asyncio.Future[Message]") -> None:
         if not task.cancelled() and task.exception() is None and task.result()["type"] == "http.disconnect":
             self._call.hang_up()
-            self._waiting.cancel()
+            self._exchange.leave_alone()
 
 
 async def count_tokens(exchange: V1Request, relay: Engine) -> None:

@@ -6,6 +6,7 @@ Its meter, which looks on while an answer passes, is the reader of its events in
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -45,12 +46,16 @@ def renamed(data: bytes, was: str, name: str) -> bytes:
     replaced is a whole value."""
     if was == name:
         return data
-    before, after = orjson.dumps(was), orjson.dumps(name)
-    at = data.find(b'"model":%b' % before)
-    if at >= 0:
-        at += 8
-        return b"%b%b%b" % (data[:at], after, data[at + len(before) :])
-    return re.sub(rb'("model"\s*:\s*)%b' % re.escape(before), lambda found: found[1] + after, data, count=1)
+    before, after = _named(was), _named(name)
+    if before in data:
+        return data.replace(before, after, 1)
+    spaced = rb'("model"\s*:\s*)%b' % re.escape(orjson.dumps(was))
+    return re.sub(spaced, lambda found: found[1] + orjson.dumps(name), data, count=1)
+
+
+@lru_cache(100)
+def _named(model: str) -> bytes:
+    return b'"model":%b' % orjson.dumps(model)
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,8 @@ def routing_request(
     name = text(body, "model", longest=128)
     check_token_limits(body)
     routing = {field: body[field] for field in _ROUTING if field in body}
+    if not routing and not name.startswith("auto"):
+        return RoutingRequest(frozenset((capability,)), max_tokens_of(body, dialect), names=(name,))
     names = [*_names(routing, "models"), *_names(routing, "fallbacks")]
     automatic, _, priority = name.partition(":")
     if automatic == "auto":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import json_text
+from .alike import Alike
 from .base import Chunk, ProviderError, Recovery
 from .errors import SHAPE_ERRORS
 from .oddities import Repair, joined
@@ -28,6 +29,7 @@ class ChatEvents:
         self.finished = False
         self.ended = False
         self.failure: ProviderError | None = None
+        self.alike = Alike()
         self._edit = edit
         self._hide_usage = hide_usage
         # With one answer asked for, its last words end everything.
@@ -36,13 +38,13 @@ class ChatEvents:
         self._repair = Repair()
 
     def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
-        block, data, said, _name, odd = event
+        block, data, said, name, odd = event
         choices = said.get("choices") or ()
         usage = said.get("usage")
         tokens, last = None, not choices
         whole = _in_one(said, choices)
         changed = self._put_right(said, choices, odd=odd or whole) or whole
-        output, text = False, ""
+        output, text, delta = False, "", None
         for choice in choices:
             # OpenAI's older completions have their text in the choice itself.
             delta = choice.get("delta") if "delta" in choice else {"content": choice.get("text")}
@@ -59,10 +61,18 @@ class ChatEvents:
             block = b""
         model = said.get("model")
         named = model if type(model) is str else ""
+        if delta and text and usage is None and not (changed or odd or name):
+            self._learn(choices, delta, data, text, named)
         return (Chunk(data, output, tokens, tokens is not None and not choices, text, more, block, named),)
 
     def last(self) -> Sequence[Chunk]:
         return ()
+
+    def _learn(self, choices: Any, delta: dict[str, Any], data: bytes, text: str, model: str) -> None:
+        """The next one may be the same but for its text."""
+        shown = [value for key, value in delta.items() if value and key != "role"]
+        if len(choices) == 1 and shown == [text] and not choices[0].get("finish_reason") and self._edit is None:
+            self.alike.learn(data, text, model)
 
     def _put_right(self, said: dict[str, Any], choices: Any, *, odd: bool) -> bool:
         """Whether anything in a chunk was changed."""

@@ -123,7 +123,7 @@ class OpenAI(Provider):
             translator = ResponsesToChat(self._wire.said, legacy=functions.is_legacy(body))
             return self._wire.chunks("/responses", self._in_responses(body, stream=True), translator, options)
         reader = ChatEvents(body.get("n") or 1, self._edit(body), hide_usage=self._hides_usage(body))
-        return self._wire.chunks("/chat/completions", self._request(body, stream=True), reader, options)
+        return self._wire.chunks("/chat/completions", self._request(body, stream=True), reader, options, reader.alike)
 
     async def embed(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         said, content = await self._wire.post_json("/embeddings", body, MEDIA_BYTES, options)
@@ -187,7 +187,7 @@ class OpenAI(Provider):
             return super().ask_stream(dialect, body, options)
         prompts = contents.inputs({"input": body.get("prompt")})
         choices = ChatEvents(prompts * (body.get("n") or 1))
-        return self._wire.chunks("/completions", self._request(body, stream=True), choices, options)
+        return self._wire.chunks("/completions", self._request(body, stream=True), choices, options, choices.alike)
 
     async def post(self, path: str, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> Completion:
         if path not in self.passed:

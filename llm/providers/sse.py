@@ -41,10 +41,10 @@ class Events:
         """Every event with data that is now complete; several data lines are joined by a line feed."""
         if self._mark is not None:
             data = self._without_mark(data)
-        # Nearly every packet is one event of one line.
         plain = not self._after_cr and b"\r" not in data
-        single = plain and not self._rest and data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2
-        if single and data.endswith(b"\n"):
+        # Nearly every packet is one event of one line.
+        single = plain and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n") and not self._rest
+        if single and data.startswith(b"data: "):
             return [Frame(data, data[6:-2])]
         if not plain:
             data = self._line_feeds(data)

@@ -13,6 +13,7 @@ from voicehelper.net.http import HTTPAnswer, NoAnswer
 from voicehelper.net.http_async import AnswerBroke, AsyncHTTP, Body, HTTPStream, NoAnswerInTime
 
 from . import errors, json_text, sse
+from .alike import Alike
 from .base import ADDRESS_REFUSED, PLAIN, Account, Chunk, ProviderError, Recovery, RequestOptions, StreamBroke
 
 # The largest answers read whole, in bytes: JSON, and what holds pictures or sound.
@@ -30,6 +31,14 @@ class Event(NamedTuple):
     said: dict[str, Any]
     name: bytes = b""
     odd: bool = False
+
+
+class Known(NamedTuple):
+    """An event that was not read: it is like an earlier one but for its text."""
+
+    block: bytes
+    data: bytes
+    text: str
 
 
 class EventReader(Protocol):
@@ -86,10 +95,17 @@ class ProviderWire:
         return await self._send("POST", path, body, self._headers, max_bytes, options)
 
     async def chunks(
-        self, path: str, body: Body | Mapping[str, Any], reader: EventReader, options: RequestOptions = PLAIN
+        self,
+        path: str,
+        body: Body | Mapping[str, Any],
+        reader: EventReader,
+        options: RequestOptions = PLAIN,
+        alike: Alike | None = None,
     ) -> AsyncGenerator[Chunk, None]:
-        """POST, and what the events of the answer amount to, as they come."""
+        """POST, and what the events of the answer amount to, as they come. `alike` is what the reader learns."""
         events = await self.stream(path, body, options)
+        if alike is not None:
+            events.alike = alike
         try:
             while not reader.ended and (batch := await events.read()):
                 newest = batch[-1]
@@ -225,19 +241,22 @@ class EventStream:
         self.begun = False
         self.finished = False
         self.ended = False
+        self.alike = Alike()
+        self._hurried = False
         self._wire = wire
         self._stream = stream
         self._events = sse.Events()
         self._body_read = whole is not None
         self._in_one = whole is not None
-        self._ready = [] if whole is None else [whole]
+        self._ready: list[Event | Known] = [] if whole is None else [whole]
 
-    async def read(self) -> list[Event]:
+    async def read(self) -> list[Event | Known]:
         """The events that have arrived, at least one; none at the end of the body or after `[DONE]`. Lines that are
         no JSON objects are skipped and counted. Raises ProviderError, or StreamBroke once output has begun."""
         found, self._ready = self._ready, []
-        if self.begun:
+        if self.begun and not self._hurried:
             # From the first output on, silence has the shorter limit.
+            self._hurried = True
             self._stream.progress()
         while not (found or self.ended or self._body_read):
             try:
@@ -258,7 +277,7 @@ class EventStream:
             if frames or b"\n" in data:
                 self._stream.progress(begun=self.begun)
             for frame in frames:
-                self._parse(frame, found)
+                self._take(frame, found)
         if self.ended and not found:
             await self.settle()
         return found
@@ -281,8 +300,10 @@ class EventStream:
             given_up=error.given_up,
         )
 
-    def amount(self, event: Event, reader: EventReader, *, more: bool) -> Sequence[Chunk]:
+    def amount(self, event: Event | Known, reader: EventReader, *, more: bool) -> Sequence[Chunk]:
         """What an event amounts to; nothing when it makes no sense. Raises the error it tells of."""
+        if isinstance(event, Known):
+            return (Chunk(event.data, True, None, False, event.text, more, event.block, self.alike.model),)
         said = event.said
         plain = said.get("choices") is not None and not event.name
         if (not plain or said.get("error")) and errors.is_error(said, event.name):
@@ -307,13 +328,20 @@ class EventStream:
         """Hang up, unless all has been read."""
         self._stream.close()
 
-    def _parse(self, frame: sse.Frame, found: list[Event]) -> None:
+    def _take(self, frame: sse.Frame, found: list[Event | Known]) -> None:
         if self.ended:
             return
         block, data, name = frame
-        if data.startswith(b"[DONE]"):
+        text = "" if name else self.alike.text_of(data)
+        if text:
+            found.append(Known(block, data, text))
+        elif data.startswith(b"[DONE]"):
             self.ended = True
-            return
+        else:
+            self._parse(frame, found)
+
+    def _parse(self, frame: sse.Frame, found: list[Event | Known]) -> None:
+        block, data, name = frame
         try:
             said, text, odd = orjson.loads(data), data, False
         except orjson.JSONDecodeError:
@@ -329,7 +357,7 @@ class EventStream:
         elif b"\n" in data:
             # Events without an empty line between them: each line stands for itself.
             for line in data.split(b"\n"):
-                self._parse(sse.Frame(b"", line), found)
+                self._take(sse.Frame(b"", line), found)
         elif name == b"error":
             # Whatever it says, in words of its own.
             found.append(Event(block, data, {"error": data.decode("utf-8", "replace")}, name))

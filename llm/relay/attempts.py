@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from voicehelper.net.deadlines import Deadline
+
 from ..providers.base import ProviderError, Recovery, Unsupported
 from .catalogue import Catalogue, CredentialSpec, ModelSpec
 from .engine import Engine, Lease
@@ -76,7 +78,7 @@ class _Turn(NamedTuple):
     probing: tuple[int, str] | None = None
 
 
-_LATER, _NEVER = _Turn(False), _Turn(False)
+_NOW, _LATER, _NEVER = _Turn(True), _Turn(False), _Turn(False)
 
 
 class Attempts:
@@ -97,15 +99,18 @@ class Attempts:
         """The first answer and who gave it; nothing is tried again once the client is `gone`. Raises CallFailed."""
         queue, statistics = list(self._possible), self._engine.statistics
         for candidate in queue:
-            patient = candidate is queue[-1] or queue.count(candidate) > 1
-            turn = await self._turn(candidate, patient=patient)
+            turn, once = _NOW, False
+            if not statistics.all_well:
+                patient = candidate is queue[-1] or queue.count(candidate) > 1
+                turn = await self._turn(candidate, patient=patient)
+                cooldown_s, _said_so = statistics.cooldown_of(candidate.credential.id, candidate.model.name)
+                once = bool(cooldown_s or turn.probing)
             if turn is _LATER:
                 queue.append(candidate)
             if not turn.now:
                 continue
-            cooldown_s, _said_so = statistics.cooldown_of(candidate.credential.id, candidate.model.name)
             try:
-                result = await self._tries(act, candidate, gone, once=bool(cooldown_s or turn.probing))
+                result = await self._tries(act, candidate, gone, once=once)
             finally:
                 if turn.probing is not None:
                     await statistics.end_probe(turn.probing)
@@ -200,10 +205,10 @@ class Attempts:
         self.asked = candidate
         self.count += 1
         try:
-            async with asyncio.timeout(candidate.model.patience_s if self._streamed else None) as patience:
+            with Deadline(candidate.model.patience_s if self._streamed else None) as patience:
                 result = await act(lease, candidate)
         except TimeoutError:
-            if not patience.expired():
+            if not patience.expired:
                 raise
             text = f"There was no output within {candidate.model.patience_s} s."
             self.note_failure(candidate, ProviderError(text, recovery=Recovery.RETRY, status=504))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from math import lcm
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from voicehelper.wallet.services import MAX_QUOTA
@@ -217,13 +218,14 @@ class Charge:
 
     def note(self) -> dict[str, Any]:
         """The row as JSON, fit for the database."""
-        row = {name: getattr(self, name) for name in COLUMNS}
+        row = dict(zip(COLUMNS, _VALUES(self), strict=True))
         for name, length in _TEXTS:
             row[name] = storable(row[name], length)
         return row
 
 
 COLUMNS = tuple(each.name for each in fields(Charge))
+_VALUES = attrgetter(*COLUMNS)
 _TEXTS = tuple((each.name, each.metadata["length"]) for each in fields(Charge) if each.metadata)
 
 

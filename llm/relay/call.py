@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from voicehelper.net.deadlines import Deadline
+
 from ..kinds import SEARCH
 from ..providers.base import RESPONSES, Chunk, Recovery, StreamBroke
 from .attempts import Attempts, Candidate, candidates
@@ -99,7 +101,7 @@ class Call:
         )
         self._meter = Meter()
         self._started = time.monotonic()
-        self._limit: asyncio.Timeout | None = None
+        self._limit: Deadline | None = None
         self._attempts: Attempts
         self._catalogue: Catalogue
         self._settlement: CallSettlement
@@ -132,7 +134,7 @@ class Call:
         """Ask and settle. Raises CallRefused, InsufficientQuota, CallFailed, LedgerAway, psycopg.Error."""
         await self._begin()
         try:
-            async with asyncio.timeout(settings.LLM_TOTAL_SECONDS):
+            with Deadline(settings.LLM_TOTAL_SECONDS):
                 result, candidate = await self._attempts.run(self._ask, self._is_gone)
             used, source = self._used(candidate.model, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
@@ -147,7 +149,7 @@ class Call:
         await self._begin()
         broke: StreamBroke | None = None
         try:
-            async with asyncio.timeout(settings.LLM_TOTAL_SECONDS) as self._limit:
+            with Deadline(settings.LLM_TOTAL_SECONDS) as self._limit:
                 if self.stopped:
                     self.stop()
                 elif self.gone:
@@ -251,7 +253,7 @@ class Call:
         lease.calls += 1
         return _Opened(chunks, first, lease)
 
-    async def _relay(self, emit: Emit, limit: asyncio.Timeout) -> None:
+    async def _relay(self, emit: Emit, limit: Deadline) -> None:
         opened, candidate = await self._attempts.run(self._open_stream, self._is_gone)
         self.bill.first_token_ms = int((time.monotonic() - self._started) * 1000)
         if not self.gone:
@@ -265,7 +267,11 @@ class Call:
             async for chunk in opened.chunks:
                 meter.read(chunk.text, chunk.usage)
                 if not self.gone:
-                    await self._emit(emit, chunk, model)
+                    # As `_emit` does; a coroutine more for every chunk would be felt.
+                    try:
+                        await emit(chunk, model)
+                    except OSError:
+                        self.hang_up()
                     continue
                 drained += 1
                 if drained > settings.LLM_DRAIN_CHUNKS:

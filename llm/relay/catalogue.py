@@ -82,7 +82,9 @@ class PriceTable:
     @property
     def measure(self) -> str:
         """What is counted, in the word from before there were kinds."""
-        return next((_MEASURES[kind] for kind in _MEASURES if kind in self.kinds), "1k_tokens")
+        if self.kinds.isdisjoint(_MEASURES):
+            return "1k_tokens"
+        return next(_MEASURES[kind] for kind in _MEASURES if kind in self.kinds)
 
     @property
     def per_measure(self) -> tuple[Fraction, Fraction]:

@@ -110,7 +110,8 @@ def search_is_optional(body: Mapping[str, Any]) -> bool:
 
 def _tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Those of a request, and those that stand among the items of a response."""
-    return [*(body.get("tools") or ()), *(tool for item in _said(body) for tool in _blocks(item.get("tools")))]
+    told = [tool for item in _said(body) if "tools" in item for tool in _blocks(item["tools"])]
+    return [*(body.get("tools") or ()), *told]
 
 
 def _most_searches(body: Mapping[str, Any]) -> int:

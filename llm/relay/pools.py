@@ -19,6 +19,9 @@ _MOST_BYTES = 4096
 
 def in_order(credentials: Iterable[CredentialSpec], conversation: str) -> list[CredentialSpec]:
     """Whom to ask first, second, …"""
+    credentials = list(credentials)
+    if len(credentials) < 2:
+        return credentials
     return sorted(credentials, key=lambda each: (-each.priority, -_drawn(each, conversation)))
 
 

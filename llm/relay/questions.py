@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..kinds import SEARCH
@@ -71,8 +72,10 @@ class Question:
 
     def options(self, model: ModelSpec, *, native: bool = True) -> RequestOptions:
         """How it is put; headers of a dialect's own go up in that dialect only."""
-        headers = self.headers if native else {}
-        return RequestOptions(headers, float(model.patience_s), model.responses_api == RESPONSES_ONLY)
+        only = model.responses_api == RESPONSES_ONLY
+        if not (native and self.headers):
+            return _without_headers(model.patience_s, only)
+        return RequestOptions(self.headers, float(model.patience_s), only)
 
     def native_to(self, account: Account, model: ModelSpec) -> bool:
         """Whether question and answer pass through as they are."""
@@ -119,6 +122,11 @@ class Question:
 
     def _addressee(self, provider: Provider, model: ModelSpec) -> Addressee:
         return Addressee(provider.name, self.credential_id, self.user_id, SEARCH in model.prices.kinds)
+
+
+@lru_cache(1000)
+def _without_headers(patience_s: int, in_responses: bool) -> RequestOptions:
+    return RequestOptions({}, float(patience_s), in_responses)
 
 
 def max_tokens_of(body: Mapping[str, Any], dialect: str = CHAT_DIALECT) -> int | None:

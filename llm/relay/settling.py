@@ -1,12 +1,13 @@
 """How a call ends: once, with what was used charged, its usage row in the same statement, and the hold given back."""
 
-import asyncio
 import logging
 import time
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import psycopg
+
+from voicehelper.net.deadlines import Deadline
 
 from .attempts import Attempts
 from .billing import Amount, Charge, charge, cost, tariff_for, tokens_of
@@ -98,7 +99,7 @@ class CallSettlement:
         self.engine.under_way.pop(bill.request_id, None)
         try:
             # When this gives up waiting, the ledger goes on trying.
-            async with asyncio.timeout(SETTLE_S):
+            with Deadline(SETTLE_S):
                 settled = await self.engine.ledger.settle(
                     bill.request_id,
                     quota,

@@ -91,7 +91,10 @@ class Statistics:
     def _add(self, model: str, *counted: int) -> None:
         key = (int(time.time()) // BUCKET_S, model)
         for counts in (self._mine, self._unshared):
-            counts.setdefault(key, _Counts()).add(*counted)
+            known = counts.get(key)
+            if known is None:
+                known = counts[key] = _Counts()
+            known.add(*counted)
 
     def seen(self, catalogue: Catalogue) -> dict[str, ModelHealth]:
         """The last minutes of every model, all processes together as far as they were heard of."""
@@ -117,6 +120,11 @@ class Statistics:
         return sums
 
     # --- Accounts --------------------------------------------------------------------------------------------------
+    @property
+    def all_well(self) -> bool:
+        """Whether nothing failed lately and nothing cools down, anywhere."""
+        return not self._circuits
+
     def cooling_down(self, credentials: Iterable[int]) -> set[int]:
         """The accounts that cool down, or one of whose models does there."""
         return {number for number in credentials if self.longest_cooldown_of(number)}
@@ -144,6 +152,8 @@ class Statistics:
 
     def answered(self, credential: int, model: str) -> None:
         """The account works, and this model there."""
+        if self.all_well:
+            return
         for place in ((credential, ""), (credential, model)):
             if self._circuits.pop(place, None):
                 self._news[place] = 0.0

@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from django.http import HttpRequest
 _HERE = "127.0.0.1"
 # "203.0.113.9:443", "[2001:db8::7]:443", either in quotes, as proxies write them; a bare IPv6 address has no port.
 _WITH_PORT = re.compile(r'"?(?:\[([^\[\]]+)\]|([0-9.]+))(?::[0-9]+)?"?')
+# No address is longer, with its port and zone: what is, need not be remembered.
+_LONGEST = 128
 # What one customer of a provider is given: whoever has one address of it has all.
 _NETWORK_BITS = 64
 # Of IPv6, in front of an IPv4 address.
@@ -92,7 +95,11 @@ def is_in(address: str, networks: Iterable[Network]) -> bool:
 
 def _parsed(text: str) -> str:
     """The address in a hop or of a socket, without port, brackets and zone; empty: there is none."""
-    text = text.strip()
+    return _read(text.strip()) if len(text) < _LONGEST else ""
+
+
+@lru_cache(10_000)
+def _read(text: str) -> str:
     found = _WITH_PORT.fullmatch(text)
     text = (found[1] or found[2]) if found else text
     try:

@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.http import HttpProcessingError
 
 from .addresses import host_and_port, public_addresses
+from .deadlines import Deadline
 from .http import CONNECT_S, MAX_BYTES, HTTPAnswer, NoAnswer
 
 # Idle connections are kept this long: a new TLS handshake to a provider costs a user's patience.
@@ -41,7 +42,7 @@ class AnswerBroke(NoAnswer):
 
 
 class HTTPStream:
-    """An answer read as it comes: HTTP status and headers (lower-case names) now, the body by `read`.
+    """An answer read as it comes: HTTP status and headers (whatever the case of their names) now, the body by `read`.
 
     Silence beyond `first_s`, and later `idle_s`, ends it, and so do bytes that never amount to anything: only
     `progress` starts the clock anew, the shorter one once the answer has `begun`. The time the reader takes for itself
@@ -50,7 +51,7 @@ class HTTPStream:
 
     def __init__(self, response: aiohttp.ClientResponse, first_s: float, idle_s: float) -> None:
         self.status = response.status
-        self.headers = _lower(response)
+        self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._patience_s = first_s
         self._idle_s = idle_s
@@ -59,14 +60,17 @@ class HTTPStream:
         # costs a quarter of a stream's CPU.
         self._waiting_since: float | None = None
         self._late = False
-        self._alarm = self._loop.call_later(min(first_s, idle_s), self._watch)
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def read(self) -> bytes:
         """What has arrived, at least a byte; empty at the end of the body. Raises NoAnswer."""
         if self._waiting_since is None:
             self._waiting_since = self._loop.time()
+        content = self._response.content
+        if self._alarm is None and not content.is_eof():
+            self._alarm = self._loop.call_later(min(self._patience_s, self._idle_s), self._watch)
         try:
-            return await self._response.content.readany()
+            return await content.readany()
         except _FAILURES as error:
             if self._late:
                 raise NoAnswerInTime from None
@@ -86,6 +90,8 @@ class HTTPStream:
             content += data
             if len(content) > max_bytes:
                 raise NoAnswer(f"The answer is larger than {max_bytes} bytes.", sent=True)
+            if self._response.content.at_eof():
+                break
         return bytes(content)
 
     async def settle(self) -> None:
@@ -93,7 +99,7 @@ class HTTPStream:
         content = self._response.content
         if not content.is_eof():
             try:
-                async with asyncio.timeout(SETTLE_S):
+                with Deadline(SETTLE_S):
                     await content.wait_eof()
             except _FAILURES:
                 pass
@@ -101,7 +107,8 @@ class HTTPStream:
 
     def close(self) -> None:
         """Hang up at once, unless the body was complete: then its connection is back in the pool already."""
-        self._alarm.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         connection = self._response.connection
         if connection is not None and connection.transport is not None:
             # Closing politely would go on reading until a TLS peer agrees, and the provider on charging.
@@ -165,7 +172,7 @@ class AsyncHTTP:
         loop = asyncio.get_running_loop()
         until = loop.time() + first_s
         try:
-            async with asyncio.timeout_at(until):
+            with Deadline(first_s):
                 response = await self._ask(method, url, body, headers)
         except TimeoutError as error:
             raise _explained(error) from None
@@ -248,10 +255,6 @@ def _public_socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, _name, (host, port, *_rest) = address
     public_addresses(str(host), port)
     return socket.socket(family, kind, protocol)
-
-
-def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _explained(error: Exception) -> NoAnswer:
