@@ -9,9 +9,9 @@ from . import json_text
 from .alike import Alike
 from .base import Chunk, ProviderError, Recovery
 from .errors import SHAPE_ERRORS
+from .events import Event
 from .oddities import Repair, joined
 from .usage import tokens_of
-from .wire import Event
 
 # Changes an answer, or a chunk of one, in place, and says whether it did.
 Edit = Callable[[dict[str, Any]], bool]

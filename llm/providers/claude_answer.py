@@ -12,9 +12,9 @@ import orjson
 
 from . import functions, json_text
 from .base import Chunk, Completion, ProviderError, Tokens
+from .events import Event
 from .message_events import CumulativeUsage
 from .usage import count, tokens_of
-from .wire import Event
 
 _FINISH = {
     "end_turn": "stop",

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .base import Chunk, ProviderError, Tokens
+from .events import Event
 from .usage import count, tokens_of
-from .wire import Event
 
 _STOP = b'{"type":"message_stop"}'
 _STOP_EVENT = b"event: message_stop\ndata: %b\n\n" % _STOP

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .base import Chunk, ProviderError, Recovery, StreamBroke, Tokens
+from .events import Event
 from .usage import tokens_of
-from .wire import Event
 
 FAILED = "response.failed"
 ENDS = frozenset({"response.completed", "response.incomplete", FAILED})

@@ -11,8 +11,8 @@ import orjson
 
 from . import functions, json_text
 from .base import Chunk, Completion, ProviderError, Recovery, StreamBroke, Tokens
+from .events import Event
 from .response_events import ENDS, FAILED, Told, failure_in, used
-from .wire import Event
 
 _CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
 # Where the words of a message, and of thoughts, stand, and what they are called in a chat.

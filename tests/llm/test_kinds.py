@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from llm.providers.chat_events import ChatEvents
+from llm.providers.events import Event
 from llm.providers.usage import image_tokens, tokens_of
-from llm.providers.wire import Event
 from llm.relay.billing import Amount, ceiling, charge, cost, tariff_for
 from llm.relay.catalogue import Catalogue, Price, PriceTable, Pricing
 from llm.relay.estimates import Calibration

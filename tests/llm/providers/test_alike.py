@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llm.providers.alike import Alike
 from llm.providers.chat_events import ChatEvents
-from llm.providers.wire import Event
+from llm.providers.events import Event
 
 HEAD = {"id": "c", "object": "chat.completion.chunk", "model": "gpt-x"}
 TEXTS = st.text(max_size=12) | st.sampled_from(

@@ -15,11 +15,11 @@ from llm.providers.base import RESPONSES, Account, Chunk, ProviderError, Recover
 from llm.providers.chat_events import ChatEvents
 from llm.providers.claude import Claude
 from llm.providers.errors import SHAPE_ERRORS, error_in
+from llm.providers.events import Event, EventReader
 from llm.providers.message_events import MessageEvents
 from llm.providers.response_events import ResponseEvents, written
 from llm.providers.responses_answer import ResponsesToChat
 from llm.providers.usage import embedding_tokens, image_tokens, tokens_of
-from llm.providers.wire import Event, EventReader
 from tests.conftest import full
 
 from .upstream import asked, chunk, completion
