@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.browser.person import Person
+from tests.conftest import rarely
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.orders import pending_order
 from tests.processes import Server
@@ -16,7 +17,7 @@ from voicehelper.secrets import Secret
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("width", ["desktop", "small phone"])
+@pytest.mark.parametrize("width", [*rarely("desktop"), "small phone"])
 def test_M2_the_page_with_retired_accounts_fits_and_the_tick_can_be_hit(
     shop: User, staff: User, open_browser: Callable[..., Person], width: str, server: Server, settings: Any
 ) -> None:

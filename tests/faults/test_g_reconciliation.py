@@ -28,7 +28,7 @@ from tests.bills import (
     refund_unknown_here,
     refunded,
 )
-from tests.conftest import full
+from tests.conftest import full, rarely
 from tests.faults.conftest import at_once
 from tests.refunds import open_accounts, sandbox_server
 from topup import tasks
@@ -49,7 +49,7 @@ one_gateway = pytest.mark.parametrize("gateway", ["wechat"], indirect=True)
 State = Difference.State
 
 
-@pytest.fixture(params=["wechat", "alipay"])
+@pytest.fixture(params=["wechat", *rarely("alipay")])
 def gateway(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

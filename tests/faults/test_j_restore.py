@@ -101,6 +101,7 @@ request_adjustment(wallet, {quota}, number=1, actor=actor, reason="{proof}")
 """
 
 
+@pytest.mark.rare
 def test_M9_payments_since_an_older_backup_are_found_listed_and_credited_with_proof(
     restored: str, buyer: User, staff: User, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

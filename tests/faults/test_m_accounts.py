@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from notifications.models import Alert
 from sandbox import buyer as sandbox_buyer
 from sandbox.models import Delivery, Merchant, Trade
+from tests.conftest import rarely
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from tests.refunds import given_back, open_accounts, sandbox_server, trade_of
@@ -48,7 +49,7 @@ OTHER = {
 }
 
 
-@pytest.fixture(params=["wechat", "alipay"])
+@pytest.fixture(params=["wechat", *rarely("alipay")])
 def gateway(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
