@@ -218,7 +218,7 @@ OUT_OF_PLACE: list[tuple[str, Script]] = [
 
 @pytest.mark.parametrize(("name", "script"), OUT_OF_PLACE, ids=[name for name, _ in OUT_OF_PLACE])
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
-def test_W16_an_error_inside_a_200_is_told_and_free(
+def test_Q_M3_W16_an_error_inside_a_200_is_told_and_free(
     rich: World, path: str, name: str, script: Script, books_agree: Callable[[], None]
 ) -> None:
     rich.upstream.otherwise = script

@@ -37,7 +37,7 @@ UNLIMITED = dict.fromkeys(("quota", "expiresAt", "rpm", "tpm", "remaining"), Non
 
 
 # --- Making and changing ---------------------------------------------------------------------------------------------
-def test_C2_a_keys_limits_are_kept_shown_and_changed(
+def test_Q_C2_a_keys_limits_are_kept_shown_and_changed(
     buyer: User, other_user: User, as_user: Callable[..., APIClient]
 ) -> None:
     client = as_user(buyer)
@@ -58,7 +58,7 @@ def test_C2_a_keys_limits_are_kept_shown_and_changed(
     assert ApiKey.objects.get().name == "new name"
 
 
-def test_C2_what_cannot_be_kept_is_refused(buyer: User, as_user: Callable[..., APIClient]) -> None:
+def test_Q_C2_what_cannot_be_kept_is_refused(buyer: User, as_user: Callable[..., APIClient]) -> None:
     client = as_user(buyer)
     key, _ = create_api_key(buyer, "k")
     wrong: list[dict[str, Any]] = [
@@ -340,7 +340,7 @@ def test_a_small_call_is_not_refused_because_of_a_large_one_beside_it() -> None:
     assert with_ledgers(1, scenario) == ["quota", "ok", "tpm", "ok"]
 
 
-def test_C6_a_key_tells_its_own_limits(world: World) -> None:
+def test_Q_C6_a_key_tells_its_own_limits(world: World) -> None:
     world.give(1_000_000)
     limited(world, quota=2000, rpm=10, models=("doubao-*",))
 

@@ -68,12 +68,12 @@ def test_a_report_is_read_by_its_shape_and_charged_exactly(vector: dict[str, Any
         ),
     ],
 )
-def test_reasoning_is_counted_once_and_nonsense_is_no_report(usage: dict[str, Any], kinds: Any) -> None:
+def test_Q_M7_reasoning_is_counted_once_and_nonsense_is_no_report(usage: dict[str, Any], kinds: Any) -> None:
     found = tokens_of(usage)
     assert (found.kinds if found else None) == kinds
 
 
-def test_a_thought_under_two_names_is_one_thought() -> None:
+def test_Q_M10_a_thought_under_two_names_is_one_thought() -> None:
     for delta in ({"reasoning": "hm", "reasoning_content": "hm", "content": ""}, {"reasoning": "hm"}):
         event = Event(b"", b"", {"choices": [{"delta": delta}]})
         (chunk,) = ChatEvents(1, None, hide_usage=True).read(event, more=False)

@@ -161,7 +161,7 @@ VECTORS = {"data": [{"embedding": [0.1]}, {"embedding": [0.2]}], "usage": {"prom
         "no picture",
     ],
 )  # fmt: skip
-def test_M2_a_200_that_is_no_answer_costs_nothing(
+def test_Q_M2_a_200_that_is_no_answer_costs_nothing(
     openai: World, path: str, body: Any, no_answer: Any, books_agree: Callable[[], None]
 ) -> None:
     openai.upstream.otherwise = no_answer
@@ -173,7 +173,7 @@ def test_M2_a_200_that_is_no_answer_costs_nothing(
     books_agree()
 
 
-def test_M2_another_account_answers_instead(openai: World, books_agree: Callable[[], None]) -> None:
+def test_Q_M2_another_account_answers_instead(openai: World, books_agree: Callable[[], None]) -> None:
     account(openai, "second", provider="openai")
     openai.upstream.scripts = [says({"data": []}), says(VECTORS)]
     answer = openai.play(lambda w: w.client.post(*EMBED))
@@ -220,7 +220,7 @@ def test_W12_every_field_of_a_form_goes_up_as_often_as_it_came(openai: World, pa
     assert openai.usage().input_tokens == 3
 
 
-def test_C3_a_transcript_that_waits_says_so(openai: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_Q_C3_a_transcript_that_waits_says_so(openai: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(v1_request, "KEEP_ALIVE_S", 0.1)
     told = [b'data: {"type":"transcript.text.delta","delta":"he"}\n\n', b'data: {"type":"transcript.text.done"}\n\n']
     openai.upstream.scripts = [sends(*told, pause_s=0.4)]
@@ -251,7 +251,7 @@ def test_a_transcript_may_come_as_it_is_heard(openai: World, books_agree: Callab
 
 
 @pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/images/variations"])
-def test_C6_pictures_are_made_of_pictures(openai: World, path: str, books_agree: Callable[[], None]) -> None:
+def test_Q_C6_pictures_are_made_of_pictures(openai: World, path: str, books_agree: Callable[[], None]) -> None:
     openai.upstream.scripts = [says({"created": 1, "data": [{"url": "https://x/1"}]})]
     content = form(b"png", ("image[]", "x"), file="image", model="dall-e-3", prompt="a hat", n="2")
     answer = openai.play(lambda w: w.client.post(path, content, headers=KIND))

@@ -54,7 +54,7 @@ def priced(name: str, *rows: tuple[Any, ...], cost: str | None = None) -> Model:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_M5_a_session_of_twenty_turns_pays_for_its_cache_by_kind(
+def test_Q_M5_a_session_of_twenty_turns_pays_for_its_cache_by_kind(
     world: World, books_agree: Callable[[], None], streamed: bool
 ) -> None:
     """What was read costs a tenth, what was written a quarter more, and for an hour twice as much."""
@@ -91,7 +91,7 @@ def test_M5_a_session_of_twenty_turns_pays_for_its_cache_by_kind(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_M5_twenty_turns_of_a_claude_session_pay_what_claude_reports(
+def test_Q_M5_twenty_turns_of_a_claude_session_pay_what_claude_reports(
     claude: World, books_agree: Callable[[], None], streamed: bool
 ) -> None:
     """As Claude's own clients have them: everything is sent again each turn, with a mark on the system's words, for an
@@ -191,7 +191,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("path", "body", "param"), REFUSED, ids=lambda value: str(value)[-40:])
-def test_M6_what_costs_more_and_has_no_price_is_refused_by_name(
+def test_Q_M6_what_costs_more_and_has_no_price_is_refused_by_name(
     world: World, books_agree: Callable[[], None], path: str, body: dict[str, Any], param: str
 ) -> None:
     world.give(10_000_000)
@@ -205,7 +205,7 @@ def test_M6_what_costs_more_and_has_no_price_is_refused_by_name(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_M6_what_costs_more_is_charged_its_price(world: World, books_agree: Callable[[], None]) -> None:
+def test_Q_M6_what_costs_more_is_charged_its_price(world: World, books_agree: Callable[[], None]) -> None:
     world.give(100_000_000)
     account(world, "openai", provider="openai")
     pro = priced("doubao-pro", ("input", "100"), ("output", "100"), ("web_search", "0.01"))

@@ -272,7 +272,7 @@ def test_a_report_of_nothing_is_believed(world: World, books_agree: Callable[[],
     books_agree()
 
 
-def test_M7_a_price_that_changes_in_the_middle_of_an_answer_is_the_next_ones(
+def test_Q_M7_a_price_that_changes_in_the_middle_of_an_answer_is_the_next_ones(
     world: World, books_agree: Callable[[], None]
 ) -> None:
     """What a call costs is what it cost when it began, also when the process has read the new price by its end."""

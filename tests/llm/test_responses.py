@@ -243,7 +243,7 @@ def test_endings(
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
-def test_M5_usage_is_told_by_kind(chats: World, streamed: bool) -> None:
+def test_Q_M5_usage_is_told_by_kind(chats: World, streamed: bool) -> None:
     report = {
         **USED,
         "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3},
@@ -306,7 +306,7 @@ def test_a_stream_that_breaks_ends_with_what_there_is(chats: World, kind: str, b
     books_agree()
 
 
-def test_M3_an_error_before_any_output_has_its_status(chats: World, books_agree: Callable[[], None]) -> None:
+def test_Q_M3_an_error_before_any_output_has_its_status(chats: World, books_agree: Callable[[], None]) -> None:
     chats.upstream.otherwise = sends(b'event: error\ndata: {"code":"Bad","message":"boiler broke"}\n\n')
     answer = post(chats, RESPONSES, STREAM)
     assert (answer.status, chats.usage().quota) == (502, 0)
@@ -314,7 +314,7 @@ def test_M3_an_error_before_any_output_has_its_status(chats: World, books_agree:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_C3_an_error_after_the_wait_is_a_response_that_failed(chats: World) -> None:
+def test_Q_C3_an_error_after_the_wait_is_a_response_that_failed(chats: World) -> None:
     async def late(asked: Any) -> Any:
         await asyncio.sleep(0.3)
         return await fails(400, "too strange")(asked)
@@ -385,7 +385,7 @@ def test_what_does_not_read_as_sealed_is_left_out(chats: World, content: str) ->
 
 
 # --- Oddities of the field -------------------------------------------------------------------------------------------
-def test_M3_W16_an_error_inside_a_200_is_told_and_free(chats: World, books_agree: Callable[[], None]) -> None:
+def test_Q_M3_W16_an_error_inside_a_200_is_told_and_free(chats: World, books_agree: Callable[[], None]) -> None:
     async def scenario(w: World) -> None:
         for name, script in OUT_OF_PLACE:
             w.upstream.otherwise = script

@@ -126,7 +126,7 @@ def test_an_answer_that_only_began_is_asked_for_elsewhere(codex: World) -> None:
 SEARCHING = {**ASK, "tools": [{"type": "web_search"}]}
 
 
-def test_M6_searches_that_have_no_price_are_refused(codex: World) -> None:
+def test_Q_M6_searches_that_have_no_price_are_refused(codex: World) -> None:
     tools = {"type": "additional_tools", "tools": [{"type": "web_search"}]}
     hidden = {**ASK, "input": [tools, {"role": "user", "content": "hi"}]}
 
@@ -138,7 +138,7 @@ def test_M6_searches_that_have_no_price_are_refused(codex: World) -> None:
     assert codex.upstream.asked == []
 
 
-def test_M6_searches_that_have_no_price_stay_behind_where_a_request_can_do_without(codex: World) -> None:
+def test_Q_M6_searches_that_have_no_price_stay_behind_where_a_request_can_do_without(codex: World) -> None:
     """Codex sends the tool with every request: refusing would shut it out."""
     codex.upstream.scripts = [says(WHOLE)]
     answer = post(codex, RESPONSES, {**SEARCHING, "tools": [*SEARCHING["tools"], {"type": "custom", "name": "x"}]})
@@ -146,7 +146,7 @@ def test_M6_searches_that_have_no_price_stay_behind_where_a_request_can_do_witho
     assert codex.upstream.asked[0].body["tools"] == [{"type": "custom", "name": "x"}]
 
 
-def test_M6_searches_are_charged_as_often_as_was_searched(codex: World, books_agree: Callable[[], None]) -> None:
+def test_Q_M6_searches_are_charged_as_often_as_was_searched(codex: World, books_agree: Callable[[], None]) -> None:
     priced = Model.objects.get(name="codex")
     for kind, per, price in (("input", 1000, "0.1"), ("output", 1000, "0.1"), ("web_search", 1, "0.01")):
         ModelPrice.objects.create(model=priced, kind=kind, per=per, price=Decimal(price))

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         fails(400, "organization org-AbC123xyz may not use this, key sk-proj-1234567890"),
     ],
 )
-def test_C4_who_we_are_to_a_provider_is_told_to_operators_alone(rich: World, script: Script) -> None:
+def test_Q_C4_who_we_are_to_a_provider_is_told_to_operators_alone(rich: World, script: Script) -> None:
     Credential.objects.update(max_retries=1)
     rich.upstream.otherwise = script
     answer = post(rich, CHAT, ASK)
@@ -40,7 +40,7 @@ def test_C4_who_we_are_to_a_provider_is_told_to_operators_alone(rich: World, scr
 
 
 @pytest.mark.parametrize(("path", "status"), [(MESSAGES, 529), (CHAT, 503)])
-def test_C5_an_overloaded_provider_is_overloaded_here(claude: World, path: str, status: int) -> None:
+def test_Q_C5_an_overloaded_provider_is_overloaded_here(claude: World, path: str, status: int) -> None:
     claude.upstream.otherwise = says(
         {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 529
     )
@@ -61,19 +61,21 @@ def test_C5_an_overloaded_provider_is_overloaded_here(claude: World, path: str, 
     ],
 )
 @pytest.mark.parametrize("path", ["/models", "/v1/models/", "/v1/v1/models", "/models/doubao-pro"])
-def test_C5_keys_and_addresses_are_taken_as_clients_send_them(world: World, headers: dict[str, str], path: str) -> None:
+def test_Q_C5_keys_and_addresses_are_taken_as_clients_send_them(
+    world: World, headers: dict[str, str], path: str
+) -> None:
     given = {name: value.format(key=world.client.key) for name, value in headers.items()}
     answer = world.play(lambda w: w.client.request("GET", path, b"", headers=given))
     assert answer.status == 200, answer.body
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions/", "/v1/v1/chat/completions", "/messages"])
-def test_C5_calls_without_v1_are_served(rich: World, path: str) -> None:
+def test_Q_C5_calls_without_v1_are_served(rich: World, path: str) -> None:
     assert post(rich, path, ASK).status == 200
     assert rich.usage().quota
 
 
-def test_C1_a_browser_may_call_from_any_page_and_sends_no_cookie(world: World) -> None:
+def test_Q_C1_a_browser_may_call_from_any_page_and_sends_no_cookie(world: World) -> None:
     async def scenario(w: World) -> list[Answer]:
         asks = {"origin": "https://a.example", "access-control-request-headers": "authorization,x-stainless-os"}
         preflight = await w.client.request("OPTIONS", CHAT, b"", headers={**asks, "authorization": ""})
@@ -116,7 +118,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 @pytest.mark.usefixtures("hasty")
-def test_C3_a_stream_that_waits_says_so(rich: World, path: str) -> None:
+def test_Q_C3_a_stream_that_waits_says_so(rich: World, path: str) -> None:
     rich.upstream.scripts = [sends(chunk({"content": "a"}), DONE, pause_s=0.35)]
     answer = post(rich, path, STREAM)
     assert answer.pieces[0] == b": keep-alive\n\n"
@@ -125,7 +127,7 @@ def test_C3_a_stream_that_waits_says_so(rich: World, path: str) -> None:
 
 
 @pytest.mark.usefixtures("hasty")
-def test_C3_an_error_after_the_wait_is_an_event(rich: World) -> None:
+def test_Q_C3_an_error_after_the_wait_is_an_event(rich: World) -> None:
     async def late(asked: Asked) -> web.StreamResponse:
         await asyncio.sleep(0.3)
         return await fails(400, "too strange")(asked)
@@ -137,7 +139,7 @@ def test_C3_an_error_after_the_wait_is_an_event(rich: World) -> None:
 
 
 @pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
-def test_the_first_byte_may_take_as_long_as_the_model_is_given(rich: World, body: dict[str, Any]) -> None:
+def test_Q_M8_the_first_byte_may_take_as_long_as_the_model_is_given(rich: World, body: dict[str, Any]) -> None:
     Credential.objects.update(timeout_s=1)
     rich.upstream.scripts = [chat(after_s=1.5)]
     assert post(rich, CHAT, body).status == 200
@@ -145,7 +147,7 @@ def test_the_first_byte_may_take_as_long_as_the_model_is_given(rich: World, body
 
 
 @pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
-def test_what_may_have_begun_is_not_repeated(
+def test_Q_M8_what_may_have_begun_is_not_repeated(
     rich: World, body: dict[str, Any], books_agree: Callable[[], None]
 ) -> None:
     Credential.objects.update(timeout_s=1)
@@ -183,7 +185,7 @@ def openai(world: World) -> World:
         ),
     ],
 )
-def test_C6_other_operations_pass_through(openai: World, path: str, body: Any, said: Any, used: Any) -> None:
+def test_Q_C6_other_operations_pass_through(openai: World, path: str, body: Any, said: Any, used: Any) -> None:
     openai.upstream.scripts = [says(said)]
     answer = post(openai, path, {"model": "org/all:1", **body, "odd": None})
     assert answer.status == 200, answer.body
@@ -193,7 +195,7 @@ def test_C6_other_operations_pass_through(openai: World, path: str, body: Any, s
     assert (usage.input_tokens, usage.output_tokens) == used
 
 
-def test_C6_older_completions_stream(openai: World) -> None:
+def test_Q_C6_older_completions_stream(openai: World) -> None:
     part = b'data: {"choices":[{"index":0,"text":"hi","finish_reason":null}],"odd":1}\n\n'
     last = (
         b'data: {"choices":[{"index":0,"text":"","finish_reason":"stop"}],"usage":%b}\n\n' % json.dumps(USED).encode()
@@ -215,13 +217,13 @@ def test_what_a_provider_does_not_have_is_refused_by_name(rich: World) -> None:
     assert not Usage.objects.exclude(quota=0).exists()
 
 
-def test_C6_models_tell_their_limits_and_may_have_slashes_and_colons(openai: World) -> None:
+def test_Q_C6_models_tell_their_limits_and_may_have_slashes_and_colons(openai: World) -> None:
     one = openai.play(lambda w: w.client.get("/v1/models/org/all:1")).json
     assert one["created"] > 1_700_000_000
     assert (one["id"], one["context_length"], one["max_output_tokens"]) == ("org/all:1", 128_000, 4096)
 
 
-def test_C6_a_key_tells_what_is_left(world: World) -> None:
+def test_Q_C6_a_key_tells_what_is_left(world: World) -> None:
     world.give(1_000_000)
 
     async def scenario(w: World) -> list[Any]:

@@ -143,7 +143,7 @@ def test_a_call_ends_when_nothing_comes_in_time(script: Script) -> None:
     assert caught.value.sent
 
 
-def test_an_answer_may_come_slowly_and_its_first_byte_late() -> None:
+def test_Q_M8_an_answer_may_come_slowly_and_its_first_byte_late() -> None:
     slow = [HEAD, 0.4, *([b"x" * 50, 0.1] * 10)]
     assert len(sent(slow, first_s=2.0, idle_s=0.3).body) == 500
 

@@ -148,7 +148,7 @@ NO_ANSWERS: dict[str, tuple[Any, dict[str, Any], bytes | dict[str, Any], str]] =
 
 
 @pytest.mark.parametrize(("verb", "fields", "said", "kind"), NO_ANSWERS.values(), ids=NO_ANSWERS)
-def test_M2_a_200_that_is_no_answer_is_an_error(
+def test_Q_M2_a_200_that_is_no_answer_is_an_error(
     verb: str, fields: dict[str, Any], said: bytes | dict[str, Any], kind: str
 ) -> None:
     """What an error says is told; anything else cannot be used, and somebody else may be asked."""

@@ -72,7 +72,7 @@ def test_W15_a_byte_order_mark_is_no_part_of_the_first_event(cut: int) -> None:
     assert parsed([body[:cut], body[cut:]]) == ([b"1", b"2"], 0)
 
 
-def test_one_event_may_be_large_and_come_in_pieces() -> None:
+def test_Q_M9_one_event_may_be_large_and_come_in_pieces() -> None:
     events, part = Events(), b"x" * 64 * 1024
     assert not any(events.feed(piece) for piece in [b"data: ", *[part] * 200])
     assert len(events.feed(b"\n\n")[0].data) == 200 * len(part)
