@@ -32,9 +32,14 @@ def talker(chatter: Person, provider: Upstream) -> Person:  # noqa: F811
     Credential.objects.create(
         name="openai", provider="openai", base_url=account.base_url, api_key="k", from_environment=True
     )
-    chatter.visit("/chat")
-    chatter.loaded()
-    chatter.sees(SPEAK)
+
+    def can_be_heard() -> bool:
+        # The server hears of the account a moment later.
+        chatter.visit("/chat")
+        chatter.loaded()
+        return chatter.has(SPEAK)
+
+    chatter.until(can_be_heard, "nobody can hear")
     return chatter
 
 
