@@ -120,7 +120,7 @@ class OneMessage(UserView):
         return Response({"success": True, "data": shapes.message_json(message)})
 
 
-class MessageEvents(UserView):
+class RestOfAnswer(UserView):
     """An answer as server-sent events from a place on, while it is written or later: start, delta …, then done, stopped
     or error."""
 

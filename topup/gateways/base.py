@@ -10,21 +10,18 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.net.addresses import AddressRefused
-from voicehelper.net.certificates import CertificateRefused
-from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer, Limits, NoAnswer
+from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer, Limits
 from voicehelper.net.probe import Probe, since_ms
 
 from .configuration import Config, Problem
 from .errors import GatewayError, NotConfigured, NotSupported, Retryable, Unknown, Unsigned, WronglySigned
-from .exchanges import Exchange, Outgoing, Result, codec_of, forget
+from .exchanges import Exchange, Outgoing, Result, codec_of, forget, sent
 from .notices import Claimed, IncomingNotice, OpenedNotice, Reply, any_algorithm
 from .orders import NewOrder, Offer, Trade, TradeState
 from .refunds import NewRefund, RefundStatus
@@ -308,7 +305,7 @@ class Gateway(ABC):
         started = time.monotonic_ns()
         said, outcome = "", GatewayError.outcome
         try:
-            answer = self._post(request)
+            answer = sent(request, self._http, self.limits, self.until_ns)
             said = f"({request.into.tell()} bytes)" if request.into else self._said(answer)
             result = read(answer)
             outcome = "ok"
@@ -324,30 +321,6 @@ class Gateway(ABC):
     def _said(self, answer: HTTPAnswer) -> str:
         """How the log of calls shows an answer."""
         return answer.body.decode(codec_of(answer), "replace")
-
-    def _post(self, request: Outgoing) -> HTTPAnswer:
-        limits = request.limits or self.limits
-        if self.until_ns:
-            left_s = (self.until_ns - time.monotonic_ns()) / 1_000_000_000
-            if left_s <= 0:
-                raise Retryable("There is no time left to ask.")
-            limits = replace(limits, total_s=min(limits.total_s, left_s))
-        try:
-            return self._http.send(
-                request.method,
-                request.url,
-                body=request.body or None,
-                headers=request.headers,
-                certificate=request.certificate,
-                into=request.into,
-                limits=limits,
-            )
-        except CertificateRefused as error:
-            raise NotConfigured(str(error)) from error
-        except AddressRefused as error:
-            raise Retryable(str(error)) from error
-        except NoAnswer as error:
-            raise (Unknown if error.sent else Retryable)(error.reason) from error
 
     def _loggable(self, text: str) -> str:
         """Without signature, and such that a text column can hold it."""

@@ -1,13 +1,15 @@
 """Requests that leave and what comes back, whatever the protocol."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TypeVar
 
-from voicehelper.net.certificates import ClientCertificate
-from voicehelper.net.http import HTTPAnswer, Limits
+from voicehelper.net.addresses import AddressRefused
+from voicehelper.net.certificates import CertificateRefused, ClientCertificate
+from voicehelper.net.http import HTTP, HTTPAnswer, Limits, NoAnswer
 
-from .errors import Unknown
+from .errors import NotConfigured, Retryable, Unknown
 
 Result = TypeVar("Result")
 # What Chinese providers write in. Another one that is declared is not tried.
@@ -46,6 +48,33 @@ class Outgoing:
 
 def forget(_exchange: Exchange) -> None:
     """The default recorder: keeps nothing."""
+
+
+def sent(request: Outgoing, http: HTTP, limits: Limits, until_ns: int) -> HTTPAnswer:
+    """Send a request, once, within its limits and before `until_ns` on the monotonic clock (0: whenever). Raises
+    Retryable when it cannot have been seen, Unknown when it may have been, NotConfigured."""
+    limits = request.limits or limits
+    if until_ns:
+        left_s = (until_ns - time.monotonic_ns()) / 1_000_000_000
+        if left_s <= 0:
+            raise Retryable("There is no time left to ask.")
+        limits = replace(limits, total_s=min(limits.total_s, left_s))
+    try:
+        return http.send(
+            request.method,
+            request.url,
+            body=request.body or None,
+            headers=request.headers,
+            certificate=request.certificate,
+            into=request.into,
+            limits=limits,
+        )
+    except CertificateRefused as error:
+        raise NotConfigured(str(error)) from error
+    except AddressRefused as error:
+        raise Retryable(str(error)) from error
+    except NoAnswer as error:
+        raise (Unknown if error.sent else Retryable)(error.reason) from error
 
 
 def only_200(answer: HTTPAnswer) -> HTTPAnswer:
