@@ -76,9 +76,9 @@ lint: $(INSTALLED) ## style, types, migrations, static files, deployment setting
 bench: $(INSTALLED) ## what it can carry on this machine
 	@exec $(EMBEDDED) exec -- $(BIN)/python -m tests.bench
 
-chaos: $(INSTALLED) ## everything goes wrong at once, and every order is counted (ORDERS=…, MINUTES=…, SEED=…)
+chaos: $(INSTALLED) ## everything goes wrong at once, and every order is counted (ORDERS=…, MINUTES=…, SEED=…, CALM=…)
 	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m tests.chaos $(if $(ORDERS),--orders $(ORDERS)) \
-		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(CALM),--calm $(CALM))
 
 # npm, which comes with our Node.js, looks into the system's store no more than uv does.
 clients: export VOICEHELPER_CLIENTS = 1

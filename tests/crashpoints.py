@@ -47,6 +47,7 @@ WATCHED = (
     "topup/api/notices.py",
     "topup/api/users.py",
     "topup/gateways/base.py",
+    "topup/gateways/exchanges.py",
     "topup/services/opening.py",
     "topup/services/receiving.py",
     "topup/services/refund_mirroring.py",
@@ -230,6 +231,16 @@ def watch(kill_at: int | str, note: mmap.mmap) -> None:
         for pattern in WATCHED
         for path in root.glob(pattern)
     }
+    gone = [
+        pattern
+        for pattern in WATCHED
+        if not any([*ROOT.glob(pattern), *Path(django.__file__).parents[1].glob(pattern)])
+    ]
+    assert not gone, f"nothing is there: {gone}"
+    if isinstance(kill_at, str):
+        place, function = kill_at.split(":")
+        assert place in watched.values(), f"{place} is not watched"
+        assert f"def {function}(" in (ROOT / place).read_text(), f"nothing is called {kill_at}"
     count = 0
 
     def at_line(frame: FrameType, event: str, _argument: object) -> Any:

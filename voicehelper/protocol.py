@@ -6,6 +6,10 @@ Bodies have limits where they are read (asgi.py, llm/api/v1_request.py); here is
 """
 
 import asyncio
+import fcntl
+import struct
+import termios
+from contextlib import suppress
 from http import HTTPStatus
 
 from django.conf import settings
@@ -48,13 +52,21 @@ class Bounded(HttpToolsProtocol):
         super().resume_writing()
 
     def _watch_reader(self) -> None:
-        self._unread = self.transport.get_write_buffer_size()
-        if self._unread and self._reader_timer is None:
+        self._unread = self._lies_ready()
+        if self.transport.get_write_buffer_size() and self._reader_timer is None:
             self._reader_timer = self.loop.call_later(settings.UNREAD_SECONDS, self._look_at_reader)
+
+    def _lies_ready(self) -> int:
+        """Bytes that the client has not taken: ours, and what the kernel keeps for it, which takes more only when
+        a third of its buffer is free, and that may be a megabyte."""
+        kept = bytearray(4)
+        with suppress(OSError):
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kept)
+        return self.transport.get_write_buffer_size() + struct.unpack("i", kept)[0]
 
     def _look_at_reader(self) -> None:
         self._reader_timer = None
-        if self.transport.get_write_buffer_size() < self._unread:
+        if not self.transport.get_write_buffer_size() or self._lies_ready() < self._unread:
             # Slowly, but it reads.
             self._watch_reader()
         else:

@@ -1,4 +1,5 @@
-"""python -m tests.chaos [--orders N] [--minutes M] [--seed S], with PostgreSQL and Valkey running (`make chaos`)."""
+"""python -m tests.chaos [--orders N] [--minutes M] [--seed S] [--calm TIMES], with PostgreSQL and Valkey running: that
+is `make chaos`."""
 
 import argparse
 import logging
@@ -15,6 +16,7 @@ def main() -> int:
     parser.add_argument("--orders", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=240, help="for placing them, at most")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--calm", type=float, default=1.0, help="so many times as long between two events")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
     django.setup()
@@ -27,12 +29,12 @@ def main() -> int:
     logging.disable(logging.WARNING)
     print(f"seed {options.seed}", flush=True)
     with database():
-        outcome = run(Plan(options.orders, options.minutes * 60, options.seed))
+        outcome = run(Plan(options.orders, options.minutes * 60, options.seed, calm=options.calm))
     print(outcome.table())
     complaints = list(outcome.complaints())
     print("\n".join(complaints) or "Every order is what it should be.")
     if complaints:
-        print(f"Again: make chaos SEED={options.seed} ORDERS={options.orders}")
+        print(f"Again: make chaos SEED={options.seed} ORDERS={options.orders} CALM={options.calm:g}")
     return 1 if complaints else 0
 
 

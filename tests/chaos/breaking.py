@@ -68,7 +68,7 @@ class Breaker:
                 time.sleep(0.2)
 
     def _be_impatient(self) -> None:
-        while not self._over.wait(1):
+        while not self._over.wait(self._plan.calm):
             make_due(IMPATIENT)
 
     def _break(self, events_of: str) -> None:

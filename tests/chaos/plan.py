@@ -41,12 +41,14 @@ EVERY_S = {"processes": 1.5, "ways": 1.5, "shop": 1.5, "bills": 20.0}
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of it: orders, seconds at most for placing them, and the seed."""
+    """How much of it: orders, seconds at most for placing them, and the seed. `calm`: so many times as long passes
+    between two events. While a way is down hardly anybody can buy, and a long run needs most of its time for that."""
 
     orders: int
     seconds: float
     seed: int
     buyers: int = 24
+    calm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -116,4 +118,4 @@ def events(plan: Plan, kind: str) -> Iterator[tuple[float, str, random.Random]]:
     choice = random.Random(f"{plan.seed} {kind}")
     while True:
         (name,) = choice.choices(list(EVENTS[kind]), list(EVENTS[kind].values()))
-        yield choice.expovariate(1 / EVERY_S[kind]), name, random.Random(choice.random())
+        yield choice.expovariate(1 / (EVERY_S[kind] * plan.calm)), name, random.Random(choice.random())

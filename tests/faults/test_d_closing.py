@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 AGE = timedelta(minutes=10)
 STEPS = {
     "claimed_and_not_asked": "topup/services/following.py:follow_order",
-    "before_the_provider_is_asked": "topup/gateways/base.py:_post",
+    "before_the_provider_is_asked": "topup/gateways/exchanges.py:sent",
     "asked_before_it_is_closed_there": "topup/services/following.py:_close_at_provider",
     "closed_there_before_it_is_closed_here": "topup/models/orders.py:move",
 }

@@ -89,7 +89,7 @@ def test_D3_D5_a_server_may_be_killed_before_any_line_of_a_notice(
 
 # --- Placing an order ------------------------------------------------------------------------------------------------
 PAY_POINTS = {
-    "D1_after_the_order_before_the_provider": "topup/gateways/base.py:_post",
+    "D1_after_the_order_before_the_provider": "topup/gateways/exchanges.py:sent",
     "D2_after_the_provider_before_its_answer_is_stored": "topup/models/orders.py:move",
 }
 
