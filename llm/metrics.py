@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import product
 
 from django.db.models import Avg, Count, Sum
 from prometheus_client.core import GaugeMetricFamily
 
 from voicehelper import clock
 
-from .models import Usage
+from .models import Model, Usage
 
 LATELY = timedelta(minutes=5)
 
@@ -24,8 +25,13 @@ def collect() -> Iterator[GaugeMetricFamily]:
         .annotate(Count("pk"), Sum("quota"), Avg("latency_ms"))
         .order_by()
     )
-    for model, outcome, count, charged, latency_ms in rows:
-        calls.add_metric([model, outcome], count)
-        quota.add_metric([model, outcome], charged)
-        latency.add_metric([model, outcome], latency_ms / 1000)
+    seen = {(model, outcome): figures for model, outcome, *figures in rows}
+    offered = Model.objects.filter(enabled=True).values_list("name", flat=True)
+    # A model that nobody asked shows as much; how long nothing took is not a number.
+    for key in sorted({*seen, *product(offered, Usage.Outcome.values)}):
+        count, charged, latency_ms = seen.get(key, (0, 0, None))
+        calls.add_metric(key, count)
+        quota.add_metric(key, charged)
+        if latency_ms is not None:
+            latency.add_metric(key, latency_ms / 1000)
     yield from (calls, quota, latency)

@@ -42,6 +42,8 @@ EVENTS: Mapping[str, AlertKind] = {
     "usage_zero": AlertKind("warning", _("Model that reports no usage")),
     "provider_low_balance": AlertKind("warning", _("Low balance at a model provider")),
     "files_differ": AlertKind("warning", _("Files and their store differ")),
+    "sessions_run_out": AlertKind("critical", _("Sessions at PostgreSQL run out")),
+    "disk_fills": AlertKind("critical", _("Disk of files fills up")),
     "job_missed": AlertKind("critical", _("Scheduled job missed")),
     "wechat_login_broken": AlertKind("critical", _("Mini program users cannot sign in")),
     "channel_failed": AlertKind("critical", _("Alert channel does not work")),

@@ -19,10 +19,11 @@ from django.db import Error, connection
 from django.db.models.functions import Now
 
 from voicehelper import clock
+from voicehelper.middleware import known_as
 
 from .delivery import deliver
 from .models import Alert, JobRun
-from .services import raise_alert
+from .services import raise_alert, resolve_all_passed
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,11 @@ SWEEP = "deliver_alerts"
 
 
 class Job(Task):  # type: ignore[type-arg]  # generic only in the stubs
-    """A Celery task that leaves a mark when it succeeds."""
+    """A Celery task that leaves a mark when it succeeds, and whose logs carry its id."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with known_as(str(self.request.id or "-")):
+            return super().__call__(*args, **kwargs)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
         try:
@@ -103,7 +108,7 @@ def check() -> list[Late]:
             )
     well = open_keys - {f"job:{job.name}" for job in found}
     if well:
-        Alert.objects.filter(key__in=well, resolved_at=None).update(resolved_at=Now(), resolved_by="VoiceHelper")
+        resolve_all_passed(well)
     return found
 
 

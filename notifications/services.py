@@ -1,10 +1,13 @@
 """Raising and resolving alerts, and sending them again."""
 
 import logging
+from collections.abc import Collection
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 
 from django.db import Error, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from . import events
@@ -48,8 +51,19 @@ def resolve(alert: Alert, *, by: str) -> bool:
 
 def resolve_passed(key: str) -> bool:
     """Close the alert with this key: what it told of is over. False: none was open."""
-    passed = Alert.objects.filter(key=key, resolved_at=None)
-    return passed.update(resolved_at=Now(), resolved_by="VoiceHelper") > 0
+    return resolve_all_passed([key]) > 0
+
+
+def resolve_all_passed(keys: Collection[str]) -> int:
+    """The same for several; how many were open."""
+    passed = Alert.objects.filter(key__in=keys, resolved_at=None)
+    return passed.update(resolved_at=Now(), resolved_by="VoiceHelper")
+
+
+def open_keys(beginnings: Collection[str]) -> set[str]:
+    """The keys of the alerts that are open, of those that begin like this."""
+    begins = reduce(or_, (Q(key__startswith=beginning) for beginning in beginnings))
+    return set(Alert.objects.filter(begins, resolved_at=None).values_list("key", flat=True))
 
 
 def tell_again(alert: Alert) -> int:

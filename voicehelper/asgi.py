@@ -26,10 +26,11 @@ from django.core.signals import request_started
 from django.db import close_old_connections, connection
 from django.http import HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import set_script_prefix
+from django.urls import get_resolver, set_script_prefix
 from django.utils.module_loading import import_string
 
 from topup.gateways import is_callback
+from voicehelper import traffic
 from voicehelper.later import Later
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
@@ -131,7 +132,10 @@ class Django(BaseHandler):
             request = ASGIRequest(scope, body)
         except UnicodeDecodeError:
             return HttpResponseBadRequest()
-        return self.get_response(request)
+        response = self.get_response(request)
+        if request.resolver_match is not None:
+            scope[traffic.ROUTE] = f"/{request.resolver_match.route}"
+        return response
 
 
 async def _send_all(response: HttpResponseBase, send: Send) -> None:
@@ -308,13 +312,17 @@ from llm.chat.writings import writings  # noqa: E402
 from llm.relay import engine, loops  # noqa: E402
 from notifications import jobs  # noqa: E402
 
+traffic.expect(*v1.ROUTES, *traffic.routes_of(get_resolver()))
+
 _model_providers = import_string("sandbox.upstream.application") if settings.SANDBOX else None
 
 
+@traffic.counted
 async def application(scope: Any, receive: Receive, send: Send) -> None:
     """Everything this process answers."""
     if scope["type"] == "http":
-        if v1.path_of(scope["path"]) is not None:
+        if (path := v1.path_of(scope["path"])) is not None:
+            scope[traffic.ROUTE] = v1.route_of(path)
             await v1.application(scope, receive, send)
         elif _model_providers and scope["path"].startswith("/sandbox/llm/"):
             await _model_providers(scope, receive, send)

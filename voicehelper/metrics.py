@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: what the tables say now. Every process gives the same answer."""
+"""`/metrics` for Prometheus: what the tables say, which every server does alike, and the requests this one answered."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+
+from . import traffic
 
 Collect = Callable[[], Iterable[Metric]]
 _registered: list[Collect] = []
@@ -36,4 +38,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Http404
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Tables())
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(registry) + traffic.text(), content_type=CONTENT_TYPE_LATEST)

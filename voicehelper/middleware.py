@@ -4,7 +4,8 @@ and the content security policy."""
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 from django.db import InterfaceError, OperationalError
@@ -25,6 +26,16 @@ _PAGES = (
 _ADMIN = _PAGES + "; script-src 'self' 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 
 
+@contextmanager
+def known_as(name: str) -> Iterator[None]:
+    """What is logged meanwhile carries this name in place of a request's id."""
+    token = _request_id.set(name)
+    try:
+        yield
+    finally:
+        _request_id.reset(token)
+
+
 class RequestId:
     """Gives each request an id for the logs and the X-Request-Id header of the answer. The client's own is not used:
     it would let strangers write our logs."""
@@ -33,13 +44,10 @@ class RequestId:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        token = _request_id.set(secrets.token_hex(8))
-        try:
+        with known_as(secrets.token_hex(8)):
             response = self.get_response(request)
             response["X-Request-Id"] = _request_id.get()
             return response
-        finally:
-            _request_id.reset(token)
 
 
 class DatabaseDown:

@@ -7,7 +7,7 @@ Bodies have limits where they are read (asgi.py, llm/api/v1_request.py); here is
 
 import asyncio
 import fcntl
-import struct
+import sys
 import termios
 from contextlib import suppress
 from http import HTTPStatus
@@ -62,7 +62,7 @@ class Bounded(HttpToolsProtocol):
         kept = bytearray(4)
         with suppress(OSError):
             fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kept)
-        return self.transport.get_write_buffer_size() + struct.unpack("i", kept)[0]
+        return self.transport.get_write_buffer_size() + int.from_bytes(kept, sys.byteorder)
 
     def _look_at_reader(self) -> None:
         self._reader_timer = None

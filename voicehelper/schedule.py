@@ -17,6 +17,7 @@ def _daily(task: str, hour: int, minute: int, **kwargs: bool) -> dict[str, Any]:
 TASKS: dict[str, dict[str, Any]] = {
     "close_expired_orders": _every("topup.tasks.close_expired_orders", 15),
     "deliver_alerts": _every("notifications.tasks.deliver_alerts", 5),
+    "check_room": _every("notifications.tasks.check_room", 60),
     "settle_unknown_refunds": _every("topup.tasks.settle_unknown_refunds", 15),
     # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
     "reconcile": {

@@ -287,6 +287,9 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+LOG_FORMAT: str = env.str("LOG_FORMAT", default="line")
+if LOG_FORMAT not in {"line", "json"}:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: use line or json.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -295,12 +298,25 @@ LOGGING = {
         "line": {
             "()": "voicehelper.middleware.OneLine",
             "format": "{asctime} {levelname} {request_id} {name}: {message}",
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
             "style": "{",
-        }
+        },
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": ["asctime", "levelname", "name", "message", "request_id"],
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+        },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request"]}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["request"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    "loggers": {
+        "celery": {"level": "WARNING"},
+        "django": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        # uvicorn would write its own lines in its own way.
+        "uvicorn": {"handlers": [], "propagate": True},
+    },
 }
 
 UNFOLD = admin_theme.UNFOLD

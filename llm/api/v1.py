@@ -48,6 +48,13 @@ def path_of(path: str) -> str | None:
     return found if found in _POST or found in _GET_BARE or path.startswith("/models/") else None
 
 
+def route_of(path: str) -> str:
+    """The pattern that a path as `path_of` gives it belongs to: one of ROUTES."""
+    if path in ROUTES:
+        return path
+    return _BELOW.get(path.rsplit("/", 1)[0], ANYTHING_ELSE)
+
+
 async def _answer(exchange: V1Request) -> None:
     relay = engine()
     owner = await relay.keys.owner(_key(exchange.headers))
@@ -111,3 +118,6 @@ _GET_BARE: Mapping[str, Act] = {
     "/v1/dashboard/billing/usage": v1_account.usage,
 }
 _GET: Mapping[str, Act] = {**_GET_BARE, "/v1/key": v1_account.key}
+_BELOW = {"/v1/models": "/v1/models/{model}", v1_responses.ROOT: f"{v1_responses.ROOT}/{{response}}"}
+ANYTHING_ELSE = "/v1/*"
+ROUTES = (*_POST, *_GET, *_BELOW.values(), ANYTHING_ELSE)

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from voicehelper import traces
 from voicehelper.net.deadlines import Deadline
 
 from ..providers.base import ProviderError, Recovery, Unsupported
@@ -205,7 +206,10 @@ class Attempts:
         self.asked = candidate
         self.count += 1
         try:
-            with Deadline(candidate.model.patience_s if self._streamed else None) as patience:
+            with (
+                traces.call("model", model=candidate.model.name, credential=candidate.credential.name),
+                Deadline(candidate.model.patience_s if self._streamed else None) as patience,
+            ):
                 result = await act(lease, candidate)
         except TimeoutError:
             if not patience.expired:
@@ -215,7 +219,7 @@ class Attempts:
             raise CallFailed(self.tries, timed_out=True) from None
         finally:
             engine.providers.done(lease)
-        engine.statistics.answered(candidate.credential.id, candidate.model.name)
+        engine.well(candidate.credential.id, candidate.model.name)
         engine.statistics.note(candidate.model.name, failed=False, latency_ms=int((time.monotonic() - started) * 1000))
         return result
 

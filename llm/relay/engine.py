@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 
-from notifications.services import raise_alert
+from notifications.services import open_keys, raise_alert, resolve_all_passed
 from voicehelper.accounts.keys import KeyRing
 from voicehelper.postgres import Connection
 from voicehelper.wallet.batch import Ledger
@@ -41,6 +41,8 @@ _SHARE_EVERY_S = 2.0
 _SLOW_EVERY_S = 30.0
 # Streams whose clients left are read on for this long when the process ends.
 _LONGEST_CLOSE_S = 10.0
+# How the keys of alerts begin that tell of an account at a provider, by its number.
+_OF_ACCOUNTS = ("circuit:", "unpaid:")
 # Where a process says which call is to be stopped: nobody knows whose it is.
 STOPPED = "voicehelper_stopped"
 _LISTEN = f"LISTEN voicehelper_changed; LISTEN {STOPPED}".encode()
@@ -123,6 +125,8 @@ class Engine:
         self.under_way: dict[str, float] = {}
         self.stops: dict[str, Callable[[], None]] = {}
         self._snapshot = Snapshot(self._reader, self._renew_catalogue)
+        # Keys of the alerts about accounts that are open, as far as this process knows.
+        self._told: set[str] = set()
         self._seen: dict[str, ModelHealth] = {}
         self._seen_at = 0.0
         self._ready: asyncio.Task[None] | None = None
@@ -150,9 +154,19 @@ class Engine:
 
     def alert(self, event: str, *, level: str, title: str, content: str, key: str) -> None:
         """Tell the operators, without keeping the call waiting."""
+        if key.startswith(_OF_ACCOUNTS):
+            self._told.add(key)
         self.in_background(in_thread(raise_alert, event, level=level, title=title, content=content, key=key))
 
-    def in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def well(self, credential: int, model: str) -> None:
+        """The account answers, for this model: what the operators were told of it is over."""
+        self.statistics.answered(credential, model)
+        keys = self._told & {f"{begins}{credential}" for begins in _OF_ACCOUNTS} if self._told else None
+        if keys and not self.statistics.troubled(credential):
+            self._told -= keys
+            self.in_background(in_thread(resolve_all_passed, keys))
+
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         """Do something that nobody has to wait for; `close` does."""
         task = asyncio.get_running_loop().create_task(_logged(work))
         self._background.add(task)
@@ -180,6 +194,7 @@ class Engine:
 
     async def _start(self) -> None:
         await in_thread(ensure_environment_credentials)
+        self._told |= await in_thread(open_keys, _OF_ACCOUNTS)
         self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     def _heard(self, channel: bytes, said: bytes) -> None:
@@ -216,7 +231,7 @@ class Engine:
             self.under_way.update((ref, now) for ref in old if ref in self.under_way)
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _logged(work: Coroutine[Any, Any, Any]) -> None:
     try:
         await work
     except Exception:

@@ -158,6 +158,10 @@ class Statistics:
             if self._circuits.pop(place, None):
                 self._news[place] = 0.0
 
+    def troubled(self, credential: int) -> bool:
+        """Whether the account, or a model there, failed and has not answered since."""
+        return any(place[0] == credential and circuit.cools_until for place, circuit in self._circuits.items())
+
     def renewed(self, credential: int) -> None:
         """It is another account now."""
         for place in [place for place in self._circuits if place[0] == credential]:

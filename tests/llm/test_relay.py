@@ -136,6 +136,26 @@ def test_an_account_that_keeps_failing_is_asked_last_and_reported(world: World) 
     assert Alert.objects.get(event="provider_circuit_open").level == "critical"
 
 
+@pytest.mark.parametrize("restarted", [False, True], ids=["the same process", "after a restart"])
+def test_an_account_that_answers_again_ends_what_was_told_of_it(world: World, restarted: bool) -> None:
+    world.give(10_000_000)
+    Credential.objects.update(max_retries=1)
+
+    async def scenario(w: World) -> None:
+        for _ in range(5):
+            w.upstream.scripts = [fails(500)]
+            assert (await w.client.post(CHAT, ASK)).status == 502
+        if restarted:
+            await engine.close_engine()
+        else:
+            for circuit in engine.engine().statistics._circuits.values():
+                circuit.cools_until = 1.0
+        assert (await w.client.post(CHAT, ASK)).status == 200
+
+    world.play(scenario)
+    assert [each.resolved_by for each in Alert.objects.filter(event="provider_circuit_open")] == ["VoiceHelper"]
+
+
 LITE = {**ASK, "model": "doubao-lite"}
 
 

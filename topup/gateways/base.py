@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper import traces
 from voicehelper.net.http import HTTP, TRUSTED, HTTPAnswer, Limits
 from voicehelper.net.probe import Probe, since_ms
 
@@ -305,7 +306,9 @@ class Gateway(ABC):
         started = time.monotonic_ns()
         said, outcome = "", GatewayError.outcome
         try:
-            answer = sent(request, self._http, self.limits, self.until_ns)
+            with traces.call(f"{self.name} {operation}", order=order_no) as span:
+                answer = sent(request, self._http, self.limits, self.until_ns)
+                span.note(**{"http.response.status_code": answer.status})
             said = f"({request.into.tell()} bytes)" if request.into else self._said(answer)
             result = read(answer)
             outcome = "ok"

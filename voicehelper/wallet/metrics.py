@@ -1,5 +1,6 @@
 """What `/metrics` says of the ledger."""
 
+import math
 from collections.abc import Iterator
 
 from django.db.models import Sum
@@ -17,7 +18,8 @@ def collect() -> Iterator[GaugeMetricFamily]:
     open_holds = Hold.objects.filter(state=Hold.State.OPEN).count()
     yield GaugeMetricFamily("voicehelper_wallet_open_holds", "Holds that are neither settled nor released", open_holds)
     last = AuditRun.objects.filter(finished__isnull=False).order_by("-started").first()
-    if last is not None and last.finished is not None:
-        age_s = (clock.now() - last.finished).total_seconds()
-        yield GaugeMetricFamily("voicehelper_audit_age_seconds", "Seconds since the last audit ended", age_s)
-        yield GaugeMetricFamily("voicehelper_audit_findings", "What the last audit found", len(last.findings))
+    finished = last.finished if last else None
+    age_s = (clock.now() - finished).total_seconds() if finished else math.inf
+    yield GaugeMetricFamily("voicehelper_audit_age_seconds", "Seconds since the last audit ended; +Inf: never", age_s)
+    findings = len(last.findings) if last else 0
+    yield GaugeMetricFamily("voicehelper_audit_findings", "What the last audit found", findings)

@@ -1,0 +1,76 @@
+"""Room that runs out: sessions at PostgreSQL, and the disk that users' files lie on. Told before it is gone."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from .services import raise_alert, resolve_passed
+
+# Told when so much is used, over when it is clearly less: around the limit nobody is told again and again.
+TOLD_AT, OVER_AT = 0.90, 0.80
+
+_SESSIONS = """
+SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+       - coalesce(current_setting('reserved_connections', true), '0')::int
+"""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of something there is, and how much of that is used."""
+
+    used: int
+    most: int
+
+    @property
+    def share(self) -> float:
+        return self.used / self.most
+
+
+def sessions() -> Room:
+    """Sessions of all clients at PostgreSQL, and how many it takes from us."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SESSIONS)
+        return Room(*cursor.fetchone())
+
+
+def disk() -> Room:
+    """Bytes on the disk of FILES_DIR, where uploads wait as well. What only its system may use counts as used."""
+    folder = Path(settings.FILES_DIR).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    found = shutil.disk_usage(folder)
+    return Room(found.total - found.free, found.total)
+
+
+def check() -> None:
+    """Raise an alert for what runs out, and resolve it when there is room again."""
+    used = sessions()
+    _tell(
+        "sessions_run_out",
+        used,
+        _("%(used)d of %(most)d sessions at PostgreSQL are used") % {"used": used.used, "most": used.most},
+        _(
+            "When none is left, pages and callbacks are answered 503. Raise max_connections, or run fewer processes or "
+            "threads; docs/operations.md counts what each needs."
+        ),
+    )
+    full = disk()
+    _tell(
+        "disk_fills",
+        full,
+        _("The disk of users’ files is %(share)d %% full") % {"share": full.share * 100},
+        _("When it is full, uploads fail. Make room on the disk of FILES_DIR, or configure a bucket."),
+    )
+
+
+def _tell(event: str, room: Room, title: str, content: str) -> None:
+    if room.share >= TOLD_AT:
+        raise_alert(event, title=title, content=content, key=event)
+    elif room.share < OVER_AT:
+        resolve_passed(event)
