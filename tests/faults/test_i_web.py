@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 
-from tests.conftest import rarely
+from tests.conftest import rarely, sampled
 from tests.image import Image
 from tests.orders import pending_order
 from topup import services
@@ -367,7 +367,7 @@ SQL = [
 ]
 
 
-@pytest.mark.parametrize("probe", SQL)
+@pytest.mark.parametrize("probe", sampled(SQL, keep=2))
 def test_I7_sql_in_whatever_is_sent_is_only_text(
     probe: str, wechat: Any, buyer: User, staff: User, as_user: Any
 ) -> None:
@@ -545,7 +545,7 @@ AWAY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("target", AWAY, ids=repr)
+@pytest.mark.parametrize("target", sampled(AWAY, keep=4), ids=repr)
 def test_I13_nobody_is_sent_away_from_here(target: str, buyer: User) -> None:
     credentials = {"username": "buyer", "password": PASSWORD}
     fresh = {"username": "fresh", "password1": "a long fresh password", "password2": "a long fresh password"}
