@@ -243,6 +243,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.rare
 def test_H3_O3_who_hangs_up_pays_for_what_the_model_wrote_whenever_that_is(
     speaker: User, upstream: Upstream, books_agree: Callable[[], None]
 ) -> None:

@@ -655,6 +655,7 @@ def test_J9_debug_every_host_and_a_token_to_guess_are_refused(settings: Any) -> 
     assert all(each.level >= checks.ERROR for each in found)
 
 
+@pytest.mark.rare
 def test_J9_the_deployment_check_stops_a_deployment() -> None:
     """The checks above are registered, and fail the command a deployment runs."""
     run = production("manage.py", "check", SECRET_KEY="change-me" * 8, ALLOWED_HOSTS="*", VOICEHELPER_SECRET_KEYS="old")

@@ -72,6 +72,7 @@ FILTERS: list[tuple[dict[str, str], str]] = [
 ]
 
 
+@pytest.mark.rare
 def test_filters_leave_what_they_say(
     browser: Client,
     buyer: User,

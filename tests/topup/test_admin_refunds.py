@@ -244,6 +244,7 @@ def test_what_waits_for_approval_can_be_withdrawn(order: Order, buyer: User) -> 
     assert (Refund.objects.get().state, wallet_of(buyer).held) == ("failed", 0)
 
 
+@pytest.mark.rare
 def test_spent_quota_is_explained_and_only_a_superuser_may_go_on(order: Order, buyer: User, staff: User) -> None:
     spend(buyer, order.quota - 500_000, ref="spent")
     browser = browser_of(clerk(*MAY_REFUND))

@@ -171,6 +171,7 @@ ODD = [
 ]
 
 
+@pytest.mark.rare
 def test_an_odd_address_to_pay_at_is_shown_to_nobody_and_the_order_is_asked_about(
     merchant: Merchant, settings: Any, buyer: User, page: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def saved(browser: Client, address: str, form: dict[str, Any]) -> str:
 
 
 # --- Test connection -------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 @pytest.mark.parametrize("version", sampled(["v2", "v3"], keep=1))
 def test_a_wrong_app_secret_and_a_certificate_that_is_broken_are_not_green(version: str) -> None:
     account = open_sandbox_accounts.wechat_account()
