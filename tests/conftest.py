@@ -3,7 +3,7 @@
 import gc
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -99,8 +99,21 @@ def full(soak: int, quick: int) -> int:
 
 def rarely(*values: Any) -> list[Any]:
     """Parameters that only `make test-all` tries; the others show as much."""
-    rows = (value if isinstance(value, tuple) else (value,) for value in values)
-    return [pytest.param(*row, marks=pytest.mark.rare) for row in rows]
+    return [rare_row(value) for value in values]
+
+
+def sampled(table: Iterable[Any], *, keep: int) -> list[Any]:
+    """A table of parameters of which `make test` tries so many, spread from the first row to the last."""
+    rows = list(table)
+    often = {round(place * (len(rows) - 1) / max(keep - 1, 1)) for place in range(keep)}
+    return [row if place in often else rare_row(row) for place, row in enumerate(rows)]
+
+
+def rare_row(row: Any) -> Any:
+    """A row of parameters, for `make test-all` only."""
+    if hasattr(row, "marks"):
+        return row._replace(marks=(*row.marks, pytest.mark.rare))
+    return pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=pytest.mark.rare)
 
 
 @pytest.fixture(scope="session")

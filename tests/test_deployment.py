@@ -15,6 +15,7 @@ from voicehelper import clock
 from voicehelper.accounts.models import MiniProgramSettings, User
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 def test_deployed_by_the_book_every_page_opens(image: Image) -> None:
     with image.serving() as port:

@@ -52,6 +52,7 @@ def test_a_demo_has_a_past_in_which_nothing_is_missing_and_its_books_agree(
         assert newest.created < clock.now()
 
 
+@pytest.mark.rare
 def test_the_demo_user_starts_with_ten_units_and_a_past_and_gets_both_once(demo: User) -> None:
     wallet = Wallet.objects.get(user=demo)
     assert (wallet.balance, wallet.held, wallet.used) == (5_000_000, 0, 10_000_000)
@@ -63,6 +64,7 @@ def test_the_demo_user_starts_with_ten_units_and_a_past_and_gets_both_once(demo:
     assert (Order.objects.count(), Entry.objects.count(), User.objects.count()) == counts
 
 
+@pytest.mark.rare
 def test_a_past_is_made_up_quickly_also_where_demo_has_one_of_its_own(books_agree: Callable[[], None]) -> None:
     call_command("seed_demo")
     started = time.process_time()

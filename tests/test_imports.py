@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# One worker reads the sources.
+pytestmark = pytest.mark.xdist_group("sources")
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("voicehelper", "topup", "notifications", "llm", "storage_backends")
 

@@ -195,6 +195,7 @@ def test_a_busy_answer_is_asked_again_and_a_code_is_still_good(wechat: WeChat) -
     assert (answer.status_code, answer.json()["message"]) == (502, "微信没有响应，请重试")
 
 
+@pytest.mark.rare
 def test_nonsense_for_an_answer_is_502(wechat: WeChat, settings: Any) -> None:
     for fault in ("http_500", "html", "half_body"):
         wechat.misbehaves(fault)

@@ -45,8 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(240))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
+    """One for all tests here, and down before others begin: alone for minutes it tells of jobs that nobody runs."""
     if not (CHROMIUM and DRIVER):
         pytest.skip("chromium and chromedriver are not installed (apt-get install chromium chromium-driver)")
     with django_db_blocker.unblock(), Server() as running:
@@ -54,7 +55,7 @@ def server(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
 
 
 class Browsers:
-    """One with JavaScript and one without, opened when first wanted and kept for the whole run."""
+    """One with JavaScript and one without, opened when first wanted and kept until the last of these tests."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server = server
@@ -97,7 +98,7 @@ class Browsers:
             driver.quit()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browsers(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
     opened = Browsers(server, tmp_path_factory.mktemp("browsers"))
     yield opened

@@ -17,6 +17,7 @@ from voicehelper.secrets import Secret
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("width", [*rarely("desktop"), "small phone"])
 def test_M2_the_page_with_retired_accounts_fits_and_the_tick_can_be_hit(
     shop: User, staff: User, open_browser: Callable[..., Person], width: str, server: Server, settings: Any

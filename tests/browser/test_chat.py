@@ -186,6 +186,7 @@ def test_a_card_without_quota_sends_again_when_there_is_some(
     assert len(person.driver.find_elements("css selector", ".turn.mine")) == 1
 
 
+@pytest.mark.rare
 def test_offline_the_question_is_kept_and_asked_once_when_it_is_sent_again(chatter: Person, provider: Upstream) -> None:
     chatter.is_offline(True)
     ask(chatter, "Are you there?")
@@ -198,6 +199,7 @@ def test_offline_the_question_is_kept_and_asked_once_when_it_is_sent_again(chatt
     assert not chatter.has(".trouble")
 
 
+@pytest.mark.rare
 def test_a_page_that_is_loaded_again_reads_on(
     chatter: Person, shop: User, provider: Upstream, books_agree: Callable[[], None]
 ) -> None:
@@ -218,6 +220,7 @@ def test_a_page_that_is_loaded_again_reads_on(
     books_agree()
 
 
+@pytest.mark.rare
 def test_an_answer_is_stopped_on_a_page_that_was_loaded_again(chatter: Person, provider: Upstream) -> None:
     provider.scripts = [stream(WORDS, (12, 345), pause_s=0.15)]
     ask(chatter, "Tell me a story")
@@ -231,6 +234,7 @@ def test_an_answer_is_stopped_on_a_page_that_was_loaded_again(chatter: Person, p
     assert chatter.has("[data-send]")
 
 
+@pytest.mark.rare
 def test_a_lost_connection_is_made_again_and_misses_nothing(chatter: Person, provider: Upstream) -> None:
     provider.scripts = [stream(WORDS, pause_s=0.1)]
     ask(chatter, "Tell me a story")
@@ -268,6 +272,7 @@ def test_a_model_that_breaks_off_is_said_below_what_it_wrote(chatter: Person, pr
 
 
 # --- Writing ---------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_enter_sends_but_not_with_shift_and_not_within_a_chinese_word(chatter: Person, provider: Upstream) -> None:
     chatter.fill("#content", "one")
     chatter.script(
@@ -409,6 +414,7 @@ def test_I10_nothing_a_model_writes_runs_or_calls_home_or_breaks_the_page(chatte
     assert chatter.complaints() == []
 
 
+@pytest.mark.rare
 def test_I10_an_evil_answer_is_harmless_from_the_model_to_the_reload(chatter: Person, provider: Upstream) -> None:
     evil = " ".join(EVIL[name] for name in ("a script", "a handler", "a script link", "a foreign picture"))
     provider.otherwise = stream(evil.split(" "))
@@ -444,6 +450,7 @@ def test_markdown_looks_as_it_was_meant(chatter: Person) -> None:
         assert piece in drawn["html"], piece
 
 
+@pytest.mark.rare
 def test_the_browser_says_what_quota_is_worth_as_the_server_does(chatter: Person) -> None:
     rate = Fraction(73, 5_000_000)
     amounts = [0, 1, 6, 7, 68, 69, 1500, 6725, 68_494, 4_993_275, 5_000_000, 123_456_789]

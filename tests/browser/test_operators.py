@@ -138,6 +138,7 @@ def key_files(folder: Path) -> tuple[dict[str, str], list[str]]:
     return given, [str(path) for path in paths]
 
 
+@pytest.mark.rare
 def test_a_new_merchant_of_api_v3_takes_its_first_order_after_one_page(newcomer: Counting, tmp_path: Path) -> None:
     given, files = key_files(tmp_path)
     newcomer.click("a[href^='/admin/topup/wechatsettings/']")
@@ -228,6 +229,7 @@ def test_quota_is_given_in_five_clicks(operator: Counting, shop: User) -> None:
     operator.took_at_most(5, "quota given")
 
 
+@pytest.mark.rare
 def test_a_buyer_cancels_with_one_click_and_reads_his_receipt_on_a_small_phone(
     shop: User, open_browser: Callable[..., Person], lost: Trade
 ) -> None:

@@ -32,6 +32,7 @@ def pays_at_the_provider(person: Person) -> None:
     person.click(".thumb a.wide")
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("gateway", "user_agent", "trade_type"), [("wechat", IPHONE_SAFARI, "MWEB"), ("alipay", ANDROID_CHROME, "WAP")]
 )

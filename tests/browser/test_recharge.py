@@ -8,6 +8,7 @@ import pytest
 from selenium.webdriver import Keys
 
 from tests.browser.person import Person
+from tests.conftest import rarely
 from topup.models import Order
 from topup.services.options import write_options
 from voicehelper import clock
@@ -31,7 +32,7 @@ def start_paying(person: Person, gateway: str = "wechat", amount: int = 10) -> O
     return order_on(person)
 
 
-@pytest.mark.parametrize("width", ["desktop", "phone"])
+@pytest.mark.parametrize("width", ["desktop", *rarely("phone")])
 def test_a_person_recharges_with_wechat_and_alipay_and_sees_the_balance_change(
     shop: User, open_browser: Callable[..., Person], width: str, books_agree: Callable[[], None]
 ) -> None:
@@ -170,6 +171,7 @@ def test_P47_ordering_again_costs_what_the_card_says_or_asks(person: Person) -> 
 
 
 # --- The card --------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_C12_a_double_click_makes_one_order(person: Person) -> None:
     person.double_click(".method.wechat")
     person.sees(CARD.format("waiting"))
@@ -238,6 +240,7 @@ def test_without_a_network_the_card_says_so_and_goes_on_afterwards(person: Perso
     person.sees(CARD.format("paid"))
 
 
+@pytest.mark.rare
 def test_paying_without_a_network_keeps_the_form_and_never_pays_twice(person: Person) -> None:
     person.is_offline(True)
     person.click(".method.wechat")

@@ -49,6 +49,7 @@ def speak(person: Person) -> None:
     person.until(lambda: person.text("[data-clock]") >= "0:01", "the clock stands still")
 
 
+@pytest.mark.rare
 def test_what_is_said_is_looked_over_sent_answered_and_read_aloud(
     talker: Person,
     shop: User,

@@ -15,6 +15,7 @@ from voicehelper.wallet.services import wallet_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.rare
 def test_a_person_pays_an_order_of_api_v3_and_its_signed_notice_credits_it(
     shop: User, person: Person, books_agree: Callable[[], None]
 ) -> None:
@@ -31,6 +32,7 @@ def test_a_person_pays_an_order_of_api_v3_and_its_signed_notice_credits_it(
     books_agree()
 
 
+@pytest.mark.rare
 def test_the_settings_show_only_what_the_chosen_version_wants(open_browser: Callable[..., Person]) -> None:
     operator = open_browser()
     operator.is_signed_in(User.objects.create_superuser("operator", password="a long operator password"))

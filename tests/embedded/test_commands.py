@@ -11,7 +11,7 @@ import environ
 import pytest
 
 from sandbox.upstream.catalogue import BASE_PATHS, CUSTOMERS
-from tests.conftest import rarely
+from tests.conftest import rarely, sampled
 from tests.embedded.conftest import processes_of, wait_for
 from voicehelper.embedded import environment
 from voicehelper.embedded.folder import ROOT, Lock
@@ -93,7 +93,7 @@ def test_a_busy_port_is_refused_with_a_way_out(tmp_path: Path) -> None:
     assert f"make run PORT={port + 1}" in message
 
 
-@pytest.mark.parametrize("port", ["http", "-1", "65536"])
+@pytest.mark.parametrize("port", sampled(["http", "-1", "65536"], keep=1))
 def test_a_port_that_is_none_is_refused(port: str, tmp_path: Path) -> None:
     assert "PORT is" in refusal(PORT=port, VOICEHELPER_DATA=str(tmp_path))
 

@@ -65,6 +65,7 @@ def test_commits_are_durable_and_nothing_listens_on_the_network(folder: Path) ->
         server.stop()
 
 
+@pytest.mark.rare
 def test_a_number_that_now_belongs_to_another_process_does_not_keep_the_server_from_starting(folder: Path) -> None:
     server = Postgres(folder)
     server.start()
@@ -76,6 +77,7 @@ def test_a_number_that_now_belongs_to_another_process_does_not_keep_the_server_f
         server.stop()
 
 
+@pytest.mark.rare
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 def test_root_without_user_namespaces_runs_the_server_under_another_account(folder: Path) -> None:
     closed = folder / "only-roots"

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 
 from notifications.models import Alert
+from tests.conftest import rarely
 from tests.llm.conftest import _hang_up, world  # noqa: F401  # fixtures
 from topup.models import Notice, Order
 from voicehelper.accounts.models import User
@@ -22,7 +23,7 @@ from .scripted import Merchant, ScriptedProvider, gateway_of
 from .workers import _workers, operator, workers  # noqa: F401  # fixtures
 
 
-@pytest.fixture(params=["wechat", "alipay"])
+@pytest.fixture(params=["wechat", *rarely("alipay")])
 def merchant(request: pytest.FixtureRequest) -> Merchant:
     """Each gateway in turn, switched on."""
     found: Merchant = request.getfixturevalue(request.param)

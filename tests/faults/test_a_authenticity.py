@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client
 
 from notifications.models import Alert
+from tests.conftest import sampled
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup import services
@@ -25,6 +26,13 @@ NO_KEYS = ["", " ", "\t\n", "0" * 32, "请输入微信支付API v2密钥", "your
 ALIPAY_NO_KEYS = [
     "", " ", "\t\n", "请输入支付宝公钥", "None", "null", "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
 ]  # fmt: skip
+
+
+@pytest.fixture(params=["wechat", "alipay"])
+def merchant(request: pytest.FixtureRequest) -> Merchant:
+    """Each gateway in turn, each time: here is what keeps money from whoever signs like one."""
+    found: Merchant = request.getfixturevalue(request.param)
+    return found
 
 
 def other_values(merchant: Merchant, order: Order, **changes: str | None) -> dict[str, str]:
@@ -235,7 +243,7 @@ def test_A2_a_wechat_signature_is_compared_in_constant_time(
     assert (wechat.sign(values).encode(), b"1" * 64) in compared
 
 
-@pytest.mark.parametrize("claims", ["MD5", "HMAC-SHA256", "md5", "SM3", "", None])
+@pytest.mark.parametrize("claims", sampled(["MD5", "HMAC-SHA256", "md5", "SM3", "", None], keep=3))
 @pytest.mark.parametrize(("agreed", "signed_with"), [("HMAC-SHA256", "MD5"), ("MD5", "HMAC-SHA256")])
 def test_A3_wechat_is_held_to_the_algorithm_of_the_order(
     agreed: str, signed_with: str, claims: str | None, wechat: WeChatMerchant, buyer: User, provider: Client
@@ -250,7 +258,7 @@ def test_A3_wechat_is_held_to_the_algorithm_of_the_order(
     credited_once(order)
 
 
-@pytest.mark.parametrize("claims", ["RSA", "RSA2", "rsa2", "MD5", "", None])
+@pytest.mark.parametrize("claims", sampled(["RSA", "RSA2", "rsa2", "MD5", "", None], keep=3))
 def test_A3_alipay_is_held_to_rsa2(claims: str | None, alipay: AlipayMerchant, buyer: User, provider: Client) -> None:
     order = pending_order(buyer, alipay)
     values = other_values(alipay, order, sign_type=claims)

@@ -19,7 +19,7 @@ from django.test import Client
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import full
+from tests.conftest import full, sampled
 from tests.far_side import FarSide
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
@@ -90,7 +90,7 @@ def bombs() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("name", bombs())
+@pytest.mark.parametrize("name", sampled(bombs(), keep=3))
 def test_B2_a_bomb_is_refused_quickly_in_little_memory(name: str, wechat: WeChatMerchant, provider: Client) -> None:
     body = bombs()[name][: 64 * 1024]
     gateway = WeChatPayV2(WeChatConfig(wechat.app_id, wechat.mch_id, wechat.key))
@@ -114,15 +114,18 @@ def test_B2_a_bomb_is_refused_quickly_in_little_memory(name: str, wechat: WeChat
 
 @pytest.mark.parametrize(
     "prologue",
-    [
-        "<!DOCTYPE xml>",
-        "<!DOCTYPE xml []>",
-        '<?xml version="1.0"?><!DOCTYPE xml>',
-        "\n\n<!DOCTYPE xml>",
-        "<!-- harmless --><!DOCTYPE xml>",
-        '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">',
-        "<!DOCTYPE xml [<!ELEMENT xml ANY>]>",
-    ],
+    sampled(
+        [
+            "<!DOCTYPE xml>",
+            "<!DOCTYPE xml []>",
+            '<?xml version="1.0"?><!DOCTYPE xml>',
+            "\n\n<!DOCTYPE xml>",
+            "<!-- harmless --><!DOCTYPE xml>",
+            '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd">',
+            "<!DOCTYPE xml [<!ELEMENT xml ANY>]>",
+        ],
+        keep=3,
+    ),
 )
 def test_B3_a_document_type_is_refused_however_well_it_is_signed(
     prologue: str, wechat: WeChatMerchant, buyer: User, provider: Client
@@ -243,7 +246,7 @@ NASTY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", NASTY)
+@pytest.mark.parametrize("text", sampled(NASTY, keep=3))
 @pytest.mark.parametrize(
     "encode", [quote_plus, lambda text: quote(text, safe=""), lambda text: quote(text, safe="/:;,")]
 )

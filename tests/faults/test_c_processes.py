@@ -125,6 +125,7 @@ def is_acknowledged(answer: bytes) -> bool:
     return head.startswith(b"HTTP/1.1 200") and (b"<return_code><![CDATA[SUCCESS]]>" in body or body == b"success")
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("merchant", [WECHAT, ALIPAY], ids=["wechat", "alipay"])
 def test_C2_a_hundred_notices_at_once_to_four_processes_credit_once(
     cluster: Cluster, buyer: User, books_agree: Callable[[], None], merchant: WeChatMerchant | AlipayMerchant
@@ -176,6 +177,7 @@ def poll(server: Forked, token: str, order: Order) -> Reply:
     return server.get(f"/api/user/topup/orders/{order.order_no}", headers={"Authorization": f"Bearer {token}"})
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("gateway", KINDS)
 def test_C3_notices_polls_and_sweeps_that_all_find_it_paid_credit_once(
     cluster: Cluster, buyer: User, books_agree: Callable[[], None], gateway: str

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from notifications.models import Alert
 from notifications.services import raise_alert, resolve
+from tests.conftest import sampled
 from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
 from topup import services
@@ -69,7 +70,7 @@ def test_C1_a_notice_sent_again_is_acknowledged_and_changes_nothing(
     books_agree()
 
 
-@pytest.mark.parametrize("round_", range(4))
+@pytest.mark.parametrize("round_", sampled(range(4), keep=1))
 def test_C3_callback_poll_sweep_and_operator_all_see_it_paid_and_it_is_credited_once(
     round_: int, desk: CallbackDesk, order: Order, scripted: ScriptedProvider, as_user: Any, books_agree: Any
 ) -> None:
@@ -193,7 +194,7 @@ def interleavings() -> Iterator[tuple[str, ...]]:
                 yield order
 
 
-@pytest.mark.parametrize("events", interleavings(), ids="-".join)
+@pytest.mark.parametrize("events", sampled(map(pytest.param, interleavings()), keep=3), ids="-".join)
 def test_C7_however_payment_and_closing_interleave_and_the_query_lags_the_payment_is_credited(
     events: tuple[str, ...],
     desk: CallbackDesk,
@@ -268,6 +269,7 @@ def test_C9_an_order_the_provider_does_not_know_can_still_be_paid_and_is_watched
     books_agree()
 
 
+@pytest.mark.rare
 def test_C9_it_is_watched_for_25_hours_after_the_code_expired(
     desk: CallbackDesk, order: Order, scripted: ScriptedProvider
 ) -> None:
@@ -301,13 +303,16 @@ def test_C9_an_order_that_was_never_offered_is_asked_about_too(
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"refund_fee": "10.00", "gmt_refund": "2026-11-21 12:10:00.123", "out_biz_no": "R1"},
-        {"refund_fee": "10.00"},
-        {"gmt_refund": "2026-11-21 12:10:00"},
-        {"out_biz_no": "R1"},
-        {"refund_fee": "73.00", "trade_status": "TRADE_CLOSED"},
-    ],
+    sampled(
+        [
+            {"refund_fee": "10.00", "gmt_refund": "2026-11-21 12:10:00.123", "out_biz_no": "R1"},
+            {"refund_fee": "10.00"},
+            {"gmt_refund": "2026-11-21 12:10:00"},
+            {"out_biz_no": "R1"},
+            {"refund_fee": "73.00", "trade_status": "TRADE_CLOSED"},
+        ],
+        keep=2,
+    ),
     ids=lambda changes: "-".join(changes),
 )
 def test_C11_a_notice_about_a_refund_is_no_payment(

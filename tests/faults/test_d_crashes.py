@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from sandbox.models import Delivery, Trade
 from sandbox.models import Refund as ProviderRefund
-from tests.conftest import full, rarely
+from tests.conftest import full, rarely, sampled
 from tests.crashpoints import ROOT, End
 from tests.merchants import WECHAT
 from tests.orders import pending_order
@@ -46,7 +46,7 @@ NOTICE_POINTS = {
 }
 
 
-@pytest.mark.parametrize("point", NOTICE_POINTS)
+@pytest.mark.parametrize("point", sampled(NOTICE_POINTS, keep=3))
 def test_D3_D5_a_server_killed_in_a_notice_has_credited_all_or_nothing_and_redelivery_credits_once(
     workers: Workers, buyer: User, wechat: Any, books_agree: Callable[[], None], point: str
 ) -> None:
@@ -106,7 +106,7 @@ def pay_again(workers: Workers, user: User, key: str) -> Reply:
     return workers.post(workers.immortal, "/api/user/wechat/pay", ask, **headers)
 
 
-@pytest.mark.parametrize("point", PAY_POINTS)
+@pytest.mark.parametrize("point", sampled(PAY_POINTS, keep=1))
 def test_D1_D2_a_server_killed_while_it_places_an_order_leaves_one_that_is_asked_about_and_paid_once(
     workers: Workers, buyer: User, books_agree: Callable[[], None], point: str
 ) -> None:
@@ -223,7 +223,7 @@ def refunded_once(order: Order) -> bool:
 
 
 @pytest.mark.parametrize("gateway", ["wechat", *rarely("alipay")])
-@pytest.mark.parametrize("point", REFUND_POINTS)
+@pytest.mark.parametrize("point", sampled(REFUND_POINTS, keep=2))
 def test_D9_a_server_killed_in_a_refund_leaves_one_that_the_sweep_ends(
     workers: Workers,
     buyer: User,
@@ -292,6 +292,7 @@ def copy_database(to: Postgres) -> None:
     subprocess.run([programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", *target], input=dumped.stdout, check=True)
 
 
+@pytest.mark.rare
 def test_D12_postgresql_killed_under_load_keeps_every_payment_that_was_acknowledged(
     own_postgres: Postgres, buyer: User, wechat: Any, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ POINTS = {
     "before_the_totals": "topup/services/reconciliation/comparing.py:totals",
     "before_the_alert": "topup/services/reconciliation/alerts.py:tell",
 }
-OFTEN = ["while_the_bill_is_read", "inside_the_transaction_that_credits", "after_a_repair_before_it_is_noted"]
+OFTEN = ["inside_the_transaction_that_credits"]
 
 
 def reconcile(workers: Workers, kill_at: int | str = 0) -> End:

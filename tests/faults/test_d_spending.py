@@ -153,6 +153,7 @@ def test_D11_a_killed_call_is_charged_if_it_was_settled_and_gives_its_hold_back(
     books_agree()
 
 
+@pytest.mark.rare
 def test_D11_O3_a_server_that_is_told_to_stop_charges_what_its_streams_have_written(
     transactional_db: None, upstream: Upstream, books_agree: Callable[[], None]
 ) -> None:

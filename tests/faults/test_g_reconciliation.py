@@ -28,7 +28,7 @@ from tests.bills import (
     refund_unknown_here,
     refunded,
 )
-from tests.conftest import full, rarely
+from tests.conftest import full, rarely, sampled
 from tests.faults.conftest import at_once
 from tests.refunds import open_accounts, sandbox_server
 from topup import tasks
@@ -178,6 +178,7 @@ def test_F3_a_payment_at_midnight_may_stand_in_the_next_days_bill(books: Books) 
     assert (first.theirs_payments, first.ours_payments) == (1, 2)
 
 
+@pytest.mark.rare
 @one_gateway
 def test_F3_a_bill_read_late_takes_back_what_another_day_missed(books: Books) -> None:
     before = YESTERDAY - timedelta(days=1)
@@ -207,6 +208,7 @@ def test_G5_a_refund_made_in_the_console_is_found_by_the_bill_and_mirrored(
     books_agree()
 
 
+@pytest.mark.rare
 @one_gateway
 def test_paid_and_given_back_there_and_never_credited_here_stays_for_people(
     books: Books, buyer: User, books_agree: Callable[[], None]
@@ -239,6 +241,7 @@ def test_a_bill_credits_nothing_that_the_provider_does_not_confirm(books: Books,
     assert (order.credited_by, order.transaction_id) == ("bill", trade.transaction_id)
 
 
+@pytest.mark.rare
 @one_gateway
 def test_an_operator_asks_once_more_and_the_day_agrees(books: Books, staff: User) -> None:
     number = not_credited(books)
@@ -257,6 +260,7 @@ def test_an_operator_asks_once_more_and_the_day_agrees(books: Books, staff: User
     assert not Alert.objects.filter(event="reconciliation_difference", resolved_at=None).exists()
 
 
+@pytest.mark.rare
 @one_gateway
 def test_a_provider_that_does_not_answer_is_not_asked_about_every_difference(books: Books) -> None:
     for _ in range(8):
@@ -268,6 +272,7 @@ def test_a_provider_that_does_not_answer_is_not_asked_about_every_difference(boo
     assert run(books.gateway)[0] == 0
 
 
+@pytest.mark.rare
 def test_rows_of_others_and_one_that_nobody_can_read_leave_the_day_as_it_is(books: Books) -> None:
     books.paid()
     script(books.gateway, "odd_bill_rows", "bill")
@@ -284,7 +289,14 @@ def test_rows_of_others_and_one_that_nobody_can_read_leave_the_day_as_it_is(book
 @one_gateway
 @pytest.mark.parametrize(
     ("fault", "word"),
-    [("bill_not_ready", "10:00"), ("truncated_bill", "download it again"), ("wrong_bill_sums", "download it again")],
+    sampled(
+        [
+            ("bill_not_ready", "10:00"),
+            ("truncated_bill", "download it again"),
+            ("wrong_bill_sums", "download it again"),
+        ],
+        keep=1,
+    ),
 )
 def test_an_unusable_bill_is_exit_2_with_the_reason_and_changes_nothing(books: Books, fault: str, word: str) -> None:
     order, _trade = books.paid()
@@ -305,6 +317,7 @@ def test_an_unusable_bill_is_exit_2_with_the_reason_and_changes_nothing(books: B
     assert (day.state, day.theirs_payments, bool(day.problem)) == ("agreed", 2, True)
 
 
+@pytest.mark.rare
 @one_gateway
 def test_an_empty_day_agrees_when_we_have_nothing_either(books: Books) -> None:
     assert run(books.gateway)[0] == 0
@@ -313,6 +326,7 @@ def test_an_empty_day_agrees_when_we_have_nothing_either(books: Books) -> None:
     assert (code, order in said) == (1, True)
 
 
+@pytest.mark.rare
 @one_gateway
 def test_today_is_asked_for_too_and_so_is_a_day_that_has_not_come(books: Books) -> None:
     today = YESTERDAY + timedelta(days=1)
@@ -403,6 +417,7 @@ def test_the_schedule_makes_up_for_days_that_nobody_compared_and_does_none_twice
     assert Reconciliation.objects.get(day=YESTERDAY).actor == "schedule"
 
 
+@pytest.mark.rare
 @one_gateway
 def test_a_day_that_was_compared_while_it_lasted_is_compared_again(books: Books) -> None:
     write_options({"AlipayEnabled": False} if books.gateway == "wechat" else {"WechatEnabled": False})

@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.test import APIClient
 
-from tests.conftest import rarely
+from tests.conftest import rarely, sampled
 from tests.image import Image
 from tests.orders import pending_order
 from topup import services
@@ -131,8 +131,7 @@ def test_I1_the_admin_is_closed_to_everybody_without_the_permission(
         assert customer.post(address).status_code in (302, 404), address
         if address != "/admin/":
             # Refused, or led to a form that then refuses.
-            led = without.get(address, follow=True)
-            assert led.status_code in (403, 404, 405) or led.redirect_chain, address
+            assert without.get(address).status_code in (302, 403, 404, 405), address
             assert without.post(address, form).status_code != 200, address
     assert (LogEntry.objects.exists(), read_options() == before) == (False, True)
     assert wechat.mch_id not in without.get("/admin/", follow=True).content.decode()
@@ -367,7 +366,7 @@ SQL = [
 ]
 
 
-@pytest.mark.parametrize("probe", SQL)
+@pytest.mark.parametrize("probe", sampled(SQL, keep=2))
 def test_I7_sql_in_whatever_is_sent_is_only_text(
     probe: str, wechat: Any, buyer: User, staff: User, as_user: Any
 ) -> None:
@@ -545,7 +544,7 @@ AWAY = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("target", AWAY, ids=repr)
+@pytest.mark.parametrize("target", sampled(AWAY, keep=4), ids=repr)
 def test_I13_nobody_is_sent_away_from_here(target: str, buyer: User) -> None:
     credentials = {"username": "buyer", "password": PASSWORD}
     fresh = {"username": "fresh", "password1": "a long fresh password", "password2": "a long fresh password"}
@@ -613,6 +612,7 @@ def test_I15_the_deployment_check_is_clean(image: Image) -> None:
     assert set(re.findall(r"\((\w+\.\w+)\)", said)) <= {"voicehelper.W001"}, said
 
 
+@pytest.mark.rare
 def test_I15_in_production_cookies_are_secure_and_https_is_for_a_year() -> None:
     script = (
         "import django, json; django.setup(); from django.test import Client; from django.conf import settings as s;"

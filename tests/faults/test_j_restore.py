@@ -75,6 +75,7 @@ def manage(database: str, *command: str, **changes: str) -> str:
     return run(sys.executable, "manage.py", *command, DATABASE_URL=url, **changes)
 
 
+@pytest.mark.rare
 def test_J10_a_restored_backup_has_the_same_totals_and_passes_the_audit_and_one_that_lost_entries_does_not(
     restored: str, buyer: User, other_user: User, wechat: WeChatMerchant, tmp_path: Path
 ) -> None:

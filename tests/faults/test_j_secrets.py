@@ -123,6 +123,7 @@ def every_row_of_every_table() -> str:
     return "\n".join(written)
 
 
+@pytest.mark.rare
 @pytest.mark.django_db(transaction=True)
 def test_J1_no_secret_comes_out_anywhere(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     log = io.StringIO()
@@ -453,6 +454,7 @@ def test_J6_switching_a_gateway_on_asks_too_and_small_things_do_not(
     assert WeChatSettings.load().enabled
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 def test_J6_it_is_remembered_for_ten_minutes_in_this_session_only(admin_browser: Client, staff: User) -> None:
     keys = [canary() for _ in range(4)]
@@ -474,6 +476,7 @@ def test_J6_it_is_remembered_for_ten_minutes_in_this_session_only(admin_browser:
     assert stored_key() == keys[1]
 
 
+@pytest.mark.rare
 @pytest.mark.django_db
 def test_J6_the_password_cannot_be_guessed_there(admin_browser: Client, wechat: WeChatMerchant) -> None:
     new = canary()
@@ -614,6 +617,7 @@ def test_J9_the_tls_that_the_databases_address_asks_for_is_asked_for_by_every_se
     assert "lock_timeout=2s" in address["options"]
 
 
+@pytest.mark.rare
 def test_J9_debug_cannot_be_switched_on_from_outside() -> None:
     script = (
         "import voicehelper.settings as s;"
@@ -651,6 +655,7 @@ def test_J9_debug_every_host_and_a_token_to_guess_are_refused(settings: Any) -> 
     assert all(each.level >= checks.ERROR for each in found)
 
 
+@pytest.mark.rare
 def test_J9_the_deployment_check_stops_a_deployment() -> None:
     """The checks above are registered, and fail the command a deployment runs."""
     run = production("manage.py", "check", SECRET_KEY="change-me" * 8, ALLOWED_HOSTS="*", VOICEHELPER_SECRET_KEYS="old")

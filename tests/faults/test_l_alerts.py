@@ -90,6 +90,7 @@ def test_L1_ten_thousand_failures_in_a_minute_are_at_most_twenty_messages_and_ev
         assert counts_of_arrived(f"storm_{number}") >= repeated.count
 
 
+@pytest.mark.rare
 def test_L1_a_trickle_that_never_becomes_a_storm_stays_within_the_limit_too() -> None:
     """Three new failures every two seconds: few enough to go one by one, and ninety in a minute."""
     robot_channel()

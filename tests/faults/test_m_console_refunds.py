@@ -66,6 +66,7 @@ def perform_all(
     books_agree()
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("gateway", ["wechat", *rarely("alipay", "wechat v3")], indirect=True)
 @pytest.mark.parametrize("fen", [PAID, *rarely(PART)])
 @pytest.mark.parametrize("before", ["open", *rarely("closed here")])

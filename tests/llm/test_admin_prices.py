@@ -164,6 +164,7 @@ def test_a_change_of_price_rows_is_taken_back_from_the_log_as_a_change_of_its_ow
     assert len(prices.rows_of(Model.objects.get(pk=model.pk))) == 3
 
 
+@pytest.mark.rare
 def test_other_rows_may_have_changed_since_but_not_the_same_one(browser: Client, model: Model) -> None:
     first = reprice(browser, model, ("input", "3"), ("output", "10"))
     second = reprice(browser, model, ("input", "3"), ("output", "11"))

@@ -67,6 +67,7 @@ def test_pages_lead_to_each_other_and_lose_no_row(browser: Client, buyer: User) 
     assert listed(browser.get(LOG + back.context["cl"].paginator.newest)) == numbers(0, 50)
 
 
+@pytest.mark.rare
 def test_rows_of_the_same_moment_are_not_lost(browser: Client, buyer: User) -> None:
     calls(buyer, 120, created=clock.now())
     page = browser.get(LOG)
@@ -75,6 +76,7 @@ def test_rows_of_the_same_moment_are_not_lost(browser: Client, buyer: User) -> N
     assert len({*listed(page), *listed(second), *listed(third)}) == 120
 
 
+@pytest.mark.rare
 def test_filters_stay_while_paging(browser: Client, buyer: User, other_user: User) -> None:
     calls(buyer, 60)
     calls(other_user, 60, outcome="failed", error="all tries failed")

@@ -225,6 +225,7 @@ def test_one_users_shortage_is_not_anothers(order: tuple[int, int, int], others:
 CALLS = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 16), st.integers(0, 120)), min_size=2, max_size=6)
 
 
+@pytest.mark.rare
 @settings(max_examples=full(300, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=CALLS)
 def test_a_batch_of_settlements_charges_as_one_after_the_other(

@@ -72,6 +72,7 @@ def until(met: Callable[[], Any], within_s: float) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.rare
 def test_pieces_arrive_as_the_model_writes_them(
     server: Server, world: World, token: str, books_agree: Callable[[], None]
 ) -> None:
@@ -87,6 +88,7 @@ def test_pieces_arrive_as_the_model_writes_them(
     books_agree()
 
 
+@pytest.mark.rare
 def test_who_stops_a_silent_model_frees_everything_at_once(
     server: Server, world: World, token: str, books_agree: Callable[[], None]
 ) -> None:

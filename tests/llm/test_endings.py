@@ -14,6 +14,7 @@ import pytest
 from llm.models import ChatMessage, Credential, Usage
 from llm.relay import loops
 from llm.tasks import settle_orphaned_answers
+from tests.conftest import sampled
 from tests.processes import Server
 from voicehelper import clock
 from voicehelper.accounts.services import create_api_key, issue_token
@@ -190,6 +191,7 @@ def test_Q_nobody_reads_or_stops_another_users_answer(
     assert told(line(_two_servers[1]).get(path))[1] == "done"
 
 
+@pytest.mark.rare
 def test_Q_an_answer_that_is_lost_with_its_server_says_so_and_costs_what_came(
     speaking: World, line: Callable[..., Line], _two_servers: tuple[Server, Server], books_agree: Callable[[], None]
 ) -> None:
@@ -212,6 +214,7 @@ def test_Q_an_answer_that_is_lost_with_its_server_says_so_and_costs_what_came(
     books_agree()
 
 
+@pytest.mark.rare
 def test_Q_a_server_that_is_told_to_stop_breaks_its_answers_off(
     speaking: World, line: Callable[..., Line], books_agree: Callable[[], None]
 ) -> None:
@@ -228,7 +231,7 @@ def test_Q_a_server_that_is_told_to_stop_breaks_its_answers_off(
 
 
 # --- Who does not read -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/stream"])
+@pytest.mark.parametrize("path", sampled(["/v1/chat/completions", "/api/chat/stream"], keep=1))
 def test_Q_a_client_that_never_reads_is_let_go_and_pays_once(
     speaking: World, _two_servers: tuple[Server, Server], path: str, books_agree: Callable[[], None]
 ) -> None:
@@ -260,7 +263,7 @@ def test_Q_a_client_that_never_reads_is_let_go_and_pays_once(
 
 
 # --- How long a model may think --------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["/api/chat/message", "/api/chat/stream"])
+@pytest.mark.parametrize("path", sampled(["/api/chat/message", "/api/chat/stream"], keep=1))
 def test_Q_a_model_may_say_who_it_is_and_think_for_long(
     speaking: World,
     line: Callable[..., Line],

@@ -11,6 +11,7 @@ from aiohttp import web
 from llm.api import v1_request
 from llm.models import Credential, Model, ModelPrice, Usage
 from llm.providers.base import Audio
+from tests.conftest import rarely, sampled
 from voicehelper.wallet.models import Hold
 
 from .client import Answer
@@ -84,7 +85,7 @@ def by_tokens(openai: World) -> World:
     return openai
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("streamed", sampled([False, True], keep=1), ids=["whole", "streamed"])
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
 def test_a_recording_may_be_paid_by_the_token(
     by_tokens: World, told: bool, streamed: bool, books_agree: Callable[[], None]
@@ -118,7 +119,7 @@ def test_a_recording_may_be_larger_than_other_bodies(openai: World) -> None:
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(lambda: b"x" * 100_000, "not_a_recording"), (lambda: sound("flac", 3 * 3600), "too_long")],
+    [(lambda: b"x" * 100_000, "not_a_recording"), *rarely((lambda: sound("flac", 3 * 3600), "too_long"))],
     ids=["no recording", "three hours"],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_held(
@@ -184,15 +185,18 @@ def test_Q_M2_another_account_answers_instead(openai: World, books_agree: Callab
 
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
-    [
-        (form(None, model="whisper-1"), {}, 400),
-        (form(b"", model="whisper-1"), {}, 400),
-        (form(b"x", language="zh"), {}, 400),
-        (b"garbage", {}, 400),
-        (b"{}", {"content-type": "application/json"}, 415),
-        (b"x", {"content-type": "multipart/form-data"}, 400),
-        (b"x" * (32 * 1024 * 1024 + 1), {}, 413),
-    ],
+    sampled(
+        [
+            (form(None, model="whisper-1"), {}, 400),
+            (form(b"", model="whisper-1"), {}, 400),
+            (form(b"x", language="zh"), {}, 400),
+            (b"garbage", {}, 400),
+            (b"{}", {"content-type": "application/json"}, 415),
+            (b"x", {"content-type": "multipart/form-data"}, 400),
+            (b"x" * (32 * 1024 * 1024 + 1), {}, 413),
+        ],
+        keep=3,
+    ),
     ids=["no file", "empty file", "no model", "garbage", "json", "no boundary", "too large"],
 )
 def test_a_form_that_makes_no_sense_is_refused(

@@ -15,6 +15,7 @@ from llm.relay.engine import engine
 from llm.relay.snapshot import read_now
 from llm.relay.statistics import Statistics
 from llm.seeds import plant_aliases
+from tests.conftest import sampled
 
 from .conftest import ASK, STREAM, World, account
 from .conftest import model as make_model
@@ -145,7 +146,9 @@ def _time_is_over() -> None:
         circuit.cools_until = time.time() - 1
 
 
-@pytest.mark.parametrize("failure", [fails(500), fails(401), fails(429, retry_after="60")], ids=["500", "401", "429"])
+@pytest.mark.parametrize(
+    "failure", sampled([fails(500), fails(401), fails(429, retry_after="60")], keep=1), ids=["500", "401", "429"]
+)
 def test_what_is_still_failing_costs_one_call_and_not_everybodys(world: World, failure: Any) -> None:
     world.give(100_000_000)
     account(world, "second")

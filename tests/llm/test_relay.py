@@ -16,6 +16,7 @@ from llm.models import Credential, Model, Usage
 from llm.relay import engine
 from llm.relay.statistics import Statistics
 from notifications.models import Alert
+from tests.conftest import sampled
 from voicehelper.postgres import _address
 from voicehelper.wallet import services as wallets
 from voicehelper.wallet.models import Entry, Hold
@@ -38,7 +39,7 @@ def ask(world: World, body: dict[str, Any] = ASK, **options: Any) -> Answer:
 
 
 # --- Tries -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+@pytest.mark.parametrize("body", sampled([ASK, STREAM], keep=1), ids=["whole", "streamed"])
 @pytest.mark.parametrize("failure", [fails(500), fails(429, retry_after="0"), fails(503), says("no", 502)])
 def test_H5_a_retry_is_charged_once(
     world: World, body: dict[str, Any], failure: Any, books_agree: Callable[[], None]
@@ -159,7 +160,9 @@ def test_an_account_that_answers_again_ends_what_was_told_of_it(world: World, re
 LITE = {**ASK, "model": "doubao-lite"}
 
 
-@pytest.mark.parametrize("failure", [fails(429, retry_after="120"), fails(429), fails(500)], ids=["when", "429", "500"])
+@pytest.mark.parametrize(
+    "failure", sampled([fails(429, retry_after="120"), fails(429), fails(500)], keep=1), ids=["when", "429", "500"]
+)
 def test_one_models_limit_is_not_the_other_models(world: World, failure: Any) -> None:
     """Each model has limits, and moods, of its own at an account: the others are asked there as ever."""
     world.give(10_000_000)
@@ -361,7 +364,9 @@ def test_what_a_try_reported_that_failed_is_not_charged(world: World, books_agre
 
 
 # --- Streams that break, clients that leave --------------------------------------------------------------------------
-@pytest.mark.parametrize("how", [{"breaks_after": 20}, {"error_after": 20}], ids=["cut", "error inside"])
+@pytest.mark.parametrize(
+    "how", sampled([{"breaks_after": 20}, {"error_after": 20}], keep=1), ids=["cut", "error inside"]
+)
 @pytest.mark.parametrize("cumulative", [True, False])
 def test_a_stream_that_breaks_is_charged_for_what_came(
     world: World, how: dict[str, int], cumulative: bool, books_agree: Callable[[], None]
@@ -457,7 +462,7 @@ def test_a_provider_that_never_streams_is_understood(world: World, books_agree: 
     books_agree()
 
 
-@pytest.mark.parametrize("body", [{"choices": []}, {"hello": 1}, {"choices": [{"message": None}]}])
+@pytest.mark.parametrize("body", sampled([{"choices": []}, {"hello": 1}, {"choices": [{"message": None}]}], keep=1))
 def test_json_that_is_no_answer_ends_no_stream_well(world: World, body: Any, books_agree: Callable[[], None]) -> None:
     world.give(1_000_000)
     world.upstream.otherwise = says(body)

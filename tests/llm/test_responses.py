@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from llm.api import v1_request
 from llm.dialects.responses import sealed
 from llm.models import Credential, KeptResponse, Model, Usage
+from tests.conftest import sampled
 
 from ..vectors import HERE, load
 from .client import Answer
@@ -51,7 +52,7 @@ def sent(world: World) -> Any:
 
 
 # --- In --------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", sampled(BODIES, keep=5))
 def test_what_clients_send_reaches_a_chat_model(chats: World, name: str) -> None:
     vector = load(f"responses/{name}")
     tagged = sealed.seal_thoughts(chats.credential.pk, THOUGHTS.get(name, ""))
@@ -142,7 +143,7 @@ def plain(event: Any) -> Any:
     return {key: plain(value) for key, value in chosen.items() if key not in OTHERS}
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", sampled(SAID, keep=3))
 def test_streams_are_those_that_clients_were_tried_with(chats: World, name: str) -> None:
     ending = chunk({}, FINISH.get(name, "stop"), usage=USED) + b"data: [DONE]\n\n"
     chats.upstream.scripts = [sends(*map(chunk, SAID[name]), ending)]
@@ -212,7 +213,7 @@ def test_W3_W4_calls_that_come_in_turns_stay_apart_and_names_may_come_late(chats
     assert len({item["call_id"] for item in output if "call_id" in item}) == 3
 
 
-@pytest.mark.parametrize("streamed", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("streamed", sampled([True, False], keep=1), ids=["streamed", "whole"])
 @pytest.mark.parametrize(
     ("message", "finish", "status", "reason", "parts"),
     [
@@ -375,7 +376,10 @@ def test_thoughts_are_sealed_for_who_asks_only(chats: World) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["gAAAAA", "vh1", "vh1.t..", "vh1.t.{tag}.%%%", "vh1.z.{tag}.IkEi", "vh1.t.{tag}.WzFd", "vh1.c.{tag}.WzFd"],
+    sampled(
+        ["gAAAAA", "vh1", "vh1.t..", "vh1.t.{tag}.%%%", "vh1.z.{tag}.IkEi", "vh1.t.{tag}.WzFd", "vh1.c.{tag}.WzFd"],
+        keep=3,
+    ),
 )
 def test_what_does_not_read_as_sealed_is_left_out(chats: World, content: str) -> None:
     item = {"type": "reasoning", "encrypted_content": content.format(tag=sealed.tag_of(chats.credential.pk))}

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from llm.api import v1_request
 from llm.models import Credential, Model, Usage
+from tests.conftest import sampled
 
 from .client import Answer
 from .conftest import ASK, CHAT, CLAUDE, MESSAGES, STREAM, World, model, post
@@ -95,14 +96,17 @@ def test_Q_C1_a_browser_may_call_from_any_page_and_sends_no_cookie(world: World)
 
 @pytest.mark.parametrize(
     ("encoding", "pack", "status"),
-    [
-        ("gzip", gzip.compress, 200),
-        ("deflate", zlib.compress, 200),
-        ("deflate", lambda body: zlib.compress(body, wbits=-15), 200),
-        ("gzip", lambda body: gzip.compress(body)[:-9], 400),
-        ("gzip", lambda _body: gzip.compress(b" " * (33 * 1024 * 1024)), 413),
-        ("zstd", bytes, 415),
-    ],
+    sampled(
+        [
+            ("gzip", gzip.compress, 200),
+            ("deflate", zlib.compress, 200),
+            ("deflate", lambda body: zlib.compress(body, wbits=-15), 200),
+            ("gzip", lambda body: gzip.compress(body)[:-9], 400),
+            ("gzip", lambda _body: gzip.compress(b" " * (33 * 1024 * 1024)), 413),
+            ("zstd", bytes, 415),
+        ],
+        keep=3,
+    ),
 )
 def test_W14_bodies_may_come_compressed(rich: World, encoding: str, pack: Any, status: int) -> None:
     body = pack(json.dumps(ASK).encode())

@@ -112,6 +112,7 @@ def test_calls_at_once_share_one_sign_in(phone: Phone) -> None:
     ]
 
 
+@pytest.mark.rare
 def test_a_server_that_always_says_401_is_not_asked_for_ever(phone: Phone) -> None:
     def answer(seen: Seen) -> bytes:
         if "wx-login" in seen.line:
@@ -141,6 +142,7 @@ def test_when_wechat_or_the_server_refuses_to_sign_in_the_call_says_why(phone: P
     assert phone.call("profile")
 
 
+@pytest.mark.rare
 def test_signing_out_forgets_the_token_on_the_phone(phone: Phone) -> None:
     phone.call("profile")
     phone.call("signOut")
@@ -149,6 +151,7 @@ def test_signing_out_forgets_the_token_on_the_phone(phone: Phone) -> None:
     assert phone.seen["logins"] == 1
 
 
+@pytest.mark.rare
 def test_two_people_are_two_users(pick_up: Callable[[str], Phone]) -> None:
     one, other = pick_up("xiaoming"), pick_up("xiaohong")
     assert one.call("profile")["id"] != other.call("profile")["id"]
@@ -164,11 +167,13 @@ def test_the_servers_words_come_in_the_users_language(phone: Phone) -> None:
         assert words in error.message
 
 
+@pytest.mark.rare
 def test_words_of_the_payment_dialect_are_found(phone: Phone) -> None:
     error = phone.fails("pay", 0)
     assert (error.status, error.message) == (400, "充值数量不能小于 1")
 
 
+@pytest.mark.rare
 def test_a_phone_without_network_and_a_server_without_address_are_told_apart(phone: Phone) -> None:
     phone.call("profile")
     phone.is_in_the_mood(offline=True)
@@ -178,6 +183,7 @@ def test_a_phone_without_network_and_a_server_without_address_are_told_apart(pho
     assert phone.fails("profile").code == "unconfigured"
 
 
+@pytest.mark.rare
 def test_no_answer_in_time_is_a_timeout(phone: Phone) -> None:
     with FarSide(answer=lambda _seen: [1.0, http(b"{}")]) as slow:
         phone.is_configured(baseUrl=slow.url, timeout=200)
@@ -259,6 +265,7 @@ def test_who_pays_and_closes_the_window_has_paid(phone: Phone) -> None:
     assert wallet_of(the_user()).balance == 5_000_000
 
 
+@pytest.mark.rare
 def test_a_payment_that_is_not_confirmed_in_time_is_pending_and_no_failure(phone: Phone) -> None:
     Script.objects.create(gateway="wechat", operation="notify", fault="drop")
     phone.is_configured(payPollFor=300)
@@ -268,6 +275,7 @@ def test_a_payment_that_is_not_confirmed_in_time_is_pending_and_no_failure(phone
 
 
 # --- Sharing ---------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_who_comes_by_a_card_and_signs_in_counts_for_the_sharer(phone: Phone, pick_up: Callable[[str], Phone]) -> None:
     card = phone.call("share")
     options: dict[str, Any] = {"query": {"shareId": card["shareId"]}}
@@ -281,6 +289,7 @@ def test_who_comes_by_a_card_and_signs_in_counts_for_the_sharer(phone: Phone, pi
     assert ShareVisit.objects.count() == 2
 
 
+@pytest.mark.rare
 def test_a_visit_never_stops_anybody(phone: Phone) -> None:
     assert phone.call("visited", {}) is False
     assert phone.call("visited", {"query": {"shareId": "unknown"}}) is False
@@ -290,6 +299,7 @@ def test_a_visit_never_stops_anybody(phone: Phone) -> None:
     assert phone.call("profile")
 
 
+@pytest.mark.rare
 def test_with_an_expired_token_a_visit_is_a_strangers(phone: Phone, pick_up: Callable[[str], Phone]) -> None:
     card = pick_up("xiaohong").call("share")
     phone.call("profile")

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from tests.conftest import sampled
 from tests.faults.scripted import ScriptedProvider
 from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
@@ -67,7 +68,7 @@ def pay(client: Any, **headers: str) -> Any:
     return client.post("/api/user/wechat/pay", body, format="json", **headers)
 
 
-@pytest.mark.parametrize(("hop", "address"), HOPS.items())
+@pytest.mark.parametrize(("hop", "address"), sampled(HOPS.items(), keep=6))
 def test_X04_X41_whatever_a_proxy_writes_the_order_is_placed_with_an_address_wechat_takes(
     hop: str, address: str, buyer: User, as_user: Callable[..., APIClient], scripted: ScriptedProvider, settings: Any
 ) -> None:

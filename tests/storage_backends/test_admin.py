@@ -9,6 +9,7 @@ from django.utils import translation
 
 from storage_backends.buckets import activate, active_bucket
 from storage_backends.models import Bucket
+from tests.conftest import sampled
 from tests.operators import errors
 from tests.seaweed import ACCESS_KEY, S3Server
 from tests.storage_backends.samples import PNG, send
@@ -51,21 +52,24 @@ def test_a_bucket_is_made_with_the_password_and_its_secret_is_never_shown(browse
 
 @pytest.mark.parametrize(
     ("changes", "field"),
-    [
-        ({"endpoint": "http://169.254.169.254"}, "endpoint"),
-        ({"endpoint": "https://10.0.0.7:9000"}, "endpoint"),
-        ({"endpoint": "https://minio"}, "endpoint"),
-        ({"endpoint": "https://user@oss.example.com"}, "endpoint"),
-        ({"endpoint": "https://s3.example.com/bucket"}, "endpoint"),
-        ({"region": ""}, "region"),
-        ({"region": "evil.example.com/"}, "region"),
-        ({"kind": "s3"}, "endpoint"),
-        ({"kind": "cos", "bucket": "no-account"}, "bucket"),
-        ({"bucket": "../other"}, "bucket"),
-        ({"prefix": "../x"}, "prefix"),
-        ({"key_id": ""}, "key_id"),
-        ({"kind": "local"}, "kind"),
-    ],
+    sampled(
+        [
+            ({"endpoint": "http://169.254.169.254"}, "endpoint"),
+            ({"endpoint": "https://10.0.0.7:9000"}, "endpoint"),
+            ({"endpoint": "https://minio"}, "endpoint"),
+            ({"endpoint": "https://user@oss.example.com"}, "endpoint"),
+            ({"endpoint": "https://s3.example.com/bucket"}, "endpoint"),
+            ({"region": ""}, "region"),
+            ({"region": "evil.example.com/"}, "region"),
+            ({"kind": "s3"}, "endpoint"),
+            ({"kind": "cos", "bucket": "no-account"}, "bucket"),
+            ({"bucket": "../other"}, "bucket"),
+            ({"prefix": "../x"}, "prefix"),
+            ({"key_id": ""}, "key_id"),
+            ({"kind": "local"}, "kind"),
+        ],
+        keep=4,
+    ),
 )
 def test_what_cannot_be_is_refused_with_its_field(browser: Client, changes: dict[str, str], field: str) -> None:
     typed = form(secret=SECRET, current_password=PASSWORD, **changes)

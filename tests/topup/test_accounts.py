@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from notifications.models import Alert
+from tests.conftest import sampled
 from tests.merchants import WeChatMerchant
 from tests.operators import PASSWORD, browser_of, clerk, errors
 from tests.orders import pending_order
@@ -66,7 +67,7 @@ def test_M2_P42_another_merchant_asks_for_a_tick_while_orders_are_under_way(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"min_topup": "3"}, {"app_id": "wx0000000000000002"}, {"api_v2_key": OTHER.key}],
+    sampled([{"min_topup": "3"}, {"app_id": "wx0000000000000002"}, {"api_v2_key": OTHER.key}], keep=1),
     ids=["minimum", "app", "key"],
 )
 def test_nothing_is_asked_while_it_stays_the_same_account(
@@ -78,6 +79,7 @@ def test_nothing_is_asked_while_it_stays_the_same_account(
     assert MerchantAccount.objects.get().active
 
 
+@pytest.mark.rare
 def test_nothing_is_asked_where_nothing_is_under_way_or_by_the_api(
     browser: Client, wechat: WeChatMerchant, buyer: User, as_user: Any, staff: User
 ) -> None:
@@ -89,6 +91,7 @@ def test_nothing_is_asked_where_nothing_is_under_way_or_by_the_api(
 
 
 # --- What is kept, and for how long ----------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_only_an_account_that_nothing_refers_to_can_be_deleted(
     browser: Client, wechat: WeChatMerchant, buyer: User
 ) -> None:
@@ -121,6 +124,7 @@ def test_an_order_of_code_that_knew_no_accounts_keeps_its_account_too(wechat: We
     assert (gateway.merchant_id, gateway.account) == (wechat.mch_id, retired().pk)
 
 
+@pytest.mark.rare
 def test_a_list_of_orders_shows_and_filters_the_account(browser: Client, wechat: WeChatMerchant, buyer: User) -> None:
     old = pending_order(buyer, wechat)
     OTHER.configure()

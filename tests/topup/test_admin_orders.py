@@ -72,6 +72,7 @@ FILTERS: list[tuple[dict[str, str], str]] = [
 ]
 
 
+@pytest.mark.rare
 def test_filters_leave_what_they_say(
     browser: Client,
     buyer: User,
@@ -134,6 +135,7 @@ def test_asking_credits_an_order_that_was_paid_unheard(
     books_agree()
 
 
+@pytest.mark.rare
 @pytest.mark.django_db(transaction=True)
 def test_asking_about_an_unpaid_order_credits_nothing(
     browser: Client, buyer: User, wechat: WeChatMerchant, settings: Any
@@ -327,6 +329,7 @@ def test_an_alert_is_resolved_once_and_the_log_knows_by_whom(browser: Client) ->
     assert LogEntry.objects.count() == 1
 
 
+@pytest.mark.rare
 def test_several_alerts_are_resolved_at_once(browser: Client) -> None:
     for number in range(3):
         raise_alert("x", level="info", title=f"Alert {number}")

@@ -11,6 +11,7 @@ from django.test import Client
 from notifications.models import Alert
 from sandbox.faults import write_script
 from tests.certificates import issue
+from tests.conftest import sampled
 from tests.ledger import spend
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.operators import browser_of, clerk
@@ -123,6 +124,7 @@ def test_R01_an_amount_that_could_mean_something_else_is_refused_in_words(order:
     assert not Refund.objects.exists()
 
 
+@pytest.mark.rare
 def test_R01_an_amount_as_chinese_keyboards_write_it_is_understood(
     order: Order, staff: User, books_agree: Callable[[], None]
 ) -> None:
@@ -169,6 +171,7 @@ def test_what_changed_since_it_was_shown_is_shown_again_and_not_done(
     books_agree()
 
 
+@pytest.mark.rare
 def test_the_second_look_says_that_somebody_must_approve(order: Order, people: tuple[User, User]) -> None:
     RechargeSettings.objects.update(approve_refunds_above=50)
     browser = browser_of(people[0])
@@ -181,6 +184,7 @@ def test_the_second_look_says_that_somebody_must_approve(order: Order, people: t
     assert not Refund.objects.exists()
 
 
+@pytest.mark.rare
 def test_N2_the_form_says_how_much_of_the_limit_is_used_up(order: Order, people: tuple[User, User]) -> None:
     RechargeSettings.objects.update(approve_refunds_above=50)
     browser = browser_of(people[0])
@@ -190,6 +194,7 @@ def test_N2_the_form_says_how_much_of_the_limit_is_used_up(order: Order, people:
     assert "only after a second person has approved it" in look(browser, order, "0.01", number="2")
 
 
+@pytest.mark.rare
 def test_the_same_form_sent_twice_is_one_refund(order: Order, staff: User) -> None:
     browser = browser_of(staff)
     page = look(browser, order, "30")
@@ -229,6 +234,7 @@ def test_J3_above_the_limit_a_second_person_approves(order: Order, people: tuple
     assert given_back(order) == [7300]
 
 
+@pytest.mark.rare
 def test_what_waits_for_approval_can_be_withdrawn(order: Order, buyer: User) -> None:
     RechargeSettings.objects.update(approve_refunds_above=50)
     first = clerk(*MAY_REFUND)
@@ -238,6 +244,7 @@ def test_what_waits_for_approval_can_be_withdrawn(order: Order, buyer: User) -> 
     assert (Refund.objects.get().state, wallet_of(buyer).held) == ("failed", 0)
 
 
+@pytest.mark.rare
 def test_spent_quota_is_explained_and_only_a_superuser_may_go_on(order: Order, buyer: User, staff: User) -> None:
     spend(buyer, order.quota - 500_000, ref="spent")
     browser = browser_of(clerk(*MAY_REFUND))
@@ -253,6 +260,7 @@ def test_spent_quota_is_explained_and_only_a_superuser_may_go_on(order: Order, b
     assert "Quota was spent" in browser_of(staff).get(base.change_url(made)).text
 
 
+@pytest.mark.rare
 def test_a_refund_without_an_answer_says_not_to_refund_twice(order: Order, staff: User) -> None:
     write_script({"gateway": "wechat", "operation": "refund", "fault": "http_500", "after_work": True})
     assert "do not refund a second time" in refund(browser_of(staff), order, "73.00")
@@ -273,11 +281,14 @@ def test_the_buttons_explain_why_there_is_no_refund(order: Order, staff: User, p
 # --- The certificate -------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("days", "tone", "words", "alerts"),
-    [
-        (365, "vh-on", "certificate good until", 0),
-        (20, "vh-trouble", "expires on", 1),
-        (-2, "vh-trouble", "expired on", 1),
-    ],
+    sampled(
+        [
+            (365, "vh-on", "certificate good until", 0),
+            (20, "vh-trouble", "expires on", 1),
+            (-2, "vh-trouble", "expired on", 1),
+        ],
+        keep=2,
+    ),
 )
 def test_the_section_says_until_when_the_certificate_is_good(
     staff: User, wechat: WeChatMerchant, days: int, tone: str, words: str, alerts: int
@@ -294,6 +305,7 @@ def test_the_section_says_until_when_the_certificate_is_good(
     assert Alert.objects.filter(event="certificate_expires").count() == alerts
 
 
+@pytest.mark.rare
 def test_M2_a_certificate_of_a_retired_account_is_warned_of_while_orders_or_refunds_of_it_are_under_way(
     order: Order, buyer: User, staff: User
 ) -> None:

@@ -86,6 +86,7 @@ def test_an_order_is_paid_noticed_refunded_and_agrees_with_the_bill(
     assert services.open_gateway("alipay").probe().ok
 
 
+@pytest.mark.rare
 def test_the_browsers_page_is_asked_for_in_certificate_mode_too(buyer: User, merchant: Merchant) -> None:
     for kind in ("WAP", "PAGE"):
         number = Order.new_number(clock.now())
@@ -100,6 +101,7 @@ def test_the_browsers_page_is_asked_for_in_certificate_mode_too(buyer: User, mer
 
 
 # --- Alipay changes what it signs with -------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_a_change_of_alipays_certificate_strands_no_open_order(
     buyer: User, staff: User, merchant: Merchant, books_agree: Callable[[], None]
 ) -> None:
@@ -123,6 +125,7 @@ def test_a_change_of_alipays_certificate_strands_no_open_order(
     assert GatewayCall.objects.filter(operation="certificate").count() == 1
 
 
+@pytest.mark.rare
 def test_A1_an_impostors_certificate_moves_nothing_and_is_asked_for_once_a_minute(
     buyer: User, merchant: Merchant
 ) -> None:
@@ -178,6 +181,7 @@ def test_P42_changing_the_mode_and_back_strands_no_open_order(
     books_agree()
 
 
+@pytest.mark.rare
 def test_a_mode_that_is_not_the_consoles_is_named_by_the_probe(merchant: Merchant) -> None:
     Merchant.objects.update(by_certificate=False)
     probe = services.open_gateway("alipay").probe()
@@ -194,6 +198,7 @@ def test_a_mode_that_is_not_the_consoles_is_named_by_the_probe(merchant: Merchan
 
 
 # --- Settings --------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 @pytest.mark.parametrize(("years", "words"), [(0, "certificate good until"), (40, "the certificate expired on")])
 def test_the_page_says_when_the_certificates_are_over(
     merchant: Merchant, staff: User, monkeypatch: pytest.MonkeyPatch, years: int, words: str
@@ -215,6 +220,7 @@ def test_the_three_together_replace_the_public_key_and_read_as_their_fingerprint
     assert refused.value.errors.keys() == {"AlipayPublicKey"}
 
 
+@pytest.mark.rare
 def test_a_newcomer_switches_in_the_sandboxs_console(shop: str, staff: User) -> None:
     console = f"{shop}/sandbox/"
     page = requests.get(console, timeout=5).text
@@ -234,6 +240,7 @@ def test_a_newcomer_switches_in_the_sandboxs_console(shop: str, staff: User) -> 
     assert requests.post(f"{console}alipay/{merchant.pk}/rotate", headers=foreign, timeout=5).status_code == 403
 
 
+@pytest.mark.rare
 def test_a_refund_in_the_console_is_told_in_certificate_mode(buyer: User, merchant: Merchant) -> None:
     order = placed(buyer)
     sandbox_buyer.pay(trade_of(order), {"drop": {}})

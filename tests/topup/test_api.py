@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from tests.conftest import rarely, sampled
 from tests.faults.scripted import ScriptedProvider, gateway_of
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.django_db
 Merchant = WeChatMerchant | AlipayMerchant
 
 
-@pytest.fixture(params=["wechat", "alipay"])
+@pytest.fixture(params=["wechat", *rarely("alipay")])
 def merchant(request: pytest.FixtureRequest) -> Merchant:
     found: Merchant = request.getfixturevalue(request.param)
     return found
@@ -84,7 +85,8 @@ def test_the_callback_address_is_the_operators_when_he_entered_one(
 
 
 @pytest.mark.parametrize(
-    "body", ["", "{", "[]", "10", "null", '"x"', "{}", '{"payment_method": "wechat"}', '{"amount": 1e400}']
+    "body",
+    sampled(["", "{", "[]", "10", "null", '"x"', "{}", '{"payment_method": "wechat"}', '{"amount": 1e400}'], keep=3),
 )
 def test_a_body_that_is_none_is_a_parameter_error(
     body: str, client_of_buyer: APIClient, wechat: WeChatMerchant
@@ -102,7 +104,7 @@ def test_a_form_is_not_json(client_of_buyer: APIClient, wechat: WeChatMerchant) 
         assert answer.json() == {"message": "error", "data": "参数错误"}
 
 
-@pytest.mark.parametrize("method", ["paypal", "", "WECHAT", "alipay ", "微信"])
+@pytest.mark.parametrize("method", sampled(["paypal", "", "WECHAT", "alipay ", "微信"], keep=2))
 def test_a_channel_there_is_not_is_refused(method: str, client_of_buyer: APIClient, merchant: Merchant) -> None:
     url = f"/api/user/{gateway_of(merchant)}/pay"
     if method.strip() != gateway_of(merchant):
@@ -173,6 +175,7 @@ def test_english_readers_get_english(client_of_buyer: APIClient) -> None:
 
 
 # --- Limits ----------------------------------------------------------------------------------------------------------
+@pytest.mark.rare
 def test_twenty_payments_in_twenty_minutes_and_then_one_waits(
     client_of_buyer: APIClient, other_user: User, as_user: Any, merchant: Merchant, scripted: ScriptedProvider
 ) -> None:
@@ -476,7 +479,7 @@ def test_a_large_payment_is_credited_when_the_provider_confirms_it(
     books_agree()
 
 
-@pytest.mark.parametrize("fact", ["transaction", "amount", "state"])
+@pytest.mark.parametrize("fact", sampled(["transaction", "amount", "state"], keep=2))
 @pytest.mark.django_db(transaction=True)
 def test_a_large_payment_of_which_the_provider_knows_something_else_than_its_notice_is_not_credited(
     buyer: User, merchant: Merchant, scripted: ScriptedProvider, provider: Client, books_agree: Any, fact: str

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Permission
 from rest_framework.test import APIClient
 
 from notifications.models import Alert
+from tests.conftest import rarely, sampled
 from tests.merchants import WECHAT, AlipayMerchant, WeChatMerchant
 from tests.operators import PASSWORD, clerk
 from topup.models import RechargeSettings
@@ -34,7 +35,7 @@ def put(client: APIClient, changes: Any, password: Any = PASSWORD) -> Any:
     return client.put("/api/option", json.dumps(body), content_type="application/json")
 
 
-@pytest.fixture(params=["token", "session"])
+@pytest.fixture(params=["token", *rarely("session")])
 def door(request: Any, as_user: Callable[..., APIClient]) -> Callable[[User], APIClient]:
     return as_user if request.param == "token" else by_session
 
@@ -118,7 +119,7 @@ SENSITIVE: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", SENSITIVE, ids=lambda changes: "+".join(changes))
+@pytest.mark.parametrize("changes", sampled(SENSITIVE, keep=4), ids=lambda changes: "+".join(changes))
 def test_N5_a_stolen_token_changes_no_key_price_or_merchant(
     changes: dict[str, Any], staff: User, as_user: Any, wechat: WeChatMerchant, alipay: AlipayMerchant
 ) -> None:

@@ -13,6 +13,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from rest_framework.test import APIClient
 
 from tests import vectors
+from tests.conftest import sampled
 from tests.merchants import ALIPAY, WECHAT, AlipayMerchant, WeChatMerchant
 from tests.topup.gateways.wechat_v3_side import CONFIG
 from topup import services
@@ -271,7 +272,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "values"), WRONG, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "values"), sampled(WRONG, keep=5), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_F7_a_value_that_cannot_be_is_refused_by_name(name: str, values: list[Any], operator: APIClient) -> None:
     before = operator.get("/api/option").json()["data"]
     for value in values:
@@ -284,16 +287,19 @@ def test_F7_a_value_that_cannot_be_is_refused_by_name(name: str, values: list[An
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [
-        ({"WechatMchId": "abc"}, "WechatMchId"),
-        ({"WechatAppId": "8888"}, "WechatAppId"),
-        ({"WechatApiV2Key": "short"}, "WechatApiV2Key"),
-        ({"WechatApiV2Key": None}, "WechatApiV2Key"),
-        ({"AlipayAppId": ALIPAY.seller_id}, "AlipayAppId"),
-        ({"AlipaySellerId": ""}, "AlipaySellerId"),
-        ({"AlipayPrivateKey": "nonsense"}, "AlipayPrivateKey"),
-        ({"AlipayPublicKey": None}, "AlipayPublicKey"),
-    ],
+    sampled(
+        [
+            ({"WechatMchId": "abc"}, "WechatMchId"),
+            ({"WechatAppId": "8888"}, "WechatAppId"),
+            ({"WechatApiV2Key": "short"}, "WechatApiV2Key"),
+            ({"WechatApiV2Key": None}, "WechatApiV2Key"),
+            ({"AlipayAppId": ALIPAY.seller_id}, "AlipayAppId"),
+            ({"AlipaySellerId": ""}, "AlipaySellerId"),
+            ({"AlipayPrivateKey": "nonsense"}, "AlipayPrivateKey"),
+            ({"AlipayPublicKey": None}, "AlipayPublicKey"),
+        ],
+        keep=3,
+    ),
     ids=str,
 )
 def test_a_gateway_that_is_on_stays_completely_configured(

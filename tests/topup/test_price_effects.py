@@ -54,6 +54,7 @@ def test_many_prices_are_told_in_one_sentence() -> None:
     assert not effects_of(old, old).changed
 
 
+@pytest.mark.rare
 def test_the_effect_is_shown_before_a_price_is_saved(browser: Client) -> None:
     first = browser.post(RECHARGE, form(browser, price="10.6"))
     effects, text = shown(first), first.text
@@ -88,6 +89,7 @@ def test_what_changes_no_price_is_saved_at_once(browser: Client) -> None:
     assert RechargeSettings.load().support_contact == "kefu@example.com"
 
 
+@pytest.mark.rare
 def test_the_price_of_a_model_shows_its_effect_too(browser: Client) -> None:
     plant(Model)
     model = Model.objects.get(name="doubao-pro")
@@ -129,6 +131,7 @@ def test_a_change_of_prices_is_taken_back_from_the_log_as_a_change_of_its_own(br
     assert "Take this change back" in browser.get(change_url(own)).text
 
 
+@pytest.mark.rare
 def test_what_has_changed_again_since_is_not_taken_back_nor_after_thirty_days(browser: Client) -> None:
     agreed(browser, RECHARGE, form(browser, price="10.6"))
     agreed(browser, RECHARGE, form(browser, price="10.7"))

@@ -10,6 +10,7 @@ from django.utils import translation
 
 from sandbox.management.commands import open_sandbox_accounts
 from tests.certificates import issue
+from tests.conftest import sampled
 from tests.far_side import FarSide, http
 from tests.refunds import open_accounts, sandbox_server, speak_v3
 from topup import services
@@ -56,7 +57,8 @@ def saved(browser: Client, address: str, form: dict[str, Any]) -> str:
 
 
 # --- Test connection -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("version", ["v2", "v3"])
+@pytest.mark.rare
+@pytest.mark.parametrize("version", sampled(["v2", "v3"], keep=1))
 def test_a_wrong_app_secret_and_a_certificate_that_is_broken_are_not_green(version: str) -> None:
     account = open_sandbox_accounts.wechat_account()
     if version == "v3":
@@ -76,6 +78,7 @@ def test_a_wrong_app_secret_and_a_certificate_that_is_broken_are_not_green(versi
         assert (probe.ok, "Refunds want the client certificate" in probe.message) == (True, True)
 
 
+@pytest.mark.rare
 def test_another_merchants_certificate_is_refused(browser: Client) -> None:
     others = issue("1900000999")
     page = saved(browser, WECHAT, posted(WeChatSettings, client_cert=others.pem, client_key=others.key))
@@ -153,6 +156,7 @@ def test_a_key_that_works_and_what_is_no_key_is_saved_at_once(browser: Client) -
     assert "Saved successfully" in saved(browser, ALIPAY, posted(AlipaySettings, min_topup="3"))
 
 
+@pytest.mark.rare
 def test_what_cannot_be_tried_out_is_saved_with_a_remark(browser: Client, settings: Any) -> None:
     settings.ALIPAY_GATEWAY_URL = "http://127.0.0.1:9/gateway.do"
     page = saved(browser, ALIPAY, posted(AlipaySettings, private_key=OTHER_KEY[0]))
@@ -169,6 +173,7 @@ def test_without_the_right_to_change_nothing_is_tried_out(shop: str, buyer: User
     assert not GatewayCall.objects.exists()
 
 
+@pytest.mark.rare
 def test_one_wrong_secret_does_not_empty_the_others(browser: Client) -> None:
     right = open_sandbox_accounts.wechat_account()
     typed = {"client_cert": right["client_cert"], "client_key": right["client_key"], "app_secret": right["app_secret"]}
@@ -185,6 +190,7 @@ def test_one_wrong_secret_does_not_empty_the_others(browser: Client) -> None:
     assert [entry for entry in LogEntry.objects.all() if "App secret: changed" in entry.change_message]
 
 
+@pytest.mark.rare
 def test_what_was_typed_is_forgotten_when_the_page_is_looked_at_anew(browser: Client) -> None:
     saved(browser, WECHAT, posted(WeChatSettings, api_v2_key="too short", app_secret="1" * 32))
     browser.get(WECHAT)

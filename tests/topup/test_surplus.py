@@ -14,7 +14,7 @@ from sandbox.faults import write_script
 from sandbox.gateways import gateway_of
 from sandbox.management.commands.open_sandbox_accounts import mini_program
 from sandbox.models import Delivery
-from tests.conftest import rarely
+from tests.conftest import rarely, sampled
 from tests.operators import browser_of, clerk
 from tests.refunds import given_back, open_accounts, paid_order, platform, sandbox_server, trade_of
 from topup import services
@@ -50,7 +50,7 @@ def provider(settings: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield address
 
 
-@pytest.fixture(params=["wechat v3", "alipay", *rarely("wechat")])
+@pytest.fixture(params=["wechat v3", *rarely("alipay", "wechat")])
 def order(request: pytest.FixtureRequest, buyer: User) -> Order:
     """Credited by one payment, and the provider's trade is another."""
     order = services.place_order(buyer, platform(request.param), 10, client_ip="127.0.0.1")
@@ -108,6 +108,7 @@ def test_R13_a_surplus_payment_goes_back_by_its_transaction_and_the_quota_stays(
     books_agree()
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("order", ["wechat v3"], indirect=True)
 def test_R13_over_v3_a_slow_refund_of_a_surplus_payment_names_it_and_its_notice_takes_no_quota(
     order: Order, buyer: User, staff: User, books_agree: Callable[[], None]
@@ -133,6 +134,7 @@ def test_R13_over_v3_a_slow_refund_of_a_surplus_payment_names_it_and_its_notice_
     books_agree()
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("order", ["wechat"], indirect=True)
 def test_R13_the_limit_counts_surplus_payments_with_the_other_refunds(
     order: Order, staff: User, books_agree: Callable[[], None]
@@ -151,6 +153,7 @@ def test_R13_the_limit_counts_surplus_payments_with_the_other_refunds(
     books_agree()
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("order", ["wechat"], indirect=True)
 def test_R13_where_the_protocol_cannot_the_page_says_how(
     order: Order, staff: User, monkeypatch: pytest.MonkeyPatch
@@ -186,7 +189,7 @@ def test_R13_a_difference_of_the_bill_leads_to_the_surplus_payment_and_ends_with
     assert difference.state == Difference.State.REPAIRED
 
 
-@pytest.mark.parametrize("gateway", ["wechat", "alipay"])
+@pytest.mark.parametrize("gateway", sampled(["wechat", "alipay"], keep=1))
 def test_R05_a_refusal_looks_for_the_refund_that_was_first_and_gives_it_the_quota(
     gateway: str, buyer: User, staff: User, books_agree: Callable[[], None]
 ) -> None:
@@ -201,6 +204,7 @@ def test_R05_a_refusal_looks_for_the_refund_that_was_first_and_gives_it_the_quot
     books_agree()
 
 
+@pytest.mark.rare
 def test_R05_a_refusal_for_another_reason_leaves_the_quota_with_the_user(
     buyer: User, staff: User, books_agree: Callable[[], None]
 ) -> None:
@@ -214,6 +218,7 @@ def test_R05_a_refusal_for_another_reason_leaves_the_quota_with_the_user(
     books_agree()
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("version", ["v2", "v3"])
 def test_a_lost_notice_is_made_good_whichever_app_of_the_merchant_is_asked_first(
     version: str, buyer: User, books_agree: Callable[[], None]

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from sandbox import buyer as phone
 from sandbox.management.commands.open_sandbox_accounts import wechat_account
 from sandbox.models import Trade, WebCode
+from tests.conftest import sampled
 from tests.merchants import WECHAT
 from tests.orders import pending_order
 from tests.refunds import given_back, open_accounts, sandbox_server, trade_of
@@ -161,6 +162,7 @@ def test_who_never_signed_in_through_wechat_is_told_so_and_nothing_is_ordered(
     assert not Trade.objects.exists()
 
 
+@pytest.mark.rare
 def test_the_openid_in_a_request_changes_nothing(mini_program: APIClient) -> None:
     order, _data = placed(mini_program, openid="oSomebodyElse", app_id="wx0000000000000000")
     assert (order.openid, order.app_id) == (OPENID, wechat_account()["mini_app_id"])
@@ -180,6 +182,7 @@ def test_a_repeated_request_hands_out_the_same_prepayment_signed_anew(mini_progr
     assert over["payment"]["package"] == data["payment"]["package"]
 
 
+@pytest.mark.rare
 def test_a_repeated_request_goes_on_in_the_name_of_the_orders_app_and_payer(
     mini_program: APIClient, buyer: User, settings: Any
 ) -> None:
@@ -202,7 +205,9 @@ def test_one_idempotency_key_is_one_way_to_pay(mini_program: APIClient) -> None:
 
 @pytest.mark.parametrize(
     ("gateway", "trade_type"),
-    [("wechat", "APP"), ("wechat", "wap"), ("alipay", "JSAPI"), ("alipay", "MWEB"), ("wechat", "x" * 17)],
+    sampled(
+        [("wechat", "APP"), ("wechat", "wap"), ("alipay", "JSAPI"), ("alipay", "MWEB"), ("wechat", "x" * 17)], keep=2
+    ),
 )
 def test_a_way_to_pay_that_is_not_there_is_a_wrong_parameter(
     mini_program: APIClient, gateway: str, trade_type: str
@@ -214,15 +219,18 @@ def test_a_way_to_pay_that_is_not_there_is_a_wrong_parameter(
 
 @pytest.mark.parametrize(
     ("gateway", "asked", "kept", "begins"),
-    [
-        ("wechat", "", "NATIVE", "weixin://"),
-        ("wechat", "native", "NATIVE", "weixin://"),
-        ("alipay", "", "PRECREATE", "https://qr.alipay.com/"),
-        ("alipay", "precreate", "PRECREATE", "https://qr.alipay.com/"),
-        ("wechat", "MWEB", "MWEB", "{shop}/sandbox/wechat/h5?"),
-        ("alipay", "wap", "WAP", "{shop}/sandbox/alipay/gateway.do?"),
-        ("alipay", "page", "PAGE", "{shop}/sandbox/alipay/gateway.do?"),
-    ],
+    sampled(
+        [
+            ("wechat", "", "NATIVE", "weixin://"),
+            ("wechat", "native", "NATIVE", "weixin://"),
+            ("alipay", "", "PRECREATE", "https://qr.alipay.com/"),
+            ("alipay", "precreate", "PRECREATE", "https://qr.alipay.com/"),
+            ("wechat", "MWEB", "MWEB", "{shop}/sandbox/wechat/h5?"),
+            ("alipay", "wap", "WAP", "{shop}/sandbox/alipay/gateway.do?"),
+            ("alipay", "page", "PAGE", "{shop}/sandbox/alipay/gateway.do?"),
+        ],
+        keep=3,
+    ),
 )
 def test_each_way_gives_its_own_address_and_leads_back_to_the_order(
     mini_program: APIClient, shop: str, gateway: str, asked: str, kept: str, begins: str
@@ -249,6 +257,7 @@ def test_I13_where_the_app_leads_back_is_made_from_the_server_address_alone(mini
 
 
 # --- Life of an order that is opened in a browser --------------------------------------------------------------------
+@pytest.mark.rare
 def test_a_stale_address_is_made_anew_for_the_same_order(mini_program: APIClient, buyer: User) -> None:
     browser = browser_of(buyer, IPHONE_SAFARI)
     for gateway, trade_type in (("wechat", "MWEB"), ("alipay", "wap")):
@@ -266,6 +275,7 @@ def test_a_stale_address_is_made_anew_for_the_same_order(mini_program: APIClient
     assert Trade.objects.count() == 2
 
 
+@pytest.mark.rare
 def test_a_provider_that_is_silent_leaves_the_card_and_says_so(
     mini_program: APIClient, buyer: User, settings: Any
 ) -> None:
@@ -278,6 +288,7 @@ def test_a_provider_that_is_silent_leaves_the_card_and_says_so(
     assert "data-open" in page.text
 
 
+@pytest.mark.rare
 def test_there_is_nothing_to_open_for_an_order_that_is_scanned_paid_or_over(
     mini_program: APIClient, buyer: User
 ) -> None:
@@ -296,6 +307,7 @@ def test_there_is_nothing_to_open_for_an_order_that_is_scanned_paid_or_over(
     assert paid.state == Order.State.PAID
 
 
+@pytest.mark.rare
 def test_alipays_page_that_nobody_opened_is_no_failure_and_can_still_be_paid_late(
     mini_program: APIClient, buyer: User
 ) -> None:
@@ -355,14 +367,17 @@ def test_I1_what_pays_an_order_is_its_owners_alone(
 # --- The page --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("user_agent", "gateway", "trade_type", "words"),
-    [
-        (DESKTOPS[0], "wechat", "NATIVE", "请使用微信扫一扫"),
-        (DESKTOPS[1], "alipay", "PRECREATE", "请使用支付宝扫一扫"),
-        (IPHONE_SAFARI, "wechat", "MWEB", "打开微信支付"),
-        (ANDROID_CHROME, "alipay", "WAP", "打开支付宝"),
-        (HARMONY_PHONE, "wechat", "MWEB", "打开微信支付"),
-        (ALIPAY_ANDROID, "alipay", "WAP", "打开支付宝"),
-    ],
+    sampled(
+        [
+            (DESKTOPS[0], "wechat", "NATIVE", "请使用微信扫一扫"),
+            (DESKTOPS[1], "alipay", "PRECREATE", "请使用支付宝扫一扫"),
+            (IPHONE_SAFARI, "wechat", "MWEB", "打开微信支付"),
+            (ANDROID_CHROME, "alipay", "WAP", "打开支付宝"),
+            (HARMONY_PHONE, "wechat", "MWEB", "打开微信支付"),
+            (ALIPAY_ANDROID, "alipay", "WAP", "打开支付宝"),
+        ],
+        keep=2,
+    ),
 )
 def test_the_form_pays_as_the_browser_can_also_without_javascript(
     buyer: User, user_agent: str, gateway: str, trade_type: str, words: str
@@ -377,6 +392,7 @@ def test_the_form_pays_as_the_browser_can_also_without_javascript(
         assert f'data-trade-type="{trade_type}"' in browser.get("/recharge").text
 
 
+@pytest.mark.rare
 def test_a_phone_can_have_the_code_for_another_device(buyer: User) -> None:
     browser = browser_of(buyer, IPHONE_SAFARI)
     opened, card = form_order(browser)
@@ -392,6 +408,7 @@ def test_a_phone_can_have_the_code_for_another_device(buyer: User) -> None:
     assert "data-code" in card
 
 
+@pytest.mark.rare
 def test_who_may_not_open_the_app_is_offered_the_code(buyer: User) -> None:
     """H5 is a product of its own, which a merchant may not have."""
     refused = pending_order(buyer, WECHAT, trade_type="MWEB", state=Order.State.FAILED)
@@ -399,6 +416,7 @@ def test_who_may_not_open_the_app_is_offered_the_code(buyer: User) -> None:
     assert 'href="/recharge?amount=10&amp;show=qr"' in page
 
 
+@pytest.mark.rare
 def test_an_order_opened_on_another_device_says_what_to_do(buyer: User, shop: str) -> None:
     order, _card = form_order(browser_of(buyer, IPHONE_SAFARI))
     path = f"/recharge/orders/{order.order_no}"
@@ -482,6 +500,7 @@ def test_I13_wechat_sends_visitors_back_to_our_own_address_only(buyer: User, sho
     assert answer["Location"] == "/recharge"
 
 
+@pytest.mark.rare
 def test_an_answer_that_was_not_asked_for_teaches_nothing(buyer: User, other_user: User) -> None:
     theirs = WeChatPage(other_user)
     question = theirs.get("/recharge")["Location"]
@@ -501,6 +520,7 @@ def test_an_answer_that_was_not_asked_for_teaches_nothing(buyer: User, other_use
     assert "wechat_payer" not in mine.browser.session
 
 
+@pytest.mark.rare
 def test_when_wechat_does_not_tell_the_page_shows_a_code_and_does_not_go_round(
     buyer: User, other_user: User, settings: Any
 ) -> None:
@@ -523,6 +543,7 @@ def test_when_wechat_does_not_tell_the_page_shows_a_code_and_does_not_go_round(
     assert form_order(unasked.browser)[0].trade_type == "NATIVE"
 
 
+@pytest.mark.rare
 def test_the_payers_openid_ends_with_the_session_and_with_the_app(buyer: User, other_user: User) -> None:
     wechat = WeChatPage(buyer)
     wechat.opens()
@@ -536,6 +557,7 @@ def test_the_payers_openid_ends_with_the_session_and_with_the_app(buyer: User, o
     assert order.openid == ""
 
 
+@pytest.mark.rare
 def test_an_order_opened_anew_inside_wechat_asks_who_is_there_and_goes_on(buyer: User) -> None:
     order, _card = form_order(opened(buyer))
     again = WeChatPage(buyer, WECHAT_IOS)

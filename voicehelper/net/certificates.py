@@ -75,7 +75,9 @@ def name_of(certificate: x509.Certificate) -> str:
     return str(names[0].value) if names else ""
 
 
+@lru_cache(maxsize=8)
 def _read_key(text: str) -> PrivateKeyTypes:
+    """Reading one takes 40 ms: its primes are tested."""
     if "BEGIN CERTIFICATE-----" in text:
         raise CertificateRefused(_("This is a certificate. Its private key (apiclient_key.pem) belongs here."))
     try:

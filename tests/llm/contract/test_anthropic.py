@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.upstream.pictures import landscape
+from tests.conftest import rarely, sampled
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 
@@ -21,7 +22,7 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 TOOLS: list[Any] = [
     {"name": "get_weather", "description": WEATHER["description"], "input_schema": WEATHER["parameters"]}
 ]
-EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["claude-3-sonnet", "doubao-pro", "gpt-4", "gpt-5-codex"])
+EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["claude-3-sonnet", "doubao-pro", *rarely("gpt-4", "gpt-5-codex")])
 
 
 @EVERY_CHAT_MODEL
@@ -164,14 +165,17 @@ def test_an_empty_wallet_is_a_billing_error(deployment: Deployment, other_user: 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [
-        ({"model": "claude-9"}, "NotFoundError"),
-        ({"max_tokens": 0}, "BadRequestError"),
-        ({"messages": []}, "BadRequestError"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "BadRequestError"),
-        ({"tools": [{"name": "x"}]}, "BadRequestError"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "BadRequestError"),
-    ],
+    sampled(
+        [
+            ({"model": "claude-9"}, "NotFoundError"),
+            ({"max_tokens": 0}, "BadRequestError"),
+            ({"messages": []}, "BadRequestError"),
+            ({"messages": [{"role": "system", "content": "x"}]}, "BadRequestError"),
+            ({"tools": [{"name": "x"}]}, "BadRequestError"),
+            ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "BadRequestError"),
+        ],
+        keep=3,
+    ),
 )
 def test_a_wrong_request_is_refused(deployment: Deployment, change: Any, expected: str) -> None:
     with pytest.raises(getattr(anthropic, expected)):
@@ -180,14 +184,17 @@ def test_a_wrong_request_is_refused(deployment: Deployment, change: Any, expecte
 
 @pytest.mark.parametrize(
     ("fault", "expected"),
-    [
-        ("429 60", "RateLimitError"),
-        ("500", "InternalServerError"),
-        ("503", "InternalServerError"),
-        ("overdue", "InternalServerError"),
-        ("risk", "BadRequestError"),
-        ("cut", "InternalServerError"),
-    ],
+    sampled(
+        [
+            ("429 60", "RateLimitError"),
+            ("500", "InternalServerError"),
+            ("503", "InternalServerError"),
+            ("overdue", "InternalServerError"),
+            ("risk", "BadRequestError"),
+            ("cut", "InternalServerError"),
+        ],
+        keep=3,
+    ),
 )
 def test_what_the_provider_refuses_is_raised(deployment: Deployment, fault: str, expected: str) -> None:
     with pytest.raises(getattr(anthropic, expected)):

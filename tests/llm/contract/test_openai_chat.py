@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tests.conftest import rarely
+
 from .conftest import GIFT, QUESTION, WEATHER, Deployment
 from .vendors import openai
 
@@ -16,7 +18,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HELLO: list[Any] = [{"role": "system", "content": "Be brief"}, {"role": "user", "content": "你好"}]
 TOOLS: list[Any] = [{"type": "function", "function": WEATHER}]
-EVERY_CHAT_MODEL = pytest.mark.parametrize("model", ["doubao-pro", "gpt-4", "claude-3-sonnet", "gpt-5-codex"])
+EVERY_CHAT_MODEL = pytest.mark.parametrize(
+    "model", ["doubao-pro", *rarely("gpt-4"), "claude-3-sonnet", *rarely("gpt-5-codex")]
+)
 
 
 @EVERY_CHAT_MODEL

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llm.models import Usage
+from tests.conftest import sampled
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 
@@ -24,23 +25,26 @@ def ask(client: openai.OpenAI, text: str = "Hello", **more: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("text", "more", "expected", "code"),
-    [
-        ("Hello", {"model": "gpt-9"}, openai.NotFoundError, "model_not_found"),
-        ("[[fault: risk]]", {}, openai.BadRequestError, "InputTextRiskDetection"),
-        ("[[fault: 429 60]]", {}, openai.RateLimitError, "upstream_rate_limited"),
-        ("[[fault: 500]]", {}, openai.InternalServerError, "upstream_error"),
-        ("[[fault: html]]", {}, openai.InternalServerError, "upstream_error"),
-        ("[[fault: cut]]", {}, openai.InternalServerError, "upstream_error"),
-    ],
+    sampled(
+        [
+            ("Hello", {"model": "gpt-9"}, "NotFoundError", "model_not_found"),
+            ("[[fault: risk]]", {}, "BadRequestError", "InputTextRiskDetection"),
+            ("[[fault: 429 60]]", {}, "RateLimitError", "upstream_rate_limited"),
+            ("[[fault: 500]]", {}, "InternalServerError", "upstream_error"),
+            ("[[fault: html]]", {}, "InternalServerError", "upstream_error"),
+            ("[[fault: cut]]", {}, "InternalServerError", "upstream_error"),
+        ],
+        keep=3,
+    ),
 )
 def test_what_goes_wrong_is_raised_as_its_users_know_it(
-    deployment: Deployment, text: str, more: dict[str, Any], expected: type[openai.APIStatusError], code: str
+    deployment: Deployment, text: str, more: dict[str, Any], expected: str, code: str
 ) -> None:
-    with pytest.raises(expected) as caught:
+    with pytest.raises(getattr(openai, expected)) as caught:
         ask(deployment.openai(), text, **more)
     assert caught.value.code == code
     assert caught.value.param == ("model" if more else None)
-    assert ("retry-after" in caught.value.response.headers) == (expected is openai.RateLimitError)
+    assert ("retry-after" in caught.value.response.headers) == (expected == "RateLimitError")
     assert sum(Usage.objects.values_list("quota", flat=True)) == 0
 
 

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import rarely
+
 from .conftest import GIFT, QUESTION, WEATHER, Deployment
 from .vendors import openai
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TOOL: Any = {"type": "function", "strict": False, **WEATHER}
-EVERY_MODEL = pytest.mark.parametrize("model", ["doubao-pro", "gpt-4", "claude-3-sonnet", "gpt-5-codex"])
+EVERY_MODEL = pytest.mark.parametrize(
+    "model", ["doubao-pro", *rarely("gpt-4"), "claude-3-sonnet", *rarely("gpt-5-codex")]
+)
 
 
 @EVERY_MODEL

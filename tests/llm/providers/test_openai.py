@@ -8,6 +8,7 @@ import pytest
 
 from llm.providers import PROVIDERS, open_provider
 from llm.providers.base import Account, Audio, Chunk, Completion, ProviderError, Recovery, StreamBroke, Tokens
+from tests.conftest import sampled
 
 from .upstream import (
     KEY,
@@ -315,7 +316,7 @@ REPORTED = (HELLO, STOP, LAST)
 BOTH = (chunk({"content": "a"}), {**STOP, "choices": [{**STOP["choices"][0], "index": 1}]}, STOP)
 
 
-@pytest.mark.parametrize("end", ["closed", "cut", "silent"])
+@pytest.mark.parametrize("end", sampled(["closed", "cut", "silent"], keep=1))
 @pytest.mark.parametrize(("said", "n"), [(FINISHED, None), (REPORTED, 1), (BOTH, 2)], ids=["one", "usage", "two"])
 def test_a_stream_that_said_why_it_stops_needs_no_done(said: Any, n: int | None, end: str) -> None:
     """It is whole, however its connection ends."""
