@@ -1,8 +1,8 @@
 """Traces by OpenTelemetry, when OTEL_EXPORTER_OTLP_ENDPOINT says where to: a span of each request and of each call to a
 payment platform or a model provider. Without it nothing is loaded and nothing is kept.
 
-The SDK reads its other variables itself (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …). No span
-has people's addresses, keys, bodies or prompts.
+The SDK reads its other variables itself (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …). No
+span has people's addresses, keys, bodies or prompts.
 """
 
 import os
