@@ -50,6 +50,8 @@ _BY_STATUS = {
     425: TRY_AGAIN,
     429: RATE_LIMIT,
 }
+# What stands in front of a provider stopped waiting for it: the provider may be at work.
+_GATEWAY_GAVE_UP = (504, 524)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) -> ProviderError:
@@ -60,7 +62,9 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) 
         said = body.decode(errors="replace").strip()
     if 300 <= status < 400:
         said = "The provider answered with a redirect, which is not followed. Enter its final address as base URL."
-    return error_in(said, codes, status=status, retry_after_s=retry_after(headers))
+    error = error_in(said, codes, status=status, retry_after_s=retry_after(headers))
+    error.given_up = status in _GATEWAY_GAVE_UP
+    return error
 
 
 def is_error(said: Mapping[str, Any], name: bytes = b"") -> bool:

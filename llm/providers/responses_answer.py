@@ -105,6 +105,8 @@ class ResponsesToChat:
         if kind == FAILED:
             error = self._told(failure_in(response))
             if not self._begun:
+                # What was counted was at work.
+                error.given_up = used(response) is not None
                 raise error
             self.failure = error
         else:

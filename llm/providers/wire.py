@@ -80,6 +80,8 @@ class ProviderWire:
                     for chunk in events.amount(event, reader, more=event is not newest):
                         if chunk.output:
                             events.begun = True
+                        elif chunk.usage is not None:
+                            events.reported = True
                         yield chunk
             if reader.failure is not None:
                 raise events.failure(reader.failure)
@@ -148,9 +150,9 @@ class ProviderWire:
             told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=begun)
         return self._without_key(told)
 
-    def unusable(self, text: str) -> ProviderError:
+    def unusable(self, text: str, *, given_up: bool = False) -> ProviderError:
         """The error when a 200 answer is not what the protocol promises."""
-        return ProviderError(text, recovery=Recovery.FAILOVER, status=200)
+        return ProviderError(text, recovery=Recovery.FAILOVER, status=200, given_up=given_up)
 
     async def _send(
         self,

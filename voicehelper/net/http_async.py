@@ -9,6 +9,8 @@ import asyncio
 import io
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -38,7 +40,9 @@ class NoAnswerInTime(NoAnswer):
 
 
 class AnswerBroke(NoAnswer):
-    """An answer that had begun, with a status of success, did not come whole: what was asked for is done."""
+    """The connection ended over a request that was sent: before a status, or in an answer with one of success. What was
+    asked for may be done. (One that had served before and ended before a status is none of these: it was closed for
+    being idle.)"""
 
 
 class HTTPStream:
@@ -74,7 +78,10 @@ class HTTPStream:
         except _FAILURES as error:
             if self._late:
                 raise NoAnswerInTime from None
-            raise _explained(error) from None
+            told = _explained(error)
+            if 200 <= self.status < 300:
+                raise AnswerBroke(told.reason, sent=True) from None
+            raise told from None
 
     def progress(self, *, begun: bool = True) -> None:
         """What was read made sense: the clock starts anew with the next `read`."""
@@ -185,10 +192,17 @@ class AsyncHTTP:
         if not self._trusted:
             host_and_port(url, https_only=False)
         data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body
+        line = _Line()
         try:
-            return await self._open_session().request(method, url, data=data, headers=headers, allow_redirects=False)
+            return await self._open_session().request(
+                method, url, data=data, headers=headers, allow_redirects=False, trace_request_ctx=line
+            )
         except _FAILURES as error:
-            raise _explained(error) from None
+            told = _explained(error)
+            broke = isinstance(error, aiohttp.ClientConnectionError | OSError)
+            if told.sent and broke and not line.served_before and not isinstance(told, NoAnswerInTime):
+                raise AnswerBroke(told.reason, sent=True) from None
+            raise told from None
 
     async def close(self) -> None:
         """Close every connection; calls under way fail. A later call opens the pool again."""
@@ -209,9 +223,28 @@ class AsyncHTTP:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+                trace_configs=[_tracing()],
                 headers={"User-Agent": "VoiceHelper"},
             )
         return self._session
+
+
+@dataclass(slots=True)
+class _Line:
+    """What is known of the connection of one request."""
+
+    served_before: bool = False
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Tells a request when its connection is one that served before."""
+
+    async def reused(_session: object, context: SimpleNamespace, _told: object) -> None:
+        context.trace_request_ctx.served_before = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(reused)
+    return config
 
 
 def file_form(fields: Mapping[str, str | Sequence[str]], files: Sequence[tuple[str, bytes, str, str]]) -> Body:
