@@ -52,6 +52,7 @@ _BY_STATUS = {
 }
 # What stands in front of a provider stopped waiting for it: the provider may be at work.
 _GATEWAY_GAVE_UP = (504, 524)
+_STREAM_REFUSALS = (400, 403, 404, 405, 406, 415, 422, 501)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) -> ProviderError:
@@ -65,6 +66,12 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) 
     error = error_in(said, codes, status=status, retry_after_s=retry_after(headers))
     error.given_up = status in _GATEWAY_GAVE_UP
     return error
+
+
+def refuses_streams(error: ProviderError) -> bool:
+    """Whether a request was refused because it asked for a stream: some models have none, and some accounts must not
+    have theirs ("Your organization must be verified to stream this model")."""
+    return error.status in _STREAM_REFUSALS and not error.given_up and "stream" in error.text.lower()
 
 
 def is_error(said: Mapping[str, Any], name: bytes = b"") -> bool:

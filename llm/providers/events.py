@@ -51,8 +51,8 @@ class EventReader(Protocol):
 
 
 class EventStream:
-    """The JSON events of one streamed answer. The reader sets `begun` once it has passed output on, `reported` when it
-    was told what was used before that, and `finished` once the answer is whole: then it does not matter how the body
+    """The JSON events of one streamed answer. `begun` once output was passed on (`note`), `reported` when it was told
+    before that what was used; the reader sets `finished` once the answer is whole: then it does not matter how the body
     ends. `whole` is an answer that came in one piece though events were asked for."""
 
     def __init__(self, wire: "ProviderWire", stream: HTTPStream, whole: Event | None = None) -> None:
@@ -102,6 +102,13 @@ class EventStream:
         if self.ended and not found:
             await self.settle()
         return found
+
+    def note(self, chunk: Chunk) -> None:
+        """A chunk is passed on."""
+        if chunk.output:
+            self.begun = True
+        elif chunk.usage is not None:
+            self.reported = True
 
     async def settle(self) -> None:
         """Close after the end: the connection can be used again if the body's end comes in a moment."""

@@ -99,6 +99,10 @@ class ResponsesToChat:
             yield self._chunk({"role": "assistant", "content": ""})
         elif kind in ENDS:
             yield from self._end(kind, said.get("response") or {})
+        elif said.get("object") == "response":
+            # It came whole: there are gateways that never stream.
+            self._head.update(_head(said, "chat.completion.chunk"))
+            yield from self._end(f"response.{said['status']}", said)
 
     def _end(self, kind: str, response: _JSON) -> Iterator[Chunk]:
         self.finished = self.ended = True

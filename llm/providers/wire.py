@@ -78,10 +78,7 @@ class ProviderWire:
                 newest = batch[-1]
                 for event in batch:
                     for chunk in events.amount(event, reader, more=event is not newest):
-                        if chunk.output:
-                            events.begun = True
-                        elif chunk.usage is not None:
-                            events.reported = True
+                        events.note(chunk)
                         yield chunk
             if reader.failure is not None:
                 raise events.failure(reader.failure)
@@ -113,7 +110,7 @@ class ProviderWire:
         if stream.status == 200 and not is_json:
             return EventStream(self, stream)
         try:
-            content = await stream.read_all(JSON_BYTES if stream.status == 200 else _ERROR_BYTES)
+            content = await stream.read_all(MEDIA_BYTES if stream.status == 200 else _ERROR_BYTES)
         except NoAnswer as error:
             # The status says more than the text that did not come.
             if stream.status == 200:

@@ -16,8 +16,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from voicehelper.net.deadlines import Deadline
-
 from ..providers.base import ProviderError, Recovery, Unsupported
 from .catalogue import Catalogue, CredentialSpec, ModelSpec
 from .engine import Engine, Lease
@@ -84,14 +82,13 @@ _NOW, _LATER, _NEVER = _Turn(True), _Turn(False), _Turn(False)
 class Attempts:
     """The tries of one call. `asked` is who is answering, or may be: None between two tries."""
 
-    def __init__(self, engine: Engine, possible: Sequence[Candidate], *, streamed: bool = False) -> None:
+    def __init__(self, engine: Engine, possible: Sequence[Candidate]) -> None:
         self.tries: list[Try] = []
         self.count = 0
         self.asked: Candidate | None = None
         self.last: Candidate | None = None
         self._engine = engine
         self._possible = possible
-        self._streamed = streamed
 
     async def run(
         self, act: Callable[[Lease, Candidate], Awaitable[T]], gone: Callable[[], bool]
@@ -205,14 +202,7 @@ class Attempts:
         self.asked = candidate
         self.count += 1
         try:
-            with Deadline(candidate.model.patience_s if self._streamed else None) as patience:
-                result = await act(lease, candidate)
-        except TimeoutError:
-            if not patience.expired:
-                raise
-            text = f"There was no output within {candidate.model.patience_s} s."
-            self.note_failure(candidate, ProviderError(text, recovery=Recovery.RETRY, status=504))
-            raise CallFailed(self.tries, timed_out=True) from None
+            result = await act(lease, candidate)
         finally:
             engine.providers.done(lease)
         engine.statistics.answered(candidate.credential.id, candidate.model.name)
