@@ -16,7 +16,7 @@ from ..dialects import chat_completions
 from ..dialects.errors import OVERLOADED, anthropic, openai
 from ..relay.call import Caller, new_request_id
 from .errors import too_large, too_slow
-from .v1_body import unpacked
+from .v1_body import UNDERSTOOD, unpacked
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -150,7 +150,7 @@ class V1Request:
         status = OVERLOADED if self.anthropic and error.code == "upstream_overloaded" else error.status
         more = [(name.lower().encode(), value.encode()) for name, value in error.all_headers.items()]
         if status == 415:
-            more.append((b"accept-encoding", b"gzip, deflate"))
+            more.append((b"accept-encoding", UNDERSTOOD.encode()))
         await self.answer(orjson.dumps(body), b"application/json", status, *more)
 
     async def preflight(self) -> None:

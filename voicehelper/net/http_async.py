@@ -224,7 +224,8 @@ class AsyncHTTP:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
                 trace_configs=[_tracing()],
-                headers={"User-Agent": "VoiceHelper"},
+                # Said, because aiohttp asks for whatever happens to be installed.
+                headers={"User-Agent": "VoiceHelper", "Accept-Encoding": "gzip, deflate"},
             )
         return self._session
 
