@@ -27,10 +27,11 @@ from .errors import CallFailed
 from .gathering import gathered
 from .meter import Meter
 from .opening import Opened, begin
-from .operations import CHAT, Operation, search_is_optional, searches
+from .operations import CHAT, Operation
 from .pools import conversation_of
 from .questions import Question
 from .router import RoutingRequest
+from .searching import search_is_optional, searches
 from .settling import CallSettlement, Completed
 from .unpriced import refusal_of
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...relay.estimates import weigh, weigh_data
-from ...relay.operations import is_search, search_is_optional, searches
 from ...relay.questions import Addressee
+from ...relay.searching import is_search, search_is_optional, searches
 from . import sealed
 from .checks import OUTPUTS, items_of, kind_of, parts_of
 from .items import messages_of
