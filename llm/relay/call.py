@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from voicehelper.net.deadlines import Deadline
+from voicehelper.wallet.services import Room
 
 from ..kinds import SEARCH
 from ..providers.base import RESPONSES, Chunk, Completion, ProviderError, Recovery, StreamBroke
@@ -49,13 +50,15 @@ def new_request_id() -> str:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """On whose account: the user, the group that chooses the price ratio, the name in the statement; with a key, its
-    budget and the models it is good for (none: all)."""
+    budget and the models it is good for (none: all). `told` is told what the budget's limits leave, once it is
+    admitted."""
 
     user_id: int
     group: str
     username: str
     budget_id: int | None = None
     models: tuple[str, ...] = ()
+    told: Callable[[Room], None] | None = None
 
 
 class Call:
@@ -194,7 +197,11 @@ class Call:
             most = self.operation.most(self.question, model, engine.calibration)
             held = max(held, ceiling(self._catalogue, model, caller.group, most))
             tokens = max(tokens, tokens_of(model, most))
-        await engine.ledger.hold(caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens)
+        room = await engine.ledger.hold(
+            caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens
+        )
+        if room is not None and caller.told is not None:
+            caller.told(room)
         engine.under_way[self.request_id] = time.monotonic()
         self._settlement = CallSettlement(
             engine, self.bill, caller.group, caller.username, self._catalogue, self._attempts, held, self._started
