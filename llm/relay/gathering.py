@@ -38,6 +38,10 @@ class _Message:
                 self.fields[key] = self.fields.get(key) or value
             elif type(value) is str:
                 self._pieces.setdefault(key, []).append(value)
+            elif key == "content" and type(value) is list:
+                # Between the words stand parts of kinds that no other dialect has (Mistral's references).
+                texts = (part.get("text") for part in value if type(part) is dict)
+                self._pieces.setdefault(key, []).extend(text for text in texts if type(text) is str)
             elif type(value) is list:
                 self.fields[key] = [*self.fields.get(key, ()), *value]
             else:

@@ -241,6 +241,18 @@ def test_all_that_is_said_is_kept() -> None:
     assert put_together({"delta": {"role": "assistant"}, "finish": "stop"})["message"]["content"] == ""
 
 
+def test_words_between_parts_of_other_kinds_are_kept() -> None:
+    parts = [
+        {"type": "text", "text": "Hel"},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "text", "text": "lo"},
+    ]
+    choice = put_together(
+        {"delta": {"role": "assistant", "content": ""}}, {"delta": {"content": parts}, "finish": "stop"}
+    )
+    assert choice["message"]["content"] == "Hello"
+
+
 def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gathering, "MEDIA_BYTES", 1000)
     answer = gathering.GatheredAnswer()
