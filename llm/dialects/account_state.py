@@ -22,6 +22,7 @@ _ADDRESSES = frozenset({"url", "image_url", "video_url", "audio_url", "file_url"
 # Addresses of the open net; `ms://`, `gs://`, `asset://` and their like are looked up with the account's own rights.
 _ELSEWHERE = re.compile(r"\s*(?!https?:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _FILE_IN_WORDS = "fileid://"
+_WORDS = _IDS | _ADDRESSES | {"container", "text", "content"}
 # What is the client's own to write in: schemas, what tools are given, notes about where words come from.
 _FREE = frozenset({
     "parameters", "input_schema", "schema", "json_schema", "properties", "arguments", "input_examples", "metadata",
@@ -44,7 +45,7 @@ def _in_object(given: Mapping[str, Any]) -> str | None:
     for name, value in given.items():
         kind = type(value)
         if kind is str:
-            if _refers(name, value):
+            if name in _WORDS and _refers(name, value):
                 return f".{name}"
         elif (kind is dict or kind is list) and value and name not in _FREE:
             if name in _IDS:
