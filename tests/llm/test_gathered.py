@@ -141,8 +141,9 @@ def test_another_accounts_streams_are_asked_for_all_the_same(rich: World) -> Non
     assert [bool(asked.body.get("stream")) for asked in rich.upstream.asked] == [True, False, True]
 
 
-def test_a_refusal_of_something_else_is_one(rich: World) -> None:
-    rich.upstream.otherwise = fails(400, "messages too strange")
+@pytest.mark.parametrize("text", ["messages too strange", "upstream error: no such tool"])
+def test_a_refusal_of_something_else_is_one(rich: World, text: str) -> None:
+    rich.upstream.otherwise = fails(400, text)
     assert post(rich, MESSAGES, ASK).status == 400
     assert len(rich.upstream.asked) == 1
 
