@@ -86,7 +86,9 @@ class ResponsesFollower:
     def _without_us(self, answer: ErrorAnswer) -> bytes:
         response = self.final or {}
         error = response.get("error")
-        said = error.get("message") if type(error) is dict else None
+        if type(error) is not dict:
+            return self._last
+        said = error.get("message")
         if not (said and answer.technical and answer.code.startswith("upstream_")) or said == answer.technical:
             return self._last
         failed = {**response, "error": {**error, "message": answer.technical}}
