@@ -36,6 +36,8 @@ WATCHED = (
     "llm/api/v1_talk.py",
     "llm/relay/attempts.py",
     "llm/relay/call.py",
+    "llm/relay/gathering.py",
+    "llm/relay/opening.py",
     "llm/relay/settling.py",
     "notifications/delivery.py",
     "notifications/routing.py",

@@ -191,8 +191,9 @@ LLM_KEY_CALLS_PER_MINUTE: int = number("LLM_KEY_CALLS_PER_MINUTE", 0, least=0)
 # Questions a user may put to the chat API; and how much of a session, in estimated tokens, is sent along with the next.
 CHAT_RATE_LIMIT = rate("CHAT_RATE_LIMIT", "60 per minute")
 LLM_HISTORY_TOKENS: int = number("LLM_HISTORY_TOKENS", 3000, least=0)
-# How long answers to /v1/responses are kept for their user.
+# How long answers to /v1/responses are kept for their user, and how many bytes of them.
 LLM_RESPONSES_DAYS: int = number("LLM_RESPONSES_DAYS", 30, least=1)
+LLM_RESPONSES_BYTES: int = number("LLM_RESPONSES_BYTES", 256 * 1024 * 1024, least=0)
 
 # --- Files -----------------------------------------------------------------------------------------------------------
 # Where they lie until an operator configures a bucket, and where they wait while they arrive. Several machines need a

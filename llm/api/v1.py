@@ -37,9 +37,11 @@ async def application(scope: Mapping[str, Any], receive: Receive, send: Send) ->
 
 
 def path_of(path: str) -> str | None:
-    """The path of /v1 that is meant: with a slash at the end, /v1 twice, or, for what is nothing else here, without it.
-    None: it belongs to somebody else."""
+    """The path of /v1 that is meant: with a slash at the end or several in between, /v1 twice, or, for what is nothing
+    else here, without it. None: it belongs to somebody else."""
     path = path.rstrip("/")
+    while "//" in path:
+        path = path.replace("//", "/")
     while path.startswith("/v1/v1/") or path == "/v1/v1":
         path = path[3:]
     if path == "/v1" or path.startswith("/v1/"):

@@ -11,12 +11,14 @@ from voicehelper.accounts.keys import Owner
 from voicehelper.api.errors import ErrorAnswer
 from voicehelper.net.addresses import address_of
 from voicehelper.net.deadlines import Deadline
+from voicehelper.wallet.services import Room
 
 from ..dialects import chat_completions
 from ..dialects.errors import OVERLOADED, anthropic, openai
 from ..relay.call import Caller, new_request_id
 from .errors import too_large, too_slow
-from .v1_body import unpacked
+from .rate_headers import NAMES, headers_of, written
+from .v1_body import UNDERSTOOD, unpacked
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -33,7 +35,7 @@ KEEP_ALIVE_S = 10.0
 # Any page may call with a key of its own. No cookie counts here, and browsers are not asked to send any.
 CORS = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"x-request-id, request-id, retry-after, x-left-out"),
+    (b"access-control-expose-headers", f"x-request-id, request-id, retry-after, x-left-out, {NAMES}".encode()),
 )
 _EVENTS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -65,8 +67,9 @@ class V1Request:
         self._held: list[bytes] = []
         self._sent_at = 0.0
         self._pulse: asyncio.TimerHandle | asyncio.Future[None] | None = None
-        # More headers of the answer.
+        # More headers of the answer, and what it says of the key's limits.
         self.more: list[tuple[bytes, bytes]] = []
+        self._rates: list[tuple[bytes, bytes]] = []
         # How events end that cannot go on: said by whoever begins them.
         self.broken: Callable[[ErrorAnswer], bytes] = lambda answer: chat_completions.broken(answer, self.request_id)
         self.owner: Owner
@@ -83,7 +86,10 @@ class V1Request:
     @property
     def caller(self) -> Caller:
         owner = self.owner
-        return Caller(owner.user_id, owner.group, owner.username, owner.budget_id, owner.models)
+        return Caller(owner.user_id, owner.group, owner.username, owner.budget_id, owner.models, self._admitted)
+
+    def _admitted(self, room: Room) -> None:
+        self._rates = headers_of(room, anthropic=self.anthropic)
 
     def headers_of(self, wanted: Callable[[str], bool]) -> dict[str, str]:
         """Those of the client's headers that are wanted."""
@@ -138,6 +144,7 @@ class V1Request:
             (self._request_id_header, self.request_id.encode()),
             *CORS,
             *self.more,
+            *self._rates,
             *more,
         ]
         self.begun = True
@@ -148,9 +155,9 @@ class V1Request:
         self.request_id = self.request_id or new_request_id()
         body = anthropic(error, self.request_id) if self.anthropic else openai(error)
         status = OVERLOADED if self.anthropic and error.code == "upstream_overloaded" else error.status
-        more = [(name.lower().encode(), value.encode()) for name, value in error.all_headers.items()]
+        more = written(error.all_headers, anthropic=self.anthropic)
         if status == 415:
-            more.append((b"accept-encoding", b"gzip, deflate"))
+            more.append((b"accept-encoding", UNDERSTOOD.encode()))
         await self.answer(orjson.dumps(body), b"application/json", status, *more)
 
     async def preflight(self) -> None:
@@ -168,7 +175,7 @@ class V1Request:
 
     async def _begin_events(self) -> None:
         self.begun = True
-        headers = [*_EVENTS, *CORS, *self.more, (self._request_id_header, self.request_id.encode())]
+        headers = [*_EVENTS, *CORS, *self.more, *self._rates, (self._request_id_header, self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def event(self, data: bytes, *, more: bool = False) -> Awaitable[None]:

@@ -82,7 +82,7 @@ class Dialect:
 
 
 # Who we are to a provider is not the client's to say.
-_OURS = ("openai-organization", "openai-project")
+_OURS = ("openai-organization", "openai-project", "anthropic-workspace-id", "anthropic-user-profile-id")
 
 
 def header_names(prefix: str) -> Callable[[str], bool]:

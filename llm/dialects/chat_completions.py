@@ -12,6 +12,7 @@ from ..relay.errors import CallRefused
 from ..relay.estimates import weigh_input, weigh_prompt
 from ..relay.questions import max_tokens_of
 from ..relay.router import Priority, RoutingRequest
+from . import account_state
 from .base import Dialect, header_names
 from .errors import openai
 
@@ -86,6 +87,7 @@ def check_chat(body: Mapping[str, Any]) -> None:
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         if type(body.get(name, 0)) not in (int, float):
             raise CallRefused(f"{name} must be a number.", param=name)
+    account_state.check(body)
 
 
 def check_token_limits(body: Mapping[str, Any]) -> None:

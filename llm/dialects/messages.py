@@ -10,6 +10,7 @@ from typing import Any
 from ..providers.base import MESSAGES
 from ..relay.errors import CallRefused
 from ..relay.estimates import weigh, weigh_data
+from . import account_state
 from .base import Dialect, header_names
 from .messages_events import MessagesTranslator, broken
 from .messages_in_chat import to_chat
@@ -41,6 +42,7 @@ def check(body: Mapping[str, Any]) -> None:
         kind = tool.get("type") if type(tool) is dict else None
         if type(kind) is str and kind.startswith(_DEARER_TOOLS):
             raise CallRefused(f"Tools of type {kind!r} are not to be had here.", param="tools", code="unsupported")
+    account_state.check(body)
 
 
 # What a provider charges more for than the prices here know of.

@@ -4,5 +4,5 @@ from .catalogue import Alias, Model
 from .conversations import ChatMessage, ChatSession, Spoken
 from .credentials import Credential, provider_choices
 from .prices import ModelPrice, ServiceTierFactor, kind_choices
-from .responses import KeptResponse
+from .responses import KeptResponse, KeptTotal
 from .usage import Usage

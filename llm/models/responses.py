@@ -20,6 +20,8 @@ class KeptResponse(models.Model):
     body = models.TextField()
     input = models.TextField()
     item_ids = ArrayField(models.CharField(max_length=128))
+    # Where it begins among all the bytes that were ever kept for its user.
+    position = models.BigIntegerField(default=0, db_default=0)
     created = models.DateTimeField(_("time"), db_default=Now())
     expires = models.DateTimeField(_("expires"))
 
@@ -29,7 +31,20 @@ class KeptResponse(models.Model):
         indexes = [
             GinIndex(fields=["item_ids"], name="kept_response_items"),
             models.Index(fields=["expires"], name="kept_response_expires"),
+            models.Index(fields=["user", "position"], name="kept_response_position"),
         ]
 
     def __str__(self) -> str:
         return self.public_id
+
+
+class KeptTotal(models.Model):
+    """How many bytes of answers were ever kept for a user: where the next one begins."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("user")
+    )
+    bytes = models.BigIntegerField(db_default=0)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.bytes}"

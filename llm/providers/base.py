@@ -34,8 +34,8 @@ class ProviderError(Exception):
 
     `status` is the provider's HTTP status (0: none came), `retry_after_s` what it asked for, in seconds, `cool_down`
     whether the model should at this account (rate limit), or the whole account (`account_at_fault`: overdue, bad key).
-    `hint` says how to mend it, after a probe. `given_up`: we stopped waiting, and the provider may be generating, or
-    its answer was lost on the way.
+    `hint` says how to mend it, after a probe. `given_up`: the provider may be generating, or may have: we, or what
+    stands in front of it, stopped waiting, or its answer was lost on the way. Nobody is asked again.
     """
 
     def __init__(

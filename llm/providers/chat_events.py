@@ -5,6 +5,8 @@ as it came is put right in `oddities`.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from . import json_text
 from .alike import Alike
 from .base import Chunk, ProviderError, Recovery
@@ -16,7 +18,11 @@ from .usage import tokens_of
 # Changes an answer, or a chunk of one, in place, and says whether it did.
 Edit = Callable[[dict[str, Any]], bool]
 
+# An answer that ends so failed: OpenRouter's, Zhipu's, DeepSeek's, and what servers of open models say of one that was
+# broken off.
+_FAILED = frozenset({"error", "network_error", "insufficient_system_resource", "abort"})
 _NO_TEXT = frozenset({"encrypted_content"})
+_ARGUMENTS = (str, dict, type(None))
 # How a report of usage begins; inside of texts quotation marks are escaped.
 _USAGE = b'"usage":{'
 
@@ -86,7 +92,7 @@ class ChatEvents:
     def _finish(self, choice: dict[str, Any]) -> bool:
         """Whether the only answer ends with this. Raises ProviderError when it failed instead."""
         index, reason = choice.get("index"), choice["finish_reason"]
-        if reason == "error":
+        if reason in _FAILED:
             if self._single:
                 raise failed(choice)
             return False
@@ -154,10 +160,10 @@ def is_completion(said: dict[str, Any]) -> bool:
     try:
         for choice in said["choices"]:
             message = choice["message"]
-            calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
-            calls.append(message.get("function_call") or {})
-            texts = [choice.get("finish_reason"), *(call.get("arguments") for call in calls)]
-            if not all(text is None or type(text) is str for text in texts):
+            given = [function.get("arguments") for function in _functions(message)]
+            finish = choice.get("finish_reason")
+            # Ollama has objects where others have their text.
+            if not (finish is None or type(finish) is str) or not all(type(each) in _ARGUMENTS for each in given):
                 return False
     except SHAPE_ERRORS:
         return False
@@ -168,10 +174,23 @@ def put_right(said: dict[str, Any]) -> bool:
     """What is odd in a whole answer, put right in place; whether anything was. Raises ProviderError when it failed."""
     changed = False
     for choice in said["choices"]:
-        if choice.get("finish_reason") == "error" and len(said["choices"]) == 1:
-            raise failed(choice)
+        if choice.get("finish_reason") in _FAILED and len(said["choices"]) == 1:
+            error = failed(choice)
+            # What was counted, or written, was at work.
+            error.given_up = bool(choice["message"].get("content") or tokens_of(said.get("usage")))
+            raise error
         changed = joined(choice["message"]) or changed
+        for function in _functions(choice["message"]):
+            if type(function.get("arguments")) is dict:
+                function["arguments"] = orjson.dumps(function["arguments"]).decode()
+                changed = True
     return changed
+
+
+def _functions(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is called in a message."""
+    calls = [call.get("function") or {} for call in message.get("tool_calls") or ()]
+    return [*calls, message.get("function_call") or {}]
 
 
 def _in_one(said: dict[str, Any], choices: Any) -> bool:

@@ -13,7 +13,7 @@ import orjson
 from . import functions, json_text
 from .base import Chunk, Completion, ProviderError, Tokens
 from .events import Event
-from .message_events import CumulativeUsage
+from .message_events import CumulativeUsage, written
 from .usage import count, tokens_of
 
 _FINISH = {
@@ -102,17 +102,36 @@ class ClaudeTranslator:
             self._usage.add(message.get("usage"))
             yield self._chunk({"role": "assistant", "content": ""}, usage=self._usage.tokens(final=False))
         elif kind == "message_delta":
-            self._usage.add(event.get("usage"))
-            usage = self._usage.tokens(final=False)
-            told = event.get("delta") or {}
-            finish, refusal = _finish(told), _refusal(told)
-            self.finished = self.finished or finish is not None
-            if refusal:
-                yield self._chunk({"refusal": refusal}, text=refusal)
-            yield self._chunk({}, finish=finish, usage=usage, more=_sequence(told))
+            yield from self._told(event)
         elif kind == "message_stop":
             self.ended = True
             yield from self.last()
+        elif kind == "message":
+            yield from self._in_one(event)
+
+    def _told(self, event: _JSON) -> Iterator[Chunk]:
+        """Why the message stops, and what was used so far."""
+        self._usage.add(event.get("usage"))
+        usage = self._usage.tokens(final=False)
+        told = event.get("delta") or {}
+        finish, refusal = _finish(told), _refusal(told)
+        self.finished = self.finished or finish is not None
+        if refusal:
+            yield self._chunk({"refusal": refusal}, text=refusal)
+        yield self._chunk({}, finish=finish, usage=usage, more=_sequence(told))
+
+    def _in_one(self, message: _JSON) -> Iterator[Chunk]:
+        """An answer that came whole: there are gateways that never stream."""
+        (choice,) = reply(message, legacy=False).body["choices"]
+        said = choice.pop("message")
+        for index, call in enumerate(said.get("tool_calls") or ()):
+            call["index"] = index
+        self._head.update(id=message.get("id"), model=str(message.get("model") or ""))
+        self._usage.add(message.get("usage"))
+        finish, more = choice["finish_reason"], _sequence(message)
+        yield self._chunk(said, finish=finish, text=written(message), more=more, output=True)
+        self.finished = self.ended = True
+        yield from self.last()
 
     def _start(self, index: Any, block: _JSON) -> Iterator[Chunk]:
         kind = block.get("type")
@@ -165,12 +184,13 @@ class ClaudeTranslator:
         usage: Tokens | None = None,
         text: str = "",
         more: _JSON | None = None,
+        output: bool = False,
     ) -> Chunk:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish, **(more or {})}
         event = {**self._head, "choices": [choice]}
         if self._legacy:
             functions.answer_in_functions(event)
-        return Chunk(json_text.write(event), bool(text), usage, False, text, model=self._head["model"])
+        return Chunk(json_text.write(event), output or bool(text), usage, False, text, model=self._head["model"])
 
 
 def _call(block: _JSON) -> _JSON:

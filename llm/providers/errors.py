@@ -1,5 +1,6 @@
 """What a provider's refusal means: its text, its code, whether to try here, elsewhere or never, and when."""
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC
@@ -50,6 +51,11 @@ _BY_STATUS = {
     425: TRY_AGAIN,
     429: RATE_LIMIT,
 }
+# What stands in front of a provider stopped waiting for it: the provider may be at work.
+_GATEWAY_GAVE_UP = (504, 524)
+_STREAM_REFUSALS = (400, 403, 404, 405, 406, 415, 422, 501)
+# Not "upstream", of which gateways like to speak.
+_STREAM = re.compile(r"\bstream", re.IGNORECASE)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) -> ProviderError:
@@ -60,7 +66,15 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, codes: Codes) 
         said = body.decode(errors="replace").strip()
     if 300 <= status < 400:
         said = "The provider answered with a redirect, which is not followed. Enter its final address as base URL."
-    return error_in(said, codes, status=status, retry_after_s=retry_after(headers))
+    error = error_in(said, codes, status=status, retry_after_s=retry_after(headers))
+    error.given_up = status in _GATEWAY_GAVE_UP
+    return error
+
+
+def refuses_streams(error: ProviderError) -> bool:
+    """Whether a request was refused because it asked for a stream: some models have none, and some accounts must not
+    have theirs ("Your organization must be verified to stream this model")."""
+    return error.status in _STREAM_REFUSALS and not error.given_up and _STREAM.search(error.text) is not None
 
 
 def is_error(said: Mapping[str, Any], name: bytes = b"") -> bool:

@@ -51,12 +51,13 @@ class EventReader(Protocol):
 
 
 class EventStream:
-    """The JSON events of one streamed answer. The reader sets `begun` once it has passed output on, and `finished` once
-    the answer is whole: then it does not matter how the body ends. `whole` is an answer that came in one piece though
-    events were asked for."""
+    """The JSON events of one streamed answer. `begun` once output was passed on (`note`), `reported` when it was told
+    before that what was used; the reader sets `finished` once the answer is whole: then it does not matter how the body
+    ends. `whole` is an answer that came in one piece though events were asked for."""
 
     def __init__(self, wire: "ProviderWire", stream: HTTPStream, whole: Event | None = None) -> None:
         self.begun = False
+        self.reported = False
         self.finished = False
         self.ended = False
         self.alike = Alike()
@@ -66,6 +67,8 @@ class EventStream:
         self._events = sse.Events()
         self._body_read = whole is not None
         self._in_one = whole is not None
+        # Whether anything was said that is no error: somebody is at work.
+        self._answering = False
         self._ready: list[Event | Known] = [] if whole is None else [whole]
 
     async def read(self) -> list[Event | Known]:
@@ -86,7 +89,7 @@ class EventStream:
                     break
                 raise self.failure(self._wire.unanswered(error)) from None
             except sse.EventTooLarge as error:
-                raise self.failure(self._wire.unusable(str(error))) from None
+                raise self.failure(self._wire.unusable(str(error), given_up=True)) from None
             self._body_read = not data
             if self._events.broken:
                 self._wire.broken_lines += self._events.broken
@@ -100,13 +103,22 @@ class EventStream:
             await self.settle()
         return found
 
+    def note(self, chunk: Chunk) -> None:
+        """A chunk is passed on."""
+        if chunk.output:
+            self.begun = True
+        elif chunk.usage is not None:
+            self.reported = True
+
     async def settle(self) -> None:
         """Close after the end: the connection can be used again if the body's end comes in a moment."""
         await self._stream.settle()
 
     def failure(self, error: ProviderError) -> ProviderError:
-        """The error as it must be raised: once output has begun nothing can be tried again."""
+        """The error as it must be raised: once output has begun nothing can be tried again, and nobody is asked again
+        for what was counted already."""
         if not self.begun:
+            error.given_up = error.given_up or self.reported
             return error
         return StreamBroke(
             error.text,
@@ -133,6 +145,7 @@ class EventStream:
         except errors.SHAPE_ERRORS:
             self._wire.broken_lines += 1
             return ()
+        self._answering = True
         self.finished = reader.finished
         return chunks
 
@@ -140,7 +153,8 @@ class EventStream:
         """The error when the body ended before the stream did."""
         if self._in_one:
             return self._wire.unusable("The provider answered with JSON where a stream of events was asked for.")
-        return self.failure(ProviderError("The stream ended before its end.", recovery=Recovery.RETRY, status=200))
+        told, begun = "The stream ended before its end.", self._answering
+        return self.failure(ProviderError(told, recovery=Recovery.RETRY, status=200, given_up=begun))
 
     def close(self) -> None:
         """Hang up, unless all has been read."""

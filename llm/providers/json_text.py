@@ -1,4 +1,5 @@
-"""JSON as providers write it, which is not always JSON: NaN, halves of characters, bytes that are no UTF-8.
+"""JSON as providers write it, which is not always JSON: NaN, halves of characters, bytes that are no UTF-8, a mark of
+their order.
 
 Strict reading comes first and is nearly always the end of it; only what it refuses is read with patience.
 """
@@ -7,6 +8,8 @@ import json
 from typing import Any
 
 import orjson
+
+_BOM = b"\xef\xbb\xbf"
 
 
 def read(text: bytes) -> tuple[Any, bytes]:
@@ -19,6 +22,7 @@ def read(text: bytes) -> tuple[Any, bytes]:
 
 def patiently(text: bytes) -> tuple[Any, bytes]:
     """The same for what a strict reader has refused."""
+    text = text.removeprefix(_BOM)
     numbers_lost = False
 
     def null(_number: str) -> None:

@@ -67,6 +67,8 @@ class ResponseEvents:
         if kind == FAILED:
             error = self._told(failure_in(response))
             if not self._begun:
+                # What was counted was at work.
+                error.given_up = type(response) is dict and used(response) is not None
                 raise error
             self.failure = error
         self.finished = self.ended = True

@@ -99,12 +99,18 @@ class ResponsesToChat:
             yield self._chunk({"role": "assistant", "content": ""})
         elif kind in ENDS:
             yield from self._end(kind, said.get("response") or {})
+        elif said.get("object") == "response":
+            # It came whole: there are gateways that never stream.
+            self._head.update(_head(said, "chat.completion.chunk"))
+            yield from self._end(f"response.{said['status']}", said)
 
     def _end(self, kind: str, response: _JSON) -> Iterator[Chunk]:
         self.finished = self.ended = True
         if kind == FAILED:
             error = self._told(failure_in(response))
             if not self._begun:
+                # What was counted was at work.
+                error.given_up = used(response) is not None
                 raise error
             self.failure = error
         else:

@@ -78,8 +78,7 @@ class ProviderWire:
                 newest = batch[-1]
                 for event in batch:
                     for chunk in events.amount(event, reader, more=event is not newest):
-                        if chunk.output:
-                            events.begun = True
+                        events.note(chunk)
                         yield chunk
             if reader.failure is not None:
                 raise events.failure(reader.failure)
@@ -111,7 +110,7 @@ class ProviderWire:
         if stream.status == 200 and not is_json:
             return EventStream(self, stream)
         try:
-            content = await stream.read_all(JSON_BYTES if stream.status == 200 else _ERROR_BYTES)
+            content = await stream.read_all(MEDIA_BYTES if stream.status == 200 else _ERROR_BYTES)
         except NoAnswer as error:
             # The status says more than the text that did not come.
             if stream.status == 200:
@@ -148,9 +147,9 @@ class ProviderWire:
             told = ProviderError(str(error), recovery=Recovery.RETRY, given_up=begun)
         return self._without_key(told)
 
-    def unusable(self, text: str) -> ProviderError:
+    def unusable(self, text: str, *, given_up: bool = False) -> ProviderError:
         """The error when a 200 answer is not what the protocol promises."""
-        return ProviderError(text, recovery=Recovery.FAILOVER, status=200)
+        return ProviderError(text, recovery=Recovery.FAILOVER, status=200, given_up=given_up)
 
     async def _send(
         self,

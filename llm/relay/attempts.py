@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from voicehelper import traces
-from voicehelper.net.deadlines import Deadline
 
 from ..providers.base import ProviderError, Recovery, Unsupported
 from .catalogue import Catalogue, CredentialSpec, ModelSpec
@@ -85,14 +84,13 @@ _NOW, _LATER, _NEVER = _Turn(True), _Turn(False), _Turn(False)
 class Attempts:
     """The tries of one call. `asked` is who is answering, or may be: None between two tries."""
 
-    def __init__(self, engine: Engine, possible: Sequence[Candidate], *, streamed: bool = False) -> None:
+    def __init__(self, engine: Engine, possible: Sequence[Candidate]) -> None:
         self.tries: list[Try] = []
         self.count = 0
         self.asked: Candidate | None = None
         self.last: Candidate | None = None
         self._engine = engine
         self._possible = possible
-        self._streamed = streamed
 
     async def run(
         self, act: Callable[[Lease, Candidate], Awaitable[T]], gone: Callable[[], bool]
@@ -206,17 +204,8 @@ class Attempts:
         self.asked = candidate
         self.count += 1
         try:
-            with (
-                traces.call("model", model=candidate.model.name, credential=candidate.credential.name),
-                Deadline(candidate.model.patience_s if self._streamed else None) as patience,
-            ):
+            with traces.call("model", model=candidate.model.name, credential=candidate.credential.name):
                 result = await act(lease, candidate)
-        except TimeoutError:
-            if not patience.expired:
-                raise
-            text = f"There was no output within {candidate.model.patience_s} s."
-            self.note_failure(candidate, ProviderError(text, recovery=Recovery.RETRY, status=504))
-            raise CallFailed(self.tries, timed_out=True) from None
         finally:
             engine.providers.done(lease)
         engine.well(candidate.credential.id, candidate.model.name)

@@ -8,26 +8,31 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from django.conf import settings
 
 from voicehelper.net.deadlines import Deadline
+from voicehelper.wallet.services import Room
 
 from ..kinds import SEARCH
-from ..providers.base import RESPONSES, Chunk, Recovery, StreamBroke
+from ..providers.base import RESPONSES, Chunk, Completion, ProviderError, Recovery, StreamBroke
+from ..providers.errors import refuses_streams
 from .attempts import Attempts, Candidate, candidates
 from .billing import Amount, Charge, ceiling, tokens_of
 from .catalogue import Catalogue, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed
+from .gathering import gathered
 from .meter import Meter
-from .operations import Operation, search_is_optional, searches
+from .opening import Opened, begin
+from .operations import CHAT, Operation
 from .pools import conversation_of
 from .questions import Question
 from .router import RoutingRequest
+from .searching import search_is_optional, searches
 from .settling import CallSettlement, Completed
 from .unpriced import refusal_of
 
@@ -45,22 +50,15 @@ def new_request_id() -> str:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """On whose account: the user, the group that chooses the price ratio, the name in the statement; with a key, its
-    budget and the models it is good for (none: all)."""
+    budget and the models it is good for (none: all). `told` is told what the budget's limits leave, once it is
+    admitted."""
 
     user_id: int
     group: str
     username: str
     budget_id: int | None = None
     models: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Opened:
-    """A stream whose first output has come; what came so far."""
-
-    chunks: AsyncGenerator[Chunk, None]
-    first: list[Chunk]
-    lease: Lease
+    told: Callable[[Room], None] | None = None
 
 
 class Call:
@@ -134,9 +132,13 @@ class Call:
         """Ask and settle. Raises CallRefused, InsufficientQuota, CallFailed, LedgerAway, psycopg.Error."""
         await self._begin()
         try:
-            with Deadline(settings.LLM_TOTAL_SECONDS):
+            with Deadline(settings.LLM_TOTAL_SECONDS) as limit:
                 result, candidate = await self._attempts.run(self._ask, self._is_gone)
-            used, source = self._used(candidate.model, result)
+                if isinstance(result, Opened):
+                    result = await self._gather(result, candidate, limit)
+                    used, source = self._metered(candidate.model)
+                else:
+                    used, source = self._used(candidate.model, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
             raise await self._settlement.release(error) from None
         return await self._charge(result, candidate, used, source, "ok")
@@ -189,13 +191,17 @@ class Call:
         caller = self.caller
         asked_for = replace(self.asked_for, allowed=caller.models) if caller.models else self.asked_for
         possible = self._priced(candidates(self._catalogue, engine, asked_for, self._marker()))
-        self._attempts = Attempts(engine, possible, streamed=self.bill.streamed)
+        self._attempts = Attempts(engine, possible)
         held = tokens = 0
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():
             most = self.operation.most(self.question, model, engine.calibration)
             held = max(held, ceiling(self._catalogue, model, caller.group, most))
             tokens = max(tokens, tokens_of(model, most))
-        await engine.ledger.hold(caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens)
+        room = await engine.ledger.hold(
+            caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens
+        )
+        if room is not None and caller.told is not None:
+            caller.told(room)
         engine.under_way[self.request_id] = time.monotonic()
         self._settlement = CallSettlement(
             engine, self.bill, caller.group, caller.username, self._catalogue, self._attempts, held, self._started
@@ -229,29 +235,42 @@ class Call:
         return f"{self.caller.user_id}:{self.conversation or conversation_of(self.question.body) or self.request_id}"
 
     async def _ask(self, lease: Lease, candidate: Candidate) -> Any:
-        question = self._put_to(lease, candidate)
-        return await self.operation.ask(lease.provider, question, candidate.model)
+        """A whole answer; of one that is written anew here the stream it comes in, so that a model at work is heard,
+        unless there are no streams to be had."""
+        account, model = candidate.credential, candidate.model
+        if self.operation is CHAT and self.question.is_translated(lease.account, model):
+            unstreamed = self.engine.unstreamed
+            if not unstreamed.known(account.id, model.name):
+                try:
+                    return await self._open_stream(lease, candidate)
+                except ProviderError as error:
+                    if not refuses_streams(error):
+                        raise
+                    log.info("%s has no streams of %s: it is asked for whole answers", account.name, model.name)
+                    unstreamed.note(account.id, model.name)
+        return await self.operation.ask(lease.provider, self._put_to(lease, candidate), model)
+
+    async def _gather(self, opened: Opened, candidate: Candidate, limit: Deadline) -> Completion:
+        """The whole answer that a stream is. Raises CallFailed when it breaks: what there is of it is nobody's."""
+        limit.reschedule(asyncio.get_running_loop().time() + settings.LLM_STREAM_SECONDS)
+        try:
+            return await gathered(opened, self._meter)
+        except StreamBroke as broke:
+            self._attempts.note_failure(candidate, broke)
+            refusal = broke if broke.recovery is Recovery.FAIL else None
+            raise CallFailed(self._attempts.tries, refusal=refusal) from broke
+        finally:
+            await opened.chunks.aclose()
+            self.engine.providers.done(opened.lease)
 
     def _put_to(self, lease: Lease, candidate: Candidate) -> Question:
         self.native = self.question.native_to(lease.account, candidate.model)
         return self.question.at(candidate.credential.id, self.caller.user_id)
 
-    async def _open_stream(self, lease: Lease, candidate: Candidate) -> _Opened:
-        """The stream up to its first output: until then a failure can be tried elsewhere."""
+    async def _open_stream(self, lease: Lease, candidate: Candidate) -> Opened:
         self._meter = Meter()
         chunks = self._put_to(lease, candidate).put_stream(lease.provider, candidate.model)
-        first = []
-        try:
-            async for chunk in chunks:
-                self._meter.read(chunk.text, chunk.usage)
-                first.append(chunk)
-                if chunk.output:
-                    break
-        except BaseException:
-            await chunks.aclose()
-            raise
-        lease.calls += 1
-        return _Opened(chunks, first, lease)
+        return await begin(chunks, self._meter, candidate.model.patience_s, lease)
 
     async def _relay(self, emit: Emit, limit: Deadline) -> None:
         opened, candidate = await self._attempts.run(self._open_stream, self._is_gone)

@@ -31,6 +31,7 @@ from .router import ModelHealth
 from .snapshot import Snapshot
 from .statistics import Statistics
 from .threads import in_thread
+from .unstreamed import Unstreamed
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ class Engine:
         self.statistics = Statistics()
         self.calibration = Calibration()
         self.doubts = Doubts(self.alert)
+        self.unstreamed = Unstreamed()
         self.providers = Providers()
         self.kept = KeptResponses()
         self.under_way: dict[str, float] = {}

@@ -81,7 +81,7 @@ class CallFailed(Exception):
 
 
 def _timed_out(error: ProviderError) -> bool:
-    return error.status in (408, 504) or (error.status == 0 and "time" in error.text.lower())
+    return error.status in (408, 504, 524) or (error.status == 0 and "time" in error.text.lower())
 
 
 def nothing_fits(catalogue: Catalogue, asked_for: RoutingRequest) -> CallRefused:

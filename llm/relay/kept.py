@@ -19,16 +19,32 @@ from ..providers import json_text
 MOST_LINKS = 1000
 _MOST_CHARACTERS = 64 * 1024 * 1024
 _DAY_S = 86_400
+# So many of the oldest answers go at most when a new one comes: more than one makes room for is left only where the
+# room was made smaller.
+_MOST_GONE = 1000
 
 # Texts hold JSON as it was written: there is nothing that JSON can say and they cannot (NUL in a string, say).
 _KEEP = Statement(
     "llm_keep_response",
     """
-    INSERT INTO llm_keptresponse (public_id, user_id, previous, body, input, item_ids, expires)
-    SELECT public_id, user_id, previous, body, input, item_ids, now() + life_s * interval '1 second'
-    FROM json_to_record($1::json) AS r(
-        public_id text, user_id bigint, previous text, body text, input text, item_ids text[], life_s bigint
+    WITH given AS (
+        SELECT * FROM json_to_record($1::json) AS r(
+            public_id text, user_id bigint, previous text, body text, input text, item_ids text[], life_s bigint,
+            size bigint, room bigint, most_gone int
+        )
+    ), counted AS (
+        INSERT INTO llm_kepttotal (user_id, bytes) SELECT user_id, size FROM given
+        ON CONFLICT (user_id) DO UPDATE SET bytes = llm_kepttotal.bytes + excluded.bytes
+        RETURNING user_id, bytes
+    ), gone AS (
+        DELETE FROM llm_keptresponse WHERE id IN (
+            SELECT k.id FROM llm_keptresponse k JOIN counted c ON c.user_id = k.user_id, given
+            WHERE k.position < c.bytes - room ORDER BY k.position LIMIT (SELECT most_gone FROM given)
+        )
     )
+    INSERT INTO llm_keptresponse (public_id, user_id, previous, body, input, item_ids, expires, position)
+    SELECT public_id, user_id, previous, body, input, item_ids, now() + life_s * interval '1 second', c.bytes - size
+    FROM given JOIN counted c USING (user_id)
     ON CONFLICT (public_id) DO NOTHING
     RETURNING to_json(public_id)
     """,
@@ -92,16 +108,21 @@ class KeptResponses:
         self._connection = Connection()
 
     async def keep(self, user_id: int, body: Mapping[str, Any], given: Sequence[Mapping[str, Any]]) -> None:
-        """Keep an answer of which the user is to hear; `given` are the items that it answers."""
+        """Keep an answer of which the user is to hear; `given` are the items that it answers. The oldest go when there
+        is no room for all: those that begin before the last LLM_RESPONSES_BYTES of what was ever kept for the user."""
         item_ids = [item["id"] for item in (*given, *body["output"]) if _storable(item.get("id"))]
+        said, asked = json_text.write(body), json_text.write(list(given))
         row = {
             "public_id": body["id"],
             "user_id": user_id,
             "previous": body.get("previous_response_id") or "",
-            "body": json_text.write(body).decode("utf-8", "replace"),
-            "input": json_text.write(list(given)).decode("utf-8", "replace"),
+            "body": said.decode("utf-8", "replace"),
+            "input": asked.decode("utf-8", "replace"),
             "item_ids": item_ids,
             "life_s": settings.LLM_RESPONSES_DAYS * _DAY_S,
+            "size": len(said) + len(asked),
+            "room": settings.LLM_RESPONSES_BYTES,
+            "most_gone": _MOST_GONE,
         }
         await self._connection.run(_KEEP, row)
 

@@ -12,6 +12,7 @@ from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
 from .estimates import Calibration, weigh, weigh_data, weigh_input, weigh_prompt
 from .questions import Question, answer_limits, by_estimate, prompt_tokens
+from .searching import blocks, said_in, searches, searching_field
 from .unpriced import variant_of
 
 # A prompt's estimate is held with this much more.
@@ -60,10 +61,10 @@ def _kinds_asked(body: Mapping[str, Any], model: ModelSpec) -> tuple[str, ...]:
     own = model.prices.kinds
     if own <= _PLAIN_KINDS:
         return ("input",)
-    parts = [part for message in _said(body) for part in _parts(message)]
+    parts = [part for message in said_in(body) for part in _parts(message)]
     kinds = ["input"]
     kinds += [kind for kind, marks in _PART_KINDS if kind in own and any(part.get("type") in marks for part in parts)]
-    marked = (*parts, *(body.get("tools") or ()), *_blocks(body.get("system")))
+    marked = (*parts, *(body.get("tools") or ()), *blocks(body.get("system")))
     marks = [part["cache_control"] for part in marked if part.get("cache_control")]
     # OpenAI writes to its cache unasked, where writing has a price.
     if "cache_write" in own and (marks or model.provider != "claude"):
@@ -77,41 +78,8 @@ _PLAIN_KINDS = frozenset({"input", "cache_read", "output"})
 _PART_KINDS = (("input_audio", ("input_audio",)), ("input_image", ("image_url", "input_image")))
 
 
-def _said(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The messages of a chat, or the items of a response."""
-    return _blocks(body.get("messages") if "messages" in body else body.get("input"))
-
-
 def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*_blocks(message.get("content")), *_blocks(message.get("output"))]
-
-
-def _blocks(content: Any) -> list[Mapping[str, Any]]:
-    return [part for part in content if type(part) is dict] if type(content) is list else []
-
-
-def searches(body: Mapping[str, Any]) -> bool:
-    """Whether the provider may search the web for this request, which it bills by the search."""
-    if body.get("web_search_options") is not None:
-        return True
-    return any(is_search(tool) for tool in _tools(body))
-
-
-def is_search(tool: Mapping[str, Any]) -> bool:
-    kind = tool.get("type")
-    return type(kind) is str and kind.startswith("web_search")
-
-
-def search_is_optional(body: Mapping[str, Any]) -> bool:
-    """Whether a request of Responses can do without: Codex sends the tool with every one, beside its own."""
-    own = any(tool.get("type") in ("function", "custom", "namespace") for tool in _tools(body))
-    return own and body.get("tool_choice") in (None, "auto", "none")
-
-
-def _tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Those of a request, and those that stand among the items of a response."""
-    told = [tool for item in _said(body) if "tools" in item for tool in _blocks(item["tools"])]
-    return [*(body.get("tools") or ()), *told]
+    return [*blocks(message.get("content")), *blocks(message.get("output"))]
 
 
 def _most_searches(body: Mapping[str, Any]) -> int:
@@ -134,7 +102,7 @@ def _used_chat(question: Question, model: ModelSpec, calibration: Calibration, r
 def reported(question: Question, report: Tokens) -> Amount:
     """What a provider says of a chat. OpenAI's chat does not count searches: there it is one for each request."""
     kinds = report.kinds
-    if SEARCH not in kinds and question.body.get("web_search_options") is not None:
+    if SEARCH not in kinds and searching_field(question.body) is not None:
         kinds = {**kinds, SEARCH: 1}
     return Amount(kinds, report.service_tier)
 

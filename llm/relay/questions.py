@@ -87,6 +87,14 @@ class Question:
             spoken = model.responses_api == RESPONSES_ONLY
         return spoken and provider.has_room_for(self.dialect, self.body)
 
+    def is_translated(self, account: Account, model: ModelSpec) -> bool:
+        """Whether the answer to a chat, in whatever dialect, is written anew on its way; else it is the provider's own
+        to the byte."""
+        if self.in_chat is not None and not self.native_to(account, model):
+            return True
+        spoken = PROVIDERS[account.provider].dialects_of(account)
+        return self.in_chat is None and (model.responses_api == RESPONSES_ONLY or CHAT_DIALECT not in spoken)
+
     async def put(self, provider: Provider, model: ModelSpec) -> Completion:
         """Ask, whole; the answer is in `dialect` when that is native to the provider, else in OpenAI's shape."""
         if self.in_chat is None:

@@ -6,6 +6,7 @@ from typing import Any
 from ..kinds import SEARCH
 from .catalogue import ModelSpec
 from .errors import CallRefused
+from .searching import searching_field
 
 # What a picture's price is for when its row names neither; other qualities, and more pixels, cost more.
 _PLAIN_QUALITIES = frozenset({"", "auto", "standard", "low", "medium"})
@@ -41,7 +42,7 @@ def refusal_of(operation: str, body: Mapping[str, Any], model: ModelSpec, *, sea
     if tier and not (type(tier) is str and prices.knows(tier)):
         return _unpriced(f"{model.name} has no price for service_tier {str(tier)[:32]!r}.", "service_tier")
     if searches and SEARCH not in prices.kinds:
-        param = "tools" if body.get("web_search_options") is None else "web_search_options"
+        param = searching_field(body) or "tools"
         return _unpriced(f"{model.name} has no price for searching the web.", param)
     if operation == "images" and "image" in prices.kinds and variant_of(body, model) is None:
         size, quality = str(body.get("size") or "")[:32], str(body.get("quality") or "")[:32]

@@ -46,10 +46,10 @@ def test_an_answer_says_what_it_cost(chatting: World, books_agree: Callable[[], 
     assert answer.status == 200, answer.body
     said = answer.json
     assert set(said) == {"sessionId", "messageId", "content", "model", "usage", "quota"}
-    assert (said["content"], said["model"], said["quota"]) == ("Hello there ", "doubao-pro", 1500)
+    assert (said["content"], said["model"], said["quota"]) == ("Hello there", "doubao-pro", 1500)
     assert said["usage"] == {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}
     stored = ChatMessage.objects.get(public_id=said["messageId"])
-    assert (stored.content, stored.complete, stored.quota) == ("Hello there ", True, 1500)
+    assert (stored.content, stored.complete, stored.quota) == ("Hello there", True, 1500)
     assert chatting.usage().request_id == stored.request_id
     books_agree()
 
@@ -63,7 +63,7 @@ def test_a_session_remembers(chatting: World) -> None:
     chatting.play(scenario)
     assert chatting.upstream.asked[1].body["messages"] == [
         {"role": "user", "content": "Say hello"},
-        {"role": "assistant", "content": "Hello there "},
+        {"role": "assistant", "content": "Hello there"},
         {"role": "user", "content": "And now?"},
     ]
     assert ChatSession.objects.get().title == "Say hello"
@@ -82,7 +82,7 @@ def test_history_is_what_fits_and_what_was_answered(chatting: World, settings: A
 
     chatting.play(scenario)
     said = [message["content"] for message in chatting.upstream.asked[-1].body["messages"]]
-    assert said == ["short", "Hello there ", "last"]
+    assert said == ["short", "Hello there", "last"]
 
 
 def test_the_sessions_choice_of_a_model_stays(chatting: World) -> None:
@@ -100,7 +100,7 @@ def test_O3_who_leaves_before_a_whole_answer_finds_it_later(chatting: World, boo
     answer = chatting.play(lambda w: w.client.post(MESSAGE, ASK, leave_after_s=0.2))
     assert answer.status == 0
     stored = ChatMessage.objects.get(role="assistant")
-    assert (stored.content, stored.complete, stored.quota) == ("Hello there ", True, 1500)
+    assert (stored.content, stored.complete, stored.quota) == ("Hello there", True, 1500)
     books_agree()
 
 
@@ -267,13 +267,11 @@ def test_a_stream_starts_tells_and_is_done(chatting: World, books_agree: Callabl
     names = [name for name, _ in answer.told]
     assert (names[0], set(names[1:-1]), names[-1]) == ("start", {"delta"}, "done")
     done = answer.told[-1][1]
-    assert (
-        "".join(data["content"] for name, data in answer.told if name == "delta") == done["content"] == "Hello there "
-    )
+    assert "".join(data["content"] for name, data in answer.told if name == "delta") == done["content"] == "Hello there"
     assert (done["quota"], done["balance"], done["usageSource"]) == (1500, 998_500, "provider")
     assert done["messageId"] == answer.told[0][1]["messageId"]
     stored = ChatMessage.objects.get(public_id=done["messageId"])
-    assert (stored.content, stored.complete, stored.quota) == ("Hello there ", True, 1500)
+    assert (stored.content, stored.complete, stored.quota) == ("Hello there", True, 1500)
     books_agree()
 
 

@@ -233,7 +233,7 @@ def test_Q_M3_W16_an_error_inside_a_200_is_told_and_free(
     ("change", "named"),
     [
         ({"top_k": 5}, "top_k"),
-        ({"container": "c"}, "container"),
+        ({"mcp_servers": [{"type": "url", "name": "x", "url": "https://example.com"}]}, "mcp_servers"),
         ({"tools": [{"type": "computer_20250124", "name": "c"}]}, "computer_20250124"),
         ({"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "base64"}}]}]}, "document"),
     ],

@@ -1,5 +1,6 @@
 """Answers to /v1/responses that are kept: for their user, until they expire, unless he says store: false."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
-from llm.models import KeptResponse
+from llm.models import KeptResponse, KeptTotal
 from llm.relay import kept
 from llm.services import forget_expired_responses
 from voicehelper import clock
@@ -175,6 +176,67 @@ def test_a_conversation_is_not_read_without_end(chats: World, monkeypatch: pytes
         return statuses
 
     assert chats.play(scenario) == [200, 200, 200, 400]
+
+
+def kept_bytes(user: User) -> int:
+    return sum(len(row.body.encode()) + len(row.input.encode()) for row in KeptResponse.objects.filter(user=user))
+
+
+def test_the_oldest_answers_make_room_for_the_newest(chats: World, settings: Any) -> None:
+    settings.LLM_RESPONSES_BYTES = 10_000
+    long = {**KEEP, "input": "a" * 2000}
+
+    async def scenario(w: World) -> list[Answer]:
+        said = [await w.client.post(RESPONSES, long) for _ in range(8)]
+        first, last = said[0].json["id"], said[-1].json["id"]
+        again = [await w.client.post(RESPONSES, {**KEEP, "previous_response_id": each}) for each in (first, last)]
+        return [*said, *again, await w.client.get(f"{RESPONSES}/{first}")]
+
+    *said, forgotten, remembered, gone = chats.play(scenario)
+    assert {answer.status for answer in said} == {200}
+    assert (forgotten.status, forgotten.json["error"]["code"]) == (400, "previous_response_not_found")
+    assert (remembered.status, gone.status) == (200, 404)
+    assert 5_000 < kept_bytes(chats.user) <= 10_000
+
+
+def test_an_answer_that_is_larger_than_the_room_is_kept_alone(chats: World, settings: Any) -> None:
+    settings.LLM_RESPONSES_BYTES = 100
+
+    async def scenario(w: World) -> list[Answer]:
+        said = [await w.client.post(RESPONSES, KEEP) for _ in range(3)]
+        return [await w.client.get(f"{RESPONSES}/{answer.json['id']}") for answer in said]
+
+    assert [answer.status for answer in chats.play(scenario)] == [404, 404, 200]
+
+
+def test_the_room_is_each_users_own_and_exact_over_all_processes(chats: World, settings: Any, other_user: User) -> None:
+    """Thirty answers end at once, over six sessions."""
+    settings.LLM_RESPONSES_BYTES = 20_000
+    nodes = [kept.KeptResponses() for _ in range(6)]
+
+    async def keep(number: int, user: User) -> None:
+        body = {"id": f"resp_{user.pk:09}_{number:03}", "output": [{"id": "x", "text": "é" * 1000}]}
+        await nodes[number % 6].keep(user.pk, body, [])
+
+    found: list[int] = []
+
+    async def scenario(_world: World) -> None:
+        await keep(100, other_user)
+        await asyncio.gather(*(keep(number, chats.user) for number in range(30)))
+        found.extend(await in_the_database(lambda: list(left.values_list("position", flat=True))))
+        # Those that were written at once with the newest are for the next one to find.
+        await keep(999, chats.user)
+        for node in nodes:
+            await node.close()
+
+    left = KeptResponse.objects.filter(user=chats.user)
+    chats.play(scenario)
+    each = kept_bytes(other_user)
+    assert KeptTotal.objects.get(user=chats.user).bytes == 31 * each
+    assert len(set(found)) == len(found)
+    assert set(found) >= set(range(29 * each, 30 * each - 20_000, -each))
+    assert 20_000 - each <= kept_bytes(chats.user) <= 20_000
+    assert KeptResponse.objects.filter(user=other_user).count() == 1
 
 
 def test_tokens_are_counted_for_nothing(chats: World) -> None:

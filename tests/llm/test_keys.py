@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -159,6 +159,57 @@ def test_calls_per_minute_say_when_the_next_is_possible(world: World) -> None:
     assert refused.headers["x-ratelimit-remaining-requests"] == "0"
     assert refused.headers["x-ratelimit-reset-requests"] == f"{refused.headers['retry-after']}s"
     assert (refused.json["error"]["code"], "x-should-retry" in refused.headers) == ("rate_limit_exceeded", False)
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_what_the_limits_of_a_key_leave_is_told_with_every_answer(world: World, streamed: bool) -> None:
+    world.give(10_000_000)
+    limited(world, rpm=5, tpm=5000)
+    body = {**ASK, "stream": streamed}
+
+    async def scenario(w: World) -> list[Any]:
+        return [await w.client.post(door, body) for door in (CHAT, "/v1/messages", CHAT)]
+
+    first, second, third = world.play(scenario)
+    assert [answer.status for answer in (first, second, third)] == [200] * 3
+    names = [f"x-ratelimit-{fact}-{what}" for what in ("requests", "tokens") for fact in ("limit", "reset")]
+    assert [first.headers[name] for name in names] == ["5", "61s", "5000", "61s"]
+    assert (first.headers["x-ratelimit-remaining-requests"], third.headers["x-ratelimit-remaining-requests"]) == (
+        "4", "2",
+    )  # fmt: skip
+    # Its own reservation counts, as at OpenAI; of the calls before it what they really used.
+    left = [int(answer.headers["x-ratelimit-remaining-tokens"]) for answer in (first, third)]
+    assert 5000 - 150 < left[0] < 5000 - 100
+    assert left[1] == left[0] - 2 * 30
+    told = {name: value for name, value in second.headers.items() if "ratelimit" in name}
+    assert told.pop("anthropic-ratelimit-requests-remaining") == "3"
+    assert told["anthropic-ratelimit-requests-limit"] == "5"
+    moment = datetime.fromisoformat(told["anthropic-ratelimit-tokens-reset"])
+    assert 50 < (moment - clock.now()).total_seconds() < 62
+    assert not any(name.startswith("x-") for name in told)
+
+
+def test_what_is_not_limited_is_not_told_of(world: World) -> None:
+    world.give(10_000_000)
+    limited(world, rpm=2)
+
+    async def scenario(w: World) -> list[Any]:
+        return [await w.client.post(door, ASK) for door in (CHAT, "/v1/messages", "/v1/messages")]
+
+    first, _second, refused = world.play(scenario)
+    assert {name for name in first.headers if "ratelimit" in name and "expose" not in name} == {
+        f"x-ratelimit-{fact}-requests" for fact in ("limit", "remaining", "reset")
+    }
+    assert (refused.status, refused.headers["anthropic-ratelimit-requests-remaining"]) == (429, "0")
+    assert "T" in refused.headers["anthropic-ratelimit-requests-reset"]
+
+
+def test_a_key_with_a_quota_alone_has_no_limits_to_tell_of(world: World) -> None:
+    world.give(10_000_000)
+    limited(world, quota=100_000)
+    answer = world.play(lambda w: w.client.post(CHAT, ASK))
+    assert answer.status == 200
+    assert not any("ratelimit" in name for name in answer.headers)
 
 
 def test_what_a_call_really_used_is_what_its_key_has_used(world: World) -> None:

@@ -128,7 +128,7 @@ def test_a_conversation_goes_on(page: Client, world: World) -> None:
     ask(page, address, content="And now?", intent=INTENT[::-1])
     assert [message["content"] for message in world.upstream.asked[1].body["messages"]] == [
         "Say hello",
-        "Hello there ",
+        "Hello there",
         "And now?",
     ]
     assert 'aria-current="page">Say hello</a>' in page.get(address).content.decode()

@@ -24,7 +24,7 @@ from voicehelper.wallet.statements import RENEW
 
 from .client import Answer
 from .conftest import ASK, STREAM, World, account
-from .upstream import Asked, chat, completion, fails, never, says, send_chunk, stream, tokens
+from .upstream import Asked, chat, completion, fails, never, says, send_chunk, sends, stream, tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -343,24 +343,71 @@ def test_a_wallet_for_the_model_that_is_asked_is_enough(world: World, body: dict
     assert ask(world, {**body, "model": "doubao-lite"}).status == 200
 
 
-def test_what_a_try_reported_that_failed_is_not_charged(world: World, books_agree: Callable[[], None]) -> None:
-    """It broke off before its first word, but not before it had said what the prompt was to cost."""
+@pytest.mark.parametrize("reported", [False, True], ids=["a role", "what the prompt costs"])
+@pytest.mark.parametrize("ending", ["cut", "closed", "says that it failed"])
+def test_Q_M8_what_may_have_begun_is_not_asked_for_again(
+    world: World, reported: bool, ending: str, books_agree: Callable[[], None]
+) -> None:
+    """It broke off before its first word, but not before it had said who it is: somebody was at work. Who says himself
+    that he failed, and counted nothing, did nothing."""
     world.give(10_000_000)
 
     async def breaks(asked: Asked) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(asked.request)
-        await send_chunk(response, asked, {"role": "assistant", "content": ""}, tokens((900, 0)))
-        asked.request.transport.abort()
+        used = tokens((900, 0)) if reported else None
+        await send_chunk(response, asked, {"role": "assistant", "content": ""}, used)
+        if ending == "cut":
+            asked.request.transport.abort()  # type: ignore[union-attr]
+        elif ending == "says that it failed":
+            await response.write(b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n')
         return response
 
     world.upstream.scripts = [breaks, stream(WORDS, None)]
-    assert ask(world, STREAM).text.split() == WORDS
+    answer = ask(world, {**STREAM, "fallbacks": ["doubao-lite"]})
     usage = world.usage()
-    assert (usage.tries, usage.usage_source) == (2, "estimate")
-    assert usage.input_tokens < 20
-    assert 50 <= usage.output_tokens <= 150
+    if ending == "says that it failed" and not reported:
+        assert (answer.text.split(), usage.tries) == (WORDS, 2)
+    else:
+        assert (answer.status, len(world.upstream.asked), usage.quota, usage.outcome) == (502, 1, 0, "failed")
     books_agree()
+
+
+@pytest.mark.parametrize("body", [ASK, STREAM], ids=["whole", "streamed"])
+@pytest.mark.parametrize("status", [0, 504, 524])
+def test_Q_M8_whoever_stopped_waiting_for_the_model_it_may_be_at_work(
+    world: World, body: dict[str, Any], status: int, books_agree: Callable[[], None]
+) -> None:
+    """A gateway in front of it that gave up, or a connection that ended before a status."""
+    world.give(10_000_000)
+
+    async def gives_up(asked: Asked) -> web.StreamResponse:
+        if not status:
+            asked.request.transport.abort()  # type: ignore[union-attr]
+        return web.Response(status=status or 200, text="<html>Gateway time-out</html>")
+
+    world.upstream.scripts = [gives_up]
+    answer = ask(world, {**body, "fallbacks": ["doubao-lite"]})
+    assert answer.status == (504 if status else 502)
+    assert (len(world.upstream.asked), world.usage().quota) == (1, 0)
+    books_agree()
+
+
+def test_a_connection_that_was_closed_for_being_idle_is_replaced(world: World) -> None:
+    """It had served before, and was closed as the next request left."""
+    world.give(10_000_000)
+
+    async def closes(asked: Asked) -> web.StreamResponse:
+        asked.request.transport.abort()  # type: ignore[union-attr]
+        return web.Response()
+
+    async def scenario(w: World) -> Answer:
+        await w.client.post(CHAT, ASK)
+        w.upstream.scripts = [closes]
+        return await w.client.post(CHAT, ASK)
+
+    answer = world.play(scenario)
+    assert (answer.status, len(world.upstream.asked)) == (200, 3)
 
 
 # --- Streams that break, clients that leave --------------------------------------------------------------------------
@@ -471,9 +518,10 @@ def test_json_that_is_no_answer_ends_no_stream_well(world: World, body: Any, boo
     books_agree()
 
 
-def test_a_stream_that_breaks_before_its_first_output_is_tried_again(world: World) -> None:
+def test_a_200_that_holds_nothing_is_tried_again(world: World) -> None:
     world.give(1_000_000)
-    world.upstream.scripts = [stream(WORDS, breaks_after=0), stream(WORDS, error_after=0), stream(WORDS)]
+    page = sends(b"<html>Maintenance</html>", kind="text/html")
+    world.upstream.scripts = [page, sends(b"data: [DONE]\n\n"), stream(WORDS)]
     answer = ask(world, STREAM)
     assert answer.text.split() == WORDS
     assert world.usage().tries == 3

@@ -61,7 +61,8 @@ def test_what_clients_send_reaches_a_chat_model(chats: World, name: str) -> None
     expected = vector["expect"]
     assert answer.status == expected["status"], answer.body
     if answer.status == 200:
-        assert sent(chats) == expected["chat"]
+        # An answer that is written anew is asked for streamed, whichever way it was asked for.
+        assert sent(chats) == {**expected["chat"], "stream": True, "stream_options": {"include_usage": True}}
         return
     error = answer.json["error"]
     assert {key: error[key] for key in expected["error"]} == expected["error"]
@@ -270,6 +271,29 @@ def test_hosted_tools_that_are_always_sent_are_left_out_and_told(chats: World) -
     answer = post(chats, RESPONSES, {**ASK, "tools": tools, "tool_choice": "auto"})
     assert answer.headers["x-left-out"] == "tools.web_search, tools.tool_search"
     assert len(sent(chats)["tools"]) == 3
+
+
+@pytest.mark.parametrize("tools", [[], TOOLS], ids=["alone", "beside others"])
+@pytest.mark.parametrize("choice", ["web_search", "tool_search", "required", "one of"])
+def test_a_search_that_an_answer_has_to_make_is_refused_by_name(
+    chats: World, choice: str, tools: list[Any], books_agree: Callable[[], None]
+) -> None:
+    kind = "web_search" if choice in ("required", "one of") else choice
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": kind}]}
+    forced: Any = {"required": "required", "one of": allowed}.get(choice, {"type": kind})
+    answer = post(chats, RESPONSES, {**ASK, "tools": [*tools, {"type": kind}], "tool_choice": forced})
+    error = answer.json["error"]
+    assert (answer.status, error["param"], error["code"]) == (400, "tool_choice", "unsupported_tool")
+    assert kind in error["message"]
+    assert (chats.upstream.asked, chats.wallet.held) == ([], 0)
+    books_agree()
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_a_search_alone_that_nobody_has_to_make_is_left_out_and_told(chats: World, choice: str | None) -> None:
+    answer = post(chats, RESPONSES, {**ASK, "tools": [{"type": "web_search"}], "tool_choice": choice})
+    assert (answer.status, answer.headers["x-left-out"]) == (200, "tools.web_search")
+    assert "tools" not in sent(chats)
 
 
 def test_only_allowed_tools_go_up(chats: World) -> None:

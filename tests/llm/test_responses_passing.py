@@ -115,12 +115,23 @@ def test_a_stream_that_breaks_ends_with_what_there_is(codex: World, kind: str, b
     books_agree()
 
 
-def test_an_answer_that_only_began_is_asked_for_elsewhere(codex: World) -> None:
+@pytest.mark.parametrize("ending", ["says that it failed", "failed and counted", "cut"])
+def test_Q_M8_an_answer_that_only_began_is_asked_for_elsewhere_when_it_says_that_it_failed(
+    codex: World, ending: str
+) -> None:
     account(codex, "other", provider="openai")
-    codex.upstream.scripts = [sends(*blocks("text")[:2], end=False), streams("text")]
+    begun, last = blocks("text")[:2], {"status": "failed", "error": {"code": "server_is_overloaded", "message": "m"}}
+    used = {"usage": {"input_tokens": 9, "output_tokens": 0}} if ending == "failed and counted" else {}
+    said = {"type": "response.failed", "response": {**last, **used}}
+    failed = [] if ending == "cut" else [b"event: response.failed\ndata: %b\n\n" % json.dumps(said).encode()]
+    codex.upstream.scripts = [sends(*begun, *failed, end=bool(failed)), streams("text")]
     Credential.objects.filter(name="gateway").update(max_retries=0)
     answer = post(codex, RESPONSES, STREAM)
-    assert answer.body == own("text", codex)
+    if ending == "says that it failed":
+        assert answer.body == own("text", codex)
+    else:
+        assert answer.status == (503 if ending == "failed and counted" else 502)
+        assert (len(codex.upstream.asked), codex.usage().quota) == (1, 0)
 
 
 SEARCHING = {**ASK, "tools": [{"type": "web_search"}]}
@@ -140,10 +151,38 @@ def test_Q_M6_searches_that_have_no_price_are_refused(codex: World) -> None:
 
 def test_Q_M6_searches_that_have_no_price_stay_behind_where_a_request_can_do_without(codex: World) -> None:
     """Codex sends the tool with every request: refusing would shut it out."""
-    codex.upstream.scripts = [says(WHOLE)]
-    answer = post(codex, RESPONSES, {**SEARCHING, "tools": [*SEARCHING["tools"], {"type": "custom", "name": "x"}]})
-    assert (answer.status, answer.headers["x-left-out"]) == (200, "tools.web_search")
-    assert codex.upstream.asked[0].body["tools"] == [{"type": "custom", "name": "x"}]
+    own, user = {"type": "custom", "name": "x"}, {"role": "user", "content": "hi"}
+    among = {"type": "additional_tools", "tools": [{"type": "web_search_preview"}, own]}
+    codex.upstream.otherwise = says(WHOLE)
+
+    async def scenario(w: World) -> list[Answer]:
+        body = {**SEARCHING, "tools": [*SEARCHING["tools"], own]}
+        return [
+            await w.client.post(RESPONSES, body), await w.client.post(RESPONSES, {**ASK, "input": [among, user]}),
+        ]  # fmt: skip
+
+    for answer in codex.play(scenario):
+        assert (answer.status, answer.headers["x-left-out"]) == (200, "tools.web_search")
+    first, second = (asked.body for asked in codex.upstream.asked)
+    assert first["tools"] == [own]
+    assert second["input"] == [{**among, "tools": [own]}, user]
+
+
+FORCED = {
+    "by its kind": {"type": "web_search"},
+    "by its kind of before": {"type": "web_search_preview"},
+    "as one of all": "required",
+    "as one of the allowed": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},
+}
+
+
+@pytest.mark.parametrize("choice", FORCED.values(), ids=FORCED)
+def test_a_search_that_an_answer_has_to_make_is_refused_by_name(codex: World, choice: Any) -> None:
+    own = {"type": "function", "name": "x", "parameters": {}}
+    answer = post(codex, RESPONSES, {**SEARCHING, "tools": [*SEARCHING["tools"], own], "tool_choice": choice})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "no_price")
+    assert "search" in answer.json["error"]["message"]
+    assert (codex.upstream.asked, codex.wallet.held) == ([], 0)
 
 
 def test_Q_M6_searches_are_charged_as_often_as_was_searched(codex: World, books_agree: Callable[[], None]) -> None:

@@ -151,7 +151,9 @@ def test_a_stream_passes_through_and_is_charged(codex: World, name: str, books_a
 
 
 def test_nothing_reaches_the_caller_of_an_answer_that_only_began(codex: World) -> None:
-    codex.upstream.scripts = [streams("failed before output: no quota"), sends(*blocks("text")[:2]), streams("text")]
+    overloaded = b'event: error\ndata: {"type":"error","code":"server_is_overloaded","message":"m"}\n\n'
+    begun = sends(*blocks("text")[:2], overloaded)
+    codex.upstream.scripts = [streams("failed before output: no quota"), begun, streams("text")]
     account(codex, "other", provider="openai")
     account(codex, "third", provider="openai", max_retries=2)
     native, came = ask(codex, "codex", {"stream": True}, streamed=True)

@@ -53,7 +53,7 @@ def test_a_stream_is_captured_before_its_last_byte(world: World, books_agree: Ca
             thread.join()
 
     answer = world.play(lambda w: w.client.post("/v1/chat/completions", STREAM, on_data=on_data))
-    assert answer.text == "Hello there "
+    assert answer.text == "Hello there"
     assert answer.events[-1] == "[DONE]"
     assert charged == [1500]
     assert not any(event != "[DONE]" and event.get("usage") for event in answer.events)

@@ -3,15 +3,20 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import brotli
 import pytest
 from aiohttp import web
+from backports import zstd
 
 from llm.api import v1_request
+from llm.api.v1_body import unpacked
 from llm.models import Credential, Model, Usage
+from llm.relay.errors import CallRefused
 from tests.conftest import sampled
 
 from .client import Answer
@@ -94,23 +99,58 @@ def test_Q_C1_a_browser_may_call_from_any_page_and_sends_no_cookie(world: World)
         assert "access-control-allow-credentials" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    ("encoding", "pack", "status"),
-    sampled(
-        [
-            ("gzip", gzip.compress, 200),
-            ("deflate", zlib.compress, 200),
-            ("deflate", lambda body: zlib.compress(body, wbits=-15), 200),
-            ("gzip", lambda body: gzip.compress(body)[:-9], 400),
-            ("gzip", lambda _body: gzip.compress(b" " * (33 * 1024 * 1024)), 413),
-            ("zstd", bytes, 415),
-        ],
-        keep=3,
-    ),
-)
+_MIB = 1024 * 1024
+
+
+def _far_back(body: bytes) -> bytes:
+    """Whoever unpacks it has to remember 128 MiB."""
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
+    return packer.compress(body) + packer.flush()
+
+
+ENCODINGS: dict[str, tuple[str, Any, int]] = {
+    "gzip": ("gzip", gzip.compress, 200),
+    "deflate": ("deflate", zlib.compress, 200),
+    "deflate, bare": ("deflate", lambda body: zlib.compress(body, wbits=-15), 200),
+    "zstd": ("zstd", zstd.compress, 200),
+    "zstd in frames": ("ZSTD", lambda body: zstd.compress(body[:9]) + zstd.compress(body[9:]), 200),
+    "br": ("br", brotli.compress, 200),
+    "one in another": ("zstd, br", lambda body: brotli.compress(zstd.compress(body)), 200),
+    "half a gzip": ("gzip", lambda body: gzip.compress(body)[:-9], 400),
+    "half a zstd": ("zstd", lambda body: zstd.compress(body)[:-3], 400),
+    "half a br": ("br", lambda body: brotli.compress(body)[:-2], 400),
+    "no zstd": ("zstd", bytes, 400),
+    "no br": ("br", lambda body: b"\xff" + body, 400),
+    "a gzip bomb": ("gzip", lambda _body: gzip.compress(b" " * (33 * _MIB)), 413),
+    "a zstd bomb": ("zstd", lambda _body: zstd.compress(b" " * (33 * _MIB)), 413),
+    "a zstd bomb in frames": ("zstd", lambda _body: zstd.compress(b" " * (5 * _MIB)) * 8, 413),
+    "a br bomb": ("br", lambda _body: brotli.compress(b" " * (33 * _MIB), quality=1), 413),
+    "a zstd that wants much memory": ("zstd", _far_back, 400),
+    "compress": ("compress", bytes, 415),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("encoding", "pack", "status"), sampled(ENCODINGS.values(), keep=6), ids=ENCODINGS)
 def test_W14_bodies_may_come_compressed(rich: World, encoding: str, pack: Any, status: int) -> None:
     body = pack(json.dumps(ASK).encode())
-    assert post(rich, CHAT, body, headers={"content-encoding": encoding}).status == status
+    answer = post(rich, CHAT, body, headers={"content-encoding": encoding})
+    assert answer.status == status
+    if status == 415:
+        assert answer.headers["accept-encoding"] == "gzip, deflate, zstd, br"
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd", "br"])
+def test_a_bomb_is_never_larger_than_what_may_come(name: str) -> None:
+    once = b"\0" * (64 * _MIB)
+    pack = {"gzip": gzip.compress, "zstd": zstd.compress, "br": lambda body: brotli.compress(body, quality=1)}
+    bomb = pack[name](once)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CallRefused):
+            unpacked(bomb, name.encode(), 4 * _MIB)
+        assert tracemalloc.get_traced_memory()[1] < 16 * _MIB
+    finally:
+        tracemalloc.stop()
 
 
 # --- Time ------------------------------------------------------------------------------------------------------------

@@ -108,7 +108,8 @@ def chat(used: tuple[int, int] | None = (10, 20), text: str = "Hello there", aft
     async def answer(asked: Asked) -> web.StreamResponse:
         await asyncio.sleep(after_s)
         if asked.body.get("stream"):
-            return await stream(text.split(" "), used)(asked)
+            first, *rest = text.split(" ")
+            return await stream([first, *(f" {word}" for word in rest)], used, space="")(asked)
         return web.json_response(completion(asked.body["model"], text, tokens(used)))
 
     return answer
@@ -148,6 +149,7 @@ def stream(
     breaks_after: int | None = None,
     error_after: int | None = None,
     cumulative: bool = False,
+    space: str = " ",
 ) -> Script:
     """A chunk per word, then the usage. It breaks off, or says that it failed, after so many words."""
 
@@ -165,7 +167,7 @@ def stream(
                     await response.write(b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n')
                     return response
                 usage = tokens((used[0], number + 1)) if cumulative and used else None
-                await send_chunk(response, asked, {"content": f"{word} "}, usage)
+                await send_chunk(response, asked, {"content": f"{word}{space}"}, usage)
                 await asyncio.sleep(pause_s)
             await send_chunk(response, asked, {}, None, finish="stop")
             if used is not None:

@@ -250,6 +250,8 @@ class HTTP:
             session = _Session()
             # Proxy variables and .netrc of the machine would send payments through a stranger.
             session.trust_env = False
+            # Said, because urllib3 asks for whatever happens to be installed.
+            session.headers["Accept-Encoding"] = "gzip, deflate"
             # A call owes nothing to the one before it.
             session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
             adapter = _Adapter(public_only=not self._trusted, certificate=certificate)

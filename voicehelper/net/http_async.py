@@ -9,11 +9,15 @@ import asyncio
 import io
 import socket
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
+from aiohttp.tracing import Trace
 
 from .addresses import host_and_port, public_addresses
 from .deadlines import Deadline
@@ -38,7 +42,9 @@ class NoAnswerInTime(NoAnswer):
 
 
 class AnswerBroke(NoAnswer):
-    """An answer that had begun, with a status of success, did not come whole: what was asked for is done."""
+    """The connection ended over a request that was sent: before a status, or in an answer with one of success. What was
+    asked for may be done. (One that had served before and ended before a status is none of these: it was closed for
+    being idle.)"""
 
 
 class HTTPStream:
@@ -74,7 +80,10 @@ class HTTPStream:
         except _FAILURES as error:
             if self._late:
                 raise NoAnswerInTime from None
-            raise _explained(error) from None
+            told = _explained(error)
+            if 200 <= self.status < 300:
+                raise AnswerBroke(told.reason, sent=True) from None
+            raise told from None
 
     def progress(self, *, begun: bool = True) -> None:
         """What was read made sense: the clock starts anew with the next `read`."""
@@ -185,10 +194,15 @@ class AsyncHTTP:
         if not self._trusted:
             host_and_port(url, https_only=False)
         data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body
+        _served_before.set(False)
         try:
             return await self._open_session().request(method, url, data=data, headers=headers, allow_redirects=False)
         except _FAILURES as error:
-            raise _explained(error) from None
+            told = _explained(error)
+            broke = isinstance(error, aiohttp.ClientConnectionError | OSError)
+            if told.sent and broke and not _served_before.get() and not isinstance(told, NoAnswerInTime):
+                raise AnswerBroke(told.reason, sent=True) from None
+            raise told from None
 
     async def close(self) -> None:
         """Close every connection; calls under way fail. A later call opens the pool again."""
@@ -199,7 +213,7 @@ class AsyncHTTP:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             # No limit on connections: how many calls may be under way is decided where they are admitted.
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 limit=0,
                 keepalive_timeout=KEEP_S,
                 resolver=None if self._trusted else _PublicResolver(),
@@ -209,9 +223,33 @@ class AsyncHTTP:
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-                headers={"User-Agent": "VoiceHelper"},
+                # Said, because aiohttp asks for whatever happens to be installed.
+                headers={"User-Agent": "VoiceHelper", "Accept-Encoding": "gzip, deflate"},
             )
         return self._session
+
+
+# Whether the connection of this task's request had served another one before.
+_served_before: ContextVar[bool] = ContextVar("served_before", default=False)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells each request whether its connection is one that served before. (aiohttp's traces tell as well, for a tenth
+    of what a request costs.)"""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._serving: WeakSet[object] = WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        _served_before.set(protocol in self._serving)
+        if protocol is not None:
+            self._serving.add(protocol)
+        return connection
 
 
 def file_form(fields: Mapping[str, str | Sequence[str]], files: Sequence[tuple[str, bytes, str, str]]) -> Body:

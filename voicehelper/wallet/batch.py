@@ -17,7 +17,7 @@ import psycopg
 from voicehelper.postgres import Batch, Connection, Statement
 
 from .models import Entry
-from .services import MAX_QUOTA, BudgetSpent, InsufficientQuota, Settled
+from .services import MAX_QUOTA, BudgetSpent, InsufficientQuota, Room, Settled
 from .statements import HOLD, RENEW, settle_keeping
 
 log = logging.getLogger(__name__)
@@ -56,18 +56,21 @@ class Ledger:
         self._life_s = int(life.total_seconds())
         # One session each: holds never wait for settlements.
         self._holding, self._settling = Connection(), Connection()
-        self._holds: Batch[_Ask, None] = Batch(self._hold_all)
+        self._holds: Batch[_Ask, Room | None] = Batch(self._hold_all)
         self._settlements: Batch[_Settlement, Settled] = Batch(self._settle_all)
         self._settle = settle_keeping(record)
 
-    async def hold(self, user_id: int, amount: int, *, ref: str, budget_id: int | None = None, tokens: int = 0) -> None:
-        """Set quota aside, of a budget too; returns when it is committed. `tokens` is what a limit of tokens counts.
+    async def hold(
+        self, user_id: int, amount: int, *, ref: str, budget_id: int | None = None, tokens: int = 0
+    ) -> Room | None:
+        """Set quota aside, of a budget too; returns when it is committed what that leaves, where it limits calls or
+        tokens. `tokens` is what a limit of tokens counts.
 
         Raises InsufficientQuota, BudgetSpent, ValueError, psycopg.Error.
         """
         if not 0 < amount <= MAX_QUOTA:
             raise ValueError(f"A hold is between 1 and {MAX_QUOTA} quota, not {amount}.")
-        await self._holds.do(_Ask(user_id, ref, amount, budget_id, tokens))
+        return await self._holds.do(_Ask(user_id, ref, amount, budget_id, tokens))
 
     async def settle(
         self, ref: str, amount: int, *, actor: str, reason: str = "", note: Any = None, tokens: int | None = None
@@ -95,9 +98,9 @@ class Ledger:
         await self._settling.close()
 
     # --- Holds -----------------------------------------------------------------------------------------------------
-    async def _hold_all(self, asks: Sequence[_Ask]) -> Sequence[Exception | None]:
+    async def _hold_all(self, asks: Sequence[_Ask]) -> Sequence[Room | Exception | None]:
         """Admit what is covered. An ask that was behind one too large for the wallet is tried again without it."""
-        results: list[Exception | None] = [None] * len(asks)
+        results: list[Room | Exception | None] = [None] * len(asks)
         open_asks = dict(enumerate(asks))
         while open_asks:
             rows = [{"n": n, "life_s": self._life_s, **ask._asdict()} for n, ask in open_asks.items()]
@@ -109,9 +112,9 @@ class Ledger:
             judged = {n: (bool(amount), remaining, *budget) for n, amount, remaining, _fresh, *budget in answers}
             for n, ask in list(open_asks.items()):
                 admitted, remaining, *budget = judged.get(n, (False, 0))
-                refusal = None if admitted else _refusal(ask, remaining, *budget)
-                if admitted or refusal is not None:
-                    results[n] = refusal
+                result = _room(*budget) if admitted else _refusal(ask, remaining, *budget)
+                if admitted or result is not None:
+                    results[n] = result
                     del open_asks[n]
         return results
 
@@ -133,7 +136,9 @@ class Ledger:
         return result
 
 
-def _all_but(results: list[Exception | None], asks: dict[int, _Ask], error: Exception) -> list[Exception | None]:
+def _all_but(
+    results: list[Room | Exception | None], asks: dict[int, _Ask], error: Exception
+) -> list[Room | Exception | None]:
     return [error if n in asks else result for n, result in enumerate(results)]
 
 
@@ -142,6 +147,11 @@ def _refusal(ask: _Ask, remaining: int, limit: str | None = None, room: Any = No
     if ask.amount > remaining:
         return InsufficientQuota()
     return BudgetSpent(limit, ask.tokens, room) if limit else None
+
+
+def _room(_limit: str | None = None, room: Any = None) -> Room | None:
+    """What an ask that was admitted leaves; None: nothing is limited."""
+    return Room(**room) if room else None
 
 
 def _is_away(error: Exception) -> bool:

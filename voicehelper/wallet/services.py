@@ -49,6 +49,16 @@ def _wait_s(limit: str, tokens: int, room: Mapping[str, Any]) -> int:
     return WINDOW_S
 
 
+class Room(NamedTuple):
+    """What the limits of a budget leave for the next minute: calls and tokens it may have (None: any number), and how
+    many of them are left."""
+
+    rpm: int | None
+    tpm: int | None
+    calls_left: int | None
+    tokens_left: int | None
+
+
 class HoldNotOpen(Exception):
     """The hold was captured, released or never made."""
 

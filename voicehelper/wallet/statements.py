@@ -39,7 +39,8 @@ def _spelled(sql: str) -> str:
 
 
 # Set quota aside: [{n, user_id, ref, amount, life_s, up_to, budget_id, tokens}] → [[n, amount set aside, available
-# afterwards, fresh]], with a budget also what of it does not cover the ask (quota, rpm, tpm) and what room it has. Asks
+# afterwards, fresh]], with a budget also what of it does not cover the ask (quota, rpm, tpm) and what room it has when
+# all of them are counted: of asks that are covered only where calls or tokens are limited, and not since when. Asks
 # of one wallet are admitted in the order in which they came, as far as it and their budgets cover them; amount 0: not
 # covered. With `up_to` it is what is available, at most `amount`. A user without a wallet has no line in the answer.
 HOLD = Statement(
@@ -124,6 +125,9 @@ HOLD = Statement(
                    'rpm', r.rpm, 'tpm', r.tpm, 'calls_left', j.calls_left - COALESCE(b.calls, 0),
                    'tokens_left', j.tokens_left - COALESCE(b.tokens, 0), 'lately', r.kept, 'now_s', {second},
                    'ends_s', ceil(extract(epoch FROM r.ends))::bigint
+               ) WHEN r.rpm IS NOT NULL OR r.tpm IS NOT NULL THEN json_build_object(
+                   'rpm', r.rpm, 'tpm', r.tpm, 'calls_left', j.calls_left - COALESCE(b.calls, 0),
+                   'tokens_left', j.tokens_left - COALESCE(b.tokens, 0)
                ) END
         FROM judged j LEFT JOIN taken t USING (wallet_id) LEFT JOIN budgeted b USING (budget_id)
              LEFT JOIN room r ON r.id = j.budget_id

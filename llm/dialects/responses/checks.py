@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ...relay.errors import CallRefused
+from .. import account_state
 from ..chat_completions import MAX_MESSAGES, count
 
 CALLS = ("function_call", "custom_tool_call")
@@ -71,6 +72,7 @@ def check(body: Mapping[str, Any]) -> None:
     _check_values(body)
     for number, tool in enumerate(listed(body, "tools")):
         _check_tool(tool, f"tools[{number}]")
+    account_state.check(body, "input", "tools", "tool_choice", "prompt_cache_options")
 
 
 def listed(body: Mapping[str, Any], name: str, where: str = "") -> list[dict[str, Any]]:
@@ -175,6 +177,12 @@ def _check_more_tools(item: Mapping[str, Any], where: str) -> None:
         _check_tool(tool, f"{where}.tools[{number}]")
 
 
+def _check_picture(item: Mapping[str, Any], where: str) -> None:
+    if type(item.get("result")) is not str or not item["result"]:
+        # It would be looked up by its id.
+        raise refused("Pictures are not kept here: send the content itself.", f"{where}.result", "unsupported_value")
+
+
 def _check_reference(item: Mapping[str, Any], where: str) -> None:
     if type(item.get("id")) is not str:
         raise refused(f"{where}.id must be a text.", f"{where}.id")
@@ -187,6 +195,7 @@ _CHECKS: Mapping[Any, Callable[[Mapping[str, Any], str], None]] = {
     "reasoning": _check_reasoning,
     "additional_tools": _check_more_tools,
     "item_reference": _check_reference,
+    "image_generation_call": _check_picture,
 }
 
 

@@ -65,9 +65,10 @@ class ResponsesFollower:
         return self._last
 
     def fail(self, answer: ErrorAnswer, completed: Completed[Any] | None) -> bytes:
-        """A failure the provider tells of passes as it came; another one is told in its place."""
+        """A failure the provider tells of passes as it came, but for who we are to it; another one is told in its
+        place."""
         if self._last:
-            return self._last
+            return self._without_us(answer)
         if not self._begun:
             return ResponsesTranslator(self._given, self._request_id).fail(answer, completed)
         for index, item in self._items.items():
@@ -81,6 +82,18 @@ class ResponsesFollower:
         }
         said = {"type": "response.failed", "response": response, "sequence_number": self._number + 1}
         return event("response.failed", said)
+
+    def _without_us(self, answer: ErrorAnswer) -> bytes:
+        response = self.final or {}
+        error = response.get("error")
+        if type(error) is not dict:
+            return self._last
+        said = error.get("message")
+        if not (said and answer.technical and answer.code.startswith("upstream_")) or said == answer.technical:
+            return self._last
+        failed = {**response, "error": {**error, "message": answer.technical}}
+        told = {"type": "response.failed", "response": failed, "sequence_number": self._number}
+        return event("response.failed", told)
 
     def kept(self) -> dict[str, Any] | None:
         """The response as it is kept for its user; None: it came to nothing."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...relay.estimates import weigh, weigh_data
-from ...relay.operations import is_search, search_is_optional
 from ...relay.questions import Addressee
+from ...relay.searching import is_search, search_is_optional, searches
 from . import sealed
 from .checks import OUTPUTS, items_of, kind_of, parts_of
 from .items import messages_of
@@ -131,7 +131,7 @@ def upward(given: Mapping[str, Any], to: Addressee) -> dict[str, Any]:
     if type(body.get("input")) is list:
         body["input"] = _openable(body["input"], to)
     if leaves_out_searches(given, to):
-        body["tools"] = [tool for tool in body.get("tools") or () if not is_search(tool)]
+        body |= _without_searches(body)
     if type(body.get("prompt_cache_key")) is str:
         body["prompt_cache_key"] = cache_key(body["prompt_cache_key"], to.user_id)
     return body
@@ -139,7 +139,17 @@ def upward(given: Mapping[str, Any], to: Addressee) -> dict[str, Any]:
 
 def leaves_out_searches(given: Mapping[str, Any], to: Addressee) -> bool:
     """Whether searches of the web stay behind: they have no price, and the request can do without."""
-    return not to.searches and any(map(is_search, given.get("tools") or ())) and search_is_optional(given)
+    return not to.searches and searches(given) and search_is_optional(given)
+
+
+def _without_searches(holder: Mapping[str, Any]) -> dict[str, Any]:
+    """The tools of a request, and those among its items, that are left."""
+    found: dict[str, Any] = {}
+    if type(holder.get("tools")) is list:
+        found["tools"] = [tool for tool in holder["tools"] if not is_search(tool)]
+    if type(holder.get("input")) is list:
+        found["input"] = [{**item, **_without_searches(item)} if "tools" in item else item for item in holder["input"]]
+    return found
 
 
 def _openable(items: Sequence[Mapping[str, Any]], to: Addressee) -> list[Mapping[str, Any]]:

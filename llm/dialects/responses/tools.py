@@ -114,11 +114,16 @@ def _custom(tool: Mapping[str, Any], name: str) -> dict[str, Any]:
 def chosen(given: Mapping[str, Any], box: Toolbox) -> dict[str, Any]:
     """The chat's `tools`, `tool_choice` and `parallel_tool_calls`: all of them, or none, as a chat refuses the others
     alone."""
-    choice, functions = given.get("tool_choice"), box.functions
+    choice, functions, left_out = given.get("tool_choice"), box.functions, box.left_out
     if type(choice) is dict and choice.get("type") == "allowed_tools":
+        left_out = [each["type"] for each in choice.get("tools") or () if _searches(each)]
         names = [_chosen_name(each, box) for each in choice.get("tools") or () if not _searches(each)]
         functions = [each for each in functions if each["function"]["name"] in names]
         choice = choice.get("mode") or "auto"
+    if choice == "required" and left_out:
+        # The answer has to use one of them, and may have to use the one that is not there.
+        kind = left_out[0].removeprefix("tools.")
+        raise CannotSay(f"This model has no tools of type {kind}.", "tool_choice", "unsupported_tool")
     if type(choice) is dict:
         choice = {"type": "function", "function": {"name": _chosen_name(choice, box)}}
     if choice not in (None, "auto", "none", "required") and type(choice) is not dict:

@@ -417,15 +417,8 @@ ROWS = [
     ),
     Row(
         "uploaded files",
-        cells={
-            _CHAT_CLAUDE: Refused("file content by id"),
-            _CHAT_RESPONSES: Refused("file_id"),
-            _MESSAGES_OPENAI: Refused("document content by file"),
-            _MESSAGES_RESPONSES: Refused("document content by file"),
-            **dict.fromkeys(
-                (_RESPONSES_OPENAI, _RESPONSES_CLAUDE, _RESPONSES_RESPONSES), Refused("file_id", "unsupported_value")
-            ),
-        },
+        # They would be those of the account, which all users share.
+        cells=dict.fromkeys(PAIRS, Refused("file_id", "unsupported_value")),
         more={
             "responses": lambda body: body["input"][-1].update(content=[{"type": "input_file", "file_id": "file-1"}]),
             "chat": _part({"type": "file", "file": {"file_id": "file-1"}}),

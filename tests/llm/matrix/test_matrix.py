@@ -56,16 +56,22 @@ class Place:
     def model(self) -> str:
         return f"by-{self.upstream}"
 
+    @property
+    def anew(self) -> bool:
+        """Whether the answer is written anew: it is asked for streamed then, whichever way it was asked for here."""
+        return DIALECTS[self.dialect] is not UPSTREAMS[self.upstream]
+
     def __str__(self) -> str:
         return f"{self.row.name}: {self.dialect} → {self.upstream}{', streamed' if self.streamed else ''}"
 
 
 PLACES = [
-    Place(row, *pair, streamed)
+    place
     for row in ROWS
     for pair in PAIRS
-    for streamed in ((True,) if row.error == "in the stream" else (False, True))
-    if row.cell(*pair) is not None
+    for place in (Place(row, *pair, streamed) for streamed in (False, True))
+    # What passes whole is no stream anywhere.
+    if row.cell(*pair) is not None and (place.streamed or place.anew or row.error != "in the stream")
 ]
 
 
@@ -139,7 +145,7 @@ def _script(place: Place, said: Said) -> tuple[Script, bytes]:
         return says(json.loads(body), 400), body
     if place.row.error:
         events = upstream.broken(THERE)
-    elif place.streamed:
+    elif place.streamed or place.anew:
         events = upstream.events(said, THERE)
     else:
         body = upstream.whole(said, THERE)
@@ -163,6 +169,7 @@ def test_a_cell_is_as_the_table_says(seen: dict[str, Seen], place: Place) -> Non
     assert len(found.asked) == 1, found.answer.body
     asked = found.asked[0]
     assert asked.path == UPSTREAMS[place.upstream].door
+    assert bool(asked.body.get("stream")) == (place.streamed or place.anew)
     if isinstance(cell, Passed):
         assert asked.body == {**found.sent, "model": THERE}
         if not place.row.error:
@@ -198,6 +205,11 @@ def _failed(place: Place, found: Seen) -> None:
     if place.row.error == "before":
         assert (answer.status, usage["quota"], usage["outcome"], found.failures) == (400, 0, "failed", 0)
         assert dialect.error_in(answer.body).startswith(TOO_LONG)
+        return
+    if not place.streamed:
+        # Half of an answer is none.
+        assert (answer.status, usage["quota"], usage["outcome"], found.failures) == (502, 0, "failed", 1)
+        assert b"boiler broke" in answer.body
         return
     text, why = dialect.error_in_events(answer.body)
     assert (answer.status, text, usage["outcome"], found.failures) == (200, "Hel", "failed", 1)
