@@ -50,6 +50,8 @@ WATCHED = (
     "topup/api/users.py",
     "topup/gateways/base.py",
     "topup/gateways/exchanges.py",
+    "topup/services/configured.py",
+    "topup/services/crediting.py",
     "topup/services/opening.py",
     "topup/services/receiving.py",
     "topup/services/refund_mirroring.py",

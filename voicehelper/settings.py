@@ -133,6 +133,7 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "A PostgreSQL URL: postgres://user:pw@host/name"))}
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must be PostgreSQL: money relies on its row locks, checks and triggers.")
+DATABASES["default"]["ENGINE"] = "voicehelper.database"
 # Creating and dropping a test database can take longer than any statement of ours may.
 _STATEMENT_TIMEOUT = "120s" if MODE == "test" else "15s"
 DATABASES["default"]["OPTIONS"] = {

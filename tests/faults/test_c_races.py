@@ -22,6 +22,7 @@ from topup.models import Notice, Order
 from topup.services.options import write_options
 from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import wallet_of
 
 from .conftest import CallbackDesk, alert, at_once, balance, credited_once, not_credited
 from .scripted import ScriptedProvider, gateway_of
@@ -486,19 +487,20 @@ def test_C15_a_row_that_is_locked_is_left_to_whoever_holds_it(
 
 
 def test_C15_a_move_of_an_order_names_the_state_it_was_read_in(desk: CallbackDesk, order: Order) -> None:
+    # A first recharge would make the wallet, then credit.
+    wallet_of(order.user)
     with CaptureQueriesContext(connection) as queries:
         desk.deliver(desk.merchant.notice(order))
-    (swap,) = statements(queries, 'UPDATE "topup_order"', "'paid'")
-    _set, _where, condition = swap.partition(" WHERE ")
-    assert '"topup_order"."state" = \'pending\'' in condition
-    (change,) = statements(queries, "UPDATE wallet_wallet", "INSERT INTO wallet_entry")
-    assert '"amount":5000000' in change
-    begins = [query["sql"] for query in queries.captured_queries]
-    # State, balance and entry within one transaction.
-    first, last = begins.index(swap), begins.index(change)
-    assert "BEGIN" in begins[:first][-1]
-    assert not {"BEGIN", "COMMIT"} & set(begins[first:last])
-    assert "COMMIT" in begins[last:]
+    # State, balance, entry and notice in one statement, which is one transaction.
+    swap, *more = statements(queries, "UPDATE topup_order")
+    assert not more
+    assert "o.state = t.state" in swap
+    assert '"state":"pending"' in swap
+    for change in ("UPDATE wallet_wallet", "INSERT INTO wallet_entry", "UPDATE topup_notice"):
+        assert statements(queries, change) == [swap]
+    sent = [query["sql"] for query in queries.captured_queries]
+    around = sent[sent.index(swap) - 1 : sent.index(swap) + 2]
+    assert not {"BEGIN", "COMMIT"} & set(around)
 
 
 def test_C15_a_stale_copy_of_an_order_moves_nothing(desk: CallbackDesk, order: Order) -> None:

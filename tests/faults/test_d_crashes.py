@@ -40,7 +40,7 @@ NOTICE_POINTS = {
     "after_it_was_received": "topup/services/receiving.py:receive_notice",
     "D3_after_it_was_verified_and_stored": "topup/services/receiving.py:_settle",
     "D3_before_the_transaction": "topup/services/settling.py:_credit_order",
-    "inside_the_transaction": "voicehelper/wallet/services.py:_entry",
+    "D4_before_the_statement_that_credits": "voicehelper/wallet/statements.py:run",
     "D5_after_the_commit": "topup/services/receiving.py:_finish",
     "D5_before_the_answer_is_sent": "voicehelper/asgi.py:_headers",
 }
@@ -73,7 +73,7 @@ def test_D3_D5_a_server_may_be_killed_before_any_line_of_a_notice(
     assert b"SUCCESS" in reply.body
     assert end.lines > 100
     died = set()
-    for line in lines(end.lines, 10):
+    for line in lines(end.lines, 15):
         order = pending_order(buyer, WECHAT)
         notice = WECHAT.notice(order)
         reply, end = workers.post_to_mortal(line, "/api/wechat/notify", notice)

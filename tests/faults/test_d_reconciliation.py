@@ -22,12 +22,12 @@ POINTS = {
     "while_the_bill_is_read": "topup/services/reconciliation/staging.py:_staged",
     "before_the_comparison": "topup/services/reconciliation/comparing.py:compare",
     "before_a_repair": "topup/services/reconciliation/repairing.py:put_right",
-    "inside_the_transaction_that_credits": "voicehelper/wallet/services.py:_entry",
+    "before_the_statement_that_credits": "voicehelper/wallet/statements.py:run",
     "after_a_repair_before_it_is_noted": "topup/services/refund_settling.py:settle_refund",
     "before_the_totals": "topup/services/reconciliation/comparing.py:totals",
     "before_the_alert": "topup/services/reconciliation/alerts.py:tell",
 }
-OFTEN = ["inside_the_transaction_that_credits"]
+OFTEN = ["before_the_statement_that_credits"]
 
 
 def reconcile(workers: Workers, kill_at: int | str = 0) -> End:

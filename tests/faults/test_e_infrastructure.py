@@ -26,6 +26,7 @@ from topup.models import Order
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
 from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import wallet_of
 
 from .proxy import Proxy
 from .workers import credited_once, sweep_now
@@ -103,13 +104,13 @@ def succeeded(reply: Reply) -> bool:
 # --- The database ----------------------------------------------------------------------------------------------------
 MOMENTS = {
     "before_anything_is_said": b"",
-    "while_settings_are_read": b'FROM "topup_wechatsettings"',
+    "while_settings_are_read": b"FROM topup_rechargesettings",
+    "while_the_order_is_read": b'FROM "topup_order"',
     "while_the_notice_is_stored": b'INSERT INTO "topup_notice"',
-    "while_the_order_moves": b'UPDATE "topup_order"',
-    "while_the_wallet_changes": b"UPDATE wallet_wallet",
-    "before_the_commit": b"COMMIT",
-    "after_the_commit": b"COMMIT",
-    "while_the_verdict_is_stored": b'UPDATE "topup_notice"',
+    "while_the_wallet_is_made": b'INSERT INTO "wallet_wallet"',
+    # What credits is one statement, and a transaction by itself.
+    "before_the_commit": b"UPDATE wallet_wallet",
+    "after_the_commit": b"UPDATE wallet_wallet",
 }
 
 
@@ -126,6 +127,8 @@ def test_E1_postgresql_fails_in_the_middle_of_a_notice_and_success_is_never_said
 ) -> None:
     order = pending_order(buyer, WECHAT)
     notice = WECHAT.notice(order)
+    if moment != "while_the_wallet_is_made":
+        wallet_of(buyer)
     if MOMENTS[moment]:
         world.database.break_at(MOMENTS[moment], way, after=moment == "after_the_commit")
     else:

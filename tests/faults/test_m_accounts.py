@@ -391,15 +391,12 @@ def test_a_notice_of_the_active_account_costs_the_same_however_many_are_retired(
         order = pending_order(buyer, desk.merchant)
         with CaptureQueriesContext(connection) as queries:
             assert desk.acknowledged(desk.merchant.notice(order))
-        for q in queries:
-            print(q["sql"][:150])
         return len(queries)
 
-    statements()
-    alone = statements()
+    # Sections are made on first use, and read again when they were written.
+    alone = [statements() for _ in range(3)][-1]
     OTHER[gateway_of(desk.merchant)].configure()
     desk.merchant.configure()
     statements()
     assert statements() == alone
-    print("STATEMENTS", alone)
-    assert burden_of(active(gateway_of(desk.merchant))).orders == 4
+    assert burden_of(active(gateway_of(desk.merchant))).orders == 5

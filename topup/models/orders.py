@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from voicehelper import rows
 from voicehelper.clock import BEIJING
 
 from .accounts import MerchantAccount
@@ -223,4 +224,10 @@ class Order(models.Model):
         if to not in self.MOVES[self.state]:
             return False
         known = {"refunded_fen": self.refunded_fen, "refund_numbers": self.refund_numbers}
-        return Order.objects.filter(pk=self.pk, state=self.state, **known).update(state=to, **facts) == 1
+        return rows.change(Order, {"id": self.pk, "state": self.state, **known}, **facts, state=to)
+
+    def moved_to(self, state: State, **facts: Any) -> None:
+        """What `move` has written, for an instance that goes on being used."""
+        self.state = state
+        for name, value in facts.items():
+            setattr(self, name, value)

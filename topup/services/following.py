@@ -66,17 +66,17 @@ def _query(order: Order, gateway: Gateway) -> Trade | None:
         return None
 
 
-def must_be_confirmed(order: Order, receipt: Receipt, *, sure: bool = True) -> bool:
+def must_be_confirmed(order: Order, receipt: Receipt, recharge: RechargeSettings, *, sure: bool = True) -> bool:
     """Whether the provider is asked before a notice credits an order: it is large, it has ended here, money of it may
     have gone back, somebody has to look at it, or it is not `sure` that the notice is of the order's account."""
     if order.state in Order.CREDITED or order.given_back or difference(order, receipt):
         return False
-    return not sure or _wants_proof(order) or bool(order.review)
+    return not sure or _wants_proof(order, recharge) or bool(order.review)
 
 
-def _wants_proof(order: Order) -> bool:
+def _wants_proof(order: Order, recharge: RechargeSettings) -> bool:
     """Whether nothing is credited without the provider's answer. A review alone blocks no honest notice."""
-    threshold = RechargeSettings.load().confirm_above_fen
+    threshold = recharge.confirm_above_fen
     ended = order.state not in Order.OPEN
     return ended or bool(order.refund_told_by) or order.amount_fen > threshold or not threshold
 
@@ -87,7 +87,7 @@ def confirm_payment(
     """Settle what a notice says once the provider, asked now, has said the same (of an order that is only to be looked
     at, also when there was no answer). None: no certain answer, or another one; the sweep goes on asking."""
     trade = _query(order, gateway)
-    if trade is None and sure and not _wants_proof(order):
+    if trade is None and sure and not _wants_proof(order, RechargeSettings.load()):
         return settle_order(receipt, source=source)
     settled = None
     if trade is not None and _agree(trade.receipt, receipt):

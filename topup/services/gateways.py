@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic_ns
 from typing import Any
 
 from notifications.services import raise_alert, resolve_passed
-from voicehelper import clock
+from voicehelper import clock, rows
 from voicehelper.api import ratelimit
 from voicehelper.net.http import Limits
 from voicehelper.secrets import SecretUnreadable
@@ -23,6 +24,7 @@ from ..models import GatewayCall, GatewaySettings, MerchantAccount, Order, Provi
 from ..models.orders import KEYLESS
 from .accounts import account_in_use, account_of, active_account, burden_of, retired_accounts
 from .certificates import keep_certificate, may_fetch_certificate
+from .configured import Configured, configured
 from .errors import GatewayOff, TopupError, UnknownGateway
 
 log = logging.getLogger(__name__)
@@ -40,14 +42,26 @@ def section_of(name: str) -> GatewaySettings:
     return GatewaySettings.of(name).load()
 
 
-def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
-    """The gateway as configured now, for orders of another app of the same account with `app_id`. Switched off or not,
-    it serves what is under way. Raises UnknownGateway, or GatewayOff unless it is complete."""
-    section = section_of(name)
+def open_gateway(
+    name: str, *, app_id: str = "", limits: Limits | None = None, now: Configured | None = None
+) -> Gateway:
+    """The gateway as configured `now`, for orders of another app of the same account with `app_id`. Switched off or
+    not, it serves what is under way. Raises UnknownGateway, or GatewayOff unless it is complete."""
+    now = now or configured()
+    kept = now.gateways.get((name, app_id))
+    if kept is None:
+        kept = _opened(now.section(name), app_id)
+        if kept.account is not None:
+            now.gateways[name, app_id] = kept
+    return _within(limits, copy(kept))
+
+
+def _opened(section: GatewaySettings, app_id: str) -> Gateway:
+    name = section.gateway
     account = active_account(name)
     apps = account.app_ids if account else ()
     try:
-        gateway = build_gateway(section, app_id=app_id, app_ids=apps, limits=limits)
+        gateway = build_gateway(section, app_id=app_id, app_ids=apps)
     except NotConfigured as error:
         if section.enabled:
             log.warning("%s is enabled but not usable: %s", name, error)
@@ -57,17 +71,18 @@ def open_gateway(name: str, *, app_id: str = "", limits: Limits | None = None) -
     return gateway
 
 
-def gateway_for_new_orders(name: str, *, app_id: str = "") -> Gateway:
+def gateway_for_new_orders(name: str, *, app_id: str = "", now: Configured | None = None) -> Gateway:
     """The gateway, for an order that is yet to be placed. Raises UnknownGateway, or GatewayOff unless it is complete
     and switched on."""
-    if not takes_orders(name):
+    now = now or configured()
+    if not takes_orders(name, now=now):
         raise GatewayOff(name)
-    return open_gateway(name, app_id=app_id)
+    return open_gateway(name, app_id=app_id, now=now)
 
 
-def takes_orders(name: str) -> bool:
+def takes_orders(name: str, *, now: Configured | None = None) -> bool:
     """Whether it is switched on. Off means no new orders, and no more than that. Raises UnknownGateway."""
-    return section_of(name).enabled
+    return (now or configured()).section(name).enabled
 
 
 def open_account(account: MerchantAccount, *, app_id: str = "", limits: Limits | None = None) -> Gateway:
@@ -190,6 +205,11 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
     gateway.may_fetch_certificate = lambda serial: may_fetch_certificate(name, gateway.merchant_id, serial)
     if gateway.fetches_certificates:
         gateway.use_certificates(ProviderCertificate.good_ones(name, gateway.merchant_id))
+    return _within(limits, gateway)
+
+
+def _within(limits: Limits | None, gateway: Gateway) -> Gateway:
+    """With these limits, counted from now."""
     if limits is not None:
         gateway.limits = limits
         gateway.until_ns = monotonic_ns() + int(limits.total_s * 1_000_000_000)
@@ -197,7 +217,7 @@ def _build(name: str, values: Mapping[str, Any], app_id: str, app_ids: Sequence[
 
 
 def _keep_call(gateway: Gateway, exchange: Exchange) -> None:
-    GatewayCall.objects.create(
+    call = GatewayCall(
         gateway=gateway.name,
         account_id=gateway.account,
         operation=exchange.operation,
@@ -207,6 +227,7 @@ def _keep_call(gateway: Gateway, exchange: Exchange) -> None:
         outcome=exchange.outcome,
         elapsed_ms=exchange.elapsed_ms,
     )
+    rows.insert(call)
     if exchange.outcome in NO_ANSWER:
         _report_unreachable(gateway.name)
 

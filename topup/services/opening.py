@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+from voicehelper import rows
 from voicehelper.net.http import Limits
 
 from ..gateways.base import Gateway
@@ -11,6 +12,7 @@ from ..gateways.errors import BadSignature, NotConfigured, WrongRecipient
 from ..gateways.notices import IncomingNotice, OpenedNotice
 from ..models import Notice, Order
 from .accounts import account_of, retired_accounts
+from .configured import Configured
 from .errors import GatewayOff
 from .gateways import open_account, open_gateway, with_former_keys
 
@@ -18,12 +20,12 @@ from .gateways import open_account, open_gateway, with_former_keys
 CONFIRM_LIMITS = Limits(connect_s=1, read_s=2, total_s=3)
 
 
-def addressed(name: str, incoming: IncomingNotice) -> Gateway:
+def addressed(name: str, incoming: IncomingNotice, now: Configured | None = None) -> Gateway:
     """The account that a notice names: the active one first, then those that were retired. When it names none, the
     active one says so. Raises GatewayOff or UnknownGateway."""
     active, latest = None, None
     try:
-        active = open_gateway(name, limits=CONFIRM_LIMITS)
+        active = open_gateway(name, limits=CONFIRM_LIMITS, now=now)
         if not incoming.body or active.is_named_by(incoming):
             return active
     except GatewayOff:
@@ -100,7 +102,7 @@ def _orders_own(gateway: Gateway, incoming: IncomingNotice, order: Order | None)
 def _claimed(notice: Notice, order_no: str) -> str:
     """Put the order beside the notice that claims it. The algorithm recorded with it counts."""
     notice.order_no = order_no
-    notice.order = Order.objects.select_related("user").filter(order_no=order_no).first()
+    (notice.order,) = rows.first(Order, "WHERE order_no = %s", [order_no]) or (None,)
     return notice.order.sign_type if notice.order and notice.order.gateway == notice.gateway else ""
 
 

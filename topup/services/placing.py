@@ -1,6 +1,7 @@
 """Quoting and placing orders, and the ways to pay them."""
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from notifications.services import raise_alert
-from voicehelper import clock
+from voicehelper import clock, rows
 from voicehelper.accounts.models import User
 
 from ..gateways.base import Gateway
@@ -20,6 +21,7 @@ from ..gateways.ways import Place
 from ..models import GatewaySettings, Order, RechargeSettings
 from ..money import yuan
 from ..pricing import OutOfRange, Quote, quote
+from .configured import Configured, configured
 from .errors import (
     AmountInvalid,
     AmountTooSmall,
@@ -30,7 +32,7 @@ from .errors import (
     UnknownWay,
 )
 from .following import ASK_EVERY, WATCH_EVERY, ask_provider, seconds_left
-from .gateways import gateway_for, gateway_for_new_orders, place_of, section_of
+from .gateways import gateway_for, gateway_for_new_orders, place_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,8 @@ QR_CODE = Way()
 
 def quote_for(user: User, gateway: str, amount: int) -> Quote:
     """What `amount` costs this user. Raises UnknownGateway, AmountTooSmall, AmountInvalid."""
-    return _quote(RechargeSettings.load(), section_of(gateway), user, amount)
+    now = configured()
+    return _quote(now.recharge, now.section(gateway), user, amount)
 
 
 def _quote(recharge: RechargeSettings, section: GatewaySettings, user: User, amount: int) -> Quote:
@@ -84,16 +87,16 @@ def place_order(
     comes back. With `quoted`, what the buyer was told in yuan, it is placed only if that is what it costs, else
     PriceChanged. Raises the TopupErrors; after PaymentNotOffered(unknown=True) the sweep goes on asking.
     """
-    gateway = _gateway_of_way(gateway_name, way)
+    now = configured()
+    gateway = _gateway_of_way(gateway_name, way, now)
     trade_type = way.trade_type or gateway.qr_code
-    recharge = RechargeSettings.load()
-    price = _quote(recharge, section_of(gateway_name), user, amount)
+    price = _quote(now.recharge, now.section(gateway_name), user, amount)
     known = _known_order(user, idempotency_key)
     charge = yuan((known or price).amount_fen)
     if quoted is not None and quoted != Decimal(charge):
         raise PriceChanged(charge)
     order = known or _insert_order(
-        user, gateway, price, recharge, way=way, client_ip=client_ip, idempotency_key=idempotency_key
+        user, gateway, price, now, way=way, client_ip=client_ip, idempotency_key=idempotency_key
     )
     if (order.gateway, order.trade_type, order.amount) != (gateway_name, trade_type, amount):
         raise IdempotencyConflict(idempotency_key)
@@ -103,22 +106,21 @@ def place_order(
         its_own = gateway if same else gateway_for(order)
         if its_own is None:
             raise PaymentNotOffered(order, unknown=True)
-        _offer_payment(order, its_own, recharge)
-        order.refresh_from_db()
+        _offer_payment(order, its_own, now.recharge)
     return order
 
 
-def _gateway_of_way(name: str, way: Way) -> Gateway:
+def _gateway_of_way(name: str, way: Way, now: Configured) -> Gateway:
     """The gateway, in the name of the app the buyer is in. Raises UnknownWay, NobodyPays and what
     gateway_for_new_orders does."""
-    gateway = gateway_for_new_orders(name)
+    gateway = gateway_for_new_orders(name, now=now)
     if way.trade_type and way.trade_type not in gateway.trade_types:
         raise UnknownWay(way.trade_type)
     if gateway.place(way.trade_type) is not Place.APP:
         return gateway
     if not way.openid:
         raise NobodyPays
-    return gateway_for_new_orders(name, app_id=way.app_id)
+    return gateway_for_new_orders(name, app_id=way.app_id, now=now)
 
 
 def _known_order(user: User, idempotency_key: str | None) -> Order | None:
@@ -150,29 +152,28 @@ def _insert_order(
     user: User,
     gateway: Gateway,
     price: Quote,
-    recharge: RechargeSettings,
+    now: Configured,
     *,
     way: Way,
     client_ip: str,
     idempotency_key: str | None,
 ) -> Order:
-    now = clock.now()
     order = Order(
-        order_no=Order.new_number(now),
+        order_no=Order.new_number(now.at),
         user=user,
         trade_type=way.trade_type or gateway.qr_code,
         openid=way.openid,
         **agreed(gateway, price),
-        created=now,
+        created=now.at,
         # Whole seconds: the provider is told this moment, and a repeated request must tell it the same.
-        expires_at=(now + timedelta(minutes=recharge.order_life_minutes)).replace(microsecond=0),
+        expires_at=(now.at + timedelta(minutes=now.recharge.order_life_minutes)).replace(microsecond=0),
         idempotency_key=idempotency_key or None,
         client_ip=client_ip,
-        next_ask_at=now + ASK_EVERY,
+        next_ask_at=now.at + ASK_EVERY,
     )
     try:
-        with transaction.atomic():
-            order.save(force_insert=True)
+        with transaction.atomic() if idempotency_key else nullcontext():
+            rows.insert(order)
     except IntegrityError:
         # A double click: the other request with this key was first.
         known = _known_order(user, idempotency_key)
@@ -191,6 +192,7 @@ def _offer_payment(order: Order, gateway: Gateway, recharge: RechargeSettings) -
         trade = ask_provider(order, gateway=gateway, source="create")
         if trade is None or trade.state != TradeState.PAID:
             raise PaymentNotOffered(order, unknown=True) from error
+        order.refresh_from_db()
         return
     except Refused as error:
         # An earlier try without an answer may have got there: then it is watched like any other that has ended here.
@@ -200,8 +202,14 @@ def _offer_payment(order: Order, gateway: Gateway, recharge: RechargeSettings) -
     except Unknown as error:
         Order.objects.filter(pk=order.pk, state=Order.State.CREATED).update(failure=str(error)[:200])
         raise PaymentNotOffered(order, unknown=True) from error
-    # False when somebody paid before this line; the order is then further on, and that is fine.
-    order.move(Order.State.PENDING, pay_url=offer.pay_url, prepay_id=offer.prepay_id, offered_at=Now(), failure="")
+    shown = {"pay_url": offer.pay_url, "prepay_id": offer.prepay_id, "failure": ""}
+    if order.move(Order.State.PENDING, offered_at=Now(), **shown):
+        order.moved_to(Order.State.PENDING, **shown)
+        # When, by the database's clock, is read by whoever wants to know.
+        del order.offered_at
+    else:
+        # Somebody paid before this line; the order is then further on, and that is fine.
+        order.refresh_from_db()
 
 
 def _offer_of(order: Order, gateway: Gateway, recharge: RechargeSettings) -> Offer:

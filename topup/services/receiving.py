@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from notifications.services import raise_alert
+from voicehelper import rows
 from voicehelper.api import ratelimit
 
 from ..gateways import GATEWAYS
@@ -31,6 +32,7 @@ from . import (
     settle_order,
     takes_orders,
 )
+from .configured import Configured, configured
 from .opening import CONFIRM_LIMITS, account_behind, addressed, as_it_came, open_notice
 
 log = logging.getLogger(__name__)
@@ -67,11 +69,12 @@ _STATUSES = {_V.MALFORMED: 400, _V.FORGED: 401}
 def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) -> Reply:
     """Handle a callback, about a payment or a refund, and say what to answer, also for a gateway that is switched off.
     Raises GatewayOff or UnknownGateway: there is nobody here to answer."""
-    gateway = addressed(gateway_name, incoming)
+    now = configured()
+    gateway = addressed(gateway_name, incoming, now)
     if not incoming.body:
         return gateway.refuse(incoming, "读取数据失败", 400)
-    notice = _process(gateway, incoming, source=source)
-    _tell_while_off(notice)
+    notice = _process(gateway, incoming, now, source=source)
+    _tell_while_off(notice, now)
     if notice.acknowledged:
         return gateway.acknowledge(True)
     verdict = _V(notice.verdict)
@@ -81,11 +84,13 @@ def receive_notice(gateway_name: str, incoming: IncomingNotice, *, source: str) 
 def replay_notice(notice: Notice, *, actor: str) -> Notice:
     """Handle a stored notice once more, as if it had just come; the outcome is a row of its own. Raises GatewayOff."""
     gateway = account_behind(notice)
-    return _process(gateway, as_it_came(notice), source=notice.source, replay_of=notice, actor=actor)
+    return _process(gateway, as_it_came(notice), configured(), source=notice.source, replay_of=notice, actor=actor)
 
 
 # --- What it says ----------------------------------------------------------------------------------------------------
-def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, **facts: Any) -> Notice:
+def _process(
+    gateway: Gateway, incoming: IncomingNotice, now: Configured, *, source: str | None, **facts: Any
+) -> Notice:
     """Open, store, settle or look after the refund; returns the notice with its verdict."""
     notice = Notice(
         gateway=gateway.name,
@@ -108,18 +113,18 @@ def _process(gateway: Gateway, incoming: IncomingNotice, *, source: str | None, 
         _alert_mismatch(notice, str(error))
         return _finish(notice, _V.MISMATCH, str(error))
     if opened.receipt:
-        return _credit(gateway, notice, opened.receipt, sure=opened.signed)
+        return _credit(gateway, notice, opened.receipt, now, sure=opened.signed)
     if opened.refund and (notice.order or not opened.signed):
         looked_after = _look_after_refund(notice, opened.refund)
         return _acknowledge(looked_after) if opened.signed else looked_after
     return _finish(notice, _V.IGNORED, "")
 
 
-def _credit(gateway: Gateway, notice: Notice, receipt: Receipt, *, sure: bool) -> Notice:
+def _credit(gateway: Gateway, notice: Notice, receipt: Receipt, now: Configured, *, sure: bool) -> Notice:
     # Stored before it is settled, so that a crash in between leaves a trace to replay.
-    notice.save()
+    rows.insert(notice)
     try:
-        settled = _settle(gateway, receipt, notice.order, sure=sure)
+        settled = _settle(gateway, receipt, notice, now, sure=sure)
     except Exception:
         log.exception("Settling order %s failed", notice.order_no)
         return _finish(notice, _V.FAILED, "An error inside; see the log.")
@@ -127,7 +132,7 @@ def _credit(gateway: Gateway, notice: Notice, receipt: Receipt, *, sure: bool) -
         return _finish(notice, _V.UNCONFIRMED, "The provider did not confirm the payment in time.")
     if settled.outcome == Settlement.UNKNOWN_ORDER:
         _alert_unknown_order(notice)
-    return _finish(notice, _OF_SETTLEMENT[settled.outcome], settled.detail)
+    return _finish(notice, _OF_SETTLEMENT[settled.outcome], settled.detail, stored=settled.noted)
 
 
 def _look_after_refund(notice: Notice, hint: RefundHint) -> Notice:
@@ -143,18 +148,19 @@ def _look_after_refund(notice: Notice, hint: RefundHint) -> Notice:
     return _finish(notice, _V.REFUND, f"Refund {hint.refund_no or '-'}")
 
 
-def _settle(gateway: Gateway, receipt: Receipt, order: Order | None, *, sure: bool) -> SettledOrder | None:
+def _settle(gateway: Gateway, receipt: Receipt, notice: Notice, now: Configured, *, sure: bool) -> SettledOrder | None:
     """None: the provider was asked and did not say the same, or nothing."""
-    if order is None or not must_be_confirmed(order, receipt, sure=sure):
-        return settle_order(receipt, source="notice", order=order)
+    order = notice.order
+    if order is None or not must_be_confirmed(order, receipt, now.recharge, sure=sure):
+        return settle_order(receipt, source="notice", order=order, notice=notice.pk)
     if gateway.app_id != order.app_id:
         gateway = gateway_for(order, limits=CONFIRM_LIMITS) or gateway
     return confirm_payment(order, receipt, gateway, source="notice", sure=sure)
 
 
-def _tell_while_off(notice: Notice) -> None:
+def _tell_while_off(notice: Notice, now: Configured) -> None:
     """Somebody switched the gateway off, and somebody paid: worth knowing once, and no trouble."""
-    if notice.verdict not in Notice.UNVERIFIED and not takes_orders(notice.gateway):
+    if notice.verdict not in Notice.UNVERIFIED and not takes_orders(notice.gateway, now=now):
         raise_alert(
             "notice_while_off",
             level="info",
@@ -191,10 +197,12 @@ def follow_refund_hints(limit: int = 20) -> int:
     return done
 
 
-def _finish(notice: Notice, verdict: Notice.Verdict, detail: str) -> Notice:
+def _finish(notice: Notice, verdict: Notice.Verdict, detail: str, *, stored: bool = False) -> Notice:
     notice.verdict = verdict
     notice.detail = detail[:300]
     notice.acknowledged = verdict in _ACKNOWLEDGED
+    if stored:
+        return notice
     notice.save(update_fields=["verdict", "detail", "acknowledged"] if notice.pk else None)
     return notice
 

@@ -1,20 +1,20 @@
 """`settle_order`: the only code that credits."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
 from notifications.services import raise_alert
-from voicehelper.wallet.models import Entry
-from voicehelper.wallet.services import credit
 
 from ..gateways.orders import Receipt
 from ..models import Order, SurplusPayment
 from ..models.orders import GIVEN_BACK, GIVEN_BACK_SOME
 from ..money import yuan
+from .crediting import credit_order
 from .surplus import keep_surplus, note_of
 
 # A state has five steps at most: more swaps lost than that means something else is wrong.
@@ -40,6 +40,8 @@ class SettledOrder:
 
     outcome: Settlement
     detail: str = ""
+    # Whether the notice that brought the receipt says so already.
+    noted: bool = False
 
 
 def settle_order(
@@ -50,14 +52,16 @@ def settle_order(
     knowing: tuple[int, str] = (0, ""),
     actor: str = "",
     reason: str = "",
+    notice: int | None = None,
 ) -> SettledOrder:
     """Credit the order a receipt pays for, once. The only code that credits.
 
     Compares gateway, mode, app id, merchant, currency and amount with the order; what differs is flagged, alerted
     and credits nothing. State, entry and balance change in one transaction. `source` says who brought the receipt.
     `order` is the receipt's, when the caller has just read it; should it have changed since, it is read again.
-    `knowing` is `Order.refunds_known` as far as the caller sees to it that what went back is taken back. `actor` and
-    `reason` are for the ledger, when a person decides.
+    `notice` is the id of a stored one that brought the receipt: its verdict changes with the order. `knowing` is
+    `Order.refunds_known` as far as the caller sees to it that what went back is taken back. `actor` and `reason` are
+    for the ledger, when a person decides.
     """
     for _ in range(SWAP_TRIES):
         if order is None or order.order_no != receipt.order_no:
@@ -70,7 +74,8 @@ def settle_order(
             if order.state in Order.CREDITED:
                 settled = _known_already(order, receipt, source)
             else:
-                settled = _why_not(order, knowing) or _credit_order(order, receipt, source, actor=actor, reason=reason)
+                facts: Any = {"actor": actor, "reason": reason, "notice": notice}
+                settled = _why_not(order, knowing) or _credit_order(order, receipt, source, **facts)
         except IntegrityError as error:
             if not _is_about(error, "order_transaction_once"):
                 raise
@@ -88,30 +93,22 @@ def _why_not(order: Order, knowing: tuple[int, str]) -> SettledOrder | None:
     return SettledOrder(Settlement.UNSURE, GIVEN_BACK_SOME) if order.refunds_known != knowing else None
 
 
-def _credit_order(order: Order, receipt: Receipt, source: str, *, actor: str, reason: str) -> SettledOrder | None:
-    """State, balance and entry together, or nothing. None: the order changed since it was read."""
+def _credit_order(
+    order: Order, receipt: Receipt, source: str, *, actor: str, reason: str, notice: int | None
+) -> SettledOrder | None:
+    """State, balance, entry and notice together, or nothing. None: the order changed since it was read."""
     by_hand = receipt.transaction_id == order.manual_mark
     late = order.state in (Order.State.CLOSED, Order.State.FAILED) and not by_hand
-    with transaction.atomic():
-        moved = order.move(
-            Order.State.PAID,
-            transaction_id=receipt.transaction_id,
-            paid_at=receipt.paid_at or (None if by_hand else Now()),
-            credited_at=Now(),
-            credited_by=source,
-            paid_late=late,
-            failure="",
-            review=Case(When(review=GIVEN_BACK_SOME, then=Value("")), default=F("review")),
-            next_ask_at=None,
-        )
-        if moved:
-            facts = {"ref": order.order_no, "actor": actor or source, "reason": reason}
-            credit(order.user, order.quota, kind=Entry.Kind.TOPUP, **facts)
-            if late:
-                _report_late(order)
-            if by_hand:
-                _report_manual(order, actor, reason)
-    return SettledOrder(Settlement.CREDITED) if moved else None
+    # What somebody is told of it is written with it.
+    with transaction.atomic() if late or by_hand else nullcontext():
+        facts: Any = {"source": source, "actor": actor, "reason": reason, "notice": notice}
+        if not credit_order(order, receipt, late=late, by_hand=by_hand, **facts):
+            return None
+        if late:
+            _report_late(order)
+        if by_hand:
+            _report_manual(order, actor, reason)
+    return SettledOrder(Settlement.CREDITED, noted=notice is not None)
 
 
 def _known_already(order: Order, receipt: Receipt, source: str) -> SettledOrder | None:

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 from django.contrib.auth import authenticate
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from voicehelper import clock
+from voicehelper import clock, rows
 from voicehelper.wallet.models import Budget
 
 from .backends import wait_s_of
@@ -20,6 +20,11 @@ from .key_limits import UNLIMITED, KeyLimits, limits_of
 from .models import AccessToken, ApiKey, User, WeChatIdentity
 
 TOKEN_LIFE = timedelta(days=30)
+NOTE_USE_EVERY = timedelta(minutes=5)
+_WHOSE = """
+    JOIN accounts_accesstoken t ON t.user_id = accounts_user.id
+    WHERE t.digest = %s AND t.revoked_at IS NULL AND t.expires_at > now() AND accounts_user.is_active
+"""
 KEYS_PER_USER = 50
 
 
@@ -63,16 +68,15 @@ def issue_token(user: User) -> str:
 
 def user_of_token(text: str) -> User | None:
     """The active user a token belongs to, while it is neither expired, revoked, nor older than the password."""
-    token = (
-        AccessToken.objects.select_related("user")
-        .filter(digest=AccessToken.digest_of(text), revoked_at=None, expires_at__gt=Now(), user__is_active=True)
-        .first()
-    )
-    if token is None or not constant_time_compare(token.session_hash, token.user.get_session_auth_hash()):
+    found: Any = rows.first(User, _WHOSE, [AccessToken.digest_of(text)], "t.id, t.session_hash, t.last_used_at, now()")
+    if found is None:
         return None
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=Now() - timedelta(minutes=5))
-    AccessToken.objects.filter(stale, pk=token.pk).update(last_used_at=Now())
-    return token.user
+    user, token, session_hash, last_used_at, now = found
+    if not constant_time_compare(session_hash, user.get_session_auth_hash()):
+        return None
+    if last_used_at is None or last_used_at < now - NOTE_USE_EVERY:
+        AccessToken.objects.filter(pk=token).update(last_used_at=now)
+    return cast(User, user)
 
 
 def revoke_tokens(user: User) -> int:

@@ -9,6 +9,8 @@ Amounts are quota, bigint; `n` numbers the asks of one statement. A reference is
 does nothing and says what it did then. So a lost connection is answered by asking again.
 """
 
+from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -265,35 +267,61 @@ REAP = Statement(
 # Give quota, or take what is available (amount < 0): {user_id, amount, kind, ref, actor, reason} → {entry, known}.
 # `entry` is the id of the line written, null when what is available does not cover it; `known`: (kind, ref) was written
 # before, and is not again. One at a time: nobody does this in groups.
-POST = Statement(
-    "wallet_post",
-    """
-    WITH asked AS (
-        SELECT * FROM json_to_record($1::json)
-            AS r(user_id bigint, amount bigint, kind text, ref text, actor text, reason text)
-    ), known AS (
+_POST = """
+    WITH {asked}, known AS (
         SELECT e.id FROM wallet_entry e JOIN asked a ON e.kind = a.kind AND e.ref = a.ref
     ), wallet AS MATERIALIZED (
         SELECT id, balance, balance - held AS available FROM wallet_wallet
         WHERE user_id = (SELECT user_id FROM asked) FOR NO KEY UPDATE
     ), moved AS (
         UPDATE wallet_wallet w SET balance = l.balance + a.amount FROM wallet l CROSS JOIN asked a
-        WHERE w.id = l.id AND (a.amount > 0 OR l.available >= -a.amount) AND NOT EXISTS (SELECT FROM known)
+        WHERE w.id = l.id AND (a.amount > 0 OR l.available >= -a.amount){unless}
         RETURNING w.id, w.balance
     ), written AS (
         INSERT INTO wallet_entry (wallet_id, kind, amount, balance_after, ref, actor, reason)
         SELECT m.id, a.kind, a.amount, m.balance, a.ref, a.actor, a.reason FROM moved m CROSS JOIN asked a
         RETURNING id
-    )
+    ){record}
     SELECT json_build_object('entry', (SELECT id FROM written), 'known', EXISTS (SELECT FROM known))
-    """,
+"""
+
+
+def _post(asked: str, unless: str = "", record: str = "") -> str:
+    return _POST.replace("{asked}", asked).replace("{unless}", unless).replace("{record}", record)
+
+
+POST = Statement(
+    "wallet_post",
+    _post(
+        """asked AS (
+        SELECT * FROM json_to_record($1::json)
+            AS r(user_id bigint, amount bigint, kind text, ref text, actor text, reason text)
+    )""",
+        unless=" AND NOT EXISTS (SELECT FROM known)",
+    ),
 )
 
-_FOR_A_CURSOR = {each.name: each.sql.replace("$1", "%(asked)s") for each in (HOLD, SETTLE, REAP, POST)}
+
+def post_because(name: str, cause: str, record: str) -> Statement:
+    """POST as a part of what causes it, with a row of the caller's that is changed, and another that says so
+    (`record`), all in one transaction: a reference that is used is an IntegrityError here, and nothing is changed.
+
+    `cause` are constant subqueries that end in `asked (user_id, amount, kind, ref, actor, reason)`, one row of somebody
+    who has a wallet, or none: then nothing is posted. `record` is a constant statement that may look at `written`.
+    """
+    return Statement(name, _post(cause, record=f", recorded AS ({record})"))
+
+
+@lru_cache(maxsize=16)
+def _for_a_cursor(statement: Statement) -> str:
+    return statement.sql.replace("$1", "%(asked)s")
 
 
 def run(statement: Statement, asked: object) -> Any:
     """The statement's answer, in the transaction of Django's that is under way, else in one of its own."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_FOR_A_CURSOR[statement.name], {"asked": orjson.dumps(asked).decode()})
+    sql = _for_a_cursor(statement)
+    # Outside of one, a statement is a transaction by itself; inside, its failure must not end what is under way.
+    whole = transaction.atomic() if connection.in_atomic_block else nullcontext()
+    with whole, connection.cursor() as cursor:
+        cursor.execute(sql, {"asked": orjson.dumps(asked).decode()})
         return cursor.fetchone()[0]

@@ -73,6 +73,7 @@ class AlipaySettings(GatewaySettings):
     gateway = "alipay"
     card = _CARD
     account_values: ClassVar = ("app_id", "seller_id")
+    deployed: ClassVar = ("ALIPAY_GATEWAY_URL",)
     config_names: ClassVar = {"alipay_cert": "cert"}
     SENSITIVE: ClassVar = frozenset({"app_id", "seller_id", "sandbox"})
 

@@ -49,6 +49,8 @@ class GatewaySettings(Section):
     config_names: ClassVar[Mapping[str, str]] = {}
     # The values of its configuration that say whose account it is.
     account_values: ClassVar[Sequence[str]] = ()
+    # The deployer's settings that its configuration hangs on.
+    deployed: ClassVar[Sequence[str]] = ()
     _sections: "ClassVar[dict[str, type[GatewaySettings]]]" = {}
     _keep_account: "ClassVar[Callable[[GatewaySettings], object]]"
 

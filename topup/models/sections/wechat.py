@@ -110,6 +110,7 @@ class WeChatSettings(GatewaySettings):
     card = _CARD
     config_names: ClassVar = {"api_key": "api_v2_key", "fetch_certs": "certificate_fetching"}
     account_values: ClassVar = ("mch_id",)
+    deployed: ClassVar = ("WECHAT_PAY_BASE_URL", "WECHAT_API_BASE_URL")
     SENSITIVE: ClassVar = frozenset({"app_id", "mch_id", "api_version", "public_key_id", "certificate_fetching"})
 
     app_id = models.CharField(_("app id"), max_length=32, blank=True)

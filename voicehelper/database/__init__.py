@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, which finds out for nothing whether a connection still works (base.py)."""
