@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from voicehelper.wallet.audit import Check, Finding, rows
+from voicehelper.wallet.findings import Check, Finding, Scope, rows
 
 
-def each_charge_has_its_usage_row(after: int) -> Iterable[Finding]:
+def each_charge_has_its_usage_row(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT e.id, e.ref, -e.amount, u.quota, w.user_id = u.user_id FROM wallet_entry e
@@ -15,7 +15,7 @@ def each_charge_has_its_usage_row(after: int) -> Iterable[Finding]:
           AND (u.id IS NULL OR u.quota <> -e.amount OR u.user_id <> w.user_id)
         ORDER BY e.id
         """,
-        after,
+        scope.after,
     )
     for entry, ref, charged, quota, same_user in found:
         said = "has no usage row" if quota is None else f"its usage row says {quota}"
@@ -23,15 +23,15 @@ def each_charge_has_its_usage_row(after: int) -> Iterable[Finding]:
         yield Finding("a charge has its usage row", f"entry {entry} ({ref})", f"charged {charged}, {said}{stranger}")
 
 
-def no_usage_without_a_charge(after: int) -> Iterable[Finding]:
+def no_usage_without_a_charge(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT u.request_id, u.quota FROM llm_usage u
         LEFT JOIN wallet_entry e ON e.kind = 'spend' AND e.ref = u.request_id
-        WHERE u.quota > 0 AND e.id IS NULL AND (%s = 0 OR u.created > now() - interval '1 day')
+        WHERE u.quota > 0 AND e.id IS NULL AND u.created > %s
         ORDER BY u.id
         """,
-        after,
+        scope.since,
     )
     for request_id, quota in found:
         yield Finding("no usage without a charge", f"usage {request_id}", f"says {quota} quota, nothing was charged")

@@ -65,7 +65,9 @@ WATCHED = (
     "topup/services/sweeping.py",
     "voicehelper/asgi.py",
     "voicehelper/postgres.py",
+    "voicehelper/wallet/audit.py",
     "voicehelper/wallet/batch.py",
+    "voicehelper/wallet/periods.py",
     "voicehelper/wallet/services.py",
     "voicehelper/wallet/statements.py",
     # Before and after COMMIT are lines of Django's.

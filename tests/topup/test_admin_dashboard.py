@@ -110,7 +110,7 @@ MENU = {
         "Chat sessions",
     ],
     "Files": ["Files", "Buckets"],
-    "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs"],
+    "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs", "Closed periods"],
     "Users": ["Users", "Roles", "Shares"],
     "Alerts": ["Alerts", "Deliveries", "Alert channels", "Alert rules", "Operators’ log"],
     "Settings": [
