@@ -41,6 +41,7 @@ WATCHED = (
     "notifications/routing.py",
     "notifications/services.py",
     "storage_backends/api.py",
+    "storage_backends/archiving.py",
     "storage_backends/backends/local.py",
     "storage_backends/models.py",
     "storage_backends/services.py",

@@ -26,6 +26,8 @@ class Notice(models.Model):
 
     # Verdicts that no signature stands behind; their rows are kept for a month only.
     UNVERIFIED = (Verdict.MALFORMED, Verdict.FORGED)
+    # Genuine, and yet nobody was credited for it.
+    UNFINISHED = (Verdict.RECEIVED, Verdict.UNCONFIRMED, Verdict.FAILED, Verdict.UNKNOWN_ORDER, Verdict.MISMATCH)
 
     gateway = models.CharField(_("gateway"), max_length=16, editable=False)
     # Whose keys vouch for it; null when none do.
