@@ -55,7 +55,8 @@ def run(*, full: bool, chain: str = "") -> AuditRun:
 
 def _scope(full: bool, previous: AuditRun | None) -> Scope:
     if full or previous is None:
-        return Scope(full=full)
+        # Nothing is known to be good yet: all of it is new.
+        return Scope()
     return Scope(full=False, after=previous.settled_entry, since=previous.started - _SLOW)
 
 
