@@ -23,6 +23,12 @@ pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
 
 
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all periods, however slow the machine."""
+    monkeypatch.setattr(periods, "SPOT_WITHIN", timedelta(minutes=1))
+
+
 def gift(user: User, amount: int) -> Entry:
     number = Entry.objects.count()
     return services.credit(user, amount, kind=Entry.Kind.GIFT, ref=f"gift-{number}", actor="test")

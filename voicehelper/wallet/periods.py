@@ -27,8 +27,9 @@ from .models import ClosedPeriod, Entry
 log = logging.getLogger(__name__)
 
 MARGIN = timedelta(hours=1)
-# Entries in one period; a busy day has several. And how many a spot check reads again.
+# Entries in one period; a busy day has several. And how many a spot check reads again, as far as it gets in its time.
 LARGEST = SPOT_CHECKED = 100_000
+SPOT_WITHIN = timedelta(milliseconds=300)
 # How far back each run goes along the chain; a full one goes to its beginning.
 LATEST = 1_000
 RULE = "closed periods"
@@ -70,7 +71,7 @@ _CHECKPOINTS = """
 def close(settled: int, *, within: timedelta) -> list[Finding]:
     """Close what is over, up to the entry `settled` (settling.py), for as long as `within`; the rest is for the next
     time. One process at a time does. What does not add up stays open and is returned."""
-    until = time.monotonic_ns() + within // timedelta(microseconds=1) * 1000
+    until = _end_of(within)
     while time.monotonic_ns() < until:
         with transaction.atomic():
             ((mine,),) = rows("SELECT pg_try_advisory_xact_lock(%s)", _LOCK)
@@ -118,6 +119,10 @@ def _seal(span: ClosedPeriod) -> None:
     span.save(force_insert=True)
     with connection.cursor() as cursor:
         cursor.execute(_CHECKPOINTS, [span.after_entry, span.up_to_entry])
+
+
+def _end_of(span: timedelta) -> int:
+    return time.monotonic_ns() + span // timedelta(microseconds=1) * 1000
 
 
 def newest() -> ClosedPeriod | None:
@@ -192,13 +197,14 @@ def changed(period: ClosedPeriod) -> Iterator[Finding]:
 
 
 def spot_check() -> Iterator[Finding]:
-    """The newest part of the chain, and some closed periods chosen by lot: SPOT_CHECKED entries are read again, or one
-    period."""
+    """The newest part of the chain, and some closed periods chosen by lot: one, and more while they are no more than
+    SPOT_CHECKED entries and it took less than SPOT_WITHIN."""
     latest = list(ClosedPeriod.objects.order_by("-number")[:LATEST])
     yield from links(latest)
     if not latest:
         return
     read, seen, last = 0, set[int](), latest[0].number
+    until = _end_of(SPOT_WITHIN)
     while len(seen) < min(last, LATEST):
         number = 1 + secrets.randbelow(last)
         if number in seen:
@@ -209,7 +215,7 @@ def spot_check() -> Iterator[Finding]:
             yield Finding(RULE, f"period {number}", "is gone")
             continue
         read += period.entries
-        if len(seen) > 1 and read > SPOT_CHECKED:
+        if len(seen) > 1 and (read > SPOT_CHECKED or time.monotonic_ns() > until):
             return
         yield from changed(period)
 
