@@ -19,7 +19,7 @@ from llm import usage as calls
 from llm.models import ChatMessage, ChatSession, Usage, UsageSum
 from notifications.models import Alert
 from storage_backends import archiving, tasks
-from storage_backends.models import Archive, Retention
+from storage_backends.models import Archive, Bucket, Retention
 from tests.conftest import full
 from tests.crashpoints import forge
 from tests.orders import pending_order
@@ -350,6 +350,14 @@ def test_an_archive_is_downloaded_by_whoever_may_see_it(browser: Client, buyer: 
     client = Client()
     client.force_login(buyer)
     assert client.get(address).status_code == 302
+
+
+def test_a_bucket_with_an_archive_stays_where_it_is(browser: Client, new_bucket: Callable[..., Bucket]) -> None:
+    bucket = new_bucket()
+    address = f"/admin/storage_backends/bucket/{bucket.pk}/delete/"
+    assert browser.get(address).status_code == 200
+    Archive.objects.create(log="topup.gatewaycall", month=date(2026, 1, 1), part=1, bucket=bucket)
+    assert browser.get(address).status_code == 403
 
 
 def test_rejected_notices_are_forgotten_however_many(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
