@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
+from itertools import chain
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from django.db.models import Sum
 
 from notifications.services import raise_alert
 
-from .models import Model, Usage
+from .models import Model, Usage, UsageSum
 
 TOLERANCE = Fraction(1, 100)
 COLUMNS = ("model", "input_tokens", "output_tokens")
@@ -101,9 +102,12 @@ def captured(provider: str, day: date, zone: ZoneInfo) -> dict[str, TokenSums]:
     known = {model.name: model for model in Model.objects.filter(provider=provider)}
     begin = datetime.combine(day, time.min, zone)
     end = datetime.combine(day + timedelta(days=1), time.min, zone)
-    rows = Usage.objects.filter(provider=provider, created__gte=begin, created__lt=end).values_list("model_name")
+    rows = Usage.objects.filter(provider=provider, created__gte=begin, created__lt=end)
+    gone = UsageSum.objects.filter(provider=provider, hour__gte=begin, hour__lt=end)
+    found = [each.values_list("model_name").order_by() for each in (rows, gone)]
+    both = [each.annotate(Sum("input_tokens"), Sum("output_tokens")) for each in found]
     sums: dict[str, TokenSums] = {}
-    for name, read, written in rows.annotate(Sum("input_tokens"), Sum("output_tokens")).order_by():
+    for name, read, written in chain(*both):
         model = known.get(name)
         if model is not None and model.measure != Model.Measure.TOKENS:
             continue

@@ -1,8 +1,9 @@
-"""What a user has used: the rows of the usage log, and their sums by day and model."""
+"""What a user has used: the rows of the usage log, and their sums by day and model. Rows that are gone are in the sums
+that were kept of them (retention.py)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
@@ -13,7 +14,7 @@ from voicehelper.accounts.models import ApiKey, User
 from voicehelper.wallet.services import wallet_of
 from voicehelper.wallet.worth import list_price
 
-from .models import Usage
+from .models import Usage, UsageSum
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,13 @@ def account_of(user_id: int, key_id: int) -> KeyAccount:
 
 def spent_between(user_id: int, start: datetime | None, end: datetime | None) -> int:
     """Quota spent from the first day to the last, both included."""
-    rows = Usage.objects.filter(user_id=user_id)
+    rows, sums = Usage.objects.filter(user_id=user_id), UsageSum.objects.filter(user_id=user_id)
     if start is not None:
-        rows = rows.filter(created__gte=start)
+        rows, sums = rows.filter(created__gte=start), sums.filter(hour__gte=start)
     if end is not None:
-        rows = rows.filter(created__lt=end + timedelta(days=1))
-    return int(rows.aggregate(sum=Sum("quota"))["sum"] or 0)
+        after = end + timedelta(days=1)
+        rows, sums = rows.filter(created__lt=after), sums.filter(hour__lt=after)
+    return sum(int(each.aggregate(sum=Sum("quota"))["sum"] or 0) for each in (rows, sums))
 
 
 def usage_of(user: User, *, days: int | None = None, model: str = "") -> QuerySet[Usage]:
@@ -67,20 +69,28 @@ def usage_of(user: User, *, days: int | None = None, model: str = "") -> QuerySe
 
 def summary_of(user: User, days: int) -> Iterable[dict[str, Any]]:
     """Sums by Beijing day and model, oldest first: day, model, calls, inputTokens, outputTokens, quota."""
+    names = ("calls", "inputTokens", "outputTokens", "quota")
+    found: dict[tuple[date, str], list[int]] = {}
+    for day, model, *numbers in (*_summed_rows(user, days), *_summed_sums(user, days)):
+        before = found.get((day, model), [0] * len(names))
+        found[day, model] = [mine + more for mine, more in zip(before, numbers, strict=True)]
+    for (day, model), numbers in sorted(found.items()):
+        yield {"day": day.isoformat(), "model": model, **dict(zip(names, numbers, strict=True))}
+
+
+def _summed_rows(user: User, days: int) -> Iterable[Any]:
     day = TruncDate("created", tzinfo=clock.BEIJING)
-    rows = usage_of(user, days=days).order_by().annotate(day=day).values("day", "model_name")
-    sums = rows.annotate(
-        calls=Count("pk"), input=Sum("input_tokens"), output=Sum("output_tokens"), charged=Sum("quota")
-    ).order_by("day", "model_name")
-    for row in sums:
-        yield {
-            "day": row["day"].isoformat(),
-            "model": row["model_name"],
-            "calls": row["calls"],
-            "inputTokens": row["input"],
-            "outputTokens": row["output"],
-            "quota": row["charged"],
-        }
+    rows = usage_of(user, days=days).order_by().annotate(day=day).values_list("day", "model_name")
+    return rows.annotate(Count("pk"), Sum("input_tokens"), Sum("output_tokens"), Sum("quota"))
+
+
+def _summed_sums(user: User, days: int) -> Iterable[Any]:
+    """Of calls whose rows are gone."""
+    rows = UsageSum.objects.filter(user=user, hour__gte=_since(days)).annotate(
+        day=TruncDate("hour", tzinfo=clock.BEIJING)
+    )
+    sums = ("calls", "input_tokens", "output_tokens", "quota")
+    return rows.values_list("day", "model_name").annotate(*map(Sum, sums)).order_by()
 
 
 def _since(days: int) -> datetime:

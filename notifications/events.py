@@ -41,6 +41,7 @@ EVENTS: Mapping[str, AlertKind] = {
     "usage_above_hold": AlertKind("warning", _("Call that used more than was held")),
     "usage_zero": AlertKind("warning", _("Model that reports no usage")),
     "provider_low_balance": AlertKind("warning", _("Low balance at a model provider")),
+    "archiving_failed": AlertKind("critical", _("Archiving of old rows failed")),
     "files_differ": AlertKind("warning", _("Files and their store differ")),
     "sessions_run_out": AlertKind("critical", _("Sessions at PostgreSQL run out")),
     "disk_fills": AlertKind("critical", _("Disk of files fills up")),

@@ -24,4 +24,6 @@ class StorageBackendsConfig(AppConfig):
             menu.FILES,
             MenuPage(10, _("Files"), "folder", "storage_backends.storedfile"),
             MenuPage(20, _("Buckets"), "database", "storage_backends.bucket"),
+            MenuPage(30, _("Retention"), "auto_delete", "storage_backends.retention"),
+            MenuPage(40, _("Archives"), "inventory_2", "storage_backends.archive"),
         )

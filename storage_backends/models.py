@@ -1,7 +1,7 @@
 """Facts about files: where they lie, whose they are, and how far they have come."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -109,3 +109,60 @@ class StoredFile(models.Model):
             return False
         self.state = to
         return True
+
+
+class Retention(models.Model):
+    """For how many months the rows of a log are kept after the end of theirs; empty: for ever. See
+    voicehelper/retention.py."""
+
+    # Of a retention.GrowingLog.
+    log = models.CharField(_("log"), max_length=64, primary_key=True, editable=False)
+    months = models.PositiveSmallIntegerField(_("months kept"), null=True, blank=True)
+    # Whoever archives this log has it until then, and says so again as he goes on.
+    busy_until = models.DateTimeField(null=True, editable=False)
+
+    # See voicehelper/changes.py.
+    SENSITIVE: ClassVar = frozenset({"months"})
+
+    class Meta:
+        verbose_name = _("retention")
+        verbose_name_plural = _("retention")
+
+    def __str__(self) -> str:
+        return self.log
+
+
+class Archive(models.Model):
+    """A finished month of a log, written into a file and then deleted from its table. `key` is its place in the bucket:
+    gzip, one row a line as JSON; `size` in bytes, `sha256` of the file. A month whose rows could not all go has more
+    than one `part`. `deleted_to` is the last row that is gone: from there a killed run goes on."""
+
+    class State(models.TextChoices):
+        WRITING = "writing", _("Being written")
+        DELETING = "deleting", _("Written; rows are being deleted")
+        DONE = "done", _("Written; rows are deleted")
+
+    log = models.CharField(_("log"), max_length=64, editable=False)
+    month = models.DateField(_("month"), editable=False)
+    part = models.PositiveSmallIntegerField(_("part"), editable=False)
+    state = models.CharField(_("state"), max_length=8, choices=State, default=State.WRITING, editable=False)
+    bucket = models.ForeignKey(
+        Bucket, models.PROTECT, related_name="archives", verbose_name=_("bucket"), editable=False
+    )
+    key = models.CharField(_("path"), max_length=128, blank=True, editable=False)
+    rows = models.BigIntegerField(_("rows"), default=0, editable=False)
+    size = models.BigIntegerField(_("size"), default=0, editable=False)
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True, editable=False)
+    deleted_to = models.BigIntegerField(default=0, editable=False)
+    deleted = models.BigIntegerField(_("rows deleted"), default=0, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    finished = models.DateTimeField(_("finished"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("archive")
+        verbose_name_plural = _("archives")
+        constraints = [models.UniqueConstraint(fields=["log", "month", "part"], name="archive_counted")]
+        indexes = [models.Index(fields=["-created"], name="archive_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.log} {self.month:%Y-%m} #{self.part}"

@@ -1,11 +1,42 @@
-"""Scheduled work on files."""
+"""Scheduled work on files, and on what goes into them."""
+
+from datetime import timedelta
 
 from celery import shared_task
 
-from . import sweeping
+from notifications.services import raise_alert, resolve_passed
+from voicehelper import retention
+
+from . import archiving, sweeping
+
+# Of each log, in one run.
+ARCHIVE_WITHIN = timedelta(hours=1)
 
 
 @shared_task
 def sweep_files() -> int:
     """Finish what crashes left, and compare a piece of each bucket with its rows. Returns how many were cleared."""
     return sweeping.sweep()
+
+
+# A first run may find years.
+@shared_task(time_limit=6 * 3600)
+def archive_logs() -> int:
+    """Write finished months of logs into files and delete their rows. Returns how many; fails when a log could not be,
+    after all the others were."""
+    deleted, failures = 0, list[str]()
+    for growing in retention.every_log():
+        key = f"archiving:{growing.name}"
+        try:
+            deleted += archiving.archive(growing, within=ARCHIVE_WITHIN)
+        except archiving.LogBusy:
+            continue
+        except Exception as error:  # noqa: BLE001  # the other logs are archived all the same
+            failures.append(archiving.failed(growing, error))
+            raise_alert("archiving_failed", title=f"{growing.name} is not archived", content=failures[-1], key=key)
+            archiving.log.exception("Archiving %s failed", growing.name)
+        else:
+            resolve_passed(key)
+    if failures:
+        raise RuntimeError("; ".join(failures))
+    return deleted

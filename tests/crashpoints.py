@@ -43,6 +43,7 @@ WATCHED = (
     "notifications/routing.py",
     "notifications/services.py",
     "storage_backends/api.py",
+    "storage_backends/archiving.py",
     "storage_backends/backends/local.py",
     "storage_backends/models.py",
     "storage_backends/services.py",
@@ -69,7 +70,9 @@ WATCHED = (
     "topup/services/sweeping.py",
     "voicehelper/asgi.py",
     "voicehelper/postgres.py",
+    "voicehelper/wallet/audit.py",
     "voicehelper/wallet/batch.py",
+    "voicehelper/wallet/periods.py",
     "voicehelper/wallet/services.py",
     "voicehelper/wallet/statements.py",
     # Before and after COMMIT are lines of Django's.

@@ -15,11 +15,12 @@ class TopupConfig(AppConfig):
     def ready(self) -> None:
         """Say what this app adds to the audit, to /metrics and to the answers to errors, and what quota costs."""
         from voicehelper import metrics as all_metrics
+        from voicehelper import retention as all_logs
         from voicehelper.api import errors
         from voicehelper.wallet import audit as whole_audit
         from voicehelper.wallet import worth
 
-        from . import audit, metrics, refusals
+        from . import audit, metrics, refusals, retention
         from .models import GatewaySettings, RechargeSettings
         from .services.accounts import keep_account
 
@@ -27,6 +28,7 @@ class TopupConfig(AppConfig):
         whole_audit.register(audit.CHECKS)
         whole_audit.register_open_ends(audit.still_to_be_asked)
         all_metrics.register(metrics.collect)
+        all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
         self._join_the_admin()

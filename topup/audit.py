@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from voicehelper.wallet.audit import Check, Finding, rows
+from voicehelper.wallet.findings import Check, Finding, Scope, rows
 
 from .models.orders import KEYLESS
 
 
-def each_paid_order_has_one_entry(after: int) -> Iterable[Finding]:
+def each_paid_order_has_one_entry(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT o.order_no, o.quota, COUNT(e.id), COALESCE(SUM(e.amount), 0),
@@ -16,12 +16,12 @@ def each_paid_order_has_one_entry(after: int) -> Iterable[Finding]:
         LEFT JOIN wallet_entry e ON e.kind = 'topup' AND e.ref = o.order_no
         LEFT JOIN wallet_wallet w ON w.id = e.wallet_id
         WHERE o.state IN ('paid', 'partly_refunded', 'refunded')
-          AND (%s = 0 OR o.credited_at > now() - interval '1 day')
+          AND o.credited_at > %s
         GROUP BY o.id HAVING COUNT(e.id) <> 1 OR SUM(e.amount) <> o.quota
             OR COUNT(e.id) FILTER (WHERE w.user_id <> o.user_id) > 0
         ORDER BY o.id
         """,
-        after,
+        scope.since,
     )
     for order_no, quota, entries, total, strangers in found:
         problem = f"agreed on {quota} quota, has {entries} entries over {total}"
@@ -30,7 +30,7 @@ def each_paid_order_has_one_entry(after: int) -> Iterable[Finding]:
         )
 
 
-def no_entry_without_a_paid_order(after: int) -> Iterable[Finding]:
+def no_entry_without_a_paid_order(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT e.id, e.ref, e.amount, o.state FROM wallet_entry e
@@ -39,7 +39,7 @@ def no_entry_without_a_paid_order(after: int) -> Iterable[Finding]:
           AND (o.id IS NULL OR o.state NOT IN ('paid', 'partly_refunded', 'refunded'))
         ORDER BY e.id
         """,
-        after,
+        scope.after,
     )
     for entry, ref, amount, state in found:
         yield Finding(
@@ -49,18 +49,18 @@ def no_entry_without_a_paid_order(after: int) -> Iterable[Finding]:
         )
 
 
-def each_redeemed_code_has_one_entry(after: int) -> Iterable[Finding]:
+def each_redeemed_code_has_one_entry(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT c.id, b.quota, e.amount, w.user_id = c.redeemed_by_id FROM topup_redemptioncode c
         JOIN topup_codebatch b ON b.id = c.batch_id
         LEFT JOIN wallet_entry e ON e.kind = 'gift' AND e.ref = 'code:' || c.id
         LEFT JOIN wallet_wallet w ON w.id = e.wallet_id
-        WHERE c.redeemed_at IS NOT NULL AND (%s = 0 OR c.redeemed_at > now() - interval '1 day')
+        WHERE c.redeemed_at > %s
           AND (e.id IS NULL OR e.amount <> b.quota OR w.user_id <> c.redeemed_by_id)
         ORDER BY c.id
         """,
-        after,
+        scope.since,
     )
     for code, quota, amount, same_user in found:
         said = "nothing was credited" if amount is None else f"{amount} were credited"
@@ -68,20 +68,20 @@ def each_redeemed_code_has_one_entry(after: int) -> Iterable[Finding]:
         yield Finding("a redeemed code has one entry", f"code {code}", f"worth {quota} quota, {said}{stranger}")
 
 
-def no_entry_without_a_redeemed_code(after: int) -> Iterable[Finding]:
+def no_entry_without_a_redeemed_code(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT e.id, e.ref, e.amount FROM wallet_entry e
         LEFT JOIN topup_redemptioncode c ON 'code:' || c.id = e.ref AND c.redeemed_at IS NOT NULL
         WHERE e.kind = 'gift' AND e.ref LIKE 'code:%%' AND e.id > %s AND c.id IS NULL ORDER BY e.id
         """,
-        after,
+        scope.after,
     )
     for entry, ref, amount in found:
         yield Finding("no entry without a redeemed code", f"entry {entry}", f"{amount} quota for {ref}")
 
 
-def nothing_is_stuck(after: int) -> Iterable[Finding]:
+def nothing_is_stuck(scope: Scope) -> Iterable[Finding]:
     """An open order long past its time means that the sweep does not run, or that the provider never answers. One of an
     account whose keys nobody knows breaks no rule: see `still_to_be_asked`."""
     found = rows(
@@ -112,22 +112,23 @@ def still_to_be_asked() -> Iterable[str]:
         yield f"still to be asked: {count} orders of {whose}"
 
 
-def what_went_back_before_is_taken_back(after: int) -> Iterable[Finding]:
+def what_went_back_before_is_taken_back(scope: Scope) -> Iterable[Finding]:
     """What was known to be given back before the credit is mirrored by refunds, unless somebody has to look at it."""
     found = rows(
         """
         SELECT o.order_no, o.refunded_fen, COALESCE(SUM(r.amount_fen), 0) FROM topup_order o
         LEFT JOIN topup_refund r ON r.order_id = o.id AND r.state <> 'failed' AND r.surplus_id IS NULL
-        WHERE o.refund_told_by <> '' AND o.credited_at IS NOT NULL AND o.review = ''
+        WHERE o.refund_told_by <> '' AND o.credited_at > %s AND o.review = ''
         GROUP BY o.id HAVING COALESCE(SUM(r.amount_fen), 0) < o.refunded_fen ORDER BY o.id
-        """
+        """,
+        scope.since,
     )
     for order_no, back, mirrored in found:
         problem = f"{back} fen went back before it was credited, {mirrored} of them are taken back"
         yield Finding("credit = paid and not given back", f"order {order_no}", problem)
 
 
-def refunds_are_at_most_what_was_paid(after: int) -> Iterable[Finding]:
+def refunds_are_at_most_what_was_paid(scope: Scope) -> Iterable[Finding]:
     """In money and in quota; and the order's state says how much of it went back."""
     found = rows(
         """
@@ -135,21 +136,26 @@ def refunds_are_at_most_what_was_paid(after: int) -> Iterable[Finding]:
         JOIN (
             SELECT order_id, SUM(amount_fen) FILTER (WHERE state = 'succeeded') AS fen,
                    SUM(quota_due) FILTER (WHERE state = 'succeeded') AS due
-            FROM topup_refund WHERE surplus_id IS NULL GROUP BY order_id
+            FROM topup_refund
+            WHERE surplus_id IS NULL
+              AND order_id IN (SELECT order_id FROM topup_refund WHERE created > %s OR finished_at > %s)
+            GROUP BY order_id
         ) r ON r.order_id = o.id
         WHERE r.fen > o.amount_fen OR r.due > o.quota
            OR (r.fen = o.amount_fen AND r.due <> o.quota)
            OR o.state <> CASE WHEN r.fen >= o.amount_fen THEN 'refunded' WHEN r.fen > 0 THEN 'partly_refunded'
                               WHEN o.state IN ('refunded', 'partly_refunded') THEN 'paid' ELSE o.state END
         ORDER BY o.id
-        """
+        """,
+        scope.since,
+        scope.since,
     )
     for order_no, state, paid, quota, fen, due in found:
         problem = f"is {state}: {fen or 0} of {paid} fen refunded, {due} of {quota} quota to be taken back"
         yield Finding("refunds <= paid", f"order {order_no}", problem)
 
 
-def surplus_payments_go_back_once(after: int) -> Iterable[Finding]:
+def surplus_payments_go_back_once(scope: Scope) -> Iterable[Finding]:
     """No more of one than was paid, no quota with it, and it counts as given back when all of it was."""
     found = rows(
         """
@@ -169,23 +175,24 @@ def surplus_payments_go_back_once(after: int) -> Iterable[Finding]:
         yield Finding("refunds <= paid", f"surplus payment {transaction_id}", problem)
 
 
-def no_order_is_refunded_without_refunds(after: int) -> Iterable[Finding]:
+def no_order_is_refunded_without_refunds(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT o.order_no, o.state FROM topup_order o
-        WHERE o.state IN ('partly_refunded', 'refunded')
+        WHERE o.state IN ('partly_refunded', 'refunded') AND o.credited_at > %s
           AND NOT EXISTS (
               SELECT 1 FROM topup_refund r
               WHERE r.order_id = o.id AND r.state = 'succeeded' AND r.surplus_id IS NULL
           )
         ORDER BY o.id
-        """
+        """,
+        scope.since,
     )
     for order_no, state in found:
         yield Finding("refunds <= paid", f"order {order_no}", f"is {state} without a refund that succeeded")
 
 
-def each_refund_has_one_entry(after: int) -> Iterable[Finding]:
+def each_refund_has_one_entry(scope: Scope) -> Iterable[Finding]:
     """Of the quota it took, in the wallet of the order's user; nothing else is taken back as a refund."""
     found = rows(
         """
@@ -195,45 +202,51 @@ def each_refund_has_one_entry(after: int) -> Iterable[Finding]:
         JOIN topup_order o ON o.id = r.order_id
         LEFT JOIN wallet_entry e ON e.kind = 'refund' AND e.ref = r.ref
         LEFT JOIN wallet_wallet w ON w.id = e.wallet_id
+        WHERE r.created > %s OR r.finished_at > %s OR r.state IN ('requested', 'submitted', 'unknown')
         GROUP BY r.id
         HAVING COALESCE(SUM(e.amount), 0) <> CASE WHEN r.state = 'succeeded' THEN -r.quota ELSE 0 END
             OR COUNT(e.id) <> CASE WHEN r.state = 'succeeded' AND r.quota > 0 THEN 1 ELSE 0 END
             OR COUNT(e.id) FILTER (WHERE w.user_id <> o.user_id) > 0
         ORDER BY r.id
-        """
+        """,
+        scope.since,
+        scope.since,
     )
     for ref, state, quota, entries, total, strangers in found:
         problem = f"is {state} over {quota} quota, has {entries} entries over {total}"
         yield Finding("a refund has one entry", f"refund {ref}", problem + (" in another wallet" if strangers else ""))
 
 
-def no_refund_entry_without_a_refund(after: int) -> Iterable[Finding]:
+def no_refund_entry_without_a_refund(scope: Scope) -> Iterable[Finding]:
     found = rows(
         """
         SELECT e.id, e.ref, e.amount FROM wallet_entry e LEFT JOIN topup_refund r ON r.ref = e.ref
         WHERE e.kind = 'refund' AND r.id IS NULL AND e.id > %s ORDER BY e.id
         """,
-        after,
+        scope.after,
     )
     for entry, ref, amount in found:
         yield Finding("a refund has one entry", f"entry {entry}", f"{amount} quota for an unknown refund {ref}")
 
 
-def open_refunds_hold_their_quota(after: int) -> Iterable[Finding]:
+def open_refunds_hold_their_quota(scope: Scope) -> Iterable[Finding]:
     """While a refund is open its quota is held; when it has ended, nothing is."""
     found = rows(
         """
         SELECT r.ref, r.state, r.quota, COALESCE(h.amount, 0) FROM topup_refund r
         LEFT JOIN wallet_hold h ON h.ref = r.ref AND h.state = 'open'
-        WHERE COALESCE(h.amount, 0) <> CASE WHEN r.state IN ('succeeded', 'failed') THEN 0 ELSE r.quota END
+        WHERE (r.created > %s OR r.finished_at > %s OR r.state IN ('requested', 'submitted', 'unknown'))
+          AND COALESCE(h.amount, 0) <> CASE WHEN r.state IN ('succeeded', 'failed') THEN 0 ELSE r.quota END
         ORDER BY r.id
-        """
+        """,
+        scope.since,
+        scope.since,
     )
     for ref, state, quota, held in found:
         yield Finding("held = open refunds", f"refund {ref}", f"is {state} over {quota} quota, holds {held}")
 
 
-def no_refund_is_stuck(after: int) -> Iterable[Finding]:
+def no_refund_is_stuck(scope: Scope) -> Iterable[Finding]:
     """An open refund that nobody asks about means that the sweep does not run. One that waits for a person may wait."""
     found = rows(
         """

@@ -36,6 +36,12 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
     "forget_expired_responses": _daily("llm.tasks.forget_expired_responses", 4, 10),
+    # A month that was begun and not ended is gone on with by the next.
+    "archive_logs": {
+        "task": "storage_backends.tasks.archive_logs",
+        "schedule": crontab(hour="1,2,5,6", minute=40),
+        "options": {"expires": 3600},
+    },
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
     "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),

@@ -324,8 +324,11 @@ def stop(user: User, *, message_id: str = "", key: str = "") -> ChatMessage:
 
 
 def answer_of(user: User, message: ChatMessage) -> Answer:
-    """A stored and settled answer. Its numbers are those of the usage log."""
-    usage = Usage.objects.get(request_id=message.request_id)
+    """A stored and settled answer. Its numbers are those of the usage log; of a call whose row is archived, only its
+    charge is known."""
+    usage = Usage.objects.filter(request_id=message.request_id).first() or Usage(
+        quota=message.quota or 0, usage_source=Usage.Source.NONE
+    )
     return Answer(
         session_id=message.session.public_id,
         message_id=message.public_id,

@@ -5,4 +5,5 @@ from .conversations import ChatMessage, ChatSession, Spoken
 from .credentials import Credential, provider_choices
 from .prices import ModelPrice, ServiceTierFactor, kind_choices
 from .responses import KeptResponse, KeptTotal
+from .sums import UsageSum
 from .usage import Usage

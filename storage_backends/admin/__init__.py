@@ -1,3 +1,3 @@
 """The operator's pages of files: the buckets, and what lies in them."""
 
-from . import buckets, files
+from . import archives, buckets, files

@@ -154,7 +154,7 @@ class BucketAdmin(ProbedFormAdmin):
     # --- The form ----------------------------------------------------------------------------------------------------
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """What says where files are cannot change under them; keys can."""
-        return self.place if obj is not None and obj.files.exists() else ()
+        return self.place if obj is not None and _holds_something(obj) else ()
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
@@ -162,7 +162,7 @@ class BucketAdmin(ProbedFormAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = super().has_delete_permission(request, obj)
-        return allowed and not (obj is not None and (obj.active or obj.kind == LOCAL or obj.files.exists()))
+        return allowed and not (obj is not None and (obj.active or obj.kind == LOCAL or _holds_something(obj)))
 
     def status(self, row: Bucket) -> Status:
         held = row.files.aggregate(count=Count("pk"), total=Sum("size", default=0))
@@ -218,7 +218,7 @@ def _notes(row: Bucket) -> list[tuple[str, str]]:
         )
         return [("hard_drive", text % {"local_folder": settings.FILES_DIR})]
     fixed = gettext("Files lie here, so its place is fixed. For another place make another bucket.")
-    return [("lock", fixed)] if row.files.exists() else []
+    return [("lock", fixed)] if _holds_something(row) else []
 
 
 def _steps() -> list[str]:
@@ -242,3 +242,8 @@ def _consequences() -> list[str]:
             " there. Its keys can be replaced at any time."
         ),
     ]
+
+
+def _holds_something(bucket: Bucket) -> bool:
+    """Files of users, or archives."""
+    return bucket.files.exists() or bucket.archives.exists()

@@ -109,8 +109,8 @@ MENU = {
         "Provider accounts", "Models and prices", "Aliases", "Model statistics", "Usage log", "API keys",
         "Chat sessions",
     ],
-    "Files": ["Files", "Buckets"],
-    "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs"],
+    "Files": ["Files", "Buckets", "Retention", "Archives"],
+    "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs", "Closed periods"],
     "Users": ["Users", "Roles", "Shares"],
     "Alerts": ["Alerts", "Deliveries", "Alert channels", "Alert rules", "Operators’ log"],
     "Settings": [

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from voicehelper.accounts.models import User
@@ -60,3 +61,13 @@ def test_an_audit_run_lists_its_findings(browser: Client) -> None:
     page = browser.get(change_url(bad)).text
     assert "&lt;b&gt;wrong" in page
     assert "1 findings" in browser.get("/admin/wallet/auditrun/", {"result": "findings"}).text
+
+
+def test_closed_periods_are_listed_with_what_their_entries_come_to(browser: Client, buyer: User) -> None:
+    credit(buyer, 100, kind=Entry.Kind.GIFT, ref="gift", actor="test")
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE wallet_entry SET created = created - interval '2 days'")
+    chain = audit.run(full=False).chain
+    assert "+100 (1)" in browser.get("/admin/wallet/closedperiod/").text
+    assert chain in browser.get("/admin/wallet/closedperiod/1/change/").text

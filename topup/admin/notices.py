@@ -21,19 +21,10 @@ from ..models import GatewayCall, MerchantAccount, Notice, Order
 from ..services import receiving
 from . import accounts, words
 
-# Genuine, and yet nobody was credited for it.
-UNFINISHED = (
-    Notice.Verdict.RECEIVED,
-    Notice.Verdict.UNCONFIRMED,
-    Notice.Verdict.FAILED,
-    Notice.Verdict.UNKNOWN_ORDER,
-    Notice.Verdict.MISMATCH,
-)
-
 
 def unfinished() -> QuerySet[Notice]:
     """Notices somebody should look at: genuine, not settled, and their order not credited since."""
-    return Notice.objects.filter(verdict__in=UNFINISHED).exclude(order__state__in=Order.CREDITED)
+    return Notice.objects.filter(verdict__in=Notice.UNFINISHED).exclude(order__state__in=Order.CREDITED)
 
 
 def _verdicts() -> list[tuple[str, Any]]:

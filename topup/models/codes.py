@@ -71,6 +71,7 @@ class RedemptionCode(models.Model):
                 name="code_redeemed_by_somebody",
             )
         ]
+        indexes = [models.Index(fields=["redeemed_at"], condition=Q(redeemed_at__isnull=False), name="code_redeemed")]
 
     def __str__(self) -> str:
         return f"#{self.pk}"

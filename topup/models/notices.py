@@ -1,6 +1,7 @@
 """What providers told us and what we asked them, kept with its verdict."""
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +27,8 @@ class Notice(models.Model):
 
     # Verdicts that no signature stands behind; their rows are kept for a month only.
     UNVERIFIED = (Verdict.MALFORMED, Verdict.FORGED)
+    # Genuine, and yet nobody was credited for it.
+    UNFINISHED = (Verdict.RECEIVED, Verdict.UNCONFIRMED, Verdict.FAILED, Verdict.UNKNOWN_ORDER, Verdict.MISMATCH)
 
     gateway = models.CharField(_("gateway"), max_length=16, editable=False)
     # Whose keys vouch for it; null when none do.
@@ -101,6 +104,14 @@ class GatewayCall(models.Model):
             models.Index(fields=["-created"], name="call_newest"),
             models.Index(fields=["order_no"], name="call_by_order"),
             models.Index(fields=["account", "-created"], name="call_by_account"),
+            models.Index(fields=["gateway", "operation", "-created"], name="call_by_gateway"),
+            # Most calls are of two operations and go well, and are found without an index of their own.
+            models.Index(
+                fields=["operation", "-created"],
+                condition=~Q(operation__in=["create", "query"]),
+                name="call_by_operation",
+            ),
+            models.Index(fields=["outcome", "-created"], condition=~Q(outcome="ok"), name="call_unwell"),
         ]
 
     def __str__(self) -> str:

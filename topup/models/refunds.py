@@ -95,6 +95,7 @@ class Refund(models.Model):
             models.Index(fields=["state", "-id"], name="refund_by_state"),
             models.Index(fields=["-created"], name="refund_by_day"),
             models.Index(fields=["refund_no"], name="refund_by_number"),
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="refund_finished"),
         ]
 
     def __str__(self) -> str:

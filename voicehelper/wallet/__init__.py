@@ -1,6 +1,7 @@
 """Balances, entries, holds and adjustments: the only code that changes a balance.
 
-Owns: Wallet, Entry, Hold, Adjustment, WalletSettings, and `manage.py audit`. statements.py has the rules, services.py
-and batch.py send them, adjusting.py is for operators. May import: notifications and voicehelper's own modules; not
-accounts, which imports this one for the balance in `userInfo`: a wallet's user is Django's, whoever that is.
+Owns: Wallet, Entry, Hold, Adjustment, WalletSettings, ClosedPeriod, Checkpoint, and `manage.py audit` (checks.py,
+periods.py). statements.py has the rules, services.py and batch.py send them, adjusting.py is for operators. May import:
+notifications and voicehelper's own modules; not accounts, which imports this one for the balance in `userInfo`: a
+wallet's user is Django's, whoever that is.
 """

@@ -20,7 +20,7 @@ from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
 from .admin_adjusting import Adjusting
-from .models import AuditRun, Entry, Hold, Wallet
+from .models import AuditRun, ClosedPeriod, Entry, Hold, Wallet
 
 STATEMENT_ROWS = 50
 
@@ -139,8 +139,9 @@ class AuditRunAdmin(ReadOnlyAdmin):
     )
     ordering = ("-pk",)
     sortable_by = ()
-    fields = ("time_started", "time_finished", "scope", "num_entries", "result", "found")
+    fields = ("time_started", "time_finished", "scope", "num_entries", "chain_text", "result", "found")
 
+    chain_text = column(_("chain of closed periods"), lambda run: run.chain or "—")
     scope = column(_("scope"), lambda run: gettext("everything") if run.full else gettext("what is new"))
 
     @admin.display(description=_("result"))
@@ -160,6 +161,25 @@ class AuditRunAdmin(ReadOnlyAdmin):
         return format_html(
             "<ol class=vh-findings>{}</ol>", format_html_join("", "<li>{}</li>", ((f,) for f in run.findings))
         )
+
+
+@admin.register(ClosedPeriod)
+class ClosedPeriodAdmin(ReadOnlyAdmin):
+    time_closed = when("closed", _("closed"))
+    num_entries = number("entries", _("entries"))
+    num_up_to = number("up_to_entry", _("up to entry"))
+    sums = column(_("totals"), lambda period: _sums(period.totals))
+    list_display = ("number", "day", "num_entries", "sums", "num_up_to", "time_closed")
+    ordering = ("-number",)
+    sortable_by = ()
+    fields = ("number", "day", "num_entries", "sums", "num_up_to", "digest", "previous", "chain", "time_closed")
+
+
+def _sums(totals: dict[str, dict[str, int]]) -> str:
+    """What each kind came to, and of how many entries."""
+    names = dict(Entry.Kind.choices)
+    found = ((names.get(kind, kind), each["sum"], each["count"]) for kind, each in sorted(totals.items()))
+    return " · ".join(f"{name} {total:+,} ({count:,})" for name, total, count in found)
 
 
 def findings(request: HttpRequest) -> list[OpenMatter]:

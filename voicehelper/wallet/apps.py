@@ -11,9 +11,9 @@ class WalletConfig(AppConfig):
         """Say what this app adds to the audit and to /metrics."""
         from voicehelper import metrics as all_metrics
 
-        from . import audit, metrics
+        from . import audit, checks, metrics
 
-        audit.register(audit.CHECKS)
+        audit.register(checks.CHECKS)
         all_metrics.register(metrics.collect)
         self._join_the_admin()
 
@@ -32,5 +32,6 @@ class WalletConfig(AppConfig):
             MenuPage(30, _("Holds"), "lock_clock", "wallet.hold"),
             MenuPage(40, _("Adjustments"), "tune", "wallet.adjustment"),
             MenuPage(50, _("Audit runs"), "fact_check", "wallet.auditrun"),
+            MenuPage(60, _("Closed periods"), "lock", "wallet.closedperiod"),
         )
         menu.add(menu.SETTINGS, MenuPage(40, _("Wallet settings"), "account_balance_wallet", "wallet.walletsettings"))

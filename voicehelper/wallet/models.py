@@ -211,6 +211,45 @@ class WalletSettings(Section):
         return str(self._meta.verbose_name)
 
 
+class ClosedPeriod(models.Model):
+    """Entries that nothing can be added to: those above `after_entry` and up to `up_to_entry`, at most a Beijing day
+    of them (`day`, by its last entry) and at most periods.LARGEST.
+
+    `totals` are count and sum of each kind. `digest` is the SHA-256 of the entries, `chain` that of this row and of the
+    chain before it (`previous`, empty for the first): see periods.py. A trigger refuses UPDATE and DELETE.
+    """
+
+    number = models.PositiveIntegerField(_("number"), primary_key=True, editable=False)
+    day = models.DateField(_("Beijing day"), editable=False)
+    after_entry = models.BigIntegerField(_("after entry"), editable=False)
+    up_to_entry = models.BigIntegerField(_("up to entry"), unique=True, editable=False)
+    entries = models.PositiveIntegerField(_("entries"), editable=False)
+    totals = models.JSONField(_("totals"), editable=False)
+    digest = models.CharField(_("SHA-256 of the entries"), max_length=64, editable=False)
+    previous = models.CharField(_("chain before"), max_length=64, blank=True, editable=False)
+    chain = models.CharField(_("chain"), max_length=64, unique=True, editable=False)
+    closed = models.DateTimeField(_("closed"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("closed period")
+        verbose_name_plural = _("closed periods")
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.day}"
+
+
+class Checkpoint(models.Model):
+    """What a wallet's entries of all closed periods add up to, and the spending among them: where the incremental audit
+    goes on from. Written when a period is closed that has entries of it; the full audit adds up again."""
+
+    wallet = models.OneToOneField(Wallet, models.PROTECT, primary_key=True, related_name="checkpoint")
+    balance = models.BigIntegerField()
+    used = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.wallet_id}: {self.balance}"
+
+
 class AuditRun(models.Model):
     """One run of the audit: how far it read, and what it found."""
 
@@ -218,6 +257,9 @@ class AuditRun(models.Model):
     finished = models.DateTimeField(_("finished"), null=True)
     full = models.BooleanField(_("full"))
     up_to_entry = models.BigIntegerField(_("up to entry"), default=0)
+    # Up to where no entry could appear any more when it looked; 0: not known. And the chain's end after it.
+    settled_entry = models.BigIntegerField(default=0, db_default=0, editable=False)
+    chain = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     findings = models.JSONField(_("findings"), default=list)
 
     class Meta:
