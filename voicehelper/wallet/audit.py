@@ -196,12 +196,10 @@ def commits_are_durable(after: int) -> Iterable[Finding]:
 
 
 def entries_cannot_be_changed(after: int) -> Iterable[Finding]:
-    """The trigger that refuses UPDATE and DELETE must exist and be on."""
-    found = rows(
-        "SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'wallet_entry'::regclass AND tgname = 'entry_append_only'"
-    )
-    if [state for (state,) in found] not in (["O"], ["A"]):
-        yield Finding("append-only entries", "trigger entry_append_only", "is missing or switched off")
+    """The triggers that refuse UPDATE, DELETE and TRUNCATE must exist and be on."""
+    found = rows("SELECT tgname FROM pg_trigger WHERE tgrelid = 'wallet_entry'::regclass AND tgenabled IN ('O', 'A')")
+    for name in sorted({"entry_append_only", "entry_no_truncate"} - {name for (name,) in found}):
+        yield Finding("append-only entries", f"trigger {name}", "is missing or switched off")
 
 
 def _single_server() -> bool:
