@@ -64,7 +64,7 @@ class Bounded(HttpToolsProtocol):
         kept = bytearray(4)
         with suppress(OSError):
             fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, kept)
-        return self.transport.get_write_buffer_size() + struct.unpack("i", kept)[0]
+        return int(self.transport.get_write_buffer_size() + struct.unpack("i", kept)[0])
 
     def _look_at_reader(self) -> None:
         self._reader_timer = None

@@ -29,7 +29,7 @@ def allowed() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_ALLOWED)
         server, *limits = cursor.fetchone()
-    return min(server, *(limit if limit >= 0 else server for limit in limits))
+    return int(min(server, *(limit if limit >= 0 else server for limit in limits)))
 
 
 def give_back_when_idle() -> None:
