@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,6 +50,15 @@ PROXIES: dict[str, Callable[[Path, int, Sequence[int]], list[str]]] = {"nginx": 
 def here(name: str) -> bool:
     """Whether this machine has the program."""
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is not None
+
+
+def asks_again_with_body(name: str) -> bool:
+    """Whether it asks the next node when one refuses a POST: Caddy has done so since 2.11.2 (caddyserver/caddy#7546)."""
+    if name != "caddy":
+        return True
+    told = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True).stdout
+    numbers = re.search(r"(\d+)\.(\d+)\.(\d+)", told)
+    return numbers is not None and tuple(map(int, numbers.groups())) >= (2, 11, 2)
 
 
 @contextmanager
