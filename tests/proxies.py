@@ -53,7 +53,7 @@ def here(name: str) -> bool:
 
 
 def asks_again_with_body(name: str) -> bool:
-    """Whether it asks the next node when one refuses a POST: Caddy has done so since 2.11.2 (caddyserver/caddy#7546)."""
+    """Whether it asks the next node when one refuses a POST; Caddy up to 2.11.1 does not (caddyserver/caddy#7546)."""
     if name != "caddy":
         return True
     told = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True).stdout
