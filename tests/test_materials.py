@@ -17,8 +17,9 @@ def test_the_list_of_licences_names_each_package_of_the_lock() -> None:
 
 def test_a_bill_of_materials_tells_what_is_compiled_in_the_packages() -> None:
     names = ("psycopg-binary", "av", "cryptography", "async-timeout")
-    bill = {"components": [{"name": name, "version": "1", "type": "library"} for name in names]}
-    stated = complete(bill)
+    packages = [{"name": name, "version": "1", "type": "library", "purl": f"pkg:pypi/{name}@1"} for name in names]
+    bill = {"components": packages}
+    assert complete(bill) == (stated := complete(bill))
     found = {each["name"]: each for each in bill["components"]}
     assert {"libpq", "libssl", "libavcodec", "OpenSSL", "PostgreSQL", "Valkey"} <= found.keys()
     assert re.fullmatch(r"[0-9a-f]{64}", found["libpq"]["hashes"][0]["content"])

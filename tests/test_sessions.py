@@ -35,7 +35,7 @@ def test_a_web_thread_gives_its_session_back_when_nobody_needs_it(monkeypatch: p
             asked("SELECT pg_sleep(0.1)")
         # The next request notices nothing but another session.
         assert thread.submit(in_a_request, "SELECT pg_backend_pid()").result() != number
-        thread.submit(connection.close).result()
+        thread.submit(lambda: connection.close()).result()
     assert asked("SHOW idle_session_timeout") == "0"
 
 

@@ -62,7 +62,8 @@ def _component(name: str, version: str, package: str, *, digest: str = "", scope
 
 
 def complete(bill: dict[str, Any]) -> dict[str, str]:
-    """Add licences and what is bundled to the bill; returns the licence of each package."""
+    """Add licences and what is bundled to the bill, once; returns the licence of each package."""
+    bill["components"] = [each for each in bill["components"] if not each["purl"].startswith("pkg:generic/")]
     packages = {each["name"]: each for each in bill["components"]}
     stated = {}
     for name, component in packages.items():

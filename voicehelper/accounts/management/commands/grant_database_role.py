@@ -6,12 +6,13 @@ trigger off, empty a table or change its columns, and not rewrite the books even
 
 import os
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, LiteralString
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from psycopg import sql
 
+_DIGEST = b"scram-sha-256"
 # What settings.DATABASES asks for, for sessions that come through a pooler, which passes no options on.
 _DEFAULTS = {
     "statement_timeout": "15s",
@@ -20,7 +21,7 @@ _DEFAULTS = {
     "synchronous_commit": "on",
     "timezone": "UTC",
 }
-_GRANTS = """
+_GRANTS: LiteralString = """
 GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {role};
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
@@ -46,18 +47,19 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no role {role}. Set DATABASE_ROLE_PASSWORD, and it is made.")
             if found and any(found):
                 raise CommandError(f"{role} is a superuser, or owns tables here: name a role that is neither.")
+            name = sql.Identifier(role)
             if found is None:
-                cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+                _do(cursor, "CREATE ROLE {role} LOGIN", role=name)
             if password:
                 # Its digest: statements are logged.
                 digest = connection.connection.pgconn.encrypt_password(
                     password.encode(), role.encode(), b"scram-sha-256"
                 )
-                _alter(cursor, role, sql.SQL("PASSWORD {}").format(digest.decode()))
-            for name, value in _DEFAULTS.items():
-                _alter(cursor, role, sql.SQL("SET {} = {}").format(sql.Identifier(name), value))
-            names = {"role": sql.Identifier(role), "database": sql.Identifier(connection.settings_dict["NAME"])}
-            cursor.execute(sql.SQL(_GRANTS).format(**names))
+                _do(cursor, "ALTER ROLE {role} PASSWORD {digest}", role=name, digest=sql.Literal(digest.decode()))
+            for setting, value in _DEFAULTS.items():
+                names = {"role": name, "setting": sql.Identifier(setting), "value": sql.Literal(value)}
+                _do(cursor, "ALTER ROLE {role} SET {setting} = {value}", **names)
+            _do(cursor, _GRANTS, role=name, database=sql.Identifier(connection.settings_dict["NAME"]))
         self.stdout.write(f"{role} may use the tables, and owns none.")
 
 
@@ -72,5 +74,7 @@ def _look(cursor: Any, role: str) -> tuple[bool, bool] | None:
     return found
 
 
-def _alter(cursor: Any, role: str, what: sql.Composable) -> None:
-    cursor.execute(sql.SQL("ALTER ROLE {} ").format(sql.Identifier(role)) + what)
+def _do(cursor: Any, template: LiteralString, **names: sql.Composable) -> None:
+    """A statement about names, which PostgreSQL takes as no parameters: psycopg quotes them."""
+    statement = sql.SQL(template).format(**names)
+    cursor.execute(statement)
