@@ -63,11 +63,11 @@ class Image:
         here |= {"DATABASE_HOST": "", "REDIS_HOST": "", "STOP_LEAD_SECONDS": "0"}
         return {**self.environment, **example(), **secret, **composed, **here, **changes}
 
-    def run(self, script: str, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    def run(self, script: str, variables: dict[str, str], timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
         """A command of the shell in a container."""
         environment = self.environment | variables
         return subprocess.run(
-            ["sh", "-c", script], cwd=self.app, env=environment, capture_output=True, text=True, timeout=120
+            ["sh", "-c", script], cwd=self.app, env=environment, capture_output=True, text=True, timeout=timeout_s
         )
 
     @contextmanager
