@@ -29,7 +29,7 @@ DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=Fals
 # Some containers set this. Without compiled modules every start of Django takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos clients audit-deps lock messages browser
+.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos clients audit-deps sbom lock messages browser
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -88,6 +88,12 @@ clients: $(INSTALLED) browser ## Claude Code, Codex and other public clients aga
 
 audit-deps: $(INSTALLED) ## known vulnerabilities in what we depend on
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-dev.txt
+
+CYCLONEDX := cyclonedx-bom==7.5.0
+sbom: $(INSTALLED) ## sbom.cdx.json: packages of the image, what is compiled in them, licences (docs/licences.md)
+	@$(TRUST) $(BIN)/uv tool run -q --from $(CYCLONEDX) cyclonedx-py requirements requirements.txt \
+		--pyproject pyproject.toml --output-reproducible -o sbom.cdx.json
+	@$(BIN)/python -m deploy.image.materials sbom.cdx.json docs/licences.md
 
 lock: $(INSTALLED) ## resolve pyproject.toml into requirements*.txt
 	@$(UV_COMPILE) -o requirements.txt

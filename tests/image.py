@@ -59,14 +59,15 @@ class Image:
         with what has to be filled in."""
         secret = {"SECRET_KEY": secrets.token_urlsafe(50), "VOICEHELPER_SECRET_KEYS": Fernet.generate_key().decode()}
         composed = {name: str(value) for name, value in COMPOSE["x-app"]["environment"].items()}
-        here = {"DATABASE_URL": processes.database_url(), "REDIS_URL": processes.redis_url(), "WEB_CONCURRENCY": "1"}
+        here = {"DATABASE_URL": processes.database_url(), "REDIS_URL": processes.redis_url()}
+        here |= {"DATABASE_HOST": "", "REDIS_HOST": "", "STOP_LEAD_SECONDS": "0"}
         return {**self.environment, **example(), **secret, **composed, **here, **changes}
 
-    def run(self, script: str, variables: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    def run(self, script: str, variables: dict[str, str], timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
         """A command of the shell in a container."""
         environment = self.environment | variables
         return subprocess.run(
-            ["sh", "-c", script], cwd=self.app, env=environment, capture_output=True, text=True, timeout=120
+            ["sh", "-c", script], cwd=self.app, env=environment, capture_output=True, text=True, timeout=timeout_s
         )
 
     @contextmanager

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.db import connection
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +14,7 @@ from tests.merchants import WeChatMerchant
 from tests.orders import pending_order
 from voicehelper import health
 from voicehelper.accounts.models import User
+from voicehelper.version import VERSION
 from voicehelper.wallet import audit, services
 from voicehelper.wallet.models import Entry
 
@@ -50,6 +52,7 @@ def test_the_figures_are_those_of_the_tables(settings: Any, buyer: User, wechat:
     )  # fmt: skip
     audit.run(full=True)
     found = read(settings)
+    assert found["voicehelper_info", VERSION] == 1
     assert found["voicehelper_wallet_balance_quota",] == 1000
     assert found["voicehelper_orders_day", "wechat", "pending"] == 1
     assert found["voicehelper_open_alerts", "warning"] == 1
@@ -64,14 +67,16 @@ def test_the_figures_are_those_of_the_tables(settings: Any, buyer: User, wechat:
 
 def test_a_server_is_ready_when_the_tables_are_those_it_wants(db: None) -> None:
     health._waiting_migrations.cache_clear()
-    assert Client().get("/readyz").json() == {"database": "ok", "static": "ok", "migrations": "ok"}
+    parts = ("server", "database", "static", "migrations", "keys")
+    assert Client().get("/readyz").json() == dict.fromkeys(parts, "ok")
 
 
 def test_a_server_whose_pages_would_find_no_static_files_is_not_ready(db: None, settings: Any) -> None:
     # What tests have collected: nothing.
     settings.PRODUCTION = True
     answer = Client().get("/readyz")
-    assert (answer.status_code, answer.json()["static"]) == (503, "missing")
+    assert answer.status_code == 503
+    assert "python manage.py collectstatic" in answer.json()["static"]
 
 
 def test_a_server_that_waits_for_migrations_is_not_ready(db: None) -> None:
@@ -79,4 +84,35 @@ def test_a_server_that_waits_for_migrations_is_not_ready(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'llm'")
     answer = Client().get("/readyz")
-    assert (answer.status_code, answer.json()["migrations"]) == (503, "missing")
+    assert answer.status_code == 503
+    assert "python manage.py migrate" in answer.json()["migrations"]
+
+
+def test_a_server_with_other_keys_than_the_stored_secrets_want_is_not_ready(
+    db: None, settings: Any, wechat: WeChatMerchant
+) -> None:
+    health._keys_open.cache_clear()
+    kept, settings.SECRET_KEYS = settings.SECRET_KEYS, [Fernet.generate_key().decode()]
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert "VOICEHELPER_SECRET_KEYS" in answer.json()["keys"]
+    settings.SECRET_KEYS = kept
+    assert Client().get("/readyz").status_code == 200
+
+
+def test_one_secret_that_no_key_opens_stops_no_server(db: None, settings: Any, wechat: WeChatMerchant) -> None:
+    health._keys_open.cache_clear()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE topup_wechatsettings SET client_key = 'gAAAAAdamaged'")
+    assert Client().get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "[fd00::7]:8000", "localhost", "pay.example.com"])
+def test_those_who_look_after_a_server_may_ask_by_its_address_and_for_nothing_else(
+    host: str, db: None, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS, settings.METRICS_TOKEN = [".example.com"], TOKEN
+    asked = Client(headers={"Host": host, "Authorization": f"Bearer {TOKEN}"})
+    assert [asked.get(path).status_code for path in ("/readyz", "/healthz", "/metrics")] == [200, 200, 200]
+    others = [asked.get(path).status_code for path in ("/accounts/sign-in", "/readyz/", "/%72eadyz/x")]
+    assert others == ([200, 404, 404] if host == "pay.example.com" else [400, 400, 400])

@@ -4,23 +4,11 @@ import re
 
 from django.conf import settings
 
-from llm.relay import engine
 from notifications.events import EVENTS
-from tests.image import COMPOSE, ROOT, command
+from tests.image import COMPOSE, ROOT
+from voicehelper import sessions
 
 HANDBOOK = (ROOT / "docs/operations.md").read_text()
-
-
-def seconds_to_stop(service: str) -> int:
-    return int(COMPOSE["services"][service].get("stop_grace_period", "10s").removesuffix("s"))
-
-
-def test_a_container_is_killed_only_after_its_longest_work_had_time_to_end() -> None:
-    found = re.search(r"--timeout-graceful-shutdown (\d+)", command())
-    assert found
-    # Streams whose clients wait; after those, what their leaving left to be settled; and then a write to the database.
-    assert seconds_to_stop("web") >= int(found[1]) + engine._LONGEST_CLOSE_S + 15
-    assert seconds_to_stop("worker") > settings.CELERY_TASK_TIME_LIMIT
 
 
 def test_postgresql_has_room_for_all_that_compose_starts_as_the_handbook_counts() -> None:
@@ -31,6 +19,7 @@ def test_postgresql_has_room_for_all_that_compose_starts_as_the_handbook_counts(
     )
     assert counted
     others, moments, sweeping, most, processes = map(int, counted.groups())
+    assert others == sessions.BESIDE_THREADS
     threads = settings.WEB_THREADS + settings.NOTICE_THREADS + settings.FILE_THREADS
     children = re.search(r"-c (\d+)", COMPOSE["services"]["worker"]["command"])
     assert children
@@ -38,9 +27,8 @@ def test_postgresql_has_room_for_all_that_compose_starts_as_the_handbook_counts(
     allowed = re.search(r"max_connections=(\d+)", COMPOSE["services"]["postgres"]["command"])
     # PostgreSQL keeps three for its superuser; and an operator wants to look and to back up.
     assert (most, needed + 10 <= most) == (int(allowed[1]) if allowed else 100, True)
-    default = re.search(r"WEB_CONCURRENCY:-(\d+)", command())
-    assert default
-    assert int(default[1]) <= processes
+    nodes = sum(name.startswith("web-") for name in COMPOSE["services"])
+    assert nodes * settings.WEB_CONCURRENCY <= processes
 
 
 def test_every_event_is_explained_and_none_is_invented() -> None:

@@ -32,6 +32,7 @@ from django.utils.module_loading import import_string
 from topup.gateways import is_callback
 from voicehelper import traffic
 from voicehelper.later import Later
+from voicehelper.sessions import give_back_when_idle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
 
@@ -71,7 +72,7 @@ class Django(BaseHandler):
     def __init__(self, *, threads: int) -> None:
         super().__init__()
         self.load_middleware()
-        self._threads = ThreadPoolExecutor(threads, "django")
+        self._threads = ThreadPoolExecutor(threads, "django", give_back_when_idle)
 
     async def __call__(self, scope: Any, body: IO[bytes], receive: Receive, send: Send) -> None:
         """Answer one request. Cancelling it leaves the thread to finish on its own."""
@@ -287,7 +288,11 @@ def refuse_to_start_wrongly() -> None:
 
 def _serious_findings() -> list[CheckMessage]:
     try:
-        return [message for message in run_checks(databases=["default"]) if message.is_serious()]
+        return [
+            message
+            for message in run_checks(databases=["default"], include_deployment_checks=True)
+            if message.is_serious()
+        ]
     finally:
         connection.close()
 

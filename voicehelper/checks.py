@@ -86,6 +86,45 @@ def check_static_files(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     ]
 
 
+@register(Tags.database, deploy=True)
+def check_tables_and_keys(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The database is this code's, and its secrets are for our keys. Runs with `--deploy --database default` and
+    before a server starts; not before `migrate`, which mends the first."""
+    from voicehelper import health
+
+    if not settings.PRODUCTION or "default" not in (databases or []):
+        return []
+    if (state := health.migrations()) != "ok":
+        return [Error(state, id="voicehelper.E009")]
+    if (state := health.keys()) != "ok":
+        return [Error(state, id="voicehelper.E010")]
+    return []
+
+
+@register(Tags.database, deploy=True)
+def check_sessions(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A node that may want more sessions than there are fails when it is busiest; it is refused before."""
+    from voicehelper import sessions
+
+    if not settings.PRODUCTION or "default" not in (databases or []):
+        return []
+    wanted, there = sessions.of_this_node(), sessions.allowed()
+    if wanted <= there:
+        return []
+    return [
+        Error(
+            f"This node may open {wanted} sessions at PostgreSQL, which allows {there}.",
+            hint="Raise max_connections (or the limit of the role or database), or lower WEB_CONCURRENCY, WEB_THREADS,"
+            " NOTICE_THREADS or FILE_THREADS.",
+            id="voicehelper.E011",
+        )
+    ]
+
+
 @register(Tags.database)
 def check_demo_accounts(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any

@@ -9,6 +9,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
+from voicehelper import leaving, secrets
+
 
 def healthz(request: HttpRequest) -> JsonResponse:
     """200 when the database and Redis answer, else 503. Says which does not, and nothing else."""
@@ -17,20 +19,22 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when this server can take requests: the database answers and has the tables this code wants, and pages find
-    their static files. Redis is not needed for that: without it everything still works, more slowly."""
-    parts = {"database": _database(), "static": _static()}
+    """200 when this server can take requests and is to have them: it was not told to stop, the database answers and has
+    the tables this code wants, pages find their static files, and stored secrets their keys. What is not "ok" says how
+    to mend it. Redis is not needed: without it everything still works, more slowly."""
+    parts = {"server": leaving.word(), "database": _database(), "static": static_files()}
     if parts["database"] == "ok":
-        parts["migrations"] = "ok" if _migrated() else "missing"
+        parts |= {"migrations": migrations(), "keys": keys()}
     return JsonResponse(parts, status=200 if all(state == "ok" for state in parts.values()) else 503)
 
 
-def _migrated() -> bool:
-    if not _waiting_migrations():
-        return True
+def migrations() -> str:
+    """ "ok", or what is missing and how to mend it."""
+    if not (waiting := _waiting_migrations()):
+        return "ok"
     # Asked again until it is so; after that it stays so.
     _waiting_migrations.cache_clear()
-    return False
+    return f"{waiting} migrations are missing. Run, as the owner of the tables: python manage.py migrate"
 
 
 @cache
@@ -39,9 +43,26 @@ def _waiting_migrations() -> int:
     return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
-def _static() -> str:
-    """In production every page that names a static file is a 500 without the list of those collected."""
-    return "ok" if not settings.PRODUCTION or getattr(staticfiles_storage, "hashed_files", None) else "missing"
+def keys() -> str:
+    """ "ok", or that the keys are not those the stored secrets were encrypted with. One that none of them opens is its
+    own page's business; all of them are this server's."""
+    if _keys_open():
+        return "ok"
+    _keys_open.cache_clear()
+    return "No stored secret can be read. Put the key they were saved with back into VOICEHELPER_SECRET_KEYS."
+
+
+@cache
+def _keys_open() -> bool:
+    read, unread = secrets.sample()
+    return bool(read or not unread)
+
+
+def static_files() -> str:
+    """ "ok", or how to mend it. In production every page that names a static file is a 500 without their list."""
+    if not settings.PRODUCTION or getattr(staticfiles_storage, "hashed_files", None):
+        return "ok"
+    return "Static files are not collected. Run: python manage.py collectstatic --noinput (the image has them)"
 
 
 def _database() -> str:

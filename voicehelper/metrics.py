@@ -7,11 +7,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
+from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from . import traffic
+from .version import VERSION
 
 Collect = Callable[[], Iterable[Metric]]
 _registered: list[Collect] = []
@@ -26,6 +27,7 @@ class Tables(Collector):
     """The metrics of every app."""
 
     def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily("voicehelper", "What runs here.", {"version": VERSION})
         for collect in _registered:
             yield from collect()
 

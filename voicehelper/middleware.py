@@ -1,4 +1,4 @@
-"""Middleware that no library gives in a line: request ids in logs, addresses no page can have,
+"""Middleware that no library gives in a line: request ids in logs, probes by address, addresses no page can have,
 and the content security policy."""
 
 import logging
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -48,6 +49,22 @@ class RequestId:
             response = self.get_response(request)
             response["X-Request-Id"] = _request_id.get()
             return response
+
+
+class AskedByAddress:
+    """Lets those who look after this server ask by its bare address, which is no host of ALLOWED_HOSTS: balancers,
+    kubelets and Prometheus know no name. Their answers hold no address of ours, so none can be forged into them."""
+
+    paths = frozenset({"/healthz", "/readyz", "/metrics"})
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info in self.paths and settings.ALLOWED_HOSTS:
+            request.META["HTTP_HOST"] = settings.ALLOWED_HOSTS[0].lstrip(".")
+            request.META.pop("HTTP_X_FORWARDED_HOST", None)
+        return self.get_response(request)
 
 
 class DatabaseDown:

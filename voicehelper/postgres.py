@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 import psycopg
+from django.conf import settings
 from django.db import connections
 from psycopg import pq
 
@@ -177,11 +178,12 @@ class Connection:
 
 
 def _address() -> dict[str, Any]:
-    """Where Django's database is, for libpq."""
+    """Where Django's database is, for libpq; behind a pooler the database itself."""
     django = connections["default"].settings_dict
     names = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
     address = {libpq: django[name] for name, libpq in names.items() if django[name]}
-    return {**address, **django["OPTIONS"], "connect_timeout": CONNECT_S, "tcp_user_timeout": int(ANSWER_S * 1000)}
+    options = {"options": settings.SESSION_OPTIONS, **django["OPTIONS"], **settings.DATABASE_DIRECT}
+    return {**address, **options, "connect_timeout": CONNECT_S, "tcp_user_timeout": int(ANSWER_S * 1000)}
 
 
 def _done(ready: "asyncio.Future[None]") -> None:

@@ -15,6 +15,8 @@ from http import HTTPStatus
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from voicehelper import leaving
+
 # Of the first line and the headers; and of whatever else is no body: trailers, the extensions of chunks.
 HEADER_BYTES = 64 * 1024
 # Read at once: by so much a limit can be missed.
@@ -95,6 +97,14 @@ class Bounded(HttpToolsProtocol):
         self._loose = 0
         self._stop_timer()
         super().on_headers_complete()
+        if leaving.begun():
+            # Its next request is another server's.
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """The port is closed. On a connection that it took a moment ago the first request is still on its way."""
+        if self.cycle is not None:
+            super().shutdown()
 
     def on_body(self, body: bytes) -> None:
         self._loose = 0

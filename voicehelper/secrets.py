@@ -184,6 +184,20 @@ def rotate() -> tuple[int, list[str]]:
     return count, unreadable
 
 
+_SAMPLE = 20
+
+
+def sample() -> tuple[int, int]:
+    """How many of the newest stored secrets the keys open, and how many not."""
+    found = [0, 0]
+    for model in apps.get_models():
+        names = [field.name for field in model._meta.concrete_fields if isinstance(field, EncryptedField)]
+        for row in model._default_manager.order_by("-pk").values_list(*names)[:_SAMPLE] if names else ():
+            for secret in filter(None, row):
+                found[not secret.readable] += 1
+    return found[0], found[1]
+
+
 def _save_anew(model: type[models.Model], key: Any, names: list[str]) -> dict[str, Secret]:
     """The secrets of a row, locked meanwhile: what an operator saves must not be overwritten with what was there."""
     rows = model._default_manager.filter(pk=key)

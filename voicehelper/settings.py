@@ -11,7 +11,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from voicehelper import admin_theme, schedule
-from voicehelper.variables import BASE_DIR, DATA_DIR, env, number, rate, required
+from voicehelper.variables import BASE_DIR, DATA_DIR, database, direct_database, env, number, rate, redis_url, required
 
 # Django's generic classes take type parameters at run time too.
 django_stubs_ext.monkeypatch()
@@ -93,6 +93,7 @@ if SANDBOX:
 
 MIDDLEWARE = [
     "voicehelper.middleware.RequestId",
+    "voicehelper.middleware.AskedByAddress",
     "voicehelper.middleware.DatabaseDown",
     "voicehelper.middleware.RefuseNul",
     "django.middleware.security.SecurityMiddleware",
@@ -130,18 +131,20 @@ TEMPLATES = [
 ]
 
 # --- Data ------------------------------------------------------------------------------------------------------------
-DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "A PostgreSQL URL: postgres://user:pw@host/name"))}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise ImproperlyConfigured("DATABASE_URL must be PostgreSQL: money relies on its row locks, checks and triggers.")
+DATABASES = {"default": database()}
 DATABASES["default"]["ENGINE"] = "voicehelper.database"
-# Creating and dropping a test database can take longer than any statement of ours may.
-_STATEMENT_TIMEOUT = "120s" if MODE == "test" else "15s"
+# What no request may need. `manage.py` sets it to 0, no limit: its work may be long, and nobody waits for it. Creating
+# and dropping a test database can take longer than any statement of ours may.
+DATABASE_STATEMENT_SECONDS: int = number("DATABASE_STATEMENT_SECONDS", 120 if MODE == "test" else 15, least=0)
+# statement_timeout and idle_in_transaction_session_timeout: a stuck transaction must not hold a wallet's row.
+SESSION_OPTIONS = (
+    f"-c statement_timeout={DATABASE_STATEMENT_SECONDS}s -c lock_timeout=2s"
+    " -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on -c timezone=UTC"
+)
 DATABASES["default"]["OPTIONS"] = {
     # What the URL says of TLS, and whatever else libpq knows.
     **DATABASES["default"].get("OPTIONS", {}),
-    # statement_timeout and idle_in_transaction_session_timeout: a stuck transaction must not hold a wallet's row.
-    "options": f"-c statement_timeout={_STATEMENT_TIMEOUT} -c lock_timeout=2s"
-    " -c idle_in_transaction_session_timeout=30s -c synchronous_commit=on -c timezone=UTC",
+    "options": SESSION_OPTIONS,
     # A server that vanished without a word is given up after seconds, not after the kernel's quarter of an hour.
     "connect_timeout": 2,
     "keepalives_idle": 5,
@@ -149,6 +152,13 @@ DATABASES["default"]["OPTIONS"] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+# Where PostgreSQL itself is when DATABASE_HOST is a pooler that lends sessions for a transaction only (PgBouncer), for
+# what needs a session to itself: the relay's LISTEN and prepared statements. The pooler passes no options on (the role
+# has its own by grant_database_role) and keeps no cursors.
+DATABASE_DIRECT = direct_database()
+if DATABASE_DIRECT:
+    DATABASES["default"]["OPTIONS"].pop("options")
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 # Each of a server's threads keeps its connection to the database: nobody waits for one, and after a restart of
 # PostgreSQL the next request connects anew. Provider callbacks have threads to themselves, so that pages which wait for
 # something cannot keep a provider waiting.
@@ -156,11 +166,13 @@ WEB_THREADS: int = number("WEB_THREADS", 16, least=1)
 NOTICE_THREADS: int = number("NOTICE_THREADS", 8, least=1)
 # Files have threads of their own, too: each is occupied for as long as a phone takes to send or to fetch one.
 FILE_THREADS: int = number("FILE_THREADS", 8, least=1)
+# Server processes of this node (serving.py).
+WEB_CONCURRENCY: int = number("WEB_CONCURRENCY", 1, least=1)
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL: str = required("REDIS_URL", "A Redis or Valkey URL: redis://:password@host:6379/0")
+REDIS_URL: str = redis_url()
 # Rate limits only; money never. Short time-outs: a dead Redis must not slow a payment.
 RATELIMIT_STORAGE = REDIS_URL
 PAY_RATE_LIMIT = rate("PAY_RATE_LIMIT", "20 per 20 minutes")
@@ -227,6 +239,9 @@ LOGOUT_REDIRECT_URL = "accounts:sign_in"
 HEADER_SECONDS: float = number("HEADER_SECONDS", 10.0, least=1.0)
 # How long a client may take nothing of an answer that lies ready for it, before it is let go.
 UNREAD_SECONDS: float = number("UNREAD_SECONDS", 30.0, least=0.1)
+# How long a server that was told to stop says so before its port closes, and then how long what is under way may take.
+STOP_LEAD_SECONDS: float = number("STOP_LEAD_SECONDS", 5.0, least=0.0)
+STOP_DRAIN_SECONDS: int = number("STOP_DRAIN_SECONDS", 30, least=0)
 # Demo and test speak plain HTTP on loopback; everything else is HTTPS only.
 TLS = urlsplit(SERVER_ADDRESS).scheme == "https"
 if PRODUCTION and not TLS:

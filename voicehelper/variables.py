@@ -1,7 +1,8 @@
 """Variables a deployer sets, for settings.py: a wrong or missing value refuses to start, and says how to mend it."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -23,6 +24,41 @@ def required(name: str, hint: str) -> str:
     if not value:
         raise ImproperlyConfigured(f"{name} is not set. {hint} (`make run` does it for a demo.)")
     return value
+
+
+def database() -> dict[str, Any]:
+    """Where PostgreSQL is, as Django wants it. DATABASE_HOST and its like take a password as it is, whatever its
+    characters, and win over DATABASE_URL, in which they have to be quoted."""
+    if host := env.str("DATABASE_HOST", default="").strip():
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": host,
+            "PORT": number("DATABASE_PORT", 5432, least=1),
+            "NAME": env.str("DATABASE_NAME", default="voicehelper"),
+            "USER": env.str("DATABASE_USER", default="voicehelper"),
+            "PASSWORD": env.str("DATABASE_PASSWORD", default=""),
+        }
+    url = required("DATABASE_URL", "Set DATABASE_HOST and its like, or this: postgres://user:password@host/name")
+    found: dict[str, Any] = env.db_url_config(url)
+    if found["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured(
+            "DATABASE_URL must be PostgreSQL: money relies on its row locks, checks and triggers."
+        )
+    return found
+
+
+def direct_database() -> dict[str, str]:
+    """Host and port of PostgreSQL itself, in libpq's words; empty when no pooler stands before it."""
+    host = env.str("DATABASE_DIRECT_HOST", default="").strip()
+    return {"host": host, "port": str(number("DATABASE_DIRECT_PORT", 5432, least=1))} if host else {}
+
+
+def redis_url() -> str:
+    """Where Redis or Valkey is. REDIS_HOST and its like win over REDIS_URL, for the same reason."""
+    if host := env.str("REDIS_HOST", default="").strip():
+        password, port = quote(env.str("REDIS_PASSWORD", default=""), safe=""), number("REDIS_PORT", 6379, least=1)
+        return f"redis://{f':{password}@' if password else ''}{host}:{port}/0"
+    return required("REDIS_URL", "Set REDIS_HOST and its like, or this: redis://:password@host:6379/0")
 
 
 def number(name: str, default: Number, *, least: Number) -> Number:

@@ -617,6 +617,25 @@ def test_J9_the_tls_that_the_databases_address_asks_for_is_asked_for_by_every_se
     assert "lock_timeout=2s" in address["options"]
 
 
+@pytest.mark.parametrize("password", ["p/a@s%s#w:o?r d$&+", "密码'\\\""])
+def test_J9_a_password_may_hold_any_character(password: str) -> None:
+    show = (
+        "import json, redis; from django.conf import settings; from voicehelper.postgres import _address;"
+        " print(json.dumps([_address()['password'], settings.DATABASES['default']['PASSWORD'],"
+        " redis.Redis.from_url(settings.REDIS_URL).get_connection_kwargs()['password'], _address()['host']]))"
+    )
+    parts = {"DATABASE_HOST": "db", "DATABASE_PASSWORD": password, "REDIS_HOST": "kv", "REDIS_PASSWORD": password}
+    run = production("-c", show, **parts)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == [password, password, password, "db"]
+
+
+def test_J9_only_commands_may_take_their_time_at_the_database() -> None:
+    show = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['options'])"
+    assert "statement_timeout=15s" in production("-c", show).stdout
+    assert "statement_timeout=0s" in production("manage.py", "shell", "-v", "0", "-c", show).stdout
+
+
 @pytest.mark.rare
 def test_J9_debug_cannot_be_switched_on_from_outside() -> None:
     script = (

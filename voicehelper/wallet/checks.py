@@ -164,11 +164,12 @@ def commits_are_durable(scope: Scope) -> Iterable[Finding]:
 
 
 def entries_cannot_be_changed(scope: Scope) -> Iterable[Finding]:
-    """The triggers that refuse UPDATE and DELETE must exist and be on."""
+    """The triggers that refuse UPDATE, DELETE and TRUNCATE must exist and be on."""
     found = rows(
         """
         SELECT name FROM (
-            VALUES ('wallet_entry', 'entry_append_only'), ('wallet_closedperiod', 'closedperiod_append_only')
+            VALUES ('wallet_entry', 'entry_append_only'), ('wallet_closedperiod', 'closedperiod_append_only'),
+                   ('wallet_entry', 'entry_no_truncate'), ('wallet_closedperiod', 'closedperiod_no_truncate')
         ) must (book, name)
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger WHERE tgrelid = book::regclass AND tgname = name AND tgenabled IN ('O', 'A')

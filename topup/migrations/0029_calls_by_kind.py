@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
     # What is built beside running code cannot stand in a transaction.
     atomic = False
 
-    dependencies = [("topup", "0041_refunds_finished")]
+    dependencies = [("topup", "0028_refunds_finished")]
 
     operations = [
         migrations.RunSQL(PATIENT, IMPATIENT),

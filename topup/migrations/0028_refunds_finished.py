@@ -1,22 +1,26 @@
-"""Answers that are kept, by user and position: the oldest are looked for with every one that is kept."""
+"""Refunds that ended lately are found by when they did. Nobody waits while the index is built."""
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
+from django.db.models import Q
 
 IMPATIENT, PATIENT = "RESET statement_timeout; RESET lock_timeout", "SET statement_timeout = 0; SET lock_timeout = 0"
 # What a try that was broken off leaves behind is good for nothing.
-REMAINS = "DROP INDEX CONCURRENTLY IF EXISTS kept_response_position"
+REMAINS = "DROP INDEX CONCURRENTLY IF EXISTS refund_finished"
 
 
 class Migration(migrations.Migration):
     # What is built beside running code cannot stand in a transaction.
     atomic = False
 
-    dependencies = [("llm", "0020_room_for_kept_responses")]
+    dependencies = [("topup", "0027_redeemed_lately")]
 
     operations = [
         migrations.RunSQL(PATIENT, IMPATIENT),
         migrations.RunSQL(REMAINS, migrations.RunSQL.noop),
-        AddIndexConcurrently("keptresponse", models.Index(fields=["user", "position"], name="kept_response_position")),
+        AddIndexConcurrently(
+            "refund",
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="refund_finished"),
+        ),
         migrations.RunSQL(IMPATIENT, PATIENT),
     ]

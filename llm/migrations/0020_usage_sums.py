@@ -12,7 +12,7 @@ def number() -> "models.BigIntegerField[int, int]":
 class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ("llm", "0017_how_answers_end"),
+        ("llm", "0019_kept_responses_by_position"),
     ]
 
     operations = [
