@@ -17,6 +17,7 @@ def _daily(task: str, hour: int, minute: int, **kwargs: bool) -> dict[str, Any]:
 TASKS: dict[str, dict[str, Any]] = {
     "close_expired_orders": _every("topup.tasks.close_expired_orders", 15),
     "deliver_alerts": _every("notifications.tasks.deliver_alerts", 5),
+    "deliver_mails": _every("notifications.tasks.deliver_mails", 5),
     "settle_unknown_refunds": _every("topup.tasks.settle_unknown_refunds", 15),
     # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
     "reconcile": {
@@ -34,6 +35,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
+    "forget_old_mails": _daily("notifications.tasks.forget_old_mails", 4, 20),
     "forget_expired_responses": _daily("llm.tasks.forget_expired_responses", 4, 10),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
