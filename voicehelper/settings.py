@@ -216,6 +216,8 @@ AUTH_PASSWORD_VALIDATORS = [
 if MODE == "test":
     # Hashing a password properly takes longer than most tests.
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# How long a link lives that sets a new password. letters.py says it in words.
+PASSWORD_RESET_TIMEOUT = 3600
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "topup:recharge"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,8 +12,9 @@ class AccountsConfig(AppConfig):
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
         from voicehelper.api import errors
 
-        from . import refusals
+        from . import refusals, services
 
+        user_logged_in.connect(services.remember_language, dispatch_uid="accounts.language")
         errors.register(refusals.REFUSALS)
         self._join_the_admin()
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.secrets import EncryptedField
@@ -15,14 +15,26 @@ from voicehelper.wallet.models import Budget
 
 
 class User(AbstractUser):
-    """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios)."""
+    """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios).
+
+    `email` belongs to them when `email_verified_at` is set; `new_email` waits for them to open a link sent there.
+    """
 
     group = models.CharField(_("group"), max_length=64, default="default", help_text=_("Chooses the price ratio."))
+    email_verified_at = models.DateTimeField(_("email confirmed"), null=True, blank=True, editable=False)
+    new_email = models.EmailField(_("email to be confirmed"), blank=True, default="", db_default="", editable=False)
+    # What mails to them are written in: the one they last signed in with.
+    language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="", editable=False)
 
     class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
         verbose_name = _("user")  # type: ignore[assignment]  # lazy texts are what Django wants here
         verbose_name_plural = _("users")  # type: ignore[assignment]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"), condition=models.Q(email_verified_at__isnull=False), name="user_of_verified_email"
+            )
+        ]
 
 
 class AccessToken(models.Model):

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import translation
 from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock
@@ -47,6 +48,13 @@ def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, s
 def user_of(request: HttpRequest) -> User:
     """Who is signed in, where somebody is."""
     return cast(User, request.user)
+
+
+def remember_language(user: User, **_signal: Any) -> None:
+    """What somebody signs in with is what their mails are written in."""
+    language = translation.get_language()
+    if user.language != language:
+        User.objects.filter(pk=user.pk).update(language=language)
 
 
 def issue_token(user: User) -> str:

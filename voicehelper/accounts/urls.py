@@ -4,6 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import mini_program, sign_in
+from .pages import email, recovery
 
 app_name = "accounts"
 
@@ -19,4 +20,8 @@ urlpatterns = [
     path("accounts/sign-up", pages.SignUp.as_view(), name="sign_up"),
     path("accounts/sign-out", pages.SignOut.as_view(), name="sign_out"),
     path("accounts/password", pages.ChangePassword.as_view(), name="password"),
+    path("accounts/email", email.Email.as_view(), name="email"),
+    path("accounts/email/<str:token>", email.ConfirmEmail.as_view(), name="confirm_email"),
+    path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
+    path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),
 ]
