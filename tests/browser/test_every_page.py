@@ -71,7 +71,7 @@ def problems(person: Person) -> list[str]:
 def pages_of(user: User, session: ChatSession) -> list[str]:
     orders = [f"/recharge/orders/{number}" for number in Order.objects.values_list("order_no", flat=True)]
     chats = ["/chat", f"/chat/{session.public_id}"]
-    account = ["/accounts/email", "/accounts/email/x", "/accounts/password"]
+    account = ["/accounts/email", "/accounts/email/x", "/accounts/devices", "/accounts/password"]
     return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 

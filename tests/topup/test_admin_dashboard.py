@@ -89,7 +89,7 @@ def test_the_front_page_costs_few_queries(browser: Client, buyer: User, wechat: 
         credited(pending_order(buyer, wechat))
     with CaptureQueriesContext(connection) as queries:
         browser.get("/admin/")
-    assert len(queries) < 24
+    assert len(queries) < 26
 
 
 def test_figures_and_menu_show_only_what_an_operator_may_see() -> None:

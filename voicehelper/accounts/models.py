@@ -5,8 +5,10 @@ import secrets
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.secrets import EncryptedField
@@ -26,6 +28,9 @@ class User(AbstractUser):
     # What mails to them are written in: the one they last signed in with.
     language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="", editable=False)
 
+    # How often everything was signed out at once.
+    sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+
     class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
         verbose_name = _("user")  # type: ignore[assignment]  # lazy texts are what Django wants here
@@ -35,6 +40,12 @@ class User(AbstractUser):
                 Lower("email"), condition=models.Q(email_verified_at__isnull=False), name="user_of_verified_email"
             )
         ]
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What every session and token keeps of the moment it began: they end with the password, and all at once."""
+        salt = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash"
+        began = self.password if not self.sign_outs else f"{self.password} {self.sign_outs}"
+        return salted_hmac(salt, began, secret=secret, algorithm="sha256").hexdigest()
 
 
 class AccessToken(models.Model):
@@ -64,6 +75,26 @@ class AccessToken(models.Model):
     @staticmethod
     def digest_of(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class BrowserSession(models.Model):
+    """What is shown of a browser that somebody is signed in with. Django's session says whether it still is."""
+
+    # No constraint: nodes of the release before delete sessions too.
+    session = models.OneToOneField(Session, models.CASCADE, db_constraint=False, related_name="browser")
+    user = models.ForeignKey(User, models.CASCADE, related_name="browser_sessions", verbose_name=_("user"))
+    session_hash = models.CharField(max_length=128, editable=False)
+    user_agent = models.CharField(_("browser"), max_length=300, editable=False)
+    address = models.CharField(_("address"), max_length=45, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    seen_at = models.DateTimeField(_("last seen"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("signed-in browser")
+        verbose_name_plural = _("signed-in browsers")
+
+    def __str__(self) -> str:
+        return f"{self.user} #{self.pk}"
 
 
 class ApiKey(models.Model):
