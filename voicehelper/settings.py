@@ -104,6 +104,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "voicehelper.accounts.middleware.NoteBrowser",
+    "voicehelper.accounts.middleware.SecondStep",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -206,6 +207,8 @@ FILE_BYTES_PER_USER: int = number("FILE_BYTES_PER_USER", 1024**3, least=0)
 FILE_RATE_LIMIT = rate("FILE_RATE_LIMIT", "60 per minute")
 
 # --- People ----------------------------------------------------------------------------------------------------------
+# Whether operators get nowhere without a second factor.
+STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=PRODUCTION)
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["voicehelper.accounts.backends.RateLimitedBackend"]
 AUTH_PASSWORD_VALIDATORS = [

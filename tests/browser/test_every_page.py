@@ -72,6 +72,7 @@ def pages_of(user: User, session: ChatSession) -> list[str]:
     orders = [f"/recharge/orders/{number}" for number in Order.objects.values_list("order_no", flat=True)]
     chats = ["/chat", f"/chat/{session.public_id}"]
     account = ["/accounts/email", "/accounts/email/x", "/accounts/devices", "/accounts/password"]
+    account += ["/accounts/code", "/accounts/two-steps"]
     return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 

@@ -115,3 +115,13 @@ class FirstPasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # generic o
             "At least 8 characters, not only digits, and nothing that is easily guessed."
         )
         self.fields["new_password2"].help_text = ""
+
+
+class CodeForm(forms.Form):
+    """The second factor's."""
+
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}),
+    )

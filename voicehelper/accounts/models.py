@@ -97,6 +97,40 @@ class BrowserSession(models.Model):
         return f"{self.user} #{self.pk}"
 
 
+class SecondFactor(models.Model):
+    """The secret that a user's authenticator app knows. It counts from `confirmed_at` on; `last_step` is the half
+    minute whose digits were used last."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor", verbose_name=_("user"))
+    secret = EncryptedField(editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    confirmed_at = models.DateTimeField(_("on since"), null=True, editable=False)
+    last_step = models.BigIntegerField(default=0, db_default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("second factor")
+        verbose_name_plural = _("second factors")
+
+    def __str__(self) -> str:
+        return f"{self.user}"
+
+
+class RecoveryCode(models.Model):
+    """A code on paper that stands in for the app once, kept as SHA-256 only."""
+
+    factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="codes")
+    digest = models.CharField(max_length=64, editable=False)
+    used_at = models.DateTimeField(_("used"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("recovery code")
+        verbose_name_plural = _("recovery codes")
+        constraints = [models.UniqueConstraint(fields=["factor", "digest"], name="recovery_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.factor_id} #{self.pk}"
+
+
 class ApiKey(models.Model):
     """A key for /v1, kept as SHA-256 only. `prefix` and `last4` are what its owner recognises it by."""
 

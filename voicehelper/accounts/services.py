@@ -37,12 +37,12 @@ class TooManyKeys(Exception):
     """The user has as many valid API keys as one may have."""
 
 
-def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, str]:
-    """Check the password (rate limited, see backends.py) and issue a token. Raises WrongPassword."""
+def sign_in(request: HttpRequest, username: str, password: str) -> User:
+    """Check the password (rate limited, see backends.py). Raises WrongPassword."""
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
         raise WrongPassword(wait_s_of(request))
-    return user, issue_token(user)
+    return user
 
 
 def user_of(request: HttpRequest) -> User:

@@ -4,7 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import mini_program, sign_in
-from .pages import devices, email, recovery
+from .pages import devices, email, recovery, second_factor
 
 app_name = "accounts"
 
@@ -25,6 +25,8 @@ urlpatterns = [
     path("accounts/devices", devices.Devices.as_view(), name="devices"),
     path("accounts/devices/<int:pk>/end", devices.EndBrowser.as_view(), name="end_browser"),
     path("accounts/tokens/<int:pk>/end", devices.EndToken.as_view(), name="end_token"),
+    path("accounts/code", second_factor.Code.as_view(), name="code"),
+    path("accounts/two-steps", second_factor.TwoSteps.as_view(), name="two_steps"),
     path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
     path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),
 ]

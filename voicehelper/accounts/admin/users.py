@@ -33,66 +33,17 @@ from voicehelper.numbers import grouped
 from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
 from voicehelper.wallet.models import Budget
 
-from .. import recovery, services
-from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
+from .. import recovery, second_factor, services
+from ..models import AccessToken, ApiKey, ShareVisit, User
+from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
-    _Inline = admin.TabularInline[Any, User]
     _DjangoUserAdmin = DjangoUserAdmin[User]
 else:
-    from unfold.admin import TabularInline as _Inline
-
     _DjangoUserAdmin = DjangoUserAdmin
 
 # Whoever may set these may do everything; that stays with superusers.
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
-
-
-class _ReadOnlyInline(_Inline):
-    """What a user's page shows and nobody changes there."""
-
-    hide_title = True
-    ordering = ("-pk",)
-    extra = max_num = 0
-    can_delete = False
-    per_page = 10
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, User, "view") or may(request, User, "change")
-
-
-class TokenInline(_ReadOnlyInline):
-    """When a user's tokens were made and used; their text exists nowhere."""
-
-    model = AccessToken
-    time_created = when("created", _("created"))
-    time_expires = when("expires_at", _("expires"))
-    time_used = when("last_used_at", _("last used"))
-    time_revoked = when("revoked_at", _("revoked"))
-    user_link = linked("user", _("user"))
-    fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
-
-
-class WeChatInline(_ReadOnlyInline):
-    """Who a user is to WeChat's apps; enough of an openid to tell two apart."""
-
-    model = WeChatIdentity
-    time_created = when("created", _("created"))
-    time_seen = when("seen_at", _("last seen"))
-    fields = readonly_fields = ("app_id", "short_openid", "in_union", "time_created", "time_seen")
-
-    short_openid = column(_("openid"), lambda identity: _shortened(identity.openid))
-    in_union = column(_("unionid"), lambda identity: _shortened(identity.unionid) if identity.unionid else "—")
-
-
-def _shortened(text: str) -> str:
-    return f"{text[:4]}…{text[-4:]}"
 
 
 @admin.register(User)
@@ -184,7 +135,18 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
         refusal = "" if alive else gettext("There is no valid token.")
         hint = gettext("Every program of this user has to sign in again.")
         revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
-        return [self._reset_action(record), revoke]
+        return [self._reset_action(record), self._second_factor_action(record), revoke]
+
+    def _second_factor_action(self, user: User) -> Action:
+        refusal = "" if second_factor.is_on(user) else gettext("It is not switched on.")
+        hint = gettext("For somebody whose phone and paper are gone. Be sure that it is this person.")
+        return Action(
+            "remove_factor", gettext("Switch two-step sign-in off"), hint=hint, refusal=refusal, asks_reason=True
+        )
+
+    def do_remove_factor(self, request: HttpRequest, user: User, reason: str) -> Report:
+        done = second_factor.remove(user)
+        return Report(done, gettext("Two-step sign-in is off.") if done else gettext("It is not switched on."))
 
     def _reset_action(self, user: User) -> Action:
         refusal = ""
