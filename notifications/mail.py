@@ -5,6 +5,7 @@ It shares the channel with alerts, one message at a time, and leaves half of its
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
@@ -43,7 +44,8 @@ def for_users(channels: QuerySet[Channel]) -> QuerySet[Channel]:
 
 def post(to: str, subject: str, text: str, *, good_for: timedelta) -> None:
     """Write a mail down; it leaves within seconds of the commit, or never once it is older than `good_for`."""
-    Mail.objects.create(to=to, subject=subject[:200], text=Secret(text), until=clock.now() + good_for)
+    facts: dict[str, Any] = {"to": to, "subject": subject[:200], "text": Secret(text)}
+    Mail.objects.create(**facts, until=clock.now() + good_for)
 
 
 def deliver(seconds: float = SWEEP_S) -> int:

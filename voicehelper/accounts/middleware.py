@@ -47,8 +47,8 @@ class SecondStep:
         if request.path.startswith("/api/"):
             text = _("Finish signing in first: the second step is missing.")
             return JsonResponse({"success": False, "message": text}, status=403)
-        going = {"next": request.get_full_path()} if request.method == "GET" else {}
-        return HttpResponseRedirect(f"{reverse(page)}?{urlencode(going)}" if going else reverse(page))
+        going = urlencode({"next": request.get_full_path()}, safe="/") if request.method == "GET" else ""
+        return HttpResponseRedirect(f"{reverse(page)}?{going}" if going else reverse(page))
 
     def _due(self, request: HttpRequest) -> str:
         """The page that comes first; empty: none."""

@@ -79,7 +79,8 @@ def begin(user: User) -> SecondFactor:
         SecondFactor.objects.filter(user=user, confirmed_at=None).delete()
         if is_on(user):
             raise ValueError("There is a second factor already.")
-        return SecondFactor.objects.create(user=user, secret=Secret(base64.b32encode(secrets.token_bytes(20)).decode()))
+        facts: dict[str, Any] = {"secret": Secret(base64.b32encode(secrets.token_bytes(20)).decode())}
+        return SecondFactor.objects.create(user=user, **facts)
 
 
 def address_of(factor: SecondFactor) -> str:

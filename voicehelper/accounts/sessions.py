@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 from django.contrib.auth import SESSION_KEY, update_session_auth_hash
 from django.contrib.sessions.models import Session
@@ -64,7 +65,7 @@ def note(request: HttpRequest) -> None:
         _noted.clear()
     _noted[key] = now
     agent = request.headers.get("User-Agent", "").replace("\0", "")[:300]
-    row = [key, user.pk, user.get_session_auth_hash(), agent, client_address(request)]
+    row: list[Any] = [key, user.pk, user.get_session_auth_hash(), agent, client_address(request)]
     with connection.cursor() as cursor:
         cursor.execute(_NOTE, row)
 

@@ -71,7 +71,7 @@ class Reset(PasswordResetConfirmView):
             user = User.objects.select_for_update().get(pk=cast(User, self.user).pk)
             self.validlink = self.token_generator.check_token(user, self.request.session[INTERNAL_RESET_SESSION_TOKEN])
             if not self.validlink:
-                return self.render_to_response(self.get_context_data())
+                return cast(HttpResponse, self.render_to_response(self.get_context_data()))
             form.user = user
             response = super().form_valid(form)
             recovery.password_was_set(user)

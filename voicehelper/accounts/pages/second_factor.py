@@ -65,7 +65,7 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = user_of(self.request)
         factor, begun = second_factor.factor_of(user), self._begun()
-        context = {"factor": factor, "required": second_factor.is_required(user), "form": OwnPassword()}
+        context: dict[str, Any] = {"factor": factor, "required": second_factor.is_required(user), "form": OwnPassword()}
         if factor is not None:
             context["codes_left"] = factor.codes.filter(used_at=None).count()
         elif begun is not None:
