@@ -20,9 +20,10 @@ class NotificationsConfig(AppConfig):
         from voicehelper.admin import front_page, menu
         from voicehelper.admin.menu import MenuPage
 
-        from .admin import alerts
+        from .admin import alerts, channels
 
         front_page.asks(10, alerts.open_alerts)
+        front_page.asks(90, channels.users_cannot_be_mailed)
         menu.add(
             menu.ALERTS,
             MenuPage(10, _("Alerts"), "notifications", "notifications.alert", badge=alerts.badge),

@@ -93,7 +93,7 @@ def _send_all(pk: int, until: float) -> int:
 def _claim(pk: int) -> Dispatch | None:
     """Take the channel and the next message for it. None: it is busy, rests, is at its limit, or has nothing due."""
     with transaction.atomic():
-        channel = _free().select_for_update(skip_locked=True).filter(pk=pk).first()
+        channel = free_channels().select_for_update(skip_locked=True).filter(pk=pk).first()
         if channel is None:
             return None
         now = clock.now()
@@ -102,13 +102,13 @@ def _claim(pk: int) -> Dispatch | None:
         chosen, message = _choose(due, room, now)
         if message is None:
             return None
-        _note(channel, room, now)
+        note_departure(channel, room, now)
         happened = Alert.objects.filter(pk=OuterRef("alert_id")).values("count")
         Delivery.objects.filter(pk__in=chosen).update(tries=F("tries") + 1, count=Subquery(happened))
     return Dispatch(channel, chosen, message)
 
 
-def _free() -> QuerySet[Channel]:
+def free_channels() -> QuerySet[Channel]:
     idle = Q(busy_until=None) | Q(busy_until__lte=Now())
     rested = Q(rest_until=None) | Q(rest_until__lte=Now())
     return Channel.objects.filter(idle & rested, enabled=True)
@@ -150,7 +150,7 @@ def _choose(due: QuerySet[Delivery], room: Room, now: datetime) -> tuple[list[in
     return [row.pk for row in all_rows if row.alert_id in told], message
 
 
-def _note(channel: Channel, room: Room, now: datetime) -> None:
+def note_departure(channel: Channel, room: Room, now: datetime) -> None:
     """That a message leaves now: before it does, or a crash could make one more than the far side stands."""
     Channel.objects.filter(pk=channel.pk).update(recent=[*room.recent, now], busy_until=now + CLAIM)
 
@@ -175,10 +175,10 @@ def _settle_success(parcel: Dispatch, sent: Sent) -> None:
     with transaction.atomic():
         Delivery.objects.filter(pk=first).update(state=Delivery.State.SENT, **facts)
         Delivery.objects.filter(pk__in=others).update(state=Delivery.State.DIGESTED, digest_id=first, **facts)
-        _works(parcel.channel)
+        note_success(parcel.channel)
 
 
-def _works(channel: Channel) -> int:
+def note_success(channel: Channel) -> int:
     """After failures, what was given up is sent again. Returns how many deliveries."""
     facts = {"failures": 0, "rest_until": None, "last_error": "", "last_ok": Now()}
     Channel.objects.filter(pk=channel.pk).update(busy_until=None, **facts)
@@ -210,14 +210,14 @@ def _settle_failure(parcel: Dispatch, error: TransportError) -> None:
             busy_until=None, failures=F("failures") + 1, rest_until=Now() + rest, last_error=error.text[:300]
         )
     if error.permanent or channel.failures + 1 == REPORT_AFTER:
-        _report(channel, error)
+        report_trouble(channel, error)
 
 
 def _trouble_key(channel: Channel) -> str:
     return f"channel:{channel.pk}"
 
 
-def _report(channel: Channel, error: TransportError) -> None:
+def report_trouble(channel: Channel, error: TransportError) -> None:
     raise_alert(
         "channel_failed",
         title=f"Alerts do not get through {channel.name}",
@@ -237,7 +237,7 @@ def send_test(channel: Channel) -> Probe:
         if room.left <= 0:
             text = gettext("%(limit)d messages left within the last minute; the far side stands no more. Try again.")
             return nothing_called(text % {"limit": room.limit})
-        _note(row, room, now)
+        note_departure(row, room, now)
     started = time.monotonic_ns()
     transport = TRANSPORTS[row.kind].target
     try:
@@ -246,7 +246,7 @@ def send_test(channel: Channel) -> Probe:
         Channel.objects.filter(pk=row.pk).update(busy_until=None, last_error=error.text[:300])
         return Probe(False, transport, since_ms(started), error.text, str(error.hint))
     details = {gettext("Its receipt"): sent.detail} if sent.detail else {}
-    if again := _works(row) + send_failed_again(row):
+    if again := note_success(row) + send_failed_again(row):
         text = ngettext("%(count)d delivery is sent again.", "%(count)d deliveries are sent again.", again)
         details[gettext("Failed before")] = text % {"count": again}
     return Probe(True, transport, since_ms(started), gettext("The message was taken. Did it arrive?"), details=details)

@@ -14,6 +14,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
 )
 
 from voicehelper.admin.forms import BoundSecret, CardForm
@@ -154,7 +155,7 @@ class DingTalkForm(ChannelForm):
 
 class EmailForm(ChannelForm):
     kind = "email"
-    options = ("host", "port", "security", "username", "sender", "sender_name", "recipients")
+    options = ("host", "port", "security", "username", "sender", "sender_name", "recipients", "users")
     bound_secrets = (
         BoundSecret(
             "secret",
@@ -177,11 +178,17 @@ class EmailForm(ChannelForm):
     sender = TextBox(label=_("Sender’s address"), validators=[EmailValidator()])
     sender_name = TextBox(label=_("Sender’s name"), required=False, initial="VoiceHelper")
     recipients = Several(label=_("Recipients"), each=EmailValidator(), help_text=_("One address a line."))
+    users = forms.BooleanField(
+        label=_("Mail to users too"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text=_("Forgotten passwords and confirmations of addresses. Alerts go to the recipients only."),
+    )
     cards = (
         (None, ("name", "enabled")),
         (_("Mail server"), ("host", "port", "security", "username", "secret")),
         (_("Sender"), ("sender", "sender_name")),
-        (_("Recipients"), ("recipients",)),
+        (_("Recipients"), ("recipients", "users")),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -272,6 +279,7 @@ _HELP: dict[str, Any] = {
         gettext("Host, port and encryption are in your mail provider’s help under SMTP."),
         gettext("Many providers want a password made for programs (授权码) instead of your own."),
         gettext("The sender’s address must belong to the account."),
+        gettext("Switch on “Mail to users too”, or nobody can set a new password for one that is forgotten."),
         gettext("A server in your own network must be allowed at deployment: SMTP_PRIVATE_HOSTS."),
     ),
     "sms_aliyun": lambda: (

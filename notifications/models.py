@@ -176,3 +176,28 @@ class JobRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}"
+
+
+class Mail(models.Model):
+    """A mail to a user. It waits while `next_try_at` is set, until `until` at most.
+
+    What it says may hold a link that opens an account: it is encrypted, and forgotten once its fate is settled.
+    """
+
+    to = models.EmailField(_("to"), editable=False)
+    subject = models.CharField(_("subject"), max_length=200, editable=False)
+    text = EncryptedField(editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    until = models.DateTimeField(_("good until"), editable=False)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0, editable=False)
+    next_try_at = models.DateTimeField(_("next try"), null=True, db_default=Now(), editable=False)
+    sent_at = models.DateTimeField(_("sent"), null=True, editable=False)
+    outcome = models.CharField(_("outcome"), max_length=300, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("mail to a user")
+        verbose_name_plural = _("mails to users")
+        indexes = [models.Index(fields=["next_try_at"], condition=Q(next_try_at__isnull=False), name="mail_due")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} → {self.to}"

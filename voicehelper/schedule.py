@@ -18,6 +18,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "close_expired_orders": _every("topup.tasks.close_expired_orders", 15),
     "deliver_alerts": _every("notifications.tasks.deliver_alerts", 5),
     "check_room": _every("notifications.tasks.check_room", 60),
+    "deliver_mails": _every("notifications.tasks.deliver_mails", 5),
     "settle_unknown_refunds": _every("topup.tasks.settle_unknown_refunds", 15),
     # Bills are made until ten. A day that is done is not asked for again; the later beats are for those that are not.
     "reconcile": {
@@ -35,6 +36,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "options": {"expires": 3600},
     },
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
+    "forget_old_mails": _daily("notifications.tasks.forget_old_mails", 4, 20),
     "forget_expired_responses": _daily("llm.tasks.forget_expired_responses", 4, 10),
     # A month that was begun and not ended is gone on with by the next.
     "archive_logs": {

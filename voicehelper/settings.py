@@ -104,6 +104,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "voicehelper.accounts.middleware.NoteBrowser",
+    "voicehelper.accounts.middleware.SecondStep",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -219,6 +221,8 @@ FILE_BYTES_PER_USER: int = number("FILE_BYTES_PER_USER", 1024**3, least=0)
 FILE_RATE_LIMIT = rate("FILE_RATE_LIMIT", "60 per minute")
 
 # --- People ----------------------------------------------------------------------------------------------------------
+# Whether operators get nowhere without a second factor.
+STAFF_SECOND_FACTOR: bool = env.bool("STAFF_SECOND_FACTOR", default=PRODUCTION)
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["voicehelper.accounts.backends.RateLimitedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -230,6 +234,8 @@ AUTH_PASSWORD_VALIDATORS = [
 if MODE == "test":
     # Hashing a password properly takes longer than most tests.
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# How long a link lives that sets a new password. letters.py says it in words.
+PASSWORD_RESET_TIMEOUT = 3600
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "topup:recharge"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"

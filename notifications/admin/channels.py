@@ -14,13 +14,16 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
 from voicehelper.admin import stepup
+from voicehelper.admin.base import list_url, may
 from voicehelper.admin.columns import column, label, moment, number
 from voicehelper.admin.forms import PASSWORD, Status
+from voicehelper.admin.front_page import OpenMatter
 from voicehelper.admin.probing import ProbedAdmin
 from voicehelper.net.probe import Probe
 
 from ..delivery import send_test
 from ..forms import FORMS, help_steps
+from ..mail import can_mail
 from ..models import Channel, kinds
 
 ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
@@ -123,3 +126,11 @@ class ChannelAdmin(ProbedAdmin):
 
     def probe(self, request: HttpRequest, row: Channel) -> Probe:
         return send_test(row)
+
+
+def users_cannot_be_mailed(request: HttpRequest) -> list[OpenMatter]:
+    """Whoever forgets a password then has to ask an operator."""
+    if not may(request, Channel, "view") or can_mail():
+        return []
+    title = gettext("No email channel mails to users: forgotten passwords need you")
+    return [OpenMatter(title, 1, list_url(Channel), "warning")]

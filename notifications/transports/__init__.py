@@ -3,7 +3,7 @@
 A new one is a file here, a line in TRANSPORTS, a builder in channels.py, a form in forms.py and a kind in models.py.
 """
 
-from .base import Message, Sent, Transport, TransportError
+from .base import Message, RecipientRefused, Sent, Transport, TransportError
 from .dingtalk import DingTalk
 from .email import Email
 from .sms_aliyun import AliyunSMS

@@ -77,6 +77,10 @@ class TransportError(Exception):
         return str(self._text)
 
 
+class RecipientRefused(TransportError):
+    """The far side works, and does not take messages for this recipient."""
+
+
 @dataclass(frozen=True)
 class Transport:
     """Base of the transports: each a frozen dataclass of its settings, made by `from_values`."""

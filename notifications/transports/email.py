@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.net import http
 from voicehelper.net.addresses import AddressRefused
 
-from .base import SYSTEM, Message, Sent, Transport, TransportError
+from .base import SYSTEM, Message, RecipientRefused, Sent, Transport, TransportError
 
 COLOURS = {"critical": "#dc3545", "warning": "#ffc107", "info": "#17a2b8"}
 OTHER_COLOUR = "#6c757d"
@@ -53,13 +54,28 @@ class Email(Transport):
 
     def send(self, message: Message) -> Sent:
         """One mail to all. Raises TransportError."""
+        recipients = [_address(each) for each in self.recipients]
+        mail = compose(message, sender=_address(self.sender, self.sender_name), recipients=recipients)
+        return self._post(mail, self.recipients)
+
+    def send_to(self, recipient: str, subject: str, text: str, time: datetime) -> Sent:
+        """Plain text to somebody who is no operator; `recipients` get nothing of it. Raises TransportError, and
+        RecipientRefused when it is only this address that does not work."""
+        sender = _address(self.sender, self.sender_name)
+        try:
+            to = _address(recipient)
+        except TransportError as error:
+            raise RecipientRefused(error.text, permanent=True) from None
+        mail = _headed(_one_line(subject), sender, [to], time)
+        mail.set_content(text)
+        return self._post(mail, (recipient,))
+
+    def _post(self, mail: EmailMessage, recipients: Sequence[str]) -> Sent:
         if self.username and self.security == PLAIN and not self.private:
             hint = _("Choose STARTTLS or TLS: without it everybody on the way reads the password.")
             raise TransportError(_("The password may not travel unencrypted"), permanent=True, hint=hint)
-        recipients = [_address(each) for each in self.recipients]
-        mail = compose(message, sender=_address(self.sender, self.sender_name), recipients=recipients)
         with _explained(), self._conversation() as smtp:
-            refused = smtp.send_message(mail, self.sender, list(self.recipients))
+            refused = smtp.send_message(mail, self.sender, list(recipients))
         left_out = "; ".join(f"{name}: {code} {_text(said)}" for name, (code, said) in refused.items())
         return Sent(f"{mail['Message-ID']}" + (f"; not sent to {left_out}" if left_out else ""))
 
@@ -119,15 +135,21 @@ def compose(message: Message, *, sender: Address, recipients: Sequence[Address])
     """The mail, ready to be sent."""
     title = _one_line(message.title)
     times = f" ×{message.count:,}" if message.count > 1 else ""
-    mail = EmailMessage()
-    mail["Subject"] = f"[VoiceHelper Alert - {message.level.upper()}] {title}{times}"
-    mail["From"] = sender
-    mail["To"] = recipients
-    mail["Date"] = format_datetime(message.time)
-    mail["Message-ID"] = make_msgid(domain=sender.domain or "voicehelper")
-    mail["Auto-Submitted"] = "auto-generated"
+    subject = f"[VoiceHelper Alert - {message.level.upper()}] {title}{times}"
+    mail = _headed(subject, sender, recipients, message.time)
     mail.set_content(_plain(message, title + times))
     mail.add_alternative(_html(message, title + times), subtype="html")
+    return mail
+
+
+def _headed(subject: str, sender: Address, recipients: Sequence[Address], time: datetime) -> EmailMessage:
+    mail = EmailMessage()
+    mail["Subject"] = subject
+    mail["From"] = sender
+    mail["To"] = recipients
+    mail["Date"] = format_datetime(time)
+    mail["Message-ID"] = make_msgid(domain=sender.domain or "voicehelper")
+    mail["Auto-Submitted"] = "auto-generated"
     return mail
 
 
@@ -188,7 +210,7 @@ def _explained() -> Iterator[None]:
         raise TransportError(_said(error), permanent=error.smtp_code >= 500, hint=hint) from None
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
-        raise TransportError(f"SMTP {code}: {_text(said)}", permanent=code >= 500) from None
+        raise RecipientRefused(f"SMTP {code}: {_text(said)}", permanent=code >= 500) from None
     except smtplib.SMTPResponseException as error:
         raise TransportError(_said(error), permanent=error.smtp_code >= 500) from None
     except smtplib.SMTPNotSupportedError as error:

@@ -15,10 +15,11 @@ from tests.conftest import sampled
 from tests.merchants import AlipayMerchant, WeChatMerchant
 from tests.orders import pending_order
 from topup.models import Order
-from topup.pages.display import discount_badge, qr_image
+from topup.pages.display import discount_badge
 from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.models import User
+from voicehelper.qr import qr_image
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit, hold
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import segno
 from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
+from voicehelper.qr import qr_image
 
 from ..gateways import GATEWAYS, label_of
 from ..gateways.ways import Place
@@ -279,13 +279,6 @@ def _same_again(order: Order, recharge: RechargeSettings, browser: Browser) -> t
     if not price:
         return None, []
     return price[0], [method for method in methods_for(recharge, order.amount, browser) if method.takes_it]
-
-
-def qr_image(text: str) -> str:
-    """The code as an SVG data URI: black on white with its quiet zone, whatever the page's colours."""
-    code = segno.make_qr(text, error="m", boost_error=False)
-    uri: str = code.svg_data_uri(scale=8, border=4, dark="#000", light="#fff", omitsize=True)
-    return uri
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 from django.utils.translation import gettext_lazy as _
 
 
@@ -11,8 +12,10 @@ class AccountsConfig(AppConfig):
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
         from voicehelper.api import errors
 
-        from . import refusals
+        from . import refusals, second_factor, services
 
+        user_logged_in.connect(services.remember_language, dispatch_uid="accounts.language")
+        user_logged_in.connect(second_factor.mark, dispatch_uid="accounts.second_factor")
         errors.register(refusals.REFUSALS)
         self._join_the_admin()
 

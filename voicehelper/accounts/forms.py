@@ -3,14 +3,16 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UserCreationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm, UserCreationForm
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from notifications.mail import can_mail
 from voicehelper.api.ratelimit import TooMany
 
 from .backends import wait_s_of
+from .emails import clean_address
 from .models import User
 
 
@@ -29,8 +31,18 @@ class SignInForm(AuthenticationForm):
         return ValidationError(text, code="invalid_login")
 
 
+class AddressField(forms.EmailField):
+    """A mail address as emails.py keeps it; empty stays empty."""
+
+    widget = forms.EmailInput(attrs={"autocomplete": "email"})
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        return clean_address(text) if text else ""
+
+
 class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """A new user. Nothing but the name and the password is taken from the request."""
+    """A new user. Nothing but the name, the password and an address to confirm is taken from the request."""
 
     class Meta(UserCreationForm.Meta):
         model = User
@@ -47,6 +59,12 @@ class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic only in
             "At least 8 characters, not only digits, and nothing that is easily guessed."
         )
         self.fields["password2"].help_text = ""
+        if can_mail():
+            self.fields["new_email"] = AddressField(
+                required=False,
+                label=gettext_lazy("Email (optional)"),
+                help_text=gettext_lazy("Only with it can you set a new password when you forget yours."),
+            )
 
 
 class NewPasswordForm(PasswordChangeForm):
@@ -58,3 +76,52 @@ class NewPasswordForm(PasswordChangeForm):
             "At least 8 characters, not only digits, and nothing that is easily guessed."
         )
         self.fields["new_password2"].help_text = ""
+
+
+class OwnPassword(forms.Form):
+    """The user's own password, before something grave; whoever shows it checks it."""
+
+    password = forms.CharField(
+        label=gettext_lazy("Your password"),
+        strip=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
+class AddressForm(OwnPassword):
+    """Another address, or none."""
+
+    email = AddressField(required=False, label=gettext_lazy("New address"))
+    field_order = ("email", "password")
+
+
+class ForgottenForm(forms.Form):
+    """Who forgot the password, by name or address."""
+
+    who = forms.CharField(
+        label=gettext_lazy("User name or email address"),
+        max_length=254,
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True}),
+    )
+
+
+class FirstPasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """A new password, twice, instead of a forgotten one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["new_password1"].help_text = gettext_lazy(
+            "At least 8 characters, not only digits, and nothing that is easily guessed."
+        )
+        self.fields["new_password2"].help_text = ""
+
+
+class CodeForm(forms.Form):
+    """The second factor's."""
+
+    code = forms.CharField(
+        label=gettext_lazy("Code"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}),
+    )

@@ -5,8 +5,10 @@ import secrets
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.models import Session
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.secrets import EncryptedField
@@ -15,14 +17,35 @@ from voicehelper.wallet.models import Budget
 
 
 class User(AbstractUser):
-    """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios)."""
+    """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios).
+
+    `email` belongs to them when `email_verified_at` is set; `new_email` waits for them to open a link sent there.
+    """
 
     group = models.CharField(_("group"), max_length=64, default="default", help_text=_("Chooses the price ratio."))
+    email_verified_at = models.DateTimeField(_("email confirmed"), null=True, blank=True, editable=False)
+    new_email = models.EmailField(_("email to be confirmed"), blank=True, default="", db_default="", editable=False)
+    # What mails to them are written in: the one they last signed in with.
+    language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="", editable=False)
+
+    # How often everything was signed out at once.
+    sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
         verbose_name = _("user")  # type: ignore[assignment]  # lazy texts are what Django wants here
         verbose_name_plural = _("users")  # type: ignore[assignment]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"), condition=models.Q(email_verified_at__isnull=False), name="user_of_verified_email"
+            )
+        ]
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What every session and token keeps of the moment it began: they end with the password, and all at once."""
+        salt = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash"
+        began = self.password if not self.sign_outs else f"{self.password} {self.sign_outs}"
+        return salted_hmac(salt, began, secret=secret, algorithm="sha256").hexdigest()
 
 
 class AccessToken(models.Model):
@@ -52,6 +75,60 @@ class AccessToken(models.Model):
     @staticmethod
     def digest_of(text: str) -> str:
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+class BrowserSession(models.Model):
+    """What is shown of a browser that somebody is signed in with. Django's session says whether it still is."""
+
+    # No constraint: nodes of the release before delete sessions too.
+    session = models.OneToOneField(Session, models.CASCADE, db_constraint=False, related_name="browser")
+    user = models.ForeignKey(User, models.CASCADE, related_name="browser_sessions", verbose_name=_("user"))
+    session_hash = models.CharField(max_length=128, editable=False)
+    user_agent = models.CharField(_("browser"), max_length=300, editable=False)
+    address = models.CharField(_("address"), max_length=45, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    seen_at = models.DateTimeField(_("last seen"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("signed-in browser")
+        verbose_name_plural = _("signed-in browsers")
+
+    def __str__(self) -> str:
+        return f"{self.user} #{self.pk}"
+
+
+class SecondFactor(models.Model):
+    """The secret that a user's authenticator app knows. It counts from `confirmed_at` on; `last_step` is the half
+    minute whose digits were used last."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor", verbose_name=_("user"))
+    secret = EncryptedField(editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    confirmed_at = models.DateTimeField(_("on since"), null=True, editable=False)
+    last_step = models.BigIntegerField(default=0, db_default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("second factor")
+        verbose_name_plural = _("second factors")
+
+    def __str__(self) -> str:
+        return f"{self.user}"
+
+
+class RecoveryCode(models.Model):
+    """A code on paper that stands in for the app once, kept as SHA-256 only."""
+
+    factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="codes")
+    digest = models.CharField(max_length=64, editable=False)
+    used_at = models.DateTimeField(_("used"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("recovery code")
+        verbose_name_plural = _("recovery codes")
+        constraints = [models.UniqueConstraint(fields=["factor", "digest"], name="recovery_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.factor_id} #{self.pk}"
 
 
 class ApiKey(models.Model):

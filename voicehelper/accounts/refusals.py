@@ -6,6 +6,7 @@ from voicehelper.api.errors import ErrorAnswer, Rule
 
 from .mini_program import AnotherUsers, Inactive, NotSetUp
 from .own_password import PasswordRefused
+from .second_factor import SetUpFirst, WrongCode
 from .services import TooManyKeys, WrongPassword
 from .wechat.base import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
 
@@ -24,6 +25,12 @@ def _not_confirmed(error: PasswordRefused) -> ErrorAnswer:
     return ErrorAnswer(429 if error.wait_s else 403, str(error), retry_after_s=error.wait_s)
 
 
+def _wrong_code(error: WrongCode) -> ErrorAnswer:
+    if error.wait_s:
+        return ErrorAnswer(429, error.words, retry_after_s=error.wait_s)
+    return ErrorAnswer(401, error.words, "second_factor")
+
+
 def _wechat_away(error: WeChatAway) -> ErrorAnswer:
     return ErrorAnswer(504 if error.late else 502, _("WeChat does not answer, please try again"))
 
@@ -31,6 +38,8 @@ def _wechat_away(error: WeChatAway) -> ErrorAnswer:
 REFUSALS: dict[type[Exception], Rule] = {
     WrongPassword: _wrong_password,
     PasswordRefused: _not_confirmed,
+    WrongCode: _wrong_code,
+    SetUpFirst: ErrorAnswer(403, _("Operators set up two-step sign-in on the web page first"), "second_factor"),
     CodeRefused: ErrorAnswer(401, _("The sign-in code is not valid any more, please sign in again")),
     PersonBlocked: ErrorAnswer(403, _("WeChat does not let this account sign in for now")),
     TooOften: ErrorAnswer(429, _("You sign in too often, please wait a minute"), retry_after_s=60),

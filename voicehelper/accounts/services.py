@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import translation
 from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock, rows
@@ -41,17 +42,24 @@ class TooManyKeys(Exception):
     """The user has as many valid API keys as one may have."""
 
 
-def sign_in(request: HttpRequest, username: str, password: str) -> tuple[User, str]:
-    """Check the password (rate limited, see backends.py) and issue a token. Raises WrongPassword."""
+def sign_in(request: HttpRequest, username: str, password: str) -> User:
+    """Check the password (rate limited, see backends.py). Raises WrongPassword."""
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
         raise WrongPassword(wait_s_of(request))
-    return user, issue_token(user)
+    return user
 
 
 def user_of(request: HttpRequest) -> User:
     """Who is signed in, where somebody is."""
     return cast(User, request.user)
+
+
+def remember_language(user: User, **_signal: Any) -> None:
+    """What somebody signs in with is what their mails are written in."""
+    language = translation.get_language()
+    if user.language != language:
+        User.objects.filter(pk=user.pk).update(language=language)
 
 
 def issue_token(user: User) -> str:

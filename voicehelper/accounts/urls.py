@@ -4,6 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import mini_program, sign_in
+from .pages import devices, email, recovery, second_factor
 
 app_name = "accounts"
 
@@ -19,4 +20,13 @@ urlpatterns = [
     path("accounts/sign-up", pages.SignUp.as_view(), name="sign_up"),
     path("accounts/sign-out", pages.SignOut.as_view(), name="sign_out"),
     path("accounts/password", pages.ChangePassword.as_view(), name="password"),
+    path("accounts/email", email.Email.as_view(), name="email"),
+    path("accounts/email/<str:token>", email.ConfirmEmail.as_view(), name="confirm_email"),
+    path("accounts/devices", devices.Devices.as_view(), name="devices"),
+    path("accounts/devices/<int:pk>/end", devices.EndBrowser.as_view(), name="end_browser"),
+    path("accounts/tokens/<int:pk>/end", devices.EndToken.as_view(), name="end_token"),
+    path("accounts/code", second_factor.Code.as_view(), name="code"),
+    path("accounts/two-steps", second_factor.TwoSteps.as_view(), name="two_steps"),
+    path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
+    path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),
 ]

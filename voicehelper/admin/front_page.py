@@ -82,6 +82,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context | {
         "title": _("Overview"),
         "demo": settings.MODE == "demo",
+        "one_step": not settings.STAFF_SECOND_FACTOR,
         "setup": next((steps for read in _begins if (steps := read(request)) is not None and steps.pages), None),
         "above": _panels(_above, request),
         "problems": [matter for matter in found if matter.count],

@@ -1,13 +1,11 @@
-"""Users, roles, users' API keys, and the log of what operators did."""
+"""Users, their API keys, and the log of what operators did."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
 from django.db.models import PROTECT, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -15,11 +13,11 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from notifications.mail import can_mail
 from voicehelper import clock
 from voicehelper.admin import stepup
 from voicehelper.admin.base import (
     Action,
-    BaseAdmin,
     EstimatedPaginator,
     Input,
     ReadOnlyAdmin,
@@ -35,66 +33,17 @@ from voicehelper.numbers import grouped
 from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
 from voicehelper.wallet.models import Budget
 
-from .. import services
-from ..models import AccessToken, ApiKey, ShareVisit, User, WeChatIdentity
+from .. import recovery, second_factor, services
+from ..models import AccessToken, ApiKey, ShareVisit, User
+from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
-    _Inline = admin.TabularInline[Any, User]
     _DjangoUserAdmin = DjangoUserAdmin[User]
 else:
-    from unfold.admin import TabularInline as _Inline
-
     _DjangoUserAdmin = DjangoUserAdmin
 
 # Whoever may set these may do everything; that stays with superusers.
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
-
-
-class _ReadOnlyInline(_Inline):
-    """What a user's page shows and nobody changes there."""
-
-    hide_title = True
-    ordering = ("-pk",)
-    extra = max_num = 0
-    can_delete = False
-    per_page = 10
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, User, "view") or may(request, User, "change")
-
-
-class TokenInline(_ReadOnlyInline):
-    """When a user's tokens were made and used; their text exists nowhere."""
-
-    model = AccessToken
-    time_created = when("created", _("created"))
-    time_expires = when("expires_at", _("expires"))
-    time_used = when("last_used_at", _("last used"))
-    time_revoked = when("revoked_at", _("revoked"))
-    user_link = linked("user", _("user"))
-    fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
-
-
-class WeChatInline(_ReadOnlyInline):
-    """Who a user is to WeChat's apps; enough of an openid to tell two apart."""
-
-    model = WeChatIdentity
-    time_created = when("created", _("created"))
-    time_seen = when("seen_at", _("last seen"))
-    fields = readonly_fields = ("app_id", "short_openid", "in_union", "time_created", "time_seen")
-
-    short_openid = column(_("openid"), lambda identity: _shortened(identity.openid))
-    in_union = column(_("unionid"), lambda identity: _shortened(identity.unionid) if identity.unionid else "—")
-
-
-def _shortened(text: str) -> str:
-    return f"{text[:4]}…{text[-4:]}"
 
 
 @admin.register(User)
@@ -125,14 +74,15 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     ordering = ("-pk",)
     sortable_by = ("username", "time_joined")
     time_joined = when("date_joined", _("joined"))
+    confirmed = when("email_verified_at", _("email confirmed"))
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
     inlines = (WeChatInline, TokenInline)
-    readonly_fields = ("balance", "time_login", "time_joined", "invited_by")
+    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by")
     filter_horizontal = ()
     fieldsets = (
-        (None, {"fields": ("username", "password", "email", "group", "balance")}),
+        (None, {"fields": ("username", "password", "email", "confirmed", "group", "balance")}),
         (_("Access"), {"fields": ("is_active", *_POWERS)}),
         (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by")}),
     )
@@ -152,6 +102,12 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     def invited_by(self, user: User) -> SafeString | str:
         visit = ShareVisit.objects.filter(visitor=user, signed_up=True).select_related("share__user").first()
         return link(change_url(visit.share.user), visit.share.user) if visit else "—"
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """An address that an operator typed is nobody's until a link sent there was opened."""
+        if "email" in form.changed_data:
+            obj.email_verified_at = None
+        super().save_model(request, obj, form, change)
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
@@ -178,7 +134,34 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
         alive = AccessToken.objects.filter(user=record, revoked_at=None).exists()
         refusal = "" if alive else gettext("There is no valid token.")
         hint = gettext("Every program of this user has to sign in again.")
-        return [Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)]
+        revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
+        return [self._reset_action(record), self._second_factor_action(record), revoke]
+
+    def _second_factor_action(self, user: User) -> Action:
+        refusal = "" if second_factor.is_on(user) else gettext("It is not switched on.")
+        hint = gettext("For somebody whose phone and paper are gone. Be sure that it is this person.")
+        return Action(
+            "remove_factor", gettext("Switch two-step sign-in off"), hint=hint, refusal=refusal, asks_reason=True
+        )
+
+    def do_remove_factor(self, request: HttpRequest, user: User, reason: str) -> Report:
+        done = second_factor.remove(user)
+        return Report(done, gettext("Two-step sign-in is off.") if done else gettext("It is not switched on."))
+
+    def _reset_action(self, user: User) -> Action:
+        refusal = ""
+        if not can_mail():
+            refusal = gettext("No channel sends mail to users: switch it on under Alert channels → Email.")
+        elif not user.email:
+            refusal = gettext("Enter an email address and save first.")
+        elif not user.is_active:
+            refusal = gettext("This user is deactivated.")
+        hint = gettext("Mails a link to this address, good once and for an hour. Be sure that it is this person’s.")
+        return Action("send_reset", gettext("Send a link for a new password"), hint=hint, refusal=refusal)
+
+    def do_send_reset(self, request: HttpRequest, user: User, reason: str) -> Report:
+        recovery.send_link(user)
+        return Report(True, gettext("A link is on its way to %(address)s.") % {"address": user.email})
 
     def do_revoke(self, request: HttpRequest, user: User, reason: str) -> Report:
         count = services.revoke_tokens(user)
@@ -198,25 +181,6 @@ def _has_history(user: User) -> bool:
     return any(
         relation.related_model._default_manager.filter(**{relation.field.name: user}).exists() for relation in relations
     )
-
-
-admin.site.unregister(Group)
-
-
-@admin.register(Group)
-class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
-    """Named sets of permissions; only superusers hand out power."""
-
-    filter_horizontal = ()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.is_superuser)
 
 
 _LIMITS = ("num_spent", "num_calls", "num_tokens", "models", "addresses")

@@ -12,13 +12,14 @@ from voicehelper.api import frames
 from voicehelper.api.views import PlainView
 from voicehelper.wallet.services import wallet_of
 
-from .. import services
+from .. import second_factor, services
 from ..models import User
 
 
 class Credentials(serializers.Serializer[Any]):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1024, trim_whitespace=False)
+    code = serializers.CharField(max_length=40, required=False, allow_blank=True, default="")
 
 
 class SignedIn(serializers.Serializer[Any]):
@@ -27,15 +28,20 @@ class SignedIn(serializers.Serializer[Any]):
 
 
 class Login(PlainView):
-    """POST {"username", "password"} → {"token", "userInfo"}; the token goes into `Authorization: Bearer …`."""
+    """POST {"username", "password"} → {"token", "userInfo"}; the token goes into `Authorization: Bearer …`.
+
+    Users of two-step sign-in send the `code` of their app along; without it: 401 with the code "second_factor"."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     @extend_schema(request=Credentials, responses=SignedIn, auth=[])
     def post(self, request: Request) -> Response:
-        user, token = services.sign_in(request._request, **self.form(Credentials, request.data))
-        return Response({"token": token, "userInfo": user_json(user)})
+        given = self.form(Credentials, request.data)
+        code = given.pop("code")
+        user = services.sign_in(request._request, **given)
+        second_factor.check_token_sign_in(request._request, user, code)
+        return Response({"token": services.issue_token(user), "userInfo": user_json(user)})
 
 
 class Me(PlainView):

@@ -1,4 +1,5 @@
-"""The pages of accounts: signing in, up and out, and changing the password."""
+"""The pages of accounts: signing in, up and out, and changing the password; beside them those of the mail address
+(email.py) and of a forgotten password (recovery.py)."""
 
 from typing import Any, cast
 
@@ -21,8 +22,9 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .forms import NewPasswordForm, SignInForm, SignUpForm
-from .models import User
+from .. import emails
+from ..forms import NewPasswordForm, SignInForm, SignUpForm
+from ..models import User
 
 SIGN_UPS = "20 per hour"
 PASSWORD_CHANGES = "10 per 10 minutes"  # noqa: S105  # a rate, not a password
@@ -86,7 +88,15 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
             form.add_error("username", _("A user with that username already exists."))
             return self.form_invalid(form)
         login(self.request, user)
+        self._ask_to_confirm(user, form.cleaned_data.get("new_email", ""))
         return HttpResponseRedirect(self.get_success_url())
+
+    def _ask_to_confirm(self, user: User, address: str) -> None:
+        if not address:
+            return
+        emails.enter(user, address)
+        text = _("We have sent a link to %(address)s. Your address counts once you open it.")
+        messages.success(self.request, text % {"address": address})
 
 
 class SignOut(LogoutView):

@@ -1,0 +1,84 @@
+"""What users are mailed, in their language. A name somebody chose is not in a mail to an address nobody has confirmed:
+it would carry a stranger's words to whomever the stranger likes."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from notifications import mail
+
+from .models import User
+
+# A notice that something changed is worth sending for as long.
+_NOTICE = timedelta(days=1)
+
+
+def confirm(address: str, link: str, good_for: timedelta) -> None:
+    """A link that makes `address` somebody's; in the language of the request, which is theirs."""
+    subject = _("Confirm your email address")
+    lines = [
+        _("Somebody, we hope you, entered this address in an account at %(site)s. Open this link to confirm it:"),
+        link,
+        _("The link is good for a day. If it was not you, do nothing: without the link nothing happens."),
+    ]
+    _post(address, subject, lines, good_for)
+
+
+def already_used(user: User) -> None:
+    """To the owner of an address that somebody else entered."""
+    with _in_language_of(user):
+        subject = _("Your email address was entered again")
+        lines = [
+            _("Somebody, perhaps you, entered this address in another account at %(site)s. It stays with yours."),
+            _("Have you forgotten that you have an account? Its name or a new password can be had here:"),
+            settings.SERVER_ADDRESS + "/accounts/forgot",
+        ]
+        _post(user.email, subject, lines, _NOTICE)
+
+
+def moved(user: User, old_address: str) -> None:
+    """To the address that was the user's until now."""
+    with _in_language_of(user):
+        subject = _("The email address of your account was changed")
+        lines = [
+            _("The account %(name)s at %(site)s has another email address now, or none; this one is not its any more."),
+            _("If it was not you, change your password at once and tell the operator of the site."),
+        ]
+        _post(old_address, subject, lines, _NOTICE, name=user.username)
+
+
+def reset(user: User, link: str, good_for: timedelta) -> None:
+    """A link that sets a new password."""
+    with _in_language_of(user):
+        subject = _("Set a new password")
+        lines = [
+            _("Somebody asked for a new password for the account %(name)s at %(site)s. Open this link to set one:"),
+            link,
+            _("The link is good once, for one hour. If it was not you, do nothing: your password stays as it is."),
+        ]
+        _post(user.email, subject, lines, good_for, name=user.username)
+
+
+def password_was_set(user: User) -> None:
+    """That a link of ours was used."""
+    with _in_language_of(user):
+        subject = _("Your password was changed")
+        lines = [
+            _("The account %(name)s at %(site)s has a new password. All its devices and programs were signed out."),
+            _("If it was not you, set another one at once: %(link)s"),
+        ]
+        link = settings.SERVER_ADDRESS + "/accounts/forgot"
+        _post(user.email, subject, lines, _NOTICE, name=user.username, link=link)
+
+
+def _in_language_of(user: User) -> translation.override:
+    """Theirs; before they ever signed in, that of the request."""
+    return translation.override(user.language or translation.get_language())
+
+
+def _post(to: str, subject: str, lines: list[str], good_for: timedelta, **facts: str) -> None:
+    facts["site"] = settings.SERVER_ADDRESS
+    text = "\n\n".join(line % facts if "%(" in line else line for line in lines)
+    mail.post(to, f"{subject} · VoiceHelper", text + "\n", good_for=good_for)
