@@ -10,7 +10,7 @@ from ..relay.errors import CallRefused
 from .errors import too_large
 
 # RFC 9659: who unpacks need not remember more than 8 MiB.
-_ZSTD = {zstd.DecompressionParameter.window_log_max: 23}
+_ZSTD: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 
 
 def unpacked(body: bytes, encoding: bytes, limit: int) -> bytes:
