@@ -50,27 +50,28 @@ def disk() -> Room:
 
 def check() -> None:
     """Raise an alert for what runs out, and resolve it when there is room again."""
-    used = sessions()
-    _tell(
-        "sessions_run_out",
-        used,
-        _("%(used)d of %(most)d sessions at PostgreSQL are used") % {"used": used.used, "most": used.most},
-        _(
-            "When none is left, pages and callbacks are answered 503. Raise max_connections, or run fewer processes or "
-            "threads; docs/operations.md counts what each needs."
-        ),
-    )
-    full = disk()
-    _tell(
-        "disk_fills",
-        full,
-        _("The disk of users’ files is %(share)d %% full") % {"share": full.share * 100},
-        _("When it is full, uploads fail. Make room on the disk of FILES_DIR, or configure a bucket."),
-    )
+    used, full = sessions(), disk()
+    if _runs_out(used, "sessions_run_out"):
+        raise_alert(
+            "sessions_run_out",
+            title=_("%(used)d of %(most)d sessions at PostgreSQL are used") % {"used": used.used, "most": used.most},
+            content=_(
+                "When none is left, pages and callbacks are answered 503. Raise max_connections, or run fewer "
+                "processes or threads; docs/operations.md counts what each needs."
+            ),
+            key="sessions_run_out",
+        )
+    if _runs_out(full, "disk_fills"):
+        raise_alert(
+            "disk_fills",
+            title=_("The disk of users’ files is %(share)d %% full") % {"share": full.share * 100},
+            content=_("When it is full, uploads fail. Make room on the disk of FILES_DIR, or configure a bucket."),
+            key="disk_fills",
+        )
 
 
-def _tell(event: str, room: Room, title: str, content: str) -> None:
-    if room.share >= TOLD_AT:
-        raise_alert(event, title=title, content=content, key=event)
-    elif room.share < OVER_AT:
-        resolve_passed(event)
+def _runs_out(room: Room, key: str) -> bool:
+    """Whether that is to be told; what was told is over where there is room again."""
+    if room.share < OVER_AT:
+        resolve_passed(key)
+    return room.share >= TOLD_AT

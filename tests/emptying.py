@@ -4,8 +4,6 @@ Django truncates every table and then makes all permissions anew. Here only tabl
 DELETE with triggers asleep (entries refuse to go otherwise), and what migrations made for the frame itself stays.
 """
 
-from typing import Any
-
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import TransactionTestCase
 
@@ -28,7 +26,7 @@ END $$
 """
 
 
-def _fixture_teardown(case: Any) -> None:
+def empty() -> None:
     """As a superuser of this PostgreSQL: for nobody else do triggers sleep, and Django's TRUNCATE the books refuse."""
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_EMPTY)
@@ -36,4 +34,4 @@ def _fixture_teardown(case: Any) -> None:
 
 def install() -> None:
     """For the whole run."""
-    TransactionTestCase._fixture_teardown = _fixture_teardown  # type: ignore[method-assign]
+    TransactionTestCase._fixture_teardown = lambda _case: empty()  # type: ignore[method-assign]

@@ -122,7 +122,8 @@ def test_N7_endless_headers_are_refused(port: int, what: str) -> None:
         line.say(start)
         line.say(more, times=full(64, 4) * 1024**2 // len(more))
         # A hurried client may miss the answer, and finds that nobody listens.
-        assert status(line.heard()) in ("431", "400", "")
+        # 408: a busy machine did not read them in time.
+        assert status(line.heard()) in ("431", "408", "400", "")
 
 
 @pytest.mark.parametrize("more", [b"X: a\r\n", b"a"], ids=["many", "long"])

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import override_settings
 
 from llm.models import Credential, Usage
 from llm.relay import loops
 from llm.relay.engine import engine
+from tests.emptying import empty
 from tests.llm.client import Answer, ApiClient
 from tests.llm.conftest import World, model
 from tests.llm.upstream import Asked, Script, Upstream, says, sends
@@ -96,7 +96,7 @@ def seen(django_db_setup: None, django_db_blocker: Any) -> dict[str, Seen]:
         assert (world.wallet.balance, world.wallet.held) == (GIFT - charged, 0)
         assert audit.run(full=True).findings == []
         loops.hang_up()
-        call_command("flush", verbosity=0, interactive=False)
+        empty()
     return found
 
 
