@@ -115,7 +115,8 @@ class ChannelForm(CardForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         if not self.errors:
-            self.instance.options = {name: cleaned[name] for name in self.options}
+            # A switch that is off is not kept: channels are older than their newest switch.
+            self.instance.options = {name: cleaned[name] for name in self.options if cleaned[name] is not False}
         return cleaned
 
     def secret_of(self, cleaned: dict[str, Any], name: str = "secret") -> str:

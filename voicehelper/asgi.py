@@ -18,12 +18,10 @@ from typing import IO, Any, cast
 
 import django
 from django.conf import settings
-from django.core.checks import CheckMessage, run_checks
-from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIRequest, get_script_prefix
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 from django.http import HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver, set_script_prefix
@@ -31,6 +29,7 @@ from django.utils.module_loading import import_string
 
 from topup.gateways import is_callback
 from voicehelper import traffic
+from voicehelper.checks import refuse_to_start_wrongly
 from voicehelper.later import Later
 from voicehelper.sessions import give_back_when_idle
 
@@ -273,28 +272,6 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
             raise TooLarge
         if not message.get("more_body"):
             return bytes(body)
-
-
-def refuse_to_start_wrongly() -> None:
-    """Run the start-up checks in production: Django runs them for its commands, and not for a server."""
-    if not settings.PRODUCTION:
-        return
-    # In a thread: uvicorn imports this module on its event loop, where Django refuses to ask a database.
-    with ThreadPoolExecutor(1) as thread:
-        serious = thread.submit(_serious_findings).result()
-    if serious:
-        raise ImproperlyConfigured("\n".join(map(str, serious)))
-
-
-def _serious_findings() -> list[CheckMessage]:
-    try:
-        return [
-            message
-            for message in run_checks(databases=["default"], include_deployment_checks=True)
-            if message.is_serious()
-        ]
-    finally:
-        connection.close()
 
 
 async def _refuse(send: Send, status: int, text: bytes) -> None:

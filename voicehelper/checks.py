@@ -4,6 +4,7 @@ Settings refuse what cannot be read at all; these checks refuse what can be read
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -12,7 +13,9 @@ from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
 from django.contrib.staticfiles.finders import get_finders
 from django.contrib.staticfiles.storage import staticfiles_storage
-from django.core.checks import WARNING, CheckMessage, Error, Tags, register
+from django.core.checks import WARNING, CheckMessage, Error, Tags, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 # Values that stand in examples and tutorials.
 _EXAMPLES = ("change-me", "changeme", "secret", "django-insecure-", "your-secret-key", "xxx")
@@ -153,7 +156,6 @@ def check_postgres(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Warns of a server with a known hole. Runs with `--database default`, and so with `make run` and `migrate`."""
-    from django.db import connection
 
     if "default" not in (databases or []):
         return []
@@ -171,6 +173,25 @@ def check_postgres(
 
 
 def _migrated() -> bool:
-    from django.db import connection
 
     return "accounts_user" in connection.introspection.table_names()
+
+
+def refuse_to_start_wrongly() -> None:
+    """Run these checks in production and raise ImproperlyConfigured: Django runs them for its commands, and not for a
+    server."""
+    if not settings.PRODUCTION:
+        return
+    # In a thread: uvicorn imports its application on the event loop, where Django refuses to ask a database.
+    with ThreadPoolExecutor(1) as thread:
+        serious = thread.submit(_serious_findings).result()
+    if serious:
+        raise ImproperlyConfigured("\n".join(map(str, serious)))
+
+
+def _serious_findings() -> list[CheckMessage]:
+    try:
+        found = run_checks(databases=["default"], include_deployment_checks=True)
+        return [message for message in found if message.is_serious()]
+    finally:
+        connection.close()

@@ -49,6 +49,8 @@ def test_D4_a_server_killed_while_the_database_credits_has_credited_all_or_nothi
 def crediting(waits_for: str = "") -> list[Any]:
     """The sessions of others that credit an order just now, and what they wait for."""
     with connection.cursor() as cursor:
+        # Within a transaction the first look would be the last.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT wait_event_type FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
             " AND query LIKE '%%UPDATE topup_order%%' AND pid <> pg_backend_pid()"

@@ -99,7 +99,6 @@ def test_what_was_entered_is_kept_as_the_transports_want_it(browser: Client) -> 
         "sender": "alerts@example.com",
         "sender_name": "VoiceHelper",
         "recipients": ["ops@example.com", "boss@example.com"],
-        "users": False,
     }
     page = browser.get(page_of(Channel.objects.get())).text
     assert "ops@example.com\nboss@example.com" in page

@@ -34,7 +34,6 @@ SET user_id = excluded.user_id, session_hash = excluded.session_hash, user_agent
 # The first that fits; what others claim to be as well stands before what they claim.
 _BROWSERS = (
     ("MicroMessenger/", "WeChat"),
-    ("AlipayClient/", "Alipay"),
     ("QQ/|MQQBrowser/", "QQ"),
     ("Edg(?:e|A|iOS)?/", "Edge"),
     ("OPR/", "Opera"),
