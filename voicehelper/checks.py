@@ -156,7 +156,6 @@ def check_postgres(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Warns of a server with a known hole. Runs with `--database default`, and so with `make run` and `migrate`."""
-
     if "default" not in (databases or []):
         return []
     version = connection.get_database_version()
@@ -173,7 +172,6 @@ def check_postgres(
 
 
 def _migrated() -> bool:
-
     return "accounts_user" in connection.introspection.table_names()
 
 
