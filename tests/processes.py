@@ -124,7 +124,10 @@ class Server(Answering):
     `kill` is SIGKILL to the server and all its workers; `start` after it is a restart.
     """
 
-    def __init__(self, *, workers: int = 1, command: Sequence[str] = (), **changes: str) -> None:
+    def __init__(
+        self, *, workers: int = 1, command: Sequence[str] = (), cwd: Path | None = None, **changes: str
+    ) -> None:
+        self._cwd = cwd
         self._listener = listen()
         self.port: int = self._listener.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
@@ -146,7 +149,13 @@ class Server(Answering):
         data = Path(os.environ["VOICEHELPER_DATA"])
         name = f"server-{os.getpid()}-{next(_numbers)}"
         self._process = Process(
-            name, self._command, data, env=self.environment, grace_s=3, pass_fds=[self._listener.fileno()]
+            name,
+            self._command,
+            data,
+            env=self.environment,
+            grace_s=3,
+            pass_fds=[self._listener.fileno()],
+            cwd=self._cwd,
         )
         if wait:
             self.wait()

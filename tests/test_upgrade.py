@@ -72,11 +72,11 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def old(before: Path, transactional_db: None) -> Iterator[Server]:
     """A server of the release before on the tables of this one. It is its own payment provider."""
     with in_a_thread(Upstream()) as upstream:
-        changes = {"ARK_API_KEY": "ark-key", "ARK_BASE_URL": upstream.url, "PYTHONPATH": str(before)}
-        start = ["uvicorn", "voicehelper.asgi:application", "--app-dir", str(before)]
-        start += ["--http", "voicehelper.protocol:Bounded", "--no-proxy-headers", "--no-access-log"]
-        start += ["--log-level", "warning", "--fd"]
-        with Server(command=start, **changes) as server:
+        changes = {"ARK_API_KEY": "ark-key", "ARK_BASE_URL": upstream.url}
+        start = ["uvicorn", "voicehelper.asgi:application", "--http", "voicehelper.protocol:Bounded"]
+        start += ["--no-proxy-headers", "--no-access-log", "--log-level", "warning", "--fd"]
+        # Celery looks for modules in the working directory first.
+        with Server(command=start, cwd=before, **changes) as server:
             open_sandbox_accounts()
             write_options({"ServerAddress": server.address, "WechatEnabled": True})
             yield server

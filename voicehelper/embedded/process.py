@@ -40,6 +40,7 @@ class Process:
         pass_fds: Sequence[int] = (),
         foreground: bool = False,
         remove: Sequence[Path] = (),
+        cwd: Path | None = None,
     ) -> None:
         self.name = name
         self.log = folder / "logs" / f"{name}.log"
@@ -53,6 +54,7 @@ class Process:
             self._keeper = subprocess.Popen(
                 [sys.executable, "-I", "-S", keeper.__file__, *options, "--", *map(str, command)],
                 env=env,
+                cwd=cwd,
                 pass_fds=(life, *pass_fds),
                 start_new_session=not foreground,
                 stdin=None if foreground else subprocess.DEVNULL,
