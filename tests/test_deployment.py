@@ -84,11 +84,11 @@ def test_a_server_that_cannot_serve_does_not_start_and_says_how_to_mend_it(
     assert "voicehelper.E011" in said
     assert "max_connections" in said
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'llm' AND name = '0017_how_answers_end'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'llm' AND name = '0020_usage_sums'")
     try:
         assert "python manage.py migrate" in refusal(image)
     finally:
-        MigrationRecorder(connection).record_applied("llm", "0017_how_answers_end")
+        MigrationRecorder(connection).record_applied("llm", "0020_usage_sums")
 
 
 OLD_ORDER = {

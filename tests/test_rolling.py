@@ -16,7 +16,7 @@ import pytest
 
 from llm.models import Model
 from llm.seeds import plant
-from tests.conftest import full
+from tests.conftest import SOAK, full
 from tests.llm.conftest import STREAM
 from tests.llm.upstream import Asked, Upstream, in_a_thread, stream
 from tests.nodes import Node, free_port
@@ -154,6 +154,7 @@ def test_a_rolling_restart_loses_no_request_and_cuts_no_stream(
     books_agree()
 
 
+@pytest.mark.skipif(not SOAK, reason="make soak: while connections are counted a busy machine makes more")
 def test_a_node_that_is_killed_takes_only_its_own_streams_with_it(deployment: Deployment) -> None:
     deployment.busy(3)
     doomed = deployment.nodes[0]

@@ -104,7 +104,7 @@ def _selection(model: type[models.Model], which: str, also: str) -> tuple[str, l
     ]
     more = f", {also}" if also else ""
     # All of it is constant, in this file or where it is called.
-    return f'SELECT {columns}{more} FROM "{table}" {which} LIMIT 1', [each.attname for each in fields], converters  # noqa: S608
+    return f'SELECT {columns}{more} FROM "{table}" {which} LIMIT 1', [each.attname for each in fields], converters  # noqa: S608  # nosec B608
 
 
 @lru_cache(maxsize=64)
@@ -114,7 +114,7 @@ def _change(model: type[models.Model], which: Sequence[str], facts: Sequence[str
     plain = [f'"{column[name]}" = %s' for name in facts if name not in now]
     changes = plain + [f'"{column[name]}" = statement_timestamp()' for name in facts if name in now]
     same = " AND ".join(f'"{column[name]}" = %s' for name in which)
-    return f'UPDATE "{model._meta.db_table}" SET {", ".join(changes)} WHERE {same}'  # noqa: S608
+    return f'UPDATE "{model._meta.db_table}" SET {", ".join(changes)} WHERE {same}'  # noqa: S608  # nosec B608
 
 
 @lru_cache(maxsize=32)
@@ -126,5 +126,5 @@ def _insertion(model: type[models.Model], left: Sequence[bool]) -> tuple[str, li
     columns = ", ".join(f'"{field.column}"' for field in told)
     places = ", ".join(["%s"] * len(told))
     returned = ", ".join(f'"{field.column}"' for field in filled_in)
-    statement = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places}) RETURNING {returned}'  # noqa: S608
+    statement = f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES ({places}) RETURNING {returned}'  # noqa: S608  # nosec B608
     return statement, [field.attname for field in filled_in]

@@ -77,7 +77,11 @@ class Settled(NamedTuple):
 
 def wallet_of(user: AbstractUser) -> Wallet:
     """The user's wallet, made on first use."""
-    return Wallet.objects.filter(user_id=user.pk).first() or Wallet.objects.get_or_create(user_id=user.pk)[0]
+    if wallet := Wallet.objects.filter(user_id=user.pk).first():
+        return wallet
+    # Two who make it at once both find it.
+    Wallet.objects.bulk_create([Wallet(user_id=user.pk)], ignore_conflicts=True)
+    return Wallet.objects.get(user_id=user.pk)
 
 
 def credit(user: AbstractUser, amount: int, *, kind: Entry.Kind, ref: str, actor: str, reason: str = "") -> Entry:
