@@ -358,4 +358,4 @@ def test_nothing_else_writes_the_ledger() -> None:
         if (sql.search(line) or orm.search(line)) and not line.startswith("class ")
     ]
     assert found == [found[0]]
-    assert found[0].startswith("services: return Wallet.objects")
+    assert found[0].startswith("services: Wallet.objects.bulk_create([Wallet(user_id=user.pk)]")
