@@ -1,4 +1,4 @@
-"""Room that runs out: sessions at PostgreSQL, and the disk that users' files lie on. Told before it is gone."""
+"""Capacity that runs out: sessions at PostgreSQL, and the disk that users' files lie on. Told before it is gone."""
 
 import shutil
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SELECT (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backe
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """How much of something there is, and how much of that is used."""
 
     used: int
@@ -32,20 +32,20 @@ class Room:
         return self.used / self.most
 
 
-def sessions() -> Room:
+def sessions() -> Capacity:
     """Sessions of all clients at PostgreSQL, and how many it takes from us."""
     with connection.cursor() as cursor:
         cursor.execute(_SESSIONS)
-        return Room(*cursor.fetchone())
+        return Capacity(*cursor.fetchone())
 
 
-def disk() -> Room:
+def disk() -> Capacity:
     """Bytes on the disk of FILES_DIR, where uploads wait as well. What only its system may use counts as used."""
     folder = Path(settings.FILES_DIR).absolute()
     while not folder.exists():
         folder = folder.parent
     found = shutil.disk_usage(folder)
-    return Room(found.total - found.free, found.total)
+    return Capacity(found.total - found.free, found.total)
 
 
 def check() -> None:
@@ -70,7 +70,7 @@ def check() -> None:
         )
 
 
-def _runs_out(room: Room, key: str) -> bool:
+def _runs_out(room: Capacity, key: str) -> bool:
     """Whether that is to be told; what was told is over where there is room again."""
     if room.share < OVER_AT:
         resolve_passed(key)

@@ -286,7 +286,7 @@ TIME_ZONE = "Asia/Shanghai"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "voicehelper.accounts.authentication.BearerToken",
-        "voicehelper.accounts.authentication.BrowserSession",
+        "voicehelper.accounts.authentication.SessionCookie",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 
-class Span:
+class TraceSpan:
     """Of one piece of work. This one is kept nowhere."""
 
     def answered(self, route: str, status: int) -> None:
@@ -22,7 +22,7 @@ class Span:
         """What else is known of the work."""
 
 
-class _Kept(Span):
+class _Kept(TraceSpan):
     def __init__(self, span: Any) -> None:
         self._span = span
 
@@ -37,7 +37,7 @@ class _Kept(Span):
         self._span.set_attributes(facts)
 
 
-_NONE = Span()
+_NONE = TraceSpan()
 
 
 def _failed() -> Any:
@@ -63,7 +63,7 @@ def _tracer() -> Any:
 
 
 @contextmanager
-def request(scope: Any) -> Iterator[Span]:
+def request(scope: Any) -> Iterator[TraceSpan]:
     """While a request is answered. What the client says of a trace of its own is continued: it chooses no more than an
     id."""
     if (tracer := _tracer()) is None:
@@ -79,7 +79,7 @@ def request(scope: Any) -> Iterator[Span]:
 
 
 @contextmanager
-def call(name: str, **facts: str | int) -> Iterator[Span]:
+def call(name: str, **facts: str | int) -> Iterator[TraceSpan]:
     """While a far side is asked; an exception marks the span as failed."""
     if (tracer := _tracer()) is None:
         yield _NONE

@@ -7,7 +7,7 @@ after the last one, which is the one that is answered.
 import time
 from collections.abc import Iterable, Mapping
 
-from voicehelper.wallet.services import WINDOW_S, Room
+from voicehelper.wallet.services import WINDOW_S, KeyRoom
 
 Header = tuple[bytes, bytes]
 _LIMITED = ("requests", "tokens")
@@ -19,7 +19,7 @@ _ANTHROPICS = {
 NAMES = ", ".join((*_ANTHROPICS, *_ANTHROPICS.values()))
 
 
-def headers_of(room: Room, *, anthropic: bool) -> list[Header]:
+def headers_of(room: KeyRoom, *, anthropic: bool) -> list[Header]:
     """Those of an answer. What is not limited is not told of."""
     found: dict[str, str] = {}
     for what, most, left in zip(_LIMITED, (room.rpm, room.tpm), (room.calls_left, room.tokens_left), strict=True):

@@ -11,7 +11,7 @@ from voicehelper.accounts.keys import Owner
 from voicehelper.api.errors import ErrorAnswer
 from voicehelper.net.addresses import address_of
 from voicehelper.net.deadlines import Deadline
-from voicehelper.wallet.services import Room
+from voicehelper.wallet.services import KeyRoom
 
 from ..dialects import chat_completions
 from ..dialects.errors import OVERLOADED, anthropic, openai
@@ -88,7 +88,7 @@ class V1Request:
         owner = self.owner
         return Caller(owner.user_id, owner.group, owner.username, owner.budget_id, owner.models, self._admitted)
 
-    def _admitted(self, room: Room) -> None:
+    def _admitted(self, room: KeyRoom) -> None:
         self._rates = headers_of(room, anthropic=self.anthropic)
 
     def headers_of(self, wanted: Callable[[str], bool]) -> dict[str, str]:

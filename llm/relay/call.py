@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from voicehelper.net.deadlines import Deadline
-from voicehelper.wallet.services import Room
+from voicehelper.wallet.services import KeyRoom
 
 from ..kinds import SEARCH
 from ..providers.base import RESPONSES, Chunk, Completion, ProviderError, Recovery, StreamBroke
@@ -58,7 +58,7 @@ class Caller:
     username: str
     budget_id: int | None = None
     models: tuple[str, ...] = ()
-    told: Callable[[Room], None] | None = None
+    told: Callable[[KeyRoom], None] | None = None
 
 
 class Call:

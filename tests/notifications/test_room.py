@@ -34,8 +34,8 @@ def test_a_folder_that_is_not_there_yet_lies_on_the_disk_it_will_lie_on(settings
 def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Per cent that are used: nobody fills a disk for a test."""
     found = {"sessions": 10, "disk": 10}
-    monkeypatch.setattr(room, "sessions", lambda: room.Room(found["sessions"], 100))
-    monkeypatch.setattr(room, "disk", lambda: room.Room(found["disk"], 100))
+    monkeypatch.setattr(room, "sessions", lambda: room.Capacity(found["sessions"], 100))
+    monkeypatch.setattr(room, "disk", lambda: room.Capacity(found["disk"], 100))
     return found
 
 

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from voicehelper import clock
-from voicehelper.accounts.authentication import BrowserSession
+from voicehelper.accounts.authentication import SessionCookie
 from voicehelper.accounts.models import MiniProgramSettings
 from voicehelper.accounts.services import openid_of
 from voicehelper.api.paging import PAGING, page_of
@@ -104,7 +104,7 @@ class PayView(PaymentView):
         """Who pays inside WeChat is known to us, from WeChat: a page's session asked it, the mini program signed in."""
         if GATEWAYS[self.gateway].place(trade_type) is not Place.APP:
             return services.Way(trade_type)
-        if isinstance(self.request.successful_authenticator, BrowserSession):
+        if isinstance(self.request.successful_authenticator, SessionCookie):
             return wechat_payer.payer_of(self.request.session)
         app_id = MiniProgramSettings.load().app_id
         return services.Way(trade_type, app_id, openid_of(self.user, app_id))

@@ -26,7 +26,7 @@ class BearerToken(BaseAuthentication):
         return 'Bearer realm="api"'
 
 
-class BrowserSession(SessionAuthentication):
+class SessionCookie(SessionAuthentication):
     """Django's session, answering 401 (not 403) to nobody, because BearerToken names the scheme first."""
 
 
@@ -38,5 +38,5 @@ class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
         return {"type": "http", "scheme": "bearer"}
 
 
-class BrowserSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]
-    target_class = BrowserSession  # type: ignore[assignment]  # a class or its dotted path
+class SessionCookieScheme(SessionScheme):  # type: ignore[no-untyped-call]
+    target_class = SessionCookie  # type: ignore[assignment]  # a class or its dotted path

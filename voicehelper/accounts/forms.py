@@ -31,7 +31,7 @@ class SignInForm(AuthenticationForm):
         return ValidationError(text, code="invalid_login")
 
 
-class AddressField(forms.EmailField):
+class EmailAddressField(forms.EmailField):
     """A mail address as emails.py keeps it; empty stays empty."""
 
     widget = forms.EmailInput(attrs={"autocomplete": "email"})
@@ -60,7 +60,7 @@ class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic only in
         )
         self.fields["password2"].help_text = ""
         if can_mail():
-            self.fields["new_email"] = AddressField(
+            self.fields["new_email"] = EmailAddressField(
                 required=False,
                 label=gettext_lazy("Email (optional)"),
                 help_text=gettext_lazy("Only with it can you set a new password when you forget yours."),
@@ -92,7 +92,7 @@ class OwnPassword(forms.Form):
 class AddressForm(OwnPassword):
     """Another address, or none."""
 
-    email = AddressField(required=False, label=gettext_lazy("New address"))
+    email = EmailAddressField(required=False, label=gettext_lazy("New address"))
     field_order = ("email", "password")
 
 
@@ -117,7 +117,7 @@ class FirstPasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # generic o
         self.fields["new_password2"].help_text = ""
 
 
-class CodeForm(forms.Form):
+class SecondFactorForm(forms.Form):
     """The second factor's."""
 
     code = forms.CharField(

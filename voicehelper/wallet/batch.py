@@ -17,7 +17,7 @@ import psycopg
 from voicehelper.postgres import Batch, Connection, Statement
 
 from .models import Entry
-from .services import MAX_QUOTA, BudgetSpent, InsufficientQuota, Room, Settled
+from .services import MAX_QUOTA, BudgetSpent, InsufficientQuota, KeyRoom, Settled
 from .statements import HOLD, RENEW, settle_keeping
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,13 @@ class Ledger:
         self._life_s = int(life.total_seconds())
         # One session each: holds never wait for settlements.
         self._holding, self._settling = Connection(), Connection()
-        self._holds: Batch[_Ask, Room | None] = Batch(self._hold_all)
+        self._holds: Batch[_Ask, KeyRoom | None] = Batch(self._hold_all)
         self._settlements: Batch[_Settlement, Settled] = Batch(self._settle_all)
         self._settle = settle_keeping(record)
 
     async def hold(
         self, user_id: int, amount: int, *, ref: str, budget_id: int | None = None, tokens: int = 0
-    ) -> Room | None:
+    ) -> KeyRoom | None:
         """Set quota aside, of a budget too; returns when it is committed what that leaves, where it limits calls or
         tokens. `tokens` is what a limit of tokens counts.
 
@@ -98,9 +98,9 @@ class Ledger:
         await self._settling.close()
 
     # --- Holds -----------------------------------------------------------------------------------------------------
-    async def _hold_all(self, asks: Sequence[_Ask]) -> Sequence[Room | Exception | None]:
+    async def _hold_all(self, asks: Sequence[_Ask]) -> Sequence[KeyRoom | Exception | None]:
         """Admit what is covered. An ask that was behind one too large for the wallet is tried again without it."""
-        results: list[Room | Exception | None] = [None] * len(asks)
+        results: list[KeyRoom | Exception | None] = [None] * len(asks)
         open_asks = dict(enumerate(asks))
         while open_asks:
             rows = [{"n": n, "life_s": self._life_s, **ask._asdict()} for n, ask in open_asks.items()]
@@ -137,8 +137,8 @@ class Ledger:
 
 
 def _all_but(
-    results: list[Room | Exception | None], asks: dict[int, _Ask], error: Exception
-) -> list[Room | Exception | None]:
+    results: list[KeyRoom | Exception | None], asks: dict[int, _Ask], error: Exception
+) -> list[KeyRoom | Exception | None]:
     return [error if n in asks else result for n, result in enumerate(results)]
 
 
@@ -149,9 +149,9 @@ def _refusal(ask: _Ask, remaining: int, limit: str | None = None, room: Any = No
     return BudgetSpent(limit, ask.tokens, room) if limit else None
 
 
-def _room(_limit: str | None = None, room: Any = None) -> Room | None:
+def _room(_limit: str | None = None, room: Any = None) -> KeyRoom | None:
     """What an ask that was admitted leaves; None: nothing is limited."""
-    return Room(**room) if room else None
+    return KeyRoom(**room) if room else None
 
 
 def _is_away(error: Exception) -> bool:

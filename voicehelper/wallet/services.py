@@ -49,7 +49,7 @@ def _wait_s(limit: str, tokens: int, room: Mapping[str, Any]) -> int:
     return WINDOW_S
 
 
-class Room(NamedTuple):
+class KeyRoom(NamedTuple):
     """What the limits of a budget leave for the next minute: calls and tokens it may have (None: any number), and how
     many of them are left."""
 

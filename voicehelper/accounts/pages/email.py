@@ -22,7 +22,7 @@ from ..services import user_of
 
 
 @method_decorator([sensitive_post_parameters("password"), never_cache], name="dispatch")
-class Email(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic only in the stubs
+class ChangeEmail(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic only in the stubs
     """Enter, change or remove it, with the password."""
 
     template_name = "accounts/email.html"

@@ -16,7 +16,7 @@ from django.views.generic import FormView, TemplateView
 from voicehelper.qr import qr_image
 
 from .. import second_factor, sessions
-from ..forms import CodeForm, OwnPassword
+from ..forms import OwnPassword, SecondFactorForm
 from ..models import SecondFactor
 from ..own_password import PasswordRefused, check_own_password
 from ..services import user_of
@@ -33,11 +33,11 @@ def _too_often(response: HttpResponse, wait_s: int) -> HttpResponse:
 
 
 @method_decorator([sensitive_post_parameters("code"), never_cache], name="dispatch")
-class Code(LoginRequiredMixin, RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic only in the stubs
+class AskCode(LoginRequiredMixin, RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic only in the stubs
     """The password was right; nothing else opens before the code is."""
 
     template_name = "accounts/code.html"
-    form_class = CodeForm
+    form_class = SecondFactorForm
 
     def get_default_redirect_url(self) -> str:
         return resolve_url("home")
@@ -45,7 +45,7 @@ class Code(LoginRequiredMixin, RedirectURLMixin, FormView):  # type: ignore[type
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()}
 
-    def form_valid(self, form: CodeForm) -> HttpResponse:
+    def form_valid(self, form: SecondFactorForm) -> HttpResponse:
         try:
             second_factor.check(self.request, user_of(self.request), form.cleaned_data["code"])
         except second_factor.WrongCode as error:
@@ -70,7 +70,7 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
             context["codes_left"] = factor.codes.filter(used_at=None).count()
         elif begun is not None:
             address = second_factor.address_of(begun)
-            context |= {"qr": qr_image(address), "secret": begun.secret.reveal(), "form": CodeForm()}
+            context |= {"qr": qr_image(address), "secret": begun.secret.reveal(), "form": SecondFactorForm()}
         return super().get_context_data(**kwargs) | context | kwargs
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -78,7 +78,7 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
         step = steps.get(request.POST.get("step", ""))
         if step is None:
             return redirect("accounts:two_steps")
-        form = CodeForm(request.POST) if step == self._confirm else OwnPassword(request.POST)
+        form = SecondFactorForm(request.POST) if step == self._confirm else OwnPassword(request.POST)
         try:
             if form.is_valid():
                 if "password" in form.cleaned_data:
