@@ -29,7 +29,7 @@ class Node(Answering):
     def __init__(self, *, address: str = "", workers: int = 1, **changes: str) -> None:
         self.port = free_port()
         self._workers = workers
-        self._environment = environment(address or f"http://127.0.0.1:{self.port}") | changes
+        self.environment = environment(address or f"http://127.0.0.1:{self.port}") | changes
         self.process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -45,7 +45,7 @@ class Node(Answering):
         command = [sys.executable, "-m", "voicehelper.serving", "--port", self.port, "--workers", self._workers]
         name = f"node-{os.getpid()}-{next(_numbers)}"
         self.process = Process(
-            name, list(map(str, command)), Path(os.environ["VOICEHELPER_DATA"]), env=self._environment, grace_s=3
+            name, list(map(str, command)), Path(os.environ["VOICEHELPER_DATA"]), env=self.environment, grace_s=3
         )
 
     def wait(self) -> None:

@@ -28,7 +28,8 @@ def required(name: str, hint: str) -> str:
 
 def database() -> dict[str, Any]:
     """Where PostgreSQL is, as Django wants it. DATABASE_HOST and its like take a password as it is, whatever its
-    characters, and win over DATABASE_URL, in which they have to be quoted."""
+    characters, and win over DATABASE_URL, in which they have to be quoted. Several hosts, with commas between, are a
+    primary and its standbys: whichever takes writes is connected to."""
     if host := env.str("DATABASE_HOST", default="").strip():
         return {
             "ENGINE": "django.db.backends.postgresql",
@@ -37,6 +38,7 @@ def database() -> dict[str, Any]:
             "NAME": env.str("DATABASE_NAME", default="voicehelper"),
             "USER": env.str("DATABASE_USER", default="voicehelper"),
             "PASSWORD": env.str("DATABASE_PASSWORD", default=""),
+            "OPTIONS": who_writes(host),
         }
     url = required("DATABASE_URL", "Set DATABASE_HOST and its like, or this: postgres://user:password@host/name")
     found: dict[str, Any] = env.db_url_config(url)
@@ -50,7 +52,14 @@ def database() -> dict[str, Any]:
 def direct_database() -> dict[str, str]:
     """Host and port of PostgreSQL itself, in libpq's words; empty when no pooler stands before it."""
     host = env.str("DATABASE_DIRECT_HOST", default="").strip()
-    return {"host": host, "port": str(number("DATABASE_DIRECT_PORT", 5432, least=1))} if host else {}
+    if not host:
+        return {}
+    return {"host": host, "port": str(number("DATABASE_DIRECT_PORT", 5432, least=1)), **who_writes(host)}
+
+
+def who_writes(hosts: str) -> dict[str, str]:
+    """For libpq: of several hosts the one that takes writes, so that a failover needs no change here."""
+    return {"target_session_attrs": "read-write"} if "," in hosts else {}
 
 
 def redis_url() -> str:

@@ -187,6 +187,7 @@ def row(ours: Any, pgbench: float) -> dict[str, float]:
     return {
         "per_second": round(ours.per_second, 1),
         "cpu_ms": round(ours.cpu_ms, 2),
+        "database_cpu_ms": round(ours.database_cpu_ms, 2),
         "p50_ms": round(ours.p50_ms, 1),
         "p99_ms": round(ours.p99_ms, 1),
         "pgbench_per_second": round(pgbench, 1),
@@ -204,8 +205,8 @@ def findings() -> list[str]:
 
 def show(figures: dict[str, dict[str, float]], orders: int, clients: int) -> None:
     print(f"\n{orders} orders, {clients} clients, one server process, durable commits; pgbench does the same writes.\n")
-    columns = ("per_second", "cpu_ms", "p50_ms", "p99_ms", "pgbench_per_second", "ratio")
-    heads = ("per second", "CPU ms each", "p50 ms", "p99 ms", "pgbench per s", "ratio")
+    columns = ("per_second", "cpu_ms", "database_cpu_ms", "p50_ms", "p99_ms", "pgbench_per_second", "ratio")
+    heads = ("per second", "CPU ms each", "PostgreSQL's", "p50 ms", "p99 ms", "pgbench per s", "ratio")
     print(f"{'':16}" + "".join(f"{head:>15}" for head in heads))
     for name, values in figures.items():
         print(f"{name:16}" + "".join(f"{values[column]:>15}" for column in columns))

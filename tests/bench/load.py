@@ -4,17 +4,22 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from django.db import connection
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run came to. `cpu_ms` is the server's own, user and system, for one request."""
+    """What a run came to. `cpu_ms` is the server's own, user and system, for one request; `database_cpu_ms` what all
+    of PostgreSQL used meanwhile."""
 
     requests: int
     seconds: float
     cpu_ms: float
+    database_cpu_ms: float
     p50_ms: float
     p99_ms: float
 
@@ -61,7 +66,8 @@ def drive(port: int, pid: int, requests: Sequence[bytes], *, clients: int, wante
     threads = [threading.Thread(target=work) for _ in range(clients)]
     for thread in threads:
         thread.start()
-    cpu_s = _cpu_s(pid)
+    postmaster = _postmaster()
+    cpu_s, database_s = _cpu_s(pid), _family_s(postmaster)
     start.wait()
     began = time.perf_counter()
     for thread in threads:
@@ -74,6 +80,7 @@ def drive(port: int, pid: int, requests: Sequence[bytes], *, clients: int, wante
         requests=len(requests),
         seconds=seconds,
         cpu_ms=(_cpu_s(pid) - cpu_s) * 1000 / len(requests),
+        database_cpu_ms=(_family_s(postmaster) - database_s) * 1000 / len(requests),
         p50_ms=took_s[len(took_s) // 2] * 1000,
         p99_ms=took_s[len(took_s) * 99 // 100] * 1000,
     )
@@ -103,5 +110,27 @@ def _more(sock: socket.socket) -> bytes:
 
 def _cpu_s(pid: int) -> float:
     """User and system time of one process, all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(Path(f"/proc/{pid}"))
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+def _family_s(parent: int) -> float:
+    """The same of a process and its children, those that have ended included."""
+    own = sum(map(int, _stat(Path(f"/proc/{parent}"))[11:15])) / 100
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if int((fields := _stat(process))[1]) == parent:
+                own += sum(map(int, fields[11:13])) / 100
+    return own
+
+
+def _postmaster() -> int:
+    """PostgreSQL's own process, of which each session is a child."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(_stat(Path(f"/proc/{cursor.fetchone()[0]}"))[1])
+
+
+def _stat(process: Path) -> list[str]:
+    """Fields of proc(5)'s stat from the third on."""
+    return (process / "stat").read_text().rpartition(")")[2].split()

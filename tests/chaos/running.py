@@ -92,7 +92,7 @@ def run(plan: Plan) -> Outcome:
         kills = deployment.kills
         deployment.heal()
         healing.send_again()
-        healing.until_quiet()
+        healing.until_quiet(all_over=False)
         healing.a_day_goes_by()
         healing.until_quiet()
         before_the_bill = lost_before_the_bill()

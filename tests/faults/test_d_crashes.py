@@ -1,22 +1,19 @@
 """D: `kill -9` between any two lines on the way of a payment. Redelivery, a retry or the sweep makes it whole."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from django.db import connection
 from django.db.models.functions import Now
 
 from sandbox.models import Delivery, Trade
 from sandbox.models import Refund as ProviderRefund
+from tests import own_postgres
 from tests.conftest import full, rarely, sampled
 from tests.crashpoints import ROOT, End
 from tests.merchants import WECHAT
@@ -26,8 +23,6 @@ from topup import services
 from topup.models import Order, Refund
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import issue_token
-from voicehelper.embedded import folder
-from voicehelper.embedded.postgres import DATABASE, SUPERUSER, Postgres, binaries
 from voicehelper.wallet.models import Entry
 
 from .workers import Workers, credited_once, lines, pay_by_phone, sweep_now
@@ -270,61 +265,34 @@ def test_D9_a_server_may_be_killed_before_any_line_of_a_refund(
 
 
 # --- The database ----------------------------------------------------------------------------------------------------
-@pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
-    """A PostgreSQL that may be killed without hurting anybody else."""
-    folder.prepare(tmp_path)
-    postgres = Postgres(tmp_path)
-    postgres.start()
-    try:
-        yield postgres
-    finally:
-        postgres.stop()
-
-
-def copy_database(to: Postgres) -> None:
-    """The test database as it is, in a fresh server."""
-    there = connection.settings_dict
-    source = ["-h", there["HOST"], "-p", str(there["PORT"] or 5432), "-U", there["USER"], "-d", there["NAME"]]
-    target = ["-h", str(to.sockets), "-p", "5432", "-U", SUPERUSER, "-d", DATABASE]
-    programs = binaries()
-    dumped = subprocess.run([programs / "pg_dump", *source], capture_output=True, check=True)
-    subprocess.run([programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", *target], input=dumped.stdout, check=True)
-
-
 @pytest.mark.rare
 def test_D12_postgresql_killed_under_load_keeps_every_payment_that_was_acknowledged(
-    own_postgres: Postgres, buyer: User, wechat: Any, tmp_path: Path
+    buyer: User, wechat: Any, tmp_path: Path
 ) -> None:
     notices = {
         order.order_no: WECHAT.notice(order) for order in [pending_order(buyer, WECHAT) for _ in range(full(2000, 150))]
     }
-    copy_database(own_postgres)
     acknowledged: set[str] = set()
 
     def deliver(order_no: str) -> None:
         if b"SUCCESS" in server.post("/api/wechat/notify", notices[order_no], timeout_s=10).body:
             acknowledged.add(order_no)
 
-    with Server(DATABASE_URL=own_postgres.url) as server:
+    with own_postgres.primary(tmp_path) as postgres, Server(DATABASE_URL=postgres.url) as server:
         with ThreadPoolExecutor(8) as pool:
             sent = [pool.submit(deliver, order_no) for order_no in notices]
             while len(acknowledged) < 30:
                 time.sleep(0.01)
-            assert own_postgres._process is not None
-            assert own_postgres._process.pid is not None
-            os.kill(own_postgres._process.pid, signal.SIGKILL)
-            own_postgres._process.stop()
+            own_postgres.kill(postgres)
             # What was under way, and a few more, meet a database that is gone.
             time.sleep(0.3)
             before = frozenset(acknowledged)
-            own_postgres.start()
+            postgres.start()
             for each in sent:
                 each.result()
         assert 30 <= len(before) < len(notices)
-        with psycopg.connect(host=str(own_postgres.sockets), user=SUPERUSER, dbname=DATABASE) as there:
-            paid = {row[0] for row in there.execute("SELECT order_no FROM topup_order WHERE state = 'paid'")}
-            entries = [row[0] for row in there.execute("SELECT ref FROM wallet_entry")]
+        paid = {row[0] for row in own_postgres.ask(postgres, "SELECT order_no FROM topup_order WHERE state = 'paid'")}
+        entries = own_postgres.ask(postgres, "SELECT ref FROM wallet_entry")
         assert acknowledged <= paid
         assert len(entries) == len(set(entries))
         for order_no in notices.keys() - acknowledged:
