@@ -43,7 +43,7 @@ class NoOtherWay(Exception):
 
 
 @dataclass(frozen=True)
-class Question:
+class WebQuestion:
     """What a session sent its visitor to WeChat for: to sign in and go `back` to a page of ours, or to `bind` the
     WeChat account to the user with this id (0: to nobody)."""
 
@@ -70,7 +70,7 @@ def is_on() -> bool:
     return bool(section.app_id and section.app_secret)
 
 
-def open_question(session: SessionBase, question: Question, callback: str) -> str:
+def open_question(session: SessionBase, question: WebQuestion, callback: str) -> str:
     """WeChat's address, which sends the visitor on to `callback` with a code. Raises NotSetUp."""
     state = secrets.token_hex(16)
     address = open_website().address(callback, state)
@@ -78,14 +78,14 @@ def open_question(session: SessionBase, question: Question, callback: str) -> st
     return address
 
 
-def close_question(session: SessionBase, state: str) -> Question:
+def close_question(session: SessionBase, state: str) -> WebQuestion:
     """What this session asked, which it has not asked any more. Raises QuestionDead."""
     asked = session.pop(_QUESTION, None)
     if asked is None or not constant_time_compare(state, asked["state"]):
         raise QuestionDead
     if time.time() - asked["at"] > QUESTION_LIFE_S:
         raise QuestionDead
-    return Question(asked["back"], asked["bind"])
+    return WebQuestion(asked["back"], asked["bind"])
 
 
 def sign_in(code: str) -> User:

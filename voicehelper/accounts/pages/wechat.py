@@ -53,7 +53,7 @@ class WeChatStart(RedirectURLMixin, View):
             return redirect(self.get_success_url())
         try:
             ratelimit.brake((website.QUESTIONS, "wechat-web", network_of(client_address(request))))
-            question = website.Question(self.get_success_url())
+            question = website.WebQuestion(self.get_success_url())
             return HttpResponseRedirect(website.open_question(request.session, question, _callback(request)))
         except _REFUSED as error:
             return _problem(request, error)
@@ -76,11 +76,11 @@ class WeChatBack(View):
         except _REFUSED as error:
             return _problem(request, error)
 
-    def _in(self, request: HttpRequest, question: website.Question, code: str) -> HttpResponse:
+    def _in(self, request: HttpRequest, question: website.WebQuestion, code: str) -> HttpResponse:
         login(request, website.sign_in(code))
         return HttpResponseRedirect(question.back)
 
-    def _bound(self, request: HttpRequest, question: website.Question, code: str) -> HttpResponse:
+    def _bound(self, request: HttpRequest, question: website.WebQuestion, code: str) -> HttpResponse:
         user = request.user
         # Whoever asked has proven it; nobody else gets the account.
         if not isinstance(user, User) or user.pk != question.bind:
@@ -116,7 +116,7 @@ class WeChatLink(LoginRequiredMixin, TemplateView):
 
     def _bind(self, request: HttpRequest, user: User) -> HttpResponse:
         try:
-            question = website.Question(reverse("accounts:wechat"), user.pk)
+            question = website.WebQuestion(reverse("accounts:wechat"), user.pk)
             address = website.open_question(request.session, question, _callback(request))
         except NotSetUp as error:
             return _problem(request, error)
