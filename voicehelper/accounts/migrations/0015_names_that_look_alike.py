@@ -43,6 +43,10 @@ OURS = ("I1i0", "lllo")
 def pairs() -> dict[str, str]:
     """Each letter and what it is taken for: one letter for one, so that translate() can do it."""
     found = {letter: like for letters, likes in (*CONFUSABLES, OURS) for letter, like in zip(letters, likes, strict=True)}
+    # What looks Latin as a capital only is taken for it as a small letter too: a name has no case.
+    for letter, like in list(found.items()):
+        if len(letter.lower()) == 1 and not letter.lower().isascii():
+            found.setdefault(letter.lower(), like)
     for letter in map(chr, (*range(0xC0, 0x250), *range(0x370, 0x590), *range(0x1E00, 0x2000))):
         base = unicodedata.normalize("NFD", letter)[0].lower()
         small = letter.lower()
