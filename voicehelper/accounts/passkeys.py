@@ -54,7 +54,16 @@ _NAME = "VoiceHelper"
 _LIFE_MS = int(CHALLENGE_LIFE.total_seconds()) * 1000
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 # What py_webauthn and what it stands on raise at bytes that are no credential.
-_UNREADABLE = (WebAuthnException, ValueError, TypeError, LookupError, AttributeError, EOFError, OverflowError)
+_UNREADABLE = (
+    WebAuthnException,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    EOFError,
+    OverflowError,
+    RecursionError,
+)
 
 
 class PasskeyRefused(Exception):
