@@ -46,6 +46,7 @@ EVENTS: Mapping[str, AlertKind] = {
     "sessions_run_out": AlertKind("critical", _("Sessions at PostgreSQL run out")),
     "disk_fills": AlertKind("critical", _("Disk of files fills up")),
     "job_missed": AlertKind("critical", _("Scheduled job missed")),
+    "passkey_copied": AlertKind("critical", _("Passkey that may have been copied")),
     "wechat_login_broken": AlertKind("critical", _("Mini program users cannot sign in")),
     "channel_failed": AlertKind("critical", _("Alert channel does not work")),
 }

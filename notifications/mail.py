@@ -42,6 +42,11 @@ def for_users(channels: QuerySet[Channel]) -> QuerySet[Channel]:
     return channels.filter(kind="email", options__users=True)
 
 
+def carries_letters(channel: Channel) -> bool:
+    """Whether mail to users leaves through it while it is on: `for_users` of one row."""
+    return channel.kind == "email" and channel.options.get("users") is True
+
+
 def post(to: str, subject: str, text: str, *, good_for: timedelta) -> None:
     """Write a mail down; it leaves within seconds of the commit, or never once it is older than `good_for`."""
     facts: dict[str, Any] = {"to": to, "subject": subject[:200], "text": Secret(text)}

@@ -15,6 +15,7 @@ from . import (
     views,
     wechat_login,
     wechat_oauth,
+    wechat_qr,
 )
 from .upstream import pages as models
 from .wechat_v3 import refunds as wechat_v3_refunds
@@ -54,6 +55,8 @@ urlpatterns = [
     path("weixin/sns/jscode2session", wechat_login.code_to_session, name="wechat_login"),
     path("weixin/cgi-bin/stable_token", wechat_login.stable_token, name="wechat_token"),
     path("weixin/connect/oauth2/authorize", wechat_oauth.authorize, name="wechat_authorize"),
+    path("weixin/connect/qrconnect", wechat_qr.qrconnect, name="wechat_qrconnect"),
+    path("weixin/connect/confirm", wechat_qr.confirm, name="wechat_confirm"),
     path("weixin/sns/oauth2/access_token", wechat_oauth.access_token, name="wechat_access_token"),
     path("browser", browser.choose, name="browser"),
     path("alipay/bill", alipay_refunds.bill_file, name="alipay_bill"),

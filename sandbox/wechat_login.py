@@ -47,7 +47,7 @@ def issue_code(request: HttpRequest) -> HttpResponse:
         data = {name: str(value) for name, value in posted(request).items()}
     except BadScript as error:
         return JsonResponse({"error": str(error)}, status=400)
-    apps = WeChatApp.objects.order_by("pk")
+    apps = WeChatApp.objects.filter(website=False).order_by("pk")
     app = (apps.filter(app_id=data["appId"]) if data.get("appId") else apps).first()
     person = data.get("person", "").strip() or "demo"
     if app is None or len(person) > 64 or "\0" in person:
@@ -115,9 +115,9 @@ def _login(request: HttpRequest) -> Fields:
     if not found.use(now):
         raise Errcode(40163, "code been used")
     session: Fields = {"session_key": base64.b64encode(secrets.token_bytes(16)).decode()}
-    session["openid"] = _id_of(found.person, app.app_id)
+    session["openid"] = id_of(found.person, app.app_id)
     if app.open_platform:
-        session["unionid"] = _id_of(found.person, app.open_platform)
+        session["unionid"] = id_of(found.person, app.open_platform)
     return session
 
 
@@ -145,7 +145,7 @@ def _app(given: Mapping[str, Any]) -> WeChatApp:
         raise Errcode(41002, "appid missing")
     if not secret:
         raise Errcode(41004, "appsecret missing")
-    app = WeChatApp.objects.filter(app_id=app_id.replace("\0", "")).first()
+    app = WeChatApp.objects.filter(app_id=app_id.replace("\0", ""), website=False).first()
     if app is None:
         raise Errcode(40013, "invalid appid")
     if not same(secret, app.secret):
@@ -153,7 +153,7 @@ def _app(given: Mapping[str, Any]) -> WeChatApp:
     return app
 
 
-def _id_of(person: str, realm: str) -> str:
+def id_of(person: str, realm: str) -> str:
     """Always the same for a person in an app or an Open Platform account: 28 characters that begin with o."""
     digest = hashlib.sha256(f"{realm} {person}".encode()).digest()
     return "o" + base64.urlsafe_b64encode(digest).decode()[:27]

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from .base import is_loopback
-from .models import GatewayName, Merchant, WebCode
+from .models import GatewayName, Merchant, WebCode, WeChatApp
 from .wechat_apps import openid_of
 
 CODE_LIFE = timedelta(minutes=5)
@@ -63,10 +63,10 @@ def _exchange(asked: dict[str, str]) -> dict[str, Any]:
             return _error(errcode, f"{name} missing")
     if asked.get("grant_type") != "authorization_code":
         return _error(40002, "invalid grant_type")
-    merchant = Merchant.objects.filter(gateway=GatewayName.WECHAT, app_id=asked["appid"]).first()
-    if merchant is None:
+    secret = _secret_of(asked["appid"])
+    if secret is None:
         return _error(40013, "invalid appid")
-    if not hmac.compare_digest(asked["secret"].encode(), merchant.app_secret.encode()):
+    if not hmac.compare_digest(asked["secret"].encode(), secret.encode()):
         return _error(40125, "invalid appsecret")
     now = timezone.now()
     found = WebCode.objects.filter(code=asked["code"], app_id=asked["appid"]).first()
@@ -75,7 +75,17 @@ def _exchange(asked: dict[str, str]) -> dict[str, Any]:
     if not found.use(now):
         return _error(40163, "code been used")
     tokens = {"access_token": secrets.token_urlsafe(64), "expires_in": 7200, "refresh_token": secrets.token_urlsafe(64)}
+    if found.unionid:
+        return tokens | {"openid": found.openid, "scope": "snsapi_login", "unionid": found.unionid}
     return tokens | {"openid": found.openid, "scope": "snsapi_base"}
+
+
+def _secret_of(app_id: str) -> str | None:
+    """An official account's, or a website app's."""
+    merchant = Merchant.objects.filter(gateway=GatewayName.WECHAT, app_id=app_id).first()
+    if merchant is not None:
+        return merchant.app_secret
+    return WeChatApp.objects.filter(app_id=app_id, website=True).values_list("secret", flat=True).first()
 
 
 def _error(errcode: int, text: str) -> dict[str, Any]:

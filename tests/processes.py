@@ -84,6 +84,7 @@ def environment(address: str) -> dict[str, str]:
         "ALIPAY_GATEWAY_URL": f"{address}/sandbox/alipay/gateway.do",
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
         "WECHAT_OAUTH_URL": f"{address}/sandbox/weixin/connect/oauth2/authorize",
+        "WECHAT_QR_URL": f"{address}/sandbox/weixin/connect/qrconnect",
         "FILES_DIR": str(files_dir()),
         "LOG_LEVEL": "WARNING",
     }

@@ -47,6 +47,8 @@ ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
 WECHAT_API_BASE_URL: str = env.str("WECHAT_API_BASE_URL", default="")
 # Where a visitor inside WeChat is sent to be told apart from others.
 WECHAT_OAUTH_URL: str = env.str("WECHAT_OAUTH_URL", default="")
+# Where a visitor of any other browser is sent to scan WeChat's QR code.
+WECHAT_QR_URL: str = env.str("WECHAT_QR_URL", default="")
 # Accounts at model providers that are made on first start: (API key, base URL; empty: the real one).
 LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
     "ark": (env.str("ARK_API_KEY", default=""), env.str("ARK_BASE_URL", default="")),

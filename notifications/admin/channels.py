@@ -1,5 +1,6 @@
 """Channels: a form for each kind, a test that really sends, and what a channel is doing."""
 
+from copy import copy
 from typing import Any
 
 from django.contrib import admin
@@ -23,7 +24,7 @@ from voicehelper.net.probe import Probe
 
 from ..delivery import send_test
 from ..forms import FORMS, help_steps
-from ..mail import can_mail
+from ..mail import can_mail, carries_letters
 from ..models import Channel, kinds
 
 ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
@@ -87,7 +88,21 @@ class ChannelAdmin(ProbedAdmin):
 
     def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         kwargs["form"] = FORMS[self._kind(request, obj)]
-        return super().get_form(request, obj, change=change, **kwargs)
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if "users" in form.base_fields and not request.user.is_superuser:
+            switch = copy(form.base_fields["users"])
+            switch.disabled, switch.help_text = True, _("Only a superuser switches it: these mails open accounts.")
+            form.base_fields = {**form.base_fields, "users": switch}
+        return form
+
+    # Whoever says which server users' letters go through could read them, and have every password set anew.
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        mine = obj is None or request.user.is_superuser or not carries_letters(obj)
+        return mine and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        mine = obj is None or request.user.is_superuser or not carries_letters(obj)
+        return mine and super().has_delete_permission(request, obj)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         form = FORMS[self._kind(request, obj)]

@@ -14,4 +14,4 @@ from .trades import (
     refunded_fen,
     yuan,
 )
-from .wechat_apps import LoginCode, WebCode, WeChatApp
+from .wechat_apps import LoginCode, ScanLogin, WebCode, WeChatApp

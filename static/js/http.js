@@ -35,6 +35,12 @@ export async function askJson(url, { body, headers } = {}) {
   };
 }
 
+/** Sends a form with its own token and reads JSON: {status, body}. */
+export async function askForm(url, form) {
+  const response = await reach(url, { method: "POST", body: form, headers: { Accept: "application/json" } });
+  return { status: response.status, body: await response.json().catch(() => ({})) };
+}
+
 /** Sends a file to be kept: {status, body}. A slow phone may take its time. */
 export async function sendFile(url, file, name) {
   const form = new FormData();

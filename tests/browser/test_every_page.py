@@ -19,9 +19,10 @@ from tests.llm.upstream import Upstream
 from tests.merchants import WECHAT
 from tests.orders import pending_order
 from topup.models import Order
+from topup.services.options import write_options
 from voicehelper import clock
 from voicehelper.accounts.key_limits import KeyLimits
-from voicehelper.accounts.models import User
+from voicehelper.accounts.models import Passkey, User
 from voicehelper.accounts.services import create_api_key
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,6 +39,8 @@ ANSWER = f"# Heading\n\n```python\nx = '{LONG * 3}'\n```\n\n|a|b|\n|-|-|\n|{LONG
 def session(shop: User, provider: Upstream) -> ChatSession:  # noqa: F811
     """The buyer has talked, paid and called, and gives long names to things."""
     give(shop, 1_234_567_890)
+    Passkey.objects.create(user=shop, name=LONG[:64], credential_id=b"1", public_key=b"1", user_handle=b"1")
+    write_options({"WebsiteAppId": "wx1", "WebsiteAppSecret": "x" * 32})
     # Its models hear and speak: that brings the microphone and the button that reads aloud.
     Credential.objects.create(name="openai", provider="openai", base_url=provider.url, api_key="k")
     limits = KeyLimits(10**15, "month", 60, 10**9, clock.now() + timedelta(days=9), (LONG,) * 3, ("2001:db8::/32",) * 3)
@@ -72,7 +75,8 @@ def pages_of(user: User, session: ChatSession) -> list[str]:
     orders = [f"/recharge/orders/{number}" for number in Order.objects.values_list("order_no", flat=True)]
     chats = ["/chat", f"/chat/{session.public_id}"]
     account = ["/accounts/email", "/accounts/email/x", "/accounts/devices", "/accounts/password"]
-    account += ["/accounts/code", "/accounts/two-steps"]
+    account += ["/accounts/code", "/accounts/two-steps", "/accounts/wechat", "/accounts/wechat/back"]
+    account += [f"/accounts/passkeys/{passkey.pk}" for passkey in user.passkeys.all()]
     return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 

@@ -271,3 +271,28 @@ def test_the_list_of_alerts_asks_the_database_a_bounded_number_of_questions(
             Delivery.objects.create(alert=alert, channel=channel, state="sent", next_try_at=None, sent_at=Now())
     with django_assert_max_num_queries(20):
         assert browser.get("/admin/notifications/alert/").status_code == 200
+
+
+# --- Users' letters --------------------------------------------------------------------------------------------------
+def test_only_a_superuser_says_which_server_users_letters_go_through() -> None:
+    """Whoever does could read them, and have anybody's password set anew."""
+    letters, alerts = mail_channel(2525, users=True), robot_channel()
+    helper = browser_of(clerk("view_channel", "change_channel", "add_channel", "delete_channel"))
+    path = f"{CHANNELS}{letters.pk}/change/"
+    assert helper.get(path).status_code == 200
+    stolen = MAIL | {"host": "smtp.evil.example", "users": "on", "current_password": PASSWORD}
+    assert helper.post(path, stolen).status_code == 403
+    assert helper.post(f"{CHANNELS}{letters.pk}/delete/", {"post": "yes"}).status_code == 403
+    helper.post(CHANNELS, {"action": "delete_selected", "_selected_action": [letters.pk], "post": "yes"})
+    letters.refresh_from_db()
+    assert letters.options["host"] == "127.0.0.1"
+    # Neither do they make another channel that carries them, or have one of alerts do so.
+    assert add(helper, "email", name="mine", users="on").status_code == 302
+    mine = Channel.objects.get(name="mine")
+    assert "users" not in mine.options
+    page = f"{CHANNELS}{mine.pk}/change/"
+    assert "Only a superuser switches it" in helper.get(page).text
+    assert helper.post(page, MAIL | {"name": "mine", "users": "on", "current_password": PASSWORD}).status_code == 302
+    mine.refresh_from_db()
+    assert (mine.options["host"], "users" in mine.options) == ("smtp.example.com", False)
+    assert helper.get(f"{CHANNELS}{alerts.pk}/change/").status_code == 200

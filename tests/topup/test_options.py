@@ -29,7 +29,7 @@ SPKI = vectors.key("alipay_public_spki.b64").strip()
 SECRETS = {
     "WechatApiV2Key", "WechatClientCert", "WechatClientKey", "WechatAppSecret", "AlipayPrivateKey", "AlipayPublicKey",
     "WechatApiV3Key", "WechatPublicKey", "WechatPlatformCerts",
-    "AlipayAppCert", "AlipayCert", "AlipayRootCert", "MiniProgramAppSecret",
+    "AlipayAppCert", "AlipayCert", "AlipayRootCert", "MiniProgramAppSecret", "WebsiteAppSecret",
 }  # fmt: skip
 TYPED_ADDRESSES = {
     "pay.example.com": "https://pay.example.com",
@@ -65,6 +65,7 @@ DEFAULTS = {
     "AlipayMinTopUp": 1,
     "AlipaySandbox": False,
     "MiniProgramAppId": "",
+    "WebsiteAppId": "",
 } | dict.fromkeys(SECRETS, "")  # fmt: skip
 
 

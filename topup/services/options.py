@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.translation import gettext as _
 
-from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.models import MiniProgramSettings, User, WebsiteSettings
 from voicehelper.changes import changes_since, record, snapshot
 from voicehelper.net.addresses import typed_address
 from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
@@ -39,13 +39,17 @@ _MINI_PROGRAM: dict[str, tuple[type[Section], str]] = {
     "MiniProgramAppId": (MiniProgramSettings, "app_id"),
     "MiniProgramAppSecret": (MiniProgramSettings, "app_secret"),
 }
+_WEBSITE: dict[str, tuple[type[Section], str]] = {
+    "WebsiteAppId": (WebsiteSettings, "app_id"),
+    "WebsiteAppSecret": (WebsiteSettings, "app_secret"),
+}
 
 
 def _names() -> dict[str, tuple[type[Section], str]]:
     """Option name → section and field; the sections come in the order in which they are locked."""
     sections = [GatewaySettings.of(gateway) for gateway in GATEWAYS]
     named = {name: (section, field) for section in sections for name, field in section.option_names().items()}
-    return _RECHARGE | named | _MINI_PROGRAM
+    return _RECHARGE | named | _MINI_PROGRAM | _WEBSITE
 
 
 def all_sections() -> list[type[Section]]:

@@ -12,10 +12,11 @@ class AccountsConfig(AppConfig):
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
         from voicehelper.api import errors
 
-        from . import refusals, second_factor, services
+        from . import proof, refusals, second_factor, services
 
         user_logged_in.connect(services.remember_language, dispatch_uid="accounts.language")
         user_logged_in.connect(second_factor.mark, dispatch_uid="accounts.second_factor")
+        user_logged_in.connect(proof.note_sign_in, dispatch_uid="accounts.proof")
         errors.register(refusals.REFUSALS)
         self._join_the_admin()
 
@@ -33,3 +34,4 @@ class AccountsConfig(AppConfig):
         )
         menu.add(menu.ALERTS, MenuPage(50, _("Operators’ log"), "history", "admin.logentry"))
         menu.add(menu.SETTINGS, MenuPage(30, _("Mini program settings"), "smartphone", "accounts.miniprogramsettings"))
+        menu.add(menu.SETTINGS, MenuPage(35, _("WeChat sign-in on the web"), "qr_code", "accounts.websitesettings"))

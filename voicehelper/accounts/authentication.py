@@ -18,7 +18,7 @@ class BearerToken(BaseAuthentication):
         if scheme.lower() != b"bearer":
             return None
         user = services.user_of_token(token.strip().decode("ascii", "replace"))
-        if user is None or (second_factor.is_required(user) and not second_factor.is_on(user)):
+        if user is None or (second_factor.is_required(user) and not second_factor.suffices(user)):
             raise AuthenticationFailed("The token is not valid or has expired: sign in again.", code="token")
         return user, None
 

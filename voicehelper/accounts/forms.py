@@ -11,9 +11,16 @@ from django.utils.translation import gettext_lazy
 from notifications.mail import can_mail
 from voicehelper.api.ratelimit import TooMany
 
+from . import names
 from .backends import wait_s_of
 from .emails import clean_address
 from .models import User
+
+
+def clean_name(form: Any, found: str, user: User | None = None) -> str:
+    """The field `username` of a form, unless names.py refuses it as it was typed. Raises ValidationError."""
+    names.check(str(form.data.get(form.add_prefix("username"), found)).strip(), user)
+    return found
 
 
 class SignInForm(AuthenticationForm):
@@ -50,6 +57,10 @@ class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic only in
 
     # The "no password" switch of Django's admin does not belong here.
     usable_password = None
+
+    def clean_username(self) -> str:
+        """As it was typed, for Django makes full-width letters ordinary ones."""
+        return clean_name(self, super().clean_username())
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -125,3 +136,21 @@ class SecondFactorForm(forms.Form):
         max_length=40,
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "text", "autofocus": True}),
     )
+
+
+class PasskeyName(forms.Form):
+    """What its owner calls a passkey."""
+
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=64,
+        help_text=gettext_lazy("So that you know it again, such as “work laptop”."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_name(self) -> str:
+        """On one line: it stands in tables and mails."""
+        name = " ".join(str(self.cleaned_data["name"]).split())
+        if not name.isprintable():
+            raise ValidationError(_("Use letters, digits and signs that can be seen."))
+        return name

@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from notifications import mail
 
@@ -71,6 +72,30 @@ def password_was_set(user: User) -> None:
         ]
         link = settings.SERVER_ADDRESS + "/accounts/forgot"
         _post(user.email, subject, lines, _NOTICE, name=user.username, link=link)
+
+
+# How somebody signs in, changed in one sentence; `passkey` is the name its owner gave it.
+FACTOR_ON = gettext_lazy("Two-step sign-in of the account %(name)s at %(site)s was switched on.")
+FACTOR_OFF = gettext_lazy("Two-step sign-in of the account %(name)s at %(site)s was switched off.")
+CODES_NEW = gettext_lazy("New codes for paper were made for the account %(name)s at %(site)s; the old ones are void.")
+PASSKEY_ADDED = gettext_lazy("The passkey “%(passkey)s” was added to the account %(name)s at %(site)s.")
+PASSKEY_REMOVED = gettext_lazy("The passkey “%(passkey)s” was removed from the account %(name)s at %(site)s.")
+WECHAT_BOUND = gettext_lazy("A WeChat account was linked to the account %(name)s at %(site)s and can sign in to it.")
+WECHAT_UNBOUND = gettext_lazy("A WeChat account was unlinked from the account %(name)s at %(site)s.")
+
+
+def sign_in_changed(user: User, what: object, **facts: str) -> None:
+    """To the owner, when there is another way to sign in or one less: `what` is one of the sentences above."""
+    if not (user.email and user.email_verified_at):
+        return
+    with _in_language_of(user):
+        subject = _("How you sign in was changed")
+        lines = [
+            str(what),
+            _("If it was not you, change your password at once, look through %(link)s, and tell the operator."),
+        ]
+        link = settings.SERVER_ADDRESS + "/accounts/devices"
+        _post(user.email, subject, lines, _NOTICE, name=user.username, link=link, **facts)
 
 
 def _in_language_of(user: User) -> translation.override:

@@ -1,5 +1,6 @@
 """Middleware that belongs to accounts."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -33,8 +34,12 @@ class SecondStep:
     """The gate of second_factor.py: a session whose code is due, or of an operator who must set a factor up, gets no
     further than the page for it. Only browsers have sessions; programs are checked when they sign in."""
 
-    # Where one may go meanwhile.
+    # Where one may go meanwhile; and what the page that comes first has done by a script.
     _open = ("accounts:sign_out", "set_language")
+    _of_page: Mapping[str, tuple[str, ...]] = {
+        "accounts:code": ("accounts:ask_passkey", "accounts:passkey_sign_in"),
+        "accounts:two_steps": ("accounts:begin_passkey", "accounts:add_passkey"),
+    }
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -42,7 +47,7 @@ class SecondStep:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Without the cookie there is no session, and no answer should depend on one.
         page = self._due(request) if settings.SESSION_COOKIE_NAME in request.COOKIES else ""
-        if not page or request.path in {reverse(name) for name in (page, *self._open)}:
+        if not page or request.path in {reverse(name) for name in (page, *self._of_page[page], *self._open)}:
             return self.get_response(request)
         if request.path.startswith("/api/"):
             text = _("Finish signing in first: the second step is missing.")
@@ -61,4 +66,4 @@ class SecondStep:
         user = request.user
         if not isinstance(user, User) or not second_factor.is_required(user):
             return ""
-        return "accounts:code" if second_factor.is_on(user) else "accounts:two_steps"
+        return "accounts:code" if second_factor.suffices(user) else "accounts:two_steps"

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from notifications.services import raise_alert
 from voicehelper.secrets import Secret, SecretUnreadable
 
-from . import sharing
+from . import letters, names, sharing
 from .models import MiniProgramSettings, User, WeChatIdentity
 from .services import issue_token
 from .wechat.base import BASE_URL, AppRefused, LoginFailed, WeChatAway
@@ -90,6 +90,8 @@ def _user_of(app_id: str, person: WeChatPerson, otherwise: User | None) -> tuple
     user = _user_of_union(person.unionid) or otherwise
     is_new = user is None
     user = user or _new_user()
+    if user == otherwise:
+        letters.sign_in_changed(user, letters.WECHAT_BOUND)
     WeChatIdentity.objects.create(user=user, app_id=app_id, openid=person.openid, **facts)
     return user, is_new
 
@@ -103,7 +105,9 @@ def _user_of_union(unionid: str) -> User | None:
 
 def _new_user() -> User:
     """Somebody with a name nobody guesses and no password."""
-    return User.objects.create_user(f"wx_{secrets.token_hex(8)}", password=None)
+    name = f"wx_{secrets.token_hex(8)}"
+    names.check_and_hold(name)
+    return User.objects.create_user(name, password=None)
 
 
 def _ask(code: str) -> tuple[MiniProgram, WeChatPerson]:

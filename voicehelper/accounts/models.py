@@ -15,6 +15,12 @@ from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
 from voicehelper.wallet.models import Budget
 
+from .name_shape import NameShape
+
+# They belong to this app's models as well.
+from .passkey_models import Passkey as Passkey
+from .passkey_models import PasskeyChallenge as PasskeyChallenge
+
 
 class User(AbstractUser):
     """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios).
@@ -40,6 +46,7 @@ class User(AbstractUser):
                 Lower("email"), condition=models.Q(email_verified_at__isnull=False), name="user_of_verified_email"
             )
         ]
+        indexes = [models.Index(NameShape("username"), name="user_name_shape")]
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """What every session and token keeps of the moment it began: they end with the password, and all at once."""
@@ -212,6 +219,21 @@ class MiniProgramSettings(Section):
 
     class Meta(Section.Meta):
         verbose_name = verbose_name_plural = _("mini program settings")
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
+
+
+class WebsiteSettings(Section):
+    """The website app of WeChat's Open Platform: people sign in on the web by scanning a QR code with their WeChat."""
+
+    SENSITIVE: ClassVar = frozenset({"app_id"})
+
+    app_id = models.CharField(_("app id"), max_length=32, blank=True)
+    app_secret = EncryptedField(_("app secret"))
+
+    class Meta(Section.Meta):
+        verbose_name = verbose_name_plural = _("WeChat sign-in on the web")
 
     def __str__(self) -> str:
         return str(self._meta.verbose_name)

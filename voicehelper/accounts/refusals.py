@@ -8,6 +8,7 @@ from .mini_program import AnotherUsers, Inactive, NotSetUp
 from .own_password import PasswordRefused
 from .second_factor import SetUpFirst, WrongCode
 from .services import TooManyKeys, WrongPassword
+from .website import NoOtherWay, QuestionDead
 from .wechat.base import AppRefused, CodeRefused, PersonBlocked, TooOften, WeChatAway
 
 _NOT_SET_UP = ErrorAnswer(503, _("The administrator has not finished setting up WeChat sign-in"))
@@ -48,5 +49,7 @@ REFUSALS: dict[type[Exception], Rule] = {
     WeChatAway: _wechat_away,
     Inactive: ErrorAnswer(403, _("This account is deactivated, please contact the administrator")),
     AnotherUsers: ErrorAnswer(409, _("This WeChat account belongs to another user here")),
+    QuestionDead: ErrorAnswer(400, _("This sign-in was not begun here, or is over. Please begin again")),
+    NoOtherWay: ErrorAnswer(409, _("Without WeChat you could not sign in any more")),
     TooManyKeys: ErrorAnswer(409, _("You have as many keys as one may have: delete one first"), "too_many_keys"),
 }

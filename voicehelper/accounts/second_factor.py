@@ -25,7 +25,8 @@ from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 from voicehelper.secrets import Secret, SecretUnreadable
 
-from .models import RecoveryCode, SecondFactor, User
+from . import letters
+from .models import Passkey, RecoveryCode, SecondFactor, User
 
 KEY, DUE, DONE = "second_factor", "due", "done"
 PER_USER = "5 per 10 minutes"
@@ -63,13 +64,19 @@ def is_on(user: User) -> bool:
     return factor_of(user) is not None
 
 
+def suffices(user: User) -> bool:
+    """Whether the user has what is_required asks for: an app, or a passkey, which is a second step after the password
+    and on its own both steps at once."""
+    return is_on(user) or Passkey.objects.filter(user=user).exists()
+
+
 def factor_of(user: User) -> SecondFactor | None:
     return SecondFactor.objects.filter(user=user, confirmed_at__isnull=False).first()
 
 
 def mark(request: HttpRequest | None, user: User, **_signal: Any) -> None:
     """Somebody gave the right password in a browser: is a code due?"""
-    if request is not None and is_on(user):
+    if request is not None and (is_on(user) or (is_required(user) and suffices(user))):
         request.session[KEY] = DUE
 
 
@@ -94,12 +101,20 @@ def confirm(request: HttpRequest, factor: SecondFactor, code: str) -> list[str]:
         if not _is_of_app(factor, code):
             guess.wrong = True
             raise WrongCode
-    SecondFactor.objects.filter(pk=factor.pk).update(confirmed_at=Now())
-    return new_codes(factor)
+    with transaction.atomic():
+        SecondFactor.objects.filter(pk=factor.pk).update(confirmed_at=Now())
+        letters.sign_in_changed(factor.user, letters.FACTOR_ON)
+        return _codes_of(factor)
 
 
 def new_codes(factor: SecondFactor) -> list[str]:
     """Ten codes for paper; those before are good no more."""
+    with transaction.atomic():
+        letters.sign_in_changed(factor.user, letters.CODES_NEW)
+        return _codes_of(factor)
+
+
+def _codes_of(factor: SecondFactor) -> list[str]:
     codes = [base64.b32encode(secrets.token_bytes(10)).decode() for _number in range(CODES)]
     with transaction.atomic():
         factor.codes.all().delete()
@@ -127,8 +142,12 @@ def check_token_sign_in(request: HttpRequest, user: User, code: str) -> None:
 
 
 def remove(user: User) -> bool:
-    """The user has no second factor any more. False: had none."""
-    return SecondFactor.objects.filter(user=user).delete()[0] > 0
+    """The user's app and paper are good no more. False: there was none."""
+    with transaction.atomic():
+        was_on = SecondFactor.objects.select_for_update().filter(user=user, confirmed_at__isnull=False).exists()
+        if was_on:
+            letters.sign_in_changed(user, letters.FACTOR_OFF)
+        return SecondFactor.objects.filter(user=user).delete()[0] > 0
 
 
 @contextmanager

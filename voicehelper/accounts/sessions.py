@@ -106,7 +106,12 @@ def end_token(user: User, pk: int) -> bool:
 
 def end_all_others(request: HttpRequest, user: User) -> None:
     """Sign everything out but the browser that asks: also those that were never noted."""
-    User.objects.filter(pk=user.pk).update(sign_outs=F("sign_outs") + 1)
-    revoke_tokens(user)
+    end_all(user)
     user.refresh_from_db()
     update_session_auth_hash(request, user)
+
+
+def end_all(user: User) -> None:
+    """Sign everything out."""
+    User.objects.filter(pk=user.pk).update(sign_outs=F("sign_outs") + 1)
+    revoke_tokens(user)

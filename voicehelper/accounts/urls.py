@@ -4,7 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import mini_program, sign_in
-from .pages import devices, email, recovery, second_factor
+from .pages import devices, email, passkeys, recovery, second_factor, wechat
 
 app_name = "accounts"
 
@@ -27,6 +27,14 @@ urlpatterns = [
     path("accounts/tokens/<int:pk>/end", devices.EndToken.as_view(), name="end_token"),
     path("accounts/code", second_factor.AskCode.as_view(), name="code"),
     path("accounts/two-steps", second_factor.TwoSteps.as_view(), name="two_steps"),
+    path("accounts/passkeys/begin", passkeys.BeginPasskey.as_view(), name="begin_passkey"),
+    path("accounts/passkeys/add", passkeys.AddPasskey.as_view(), name="add_passkey"),
+    path("accounts/passkeys/ask", passkeys.AskPasskey.as_view(), name="ask_passkey"),
+    path("accounts/passkeys/sign-in", passkeys.PasskeySignIn.as_view(), name="passkey_sign_in"),
+    path("accounts/passkeys/<int:pk>", passkeys.OnePasskey.as_view(), name="passkey"),
+    path("accounts/wechat", wechat.WeChatLink.as_view(), name="wechat"),
+    path("accounts/wechat/start", wechat.WeChatStart.as_view(), name="wechat_start"),
+    path("accounts/wechat/back", wechat.WeChatBack.as_view(), name="wechat_back"),
     path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
     path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),
 ]

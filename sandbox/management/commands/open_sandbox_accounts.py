@@ -21,7 +21,7 @@ NAME = "VoiceHelper"
 class Command(BaseCommand):
     """Idempotent: the second run prints the same accounts."""
 
-    help = "Open (or show) one WeChat Pay and one Alipay merchant account, and a mini program, at the sandbox."
+    help = "Open (or show) a merchant account at each payment stand-in, a mini program and a website app, at the sandbox."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """--json prints one JSON object for scripts."""
@@ -30,6 +30,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **options: object) -> str:
         """Returns what it prints."""
         accounts = {"wechat": wechat_account(), "alipay": alipay_account(), "mini_program": mini_program()}
+        accounts["website"] = website()
         if options["json"]:
             return json.dumps(accounts)
         return "\n".join(f"{name}.{key}: {value}" for name, facts in accounts.items() for key, value in facts.items())
@@ -169,4 +170,13 @@ def mini_program() -> dict[str, str]:
             "open_platform": f"wx{secrets.token_hex(8)}",
         },
     )
+    return {"app_id": app.app_id, "secret": app.secret}
+
+
+def website() -> dict[str, str]:
+    """app_id and secret of a website app of the same Open Platform account, whose people are the mini program's."""
+    mini = mini_program()
+    platform = WeChatApp.objects.get(app_id=mini["app_id"]).open_platform
+    new = {"app_id": f"wx{secrets.token_hex(8)}", "secret": secrets.token_hex(16), "open_platform": platform}
+    app, _made = WeChatApp.objects.get_or_create(name=f"{NAME} web", defaults=new | {"website": True})
     return {"app_id": app.app_id, "secret": app.secret}

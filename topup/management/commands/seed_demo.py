@@ -12,7 +12,7 @@ from django.db import transaction
 
 from topup.models.sections import AlipaySettings, WeChatSettings
 from topup.services.options import write_options
-from voicehelper.accounts.models import MiniProgramSettings, User
+from voicehelper.accounts.models import MiniProgramSettings, User, WebsiteSettings
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
@@ -68,6 +68,9 @@ def _switch_on_gateways() -> None:
     wechat, alipay, mini_program = accounts["wechat"], accounts["alipay"], accounts["mini_program"]
     if not MiniProgramSettings.load().app_id:
         write_options({"MiniProgramAppId": mini_program["app_id"], "MiniProgramAppSecret": mini_program["secret"]})
+    if not WebsiteSettings.load().app_id:
+        website = accounts["website"]
+        write_options({"WebsiteAppId": website["app_id"], "WebsiteAppSecret": website["secret"]})
     if not WeChatSettings.load().mch_id:
         write_options(
             {

@@ -21,7 +21,6 @@ from voicehelper.admin.base import (
     EstimatedPaginator,
     Input,
     ReadOnlyAdmin,
-    RecordActions,
     Report,
     change_url,
     may,
@@ -33,9 +32,11 @@ from voicehelper.numbers import grouped
 from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
 from voicehelper.wallet.models import Budget
 
-from .. import recovery, second_factor, services
+from .. import recovery, services
+from ..forms import clean_name
 from ..models import AccessToken, ApiKey, ShareVisit, User
-from .user_inlines import TokenInline, WeChatInline
+from .sign_in_actions import SignInActions
+from .user_inlines import PasskeyInline, TokenInline, WeChatInline
 
 if TYPE_CHECKING:
     _DjangoUserAdmin = DjangoUserAdmin[User]
@@ -46,10 +47,25 @@ else:
 _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
+class NamingForm(UserCreationForm):  # type: ignore[misc]  # unfold has no types
+    """A new user, whose name looks like nobody's."""
+
+    def clean_username(self) -> str:
+        return clean_name(self, super().clean_username())
+
+
+class RenamingForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
+    """A user's facts. Who has a name already keeps it."""
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        return clean_name(self, name, self.instance) if "username" in self.changed_data else name
+
+
 @admin.register(User)
-class UserAdmin(_DjangoUserAdmin, RecordActions):
-    form = UserChangeForm
-    add_form = UserCreationForm
+class UserAdmin(_DjangoUserAdmin, SignInActions):
+    form = RenamingForm
+    add_form = NamingForm
     change_password_form = AdminPasswordChangeForm
     change_form_template = "admin/accounts/user/change_form.html"
     list_display = ("username", "email", "group", "num_balance", "is_active", "is_staff", "time_joined")
@@ -78,7 +94,7 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
-    inlines = (WeChatInline, TokenInline)
+    inlines = (WeChatInline, PasskeyInline, TokenInline)
     readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by")
     filter_horizontal = ()
     fieldsets = (
@@ -135,18 +151,7 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
         refusal = "" if alive else gettext("There is no valid token.")
         hint = gettext("Every program of this user has to sign in again.")
         revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
-        return [self._reset_action(record), self._second_factor_action(record), revoke]
-
-    def _second_factor_action(self, user: User) -> Action:
-        refusal = "" if second_factor.is_on(user) else gettext("It is not switched on.")
-        hint = gettext("For somebody whose phone and paper are gone. Be sure that it is this person.")
-        return Action(
-            "remove_factor", gettext("Switch two-step sign-in off"), hint=hint, refusal=refusal, asks_reason=True
-        )
-
-    def do_remove_factor(self, request: HttpRequest, user: User, reason: str) -> Report:
-        done = second_factor.remove(user)
-        return Report(done, gettext("Two-step sign-in is off.") if done else gettext("It is not switched on."))
+        return [self._reset_action(record), *self.sign_in_actions(record), revoke]
 
     def _reset_action(self, user: User) -> Action:
         refusal = ""

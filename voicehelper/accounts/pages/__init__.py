@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView, RedirectURLMixin
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, resolve_url
@@ -22,9 +23,10 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import emails
+from .. import emails, names, website
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
+from .passkeys import place_of
 
 SIGN_UPS = "20 per hour"
 PASSWORD_CHANGES = "10 per 10 minutes"  # noqa: S105  # a rate, not a password
@@ -43,6 +45,9 @@ class SignIn(LoginView):
     authentication_form = SignInForm
     redirect_authenticated_user = True
     extra_context = {"demo": settings.MODE == "demo"}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(**kwargs) | place_of(self.request) | {"by_wechat": website.is_on()}
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response = super().form_invalid(form)
@@ -82,7 +87,12 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
     def form_valid(self, form: SignUpForm) -> HttpResponse:
         try:
             with transaction.atomic():
+                names.check_and_hold(form.cleaned_data["username"])
                 user = form.save()
+        except ValidationError as error:
+            # Somebody else took one that looks like it.
+            form.add_error("username", error)
+            return self.form_invalid(form)
         except IntegrityError:
             # Somebody else took the name between the check and the insert.
             form.add_error("username", _("A user with that username already exists."))

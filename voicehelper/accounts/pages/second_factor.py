@@ -15,11 +15,11 @@ from django.views.generic import FormView, TemplateView
 
 from voicehelper.qr import qr_image
 
-from .. import second_factor, sessions
-from ..forms import OwnPassword, SecondFactorForm
+from .. import passkeys, proof, second_factor, sessions, website
+from ..forms import SecondFactorForm
 from ..models import SecondFactor
-from ..own_password import PasswordRefused, check_own_password
 from ..services import user_of
+from .passkeys import place_of, refuse
 
 # The factor that this session sets up: another one of the same user may not finish it.
 _SETTING_UP = "second_factor_begun"
@@ -43,7 +43,9 @@ class AskCode(LoginRequiredMixin, RedirectURLMixin, FormView):  # type: ignore[t
         return resolve_url("home")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()}
+        user = user_of(self.request)
+        steps = {"app": second_factor.is_on(user), "passkey": passkeys.passkeys_of(user).exists()}
+        return super().get_context_data(**kwargs) | {"next": self.get_redirect_url()} | steps | place_of(self.request)
 
     def form_valid(self, form: SecondFactorForm) -> HttpResponse:
         try:
@@ -65,7 +67,15 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user = user_of(self.request)
         factor, begun = second_factor.factor_of(user), self._begun()
-        context: dict[str, Any] = {"factor": factor, "required": second_factor.is_required(user), "form": OwnPassword()}
+        context: dict[str, Any] = {
+            "factor": factor,
+            "required": second_factor.is_required(user) and not second_factor.suffices(user),
+            "form": proof.ProofForm(user),
+            "passkeys": passkeys.passkeys_of(user),
+            "adding": proof.NewPasskeyForm(user, auto_id="passkey_%s"),
+            "wechat": website.is_on() or website.is_bound(user),
+            **place_of(self.request),
+        }
         if factor is not None:
             context["codes_left"] = factor.codes.filter(used_at=None).count()
         elif begun is not None:
@@ -78,15 +88,15 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
         step = steps.get(request.POST.get("step", ""))
         if step is None:
             return redirect("accounts:two_steps")
-        form = SecondFactorForm(request.POST) if step == self._confirm else OwnPassword(request.POST)
+        user = user_of(request)
+        form = SecondFactorForm(request.POST) if step == self._confirm else proof.ProofForm(user, request.POST)
         try:
             if form.is_valid():
-                if "password" in form.cleaned_data:
-                    check_own_password(request, user_of(request), form.cleaned_data["password"])
+                if step != self._confirm:
+                    proof.check(request, user, form.cleaned_data)
                 return step(form)
-        except PasswordRefused as refused:
-            form.add_error("password", str(refused))
-            return _too_often(self.render_to_response(self.get_context_data(form=form)), refused.wait_s)
+        except proof.NotProven as error:
+            return refuse(self, form, error)
         except second_factor.WrongCode as error:
             form.add_error("code", error.words)
             return _too_often(self.render_to_response(self.get_context_data(form=form)), error.wait_s)
