@@ -107,6 +107,7 @@ MIDDLEWARE = [
     "voicehelper.accounts.middleware.NoteBrowser",
     "voicehelper.accounts.middleware.SecondStep",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "voicehelper.accounts.middleware.Returned",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 if SANDBOX:

@@ -49,13 +49,11 @@ def new_request_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose account: the user, the group that chooses the price ratio, the name in the statement; with a key, its
-    budget and the models it is good for (none: all). `told` is told what the budget's limits leave, once it is
-    admitted."""
+    """On whose account: the user, the group that chooses the price ratio; with a key, its budget and
+    the models it is good for (none: all). `told` is told what the budget's limits leave, once it is admitted."""
 
     user_id: int
     group: str
-    username: str
     budget_id: int | None = None
     models: tuple[str, ...] = ()
     told: Callable[[KeyRoom], None] | None = None
@@ -204,7 +202,7 @@ class Call:
             caller.told(room)
         engine.under_way[self.request_id] = time.monotonic()
         self._settlement = CallSettlement(
-            engine, self.bill, caller.group, caller.username, self._catalogue, self._attempts, held, self._started
+            engine, self.bill, caller.group, self._catalogue, self._attempts, held, self._started
         )
 
     def _priced(self, possible: list[Candidate]) -> list[Candidate]:

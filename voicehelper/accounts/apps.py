@@ -12,11 +12,12 @@ class AccountsConfig(AppConfig):
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
         from voicehelper.api import errors
 
-        from . import refusals, second_factor, services
+        from . import exports, own_copy, refusals, second_factor, services
 
         user_logged_in.connect(services.remember_language, dispatch_uid="accounts.language")
         user_logged_in.connect(second_factor.mark, dispatch_uid="accounts.second_factor")
         errors.register(refusals.REFUSALS)
+        exports.register("accounts", own_copy.ACCOUNT)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:
@@ -28,6 +29,7 @@ class AccountsConfig(AppConfig):
         menu.add(
             menu.USERS,
             MenuPage(10, _("Users"), "person", "accounts.user"),
+            MenuPage(15, _("Account deletions"), "person_remove", "accounts.accountdeletion"),
             MenuPage(20, _("Roles"), "group", "auth.group"),
             MenuPage(30, _("Shares"), "share", "accounts.share"),
         )

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from notifications.mail import can_mail
 from voicehelper.api.ratelimit import TooMany
 
+from . import second_factor
 from .backends import wait_s_of
 from .emails import clean_address
 from .models import User
@@ -87,6 +88,39 @@ class OwnPassword(forms.Form):
         max_length=1024,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
+
+
+class OwnProof(forms.Form):
+    """What shows that it is the user who asks: the password, a code of the second factor, or neither where there is
+    neither. own_password.check_own_proof looks at it."""
+
+    password = forms.CharField(
+        label=gettext_lazy("Your password"),
+        strip=False,
+        required=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    code = forms.CharField(
+        label=gettext_lazy("Or a code of your app"),
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code"}),
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not user.has_usable_password():
+            del self.fields["password"]
+        if not second_factor.is_on(user):
+            del self.fields["code"]
+
+
+class DeleteForm(OwnProof):
+    """The last word on an account."""
+
+    gives_up = forms.BooleanField(required=False, label=gettext_lazy("I give up the balance"))
+    field_order = ("gives_up", "password", "code")
 
 
 class AddressForm(OwnPassword):

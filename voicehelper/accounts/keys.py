@@ -27,6 +27,7 @@ _OWNERS = Statement(
     ))
     FROM accounts_apikey k JOIN accounts_user u ON u.id = k.user_id
     WHERE k.digest = ANY(ARRAY(SELECT json_array_elements_text($1::json))) AND k.revoked_at IS NULL AND u.is_active
+      AND u.leaving_at IS NULL
     """,
 )
 _USED = Statement(

@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.middleware import GetResponse
 
-from . import second_factor, sessions
+from . import deleting, second_factor, sessions
 from .models import User
 
 
@@ -27,6 +28,20 @@ class NoteBrowser:
         if request.session.accessed:
             sessions.note(request)
         return response
+
+
+class Returned:
+    """Whoever signs in, with all that it takes, keeps the account that was to be deleted. Behind SecondStep."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            user = request.user
+            if isinstance(user, User) and user.leaving_at and deleting.call_off(user):
+                messages.success(request, _("Welcome back: your account is not deleted, and everything is as it was."))
+        return self.get_response(request)
 
 
 class SecondStep:

@@ -15,6 +15,9 @@ from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
 from voicehelper.wallet.models import Budget
 
+from .personal import AccountDeletion as AccountDeletion
+from .personal import DataExport as DataExport
+
 
 class User(AbstractUser):
     """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios).
@@ -27,6 +30,9 @@ class User(AbstractUser):
     new_email = models.EmailField(_("email to be confirmed"), blank=True, default="", db_default="", editable=False)
     # What mails to them are written in: the one they last signed in with.
     language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="", editable=False)
+
+    # When the account is deleted, if its user does not sign in before; see deleting.py.
+    leaving_at = models.DateTimeField(_("to be deleted"), null=True, blank=True, editable=False)
 
     # How often everything was signed out at once.
     sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)

@@ -4,7 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import mini_program, sign_in
-from .pages import devices, email, recovery, second_factor
+from .pages import devices, email, own_data, recovery, second_factor
 
 app_name = "accounts"
 
@@ -27,6 +27,11 @@ urlpatterns = [
     path("accounts/tokens/<int:pk>/end", devices.EndToken.as_view(), name="end_token"),
     path("accounts/code", second_factor.AskCode.as_view(), name="code"),
     path("accounts/two-steps", second_factor.TwoSteps.as_view(), name="two_steps"),
+    path("accounts/data", own_data.OwnData.as_view(), name="data"),
+    path("accounts/data/export", own_data.AskExport.as_view(), name="export"),
+    path("accounts/data/export/fetch", own_data.FetchExport.as_view(), name="export_fetch"),
+    path("accounts/data/export/drop", own_data.DropExport.as_view(), name="export_drop"),
+    path("accounts/delete", own_data.DeleteAccount.as_view(), name="delete"),
     path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
     path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),
 ]

@@ -35,6 +35,7 @@ from voicehelper.wallet.models import Budget
 
 from .. import recovery, second_factor, services
 from ..models import AccessToken, ApiKey, ShareVisit, User
+from .deletions import end_deletion, leaving_actions, start_deletion
 from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
                 "yes": (_("Active"), Q(is_active=True)),
                 "no": (_("Deactivated"), Q(is_active=False)),
                 "staff": (_("Operators"), Q(is_staff=True)),
+                "leaving": (_("To be deleted"), Q(leaving_at__isnull=False)),
             },
         ),
         ("date_joined", Days),
@@ -75,16 +77,17 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
     sortable_by = ("username", "time_joined")
     time_joined = when("date_joined", _("joined"))
     confirmed = when("email_verified_at", _("email confirmed"))
+    time_leaving = when("leaving_at", _("to be deleted"))
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
     inlines = (WeChatInline, TokenInline)
-    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by")
+    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by", "time_leaving")
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password", "email", "confirmed", "group", "balance")}),
         (_("Access"), {"fields": ("is_active", *_POWERS)}),
-        (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by")}),
+        (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by", "time_leaving")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "email", "group", "password1", "password2")}),)
 
@@ -135,7 +138,14 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
         refusal = "" if alive else gettext("There is no valid token.")
         hint = gettext("Every program of this user has to sign in again.")
         revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
-        return [self._reset_action(record), self._second_factor_action(record), revoke]
+        leaving = leaving_actions(record)
+        return [self._reset_action(record), self._second_factor_action(record), revoke, *leaving]
+
+    def do_delete_account(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return start_deletion(request, user, reason)
+
+    def do_keep_account(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return end_deletion(user)
 
     def _second_factor_action(self, user: User) -> Action:
         refusal = "" if second_factor.is_on(user) else gettext("It is not switched on.")
