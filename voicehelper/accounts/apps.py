@@ -34,4 +34,10 @@ class AccountsConfig(AppConfig):
             MenuPage(30, _("Shares"), "share", "accounts.share"),
         )
         menu.add(menu.ALERTS, MenuPage(50, _("Operators’ log"), "history", "admin.logentry"))
+        menu.add(
+            menu.USERS,
+            MenuPage(40, _("Legal texts"), "gavel", "accounts.legaltext"),
+            MenuPage(50, _("Consents"), "task_alt", "accounts.consent"),
+        )
+        menu.add(menu.SETTINGS, MenuPage(40, _("Site information"), "web", "accounts.sitesettings"))
         menu.add(menu.SETTINGS, MenuPage(30, _("Mini program settings"), "smartphone", "accounts.miniprogramsettings"))

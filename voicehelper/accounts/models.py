@@ -16,7 +16,10 @@ from voicehelper.sections import Section
 from voicehelper.wallet.models import Budget
 
 from .personal import AccountDeletion as AccountDeletion
+from .personal import Consent as Consent
 from .personal import DataExport as DataExport
+from .personal import LegalText as LegalText
+from .personal import SiteSettings as SiteSettings
 
 
 class User(AbstractUser):

@@ -12,7 +12,7 @@ from voicehelper.wallet.services import wallet_of
 
 from . import sharing
 from .exports import Part, Source, as_csv, as_json, moment
-from .models import AccessToken, ApiKey, BrowserSession, Share, User, WeChatIdentity
+from .models import AccessToken, ApiKey, BrowserSession, Consent, Share, User, WeChatIdentity
 
 # An operator's reason for an adjustment is a note among operators.
 _STATEMENT: Columns = {
@@ -36,10 +36,11 @@ def _parts(user: User) -> Iterator[Part]:
     yield Part("shares.json", as_json(sharing.counted(Share.objects.filter(user=user)), _share))
     yield Part("statement.csv", as_csv(entries, _STATEMENT))
     yield Part("statement.json", as_json(entries, _entry))
+    yield Part("consents.json", as_json(Consent.objects.filter(user=user), _consent))
     yield Part("adjustments.json", as_json(Adjustment.objects.filter(wallet=wallet), _adjustment))
 
 
-ACCOUNT = Source(lambda _user: 9, _parts)
+ACCOUNT = Source(lambda _user: 10, _parts)
 
 
 def _account(user: User) -> dict[str, Any]:
@@ -110,3 +111,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 def _adjustment(row: Adjustment) -> dict[str, Any]:
     return {"reference": row.ref, "quota": row.amount, "state": row.state, "created": moment(row.created)}
+
+
+def _consent(row: Consent) -> dict[str, Any]:
+    return {"kind": row.kind, "version": row.version, "agreed": moment(row.agreed), "address": row.address}

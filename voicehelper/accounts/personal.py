@@ -1,10 +1,13 @@
-"""What the law gives people a right to, beside their accounts: to be forgotten, and to have a copy of what is kept."""
+"""What the law gives people a right to, beside their accounts: to be forgotten, and to have a copy of what is kept;
+and what it has us tell them: the texts they agree to, and who runs the site."""
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from voicehelper.sections import Section
 
 
 class AccountDeletion(models.Model):
@@ -75,3 +78,71 @@ class DataExport(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+
+class LegalText(models.Model):
+    """A version of what users agree to, in one language; Markdown. From `valid_from` on it is in force, and is
+    what somebody agreed to: it does not change any more. With `asks_again` whoever agreed to an older one is asked."""
+
+    class Kind(models.TextChoices):
+        AGREEMENT = "agreement", _("User agreement")
+        PRIVACY = "privacy", _("Privacy policy")
+
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    language = models.CharField(_("language"), max_length=10, choices=settings.LANGUAGES)
+    version = models.PositiveIntegerField(_("version"))
+    text = models.TextField(_("text"))
+    valid_from = models.DateTimeField(_("valid from"))
+    asks_again = models.BooleanField(_("ask everybody again"), default=True, db_default=True)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("legal text")
+        verbose_name_plural = _("legal texts")
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "language", "version"], name="legal_text_once"),
+            models.CheckConstraint(condition=Q(version__gt=0), name="legal_text_counted"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.version} ({self.language})"
+
+
+class Consent(models.Model):
+    """Somebody agreed to a version of a text: when, and from which address."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="consents", verbose_name=_("user"), editable=False
+    )
+    kind = models.CharField(_("kind"), max_length=16, choices=LegalText.Kind, editable=False)
+    version = models.PositiveIntegerField(_("version"), editable=False)
+    agreed = models.DateTimeField(_("agreed"), db_default=Now(), editable=False)
+    address = models.GenericIPAddressField(_("address"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
+        constraints = [models.UniqueConstraint(fields=["user", "kind", "version"], name="consent_to_version_once")]
+
+    def __str__(self) -> str:
+        return f"#{self.user_id} {self.kind} {self.version}"
+
+
+class SiteSettings(Section):
+    """What the foot of each page says of whoever runs the site; what is empty is not shown."""
+
+    icp_number = models.CharField(_("ICP filing number"), max_length=64, blank=True, default="", db_default="")
+    police_number = models.CharField(
+        _("public security filing number"), max_length=64, blank=True, default="", db_default=""
+    )
+    algorithm_number = models.CharField(
+        _("algorithm filing number"), max_length=100, blank=True, default="", db_default=""
+    )
+    contact = models.CharField(_("contact"), max_length=200, blank=True, default="", db_default="")
+    help_address = models.URLField(_("help page"), max_length=300, blank=True, default="", db_default="")
+
+    class Meta(Section.Meta):
+        verbose_name = verbose_name_plural = _("site information")
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)

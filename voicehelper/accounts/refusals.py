@@ -4,6 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.api.errors import ErrorAnswer, Rule
 
+from .consents import TextsChanged
 from .mini_program import AnotherUsers, Inactive, NotSetUp
 from .own_password import PasswordRefused
 from .second_factor import SetUpFirst, WrongCode
@@ -48,5 +49,6 @@ REFUSALS: dict[type[Exception], Rule] = {
     WeChatAway: _wechat_away,
     Inactive: ErrorAnswer(403, _("This account is deactivated, please contact the administrator")),
     AnotherUsers: ErrorAnswer(409, _("This WeChat account belongs to another user here")),
+    TextsChanged: ErrorAnswer(409, _("These texts are not in force any more: read the new ones"), "texts_changed"),
     TooManyKeys: ErrorAnswer(409, _("You have as many keys as one may have: delete one first"), "too_many_keys"),
 }

@@ -22,7 +22,7 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import emails
+from .. import consents, emails
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
 
@@ -83,6 +83,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
         try:
             with transaction.atomic():
                 user = form.save()
+                consents.agree(user, form.versions, client_address(self.request))
         except IntegrityError:
             # Somebody else took the name between the check and the insert.
             form.add_error("username", _("A user with that username already exists."))
