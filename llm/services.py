@@ -55,7 +55,7 @@ def _call(
 ) -> Call:
     asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
-    caller = Caller(user.pk, user.group)
+    caller = Caller(user.pk, user.group, minor=user.minor)
     return Call(
         engine(),
         caller,

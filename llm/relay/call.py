@@ -57,6 +57,7 @@ class Caller:
     budget_id: int | None = None
     models: tuple[str, ...] = ()
     told: Callable[[KeyRoom], None] | None = None
+    minor: bool = False
 
 
 class Call:
@@ -198,6 +199,8 @@ class Call:
         room = await engine.ledger.hold(
             caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens
         )
+        if caller.minor:
+            await engine.admit_minor(caller.user_id, self.request_id)
         if room is not None and caller.told is not None:
             caller.told(room)
         engine.under_way[self.request_id] = time.monotonic()

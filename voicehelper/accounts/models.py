@@ -19,6 +19,7 @@ from .personal import AccountDeletion as AccountDeletion
 from .personal import Consent as Consent
 from .personal import DataExport as DataExport
 from .personal import LegalText as LegalText
+from .personal import MinorMode as MinorMode
 from .personal import SiteSettings as SiteSettings
 
 
@@ -36,6 +37,9 @@ class User(AbstractUser):
 
     # When the account is deleted, if its user does not sign in before; see deleting.py.
     leaving_at = models.DateTimeField(_("to be deleted"), null=True, blank=True, editable=False)
+
+    # Whether there is a MinorMode: asked with each call.
+    minor = models.BooleanField(_("minors’ mode"), default=False, db_default=False, editable=False)
 
     # How often everything was signed out at once.
     sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)

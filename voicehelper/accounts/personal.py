@@ -2,6 +2,7 @@
 and what it has us tell them: the texts they agree to, and who runs the site."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -146,3 +147,42 @@ class SiteSettings(Section):
 
     def __str__(self) -> str:
         return str(self._meta.verbose_name)
+
+
+class MinorMode(models.Model):
+    """The limits of a user who is a minor, Beijing days; there while the mode is on. Money in fen, 0: none at all.
+
+    From `rests_from` to `rests_until` (hours) nothing is answered. `pin` is a hash, of a guardian's digits; empty: the
+    password counts. `seconds` of `day` are counted up to `counted_to`: see minors.py.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="minor_mode", verbose_name=_("user"), editable=False
+    )
+    minutes = models.PositiveSmallIntegerField(
+        _("minutes of chat a day"),
+        default=60,
+        db_default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(1440)],
+    )
+    recharge_fen = models.PositiveIntegerField(_("recharge a day (fen)"), default=5000, db_default=5000)
+    use_fen = models.PositiveIntegerField(_("use a day (fen)"), default=1000, db_default=1000)
+    rests_from = models.PositiveSmallIntegerField(
+        _("rests from (hour)"), default=22, db_default=22, validators=[MaxValueValidator(23)]
+    )
+    rests_until = models.PositiveSmallIntegerField(
+        _("rests until (hour)"), default=6, db_default=6, validators=[MaxValueValidator(23)]
+    )
+    pin = models.CharField(max_length=128, blank=True, editable=False)
+    since = models.DateTimeField(_("on since"), db_default=Now(), editable=False)
+    set_by = models.CharField(_("set by"), max_length=150, blank=True, editable=False)
+    day = models.DateField(null=True, editable=False)
+    seconds = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    counted_to = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("minors’ mode")
+        verbose_name_plural = _("minors’ modes")
+
+    def __str__(self) -> str:
+        return f"#{self.user_id}"

@@ -4,7 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import consent, mini_program, sign_in
-from .pages import devices, email, legal, own_data, recovery, second_factor
+from .pages import devices, email, legal, minors, own_data, recovery, second_factor
 
 app_name = "accounts"
 
@@ -31,6 +31,7 @@ urlpatterns = [
     path("accounts/data/export", own_data.AskExport.as_view(), name="export"),
     path("accounts/data/export/fetch", own_data.FetchExport.as_view(), name="export_fetch"),
     path("accounts/data/export/drop", own_data.DropExport.as_view(), name="export_drop"),
+    path("accounts/minors", minors.Minors.as_view(), name="minors"),
     path("accounts/consent", legal.AskConsent.as_view(), name="consent"),
     path("legal/<slug:kind>", legal.Legal.as_view(), name="legal"),
     path("api/user/consent", consent.ConsentOfUser.as_view(), name="api_consent"),

@@ -36,6 +36,7 @@ from voicehelper.wallet.models import Budget
 from .. import recovery, second_factor, services
 from ..models import AccessToken, ApiKey, ShareVisit, User
 from .deletions import end_deletion, leaving_actions, start_deletion
+from .minors import minors_action, minors_off, minors_on
 from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
@@ -139,7 +140,13 @@ class UserAdmin(_DjangoUserAdmin, RecordActions):
         hint = gettext("Every program of this user has to sign in again.")
         revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
         leaving = leaving_actions(record)
-        return [self._reset_action(record), self._second_factor_action(record), revoke, *leaving]
+        return [self._reset_action(record), self._second_factor_action(record), revoke, minors_action(record), *leaving]
+
+    def do_minors_on(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return minors_on(request, user)
+
+    def do_minors_off(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return minors_off(user)
 
     def do_delete_account(self, request: HttpRequest, user: User, reason: str) -> Report:
         return start_deletion(request, user, reason)
