@@ -73,6 +73,7 @@ def pages_of(user: User, session: ChatSession) -> list[str]:
     chats = ["/chat", f"/chat/{session.public_id}"]
     account = ["/accounts/email", "/accounts/email/x", "/accounts/devices", "/accounts/password"]
     account += ["/accounts/code", "/accounts/two-steps"]
+    account += ["/accounts/data", "/accounts/data/export", "/accounts/delete", "/accounts/minors", "/accounts/consent"]
     return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -96,7 +96,8 @@ class FetchExport(ProvenForm):
         if export is None:
             raise Http404
         try:
-            return HttpResponseRedirect(exports.address_of(export))
+            # A link and no redirect: a form of ours may lead nowhere else, and the file may lie at a store's address.
+            return self.render_to_response(self.get_context_data(address=exports.address_of(export)))
         except exports.ExportRefused as error:
             form.add_error(None, error.words)
             return self.refused(form)
