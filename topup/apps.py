@@ -35,6 +35,7 @@ class TopupConfig(AppConfig):
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
         deleting.register_obstacle(forgetting.unfinished_orders)
+        everywhere.register_names(forgetting.openids_of)
         everywhere.register("topup", forgetting.forget_buyer)
         exports.register("topup", exporting.RECHARGES)
         worth.sold_by(lambda: RechargeSettings.load().list_price())

@@ -5,7 +5,7 @@ is begun again. What a row's own foreign key says decides about the rest: CASCAD
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +44,13 @@ class Person:
         return text
 
 
-def person_of(user: User) -> Person:
-    """What names a user now."""
-    found = {user.username, user.email, user.new_email, user.first_name, user.last_name}
-    for openid, unionid in WeChatIdentity.objects.filter(user=user).values_list("openid", "unionid"):
-        found |= {openid, unionid}
-    names = sorted(found - {"", f"deleted#{user.pk}"}, key=len, reverse=True)
-    return Person(user.pk, user.date_joined, tuple(names))
-
-
 _steps: dict[str, Callable[[Person], None]] = {}
+_names: list[Callable[[User], Iterable[str]]] = []
+
+
+def register_names(names_in: Callable[[User], Iterable[str]]) -> None:
+    """What else names a user, in an app's own tables."""
+    _names.append(names_in)
 
 
 def register(name: str, step: Callable[[Person], None]) -> None:
@@ -61,9 +58,21 @@ def register(name: str, step: Callable[[Person], None]) -> None:
     _steps[name] = step
 
 
+def person_of(user: User) -> Person:
+    """What names a user now."""
+    found = {user.username, user.email, user.new_email, user.first_name, user.last_name}
+    for openid, unionid in WeChatIdentity.objects.filter(user=user).values_list("openid", "unionid"):
+        found |= {openid, unionid}
+    for names_in in _names:
+        found |= set(names_in(user))
+    names = sorted(found - {"", f"deleted#{user.pk}"}, key=len, reverse=True)
+    return Person(user.pk, user.date_joined, tuple(names))
+
+
 def forget(person: Person) -> None:
-    """All but the user's own row. Raises what a step raises."""
-    for step in [*_steps.values(), _forget_in_logs, _forget_mails, _end_sessions, _delete_what_is_theirs]:
+    """All but the user's own row. Raises what a step raises. First where names are looked for: the steps after it
+    take those away by which they are known."""
+    for step in [_forget_in_logs, _forget_mails, *_steps.values(), _end_sessions, _delete_what_is_theirs]:
         step(person)
 
 
