@@ -56,7 +56,9 @@ def test_what_was_not_shown_is_not_agreed_to(db: None) -> None:
     """A new version came into force while somebody read the old one."""
     write("agreement", 3)
     form = NEW | {"texts": "agreement:2", "agrees": "on"}
-    assert "read them again" in english().post("/accounts/sign-up", form).text
+    page = english().post("/accounts/sign-up", form).text
+    assert "read them again" in page
+    assert 'value="agreement:3"' in page
     assert not User.objects.exists()
 
 
@@ -147,7 +149,7 @@ def test_the_foot_says_what_operators_entered_and_nothing_else(browser: Client, 
     for page in (
         english().get("/accounts/sign-in"),
         browser_of(buyer).get("/recharge"),
-        browser_of(buyer).get("/chat"),
+        browser_of(buyer).get("/keys"),
     ):
         assert all(word in page.text for word in (form["icp_number"], "网信算备1", "010-1234", "beian.miit.gov.cn"))
         assert "beian.mps" not in page.text

@@ -158,6 +158,7 @@ def test_a_person_with_everything_leaves_no_trace_and_the_books_agree(
 ) -> None:
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     settings.ALLOWED_HOSTS = ["testserver", "localhost"]
+    settings.WECHAT_PAY_BASE_URL = "http://127.0.0.1:9"
     user = sign_up(post)
     fill(user, wechat, world)
     identity = user.wechat_identities.get()

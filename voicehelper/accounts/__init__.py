@@ -2,7 +2,7 @@
 
 Owns: User, AccessToken, ApiKey, WeChatIdentity, MiniProgramSettings, Share, ShareVisit; AccountDeletion, DataExport,
 LegalText, Consent, SiteSettings, MinorMode. Other apps register what they forget (forgetting.py), what keeps an account
-(deleting.py) and what is in a copy of one's data (exports.py). `wechat/` speaks WeChat's protocol, for the mini program and for pages in WeChat's own browser, and
-imports nothing of ours but `net.http`. May import: notifications, wallet (the balance in `userInfo`), and voicehelper's
-own modules (secrets, clock, net, api).
+(deleting.py) and what is in a copy of one's data (exports.py). `wechat/` speaks WeChat's protocol, for the mini program
+and for pages in WeChat's own browser, and imports nothing of ours but `net.http`. May import: notifications, wallet
+(the balance in `userInfo`), and voicehelper's own modules (secrets, clock, net, api).
 """

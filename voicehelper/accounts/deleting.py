@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper import clock
 from voicehelper.wallet.adjusting import give_up
-from voicehelper.wallet.services import wallet_of
+from voicehelper.wallet.models import Wallet
 
 from . import forgetting, letters
 from .models import AccountDeletion, User
@@ -65,10 +65,10 @@ def losses_of(user: User) -> Losses:
     reasons = [reason for look in _obstacles if (reason := look(user))]
     if user.is_staff or user.is_superuser:
         reasons.insert(0, _("Operators’ accounts are not deleted: ask another operator to take the rights away first."))
-    wallet = wallet_of(user)
-    if wallet.held:
+    wallet = Wallet.objects.filter(user=user).first()
+    if wallet and wallet.held:
         reasons.append(_("Something is still being paid from the balance: try again in a quarter of an hour."))
-    return Losses(reasons, wallet.balance)
+    return Losses(reasons, wallet.balance if wallet else 0)
 
 
 def deletion_of(user: User) -> AccountDeletion | None:
@@ -156,7 +156,8 @@ def _finish(deletion: AccountDeletion) -> bool:
     pseudonym = f"deleted#{deletion.user_id}"
     with transaction.atomic():
         user = User.objects.select_for_update().get(pk=deletion.user_id)
-        give_up(wallet_of(user), reason="The account was deleted.")
+        if wallet := Wallet.objects.filter(user=user).first():
+            give_up(wallet, reason="The account was deleted.")
         User.objects.filter(pk=user.pk).update(
             username=pseudonym,
             first_name="",

@@ -12,8 +12,8 @@ from typing import Any
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
-from django.db.models import CASCADE, ForeignObjectRel, Model, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import CASCADE, CharField, ForeignObjectRel, Model, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat, Now
 
 from notifications.models import Alert, Mail
 from voicehelper.wallet.models import Adjustment
@@ -111,7 +111,11 @@ def _forget_in_logs(person: Person) -> None:
     mine = LogEntry.objects.filter(content_type=of_user, object_id=str(person.user_id))
     mine.update(object_repr=person.pseudonym, change_message="")
     unname(LogEntry.objects.filter(action_time__gte=person.joined), ["object_repr", "change_message"], person)
-    unname(Alert.objects.filter(last__gte=person.joined), ["title", "content", "key"], person)
+    alerts = Alert.objects.filter(last__gte=person.joined)
+    unname(alerts, ["title", "content"], person)
+    for name in person.names:
+        # Keys tell open alerts apart: no two may become one.
+        alerts.filter(key__contains=name).update(key=Concat(Value("forgotten:"), Cast("pk", CharField())))
     unname(Adjustment.objects.filter(wallet__user_id=person.user_id), ["reason"], person)
 
 

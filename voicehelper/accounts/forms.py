@@ -72,10 +72,13 @@ class AgreesForm(forms.Form):
             shown = forms.HiddenInput()
             self.fields["texts"] = forms.CharField(widget=shown, initial=consents.mark_of(versions), required=False)
 
-    def clean_texts(self) -> str:
-        if self.cleaned_data["texts"] != consents.mark_of(self.versions):
-            raise ValidationError(_("The texts have changed just now: read them again."))
-        return str(self.cleaned_data["texts"])
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        if self.versions and self.cleaned_data.get("texts") != consents.mark_of(self.versions):
+            # From now on it is these that are shown.
+            self.data = {**self.data.dict(), "texts": consents.mark_of(self.versions), "agrees": ""}
+            self.add_error(None, _("The texts have changed just now: read them again."))
+        return cleaned
 
 
 class ConsentForm(AgreesForm):
