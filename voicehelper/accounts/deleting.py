@@ -168,6 +168,7 @@ def _finish(deletion: AccountDeletion) -> bool:
             language="",
             last_login=None,
             leaving_at=None,
+            minor=False,
         )
         facts = {"finished": Now(), "waits_for": "", "reason": ""}
         return AccountDeletion.objects.filter(pk=deletion.pk, finished=None).update(**facts) == 1

@@ -1,5 +1,6 @@
 """What is typed about minors' mode."""
 
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
@@ -43,7 +44,7 @@ class MinorsForm(PinForm):
         yuan = {name: Decimal(fen) / 100 for name, fen in (("recharge", limits.recharge_fen), ("use", limits.use_fen))}
         kwargs["initial"] = {"minutes": limits.minutes, **yuan, **(kwargs.get("initial") or {})}
         super().__init__(user, mode, *args, **kwargs)
-        asked = {name: type(self).base_fields[name] for name in ("minutes", "recharge", "use")}
+        asked = {name: deepcopy(type(self).base_fields[name]) for name in ("minutes", "recharge", "use")}
         proof = {name: field for name, field in self.fields.items() if name not in asked}
         has_pin = mode is not None and bool(mode.pin)
         label = _("New PIN (empty: stays as it is)") if has_pin else _("PIN of a guardian (optional)")

@@ -54,6 +54,7 @@ def _account(user: User) -> dict[str, Any]:
         "email_confirmed": moment(user.email_verified_at),
         "email_to_be_confirmed": user.new_email,
         "language": user.language,
+        "minors_mode": user.minor,
         "group": user.group,
         "joined": moment(user.date_joined),
         "last_sign_in": moment(user.last_login),
