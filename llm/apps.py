@@ -10,16 +10,19 @@ class LlmConfig(AppConfig):
         """What this app adds to the audit, to /metrics, to the API document and to what errors are answered with."""
         from voicehelper import metrics as all_metrics
         from voicehelper import retention as all_logs
+        from voicehelper.accounts import exports, forgetting
         from voicehelper.api import document, errors
         from voicehelper.wallet import audit as whole_audit
 
-        from . import audit, metrics, refusals, retention
+        from . import audit, exporting, metrics, refusals, retention, usage
         from .api import v1_document
 
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
+        forgetting.register("llm", usage.forget_words)
+        exports.register("llm", exporting.TALKS)
         document.register(v1_document.paths)
         self._join_the_admin()
 

@@ -55,7 +55,7 @@ def _call(
 ) -> Call:
     asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
-    caller = Caller(user.pk, user.group, user.username)
+    caller = Caller(user.pk, user.group, minor=user.minor)
     return Call(
         engine(),
         caller,
@@ -209,9 +209,7 @@ async def settle_for_dead(user: User, body: Mapping[str, Any], text: str, *, req
     relay = engine()
     catalogue = await relay.catalogue()
     bill = Charge(request_id=request_id, user_id=user.pk, asked_model=model, operation=CHAT.name, streamed=True)
-    settlement = CallSettlement(
-        relay, bill, user.group, user.username, catalogue, Attempts(relay, ()), MAX_QUOTA, time.monotonic()
-    )
+    settlement = CallSettlement(relay, bill, user.group, catalogue, Attempts(relay, ()), MAX_QUOTA, time.monotonic())
     dead, spec = "The process that relayed it died.", catalogue.named(model)
     if spec is None or not text:
         await settlement.release(RuntimeError(dead))

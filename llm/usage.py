@@ -10,11 +10,18 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from voicehelper import clock
+from voicehelper.accounts.forgetting import Person, batches
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.wallet.services import wallet_of
 from voicehelper.wallet.worth import list_price
 
 from .models import Usage, UsageSum
+
+
+def forget_words(person: Person) -> None:
+    """Calls stay, with what they cost; what was said in them, in an error or as a model's name, does not."""
+    for found in batches(Usage.objects.filter(user_id=person.user_id).exclude(error="", asked_model="").only("pk")):
+        Usage.objects.filter(pk__in=[row.pk for row in found]).update(error="", asked_model="")
 
 
 @dataclass(frozen=True)

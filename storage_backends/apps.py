@@ -7,12 +7,17 @@ class StorageBackendsConfig(AppConfig):
     verbose_name = _("Files")
 
     def ready(self) -> None:
-        """Say what this app's exceptions are answered with."""
+        """Say what this app's exceptions are answered with, and what it does when data are copied, or deleted."""
+        from voicehelper.accounts import exports, forgetting
         from voicehelper.api import errors
 
-        from . import refusals
+        from . import exporting, refusals, services, tasks
 
         errors.register(refusals.REFUSALS)
+        forgetting.register("files", services.forget_files)
+        forgetting.register("exports", exporting.forget_exports)
+        exports.written_by(exports.Writer(tasks.write_export.delay, exporting.address_of, exporting.delete))
+        exports.register("files", exporting.FILES)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:

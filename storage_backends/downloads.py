@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.http import StreamingHttpResponse
 
 from . import services
+from .backends.base import Label
 from .models import StoredFile
 
 # Nothing in it runs, loads or is framed; it is what we say it is; and where it came from, with its signature, is told
@@ -20,9 +21,13 @@ HEADERS = {
 
 def download(file: StoredFile, content: Iterable[bytes]) -> StreamingHttpResponse:
     """A file's bytes under its own label."""
-    label = services.label_of(file)
+    return labelled(services.label_of(file), file.size, content)
+
+
+def labelled(label: Label, size: int, content: Iterable[bytes]) -> StreamingHttpResponse:
+    """So many bytes under a label."""
     return StreamingHttpResponse(
         content,
         content_type=label.content_type,
-        headers={**HEADERS, "Content-Length": str(file.size), "Content-Disposition": label.disposition},
+        headers={**HEADERS, "Content-Length": str(size), "Content-Disposition": label.disposition},
     )

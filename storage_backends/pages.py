@@ -6,8 +6,8 @@ from django.views.decorators.http import require_safe
 
 from voicehelper.api.errors import answer_to
 
-from . import services
-from .downloads import HEADERS, download
+from . import exporting, services
+from .downloads import HEADERS, download, labelled
 
 
 @require_safe
@@ -22,6 +22,23 @@ def signed(request: HttpRequest, path: str) -> HttpResponseBase:
     except services.StoreDown as error:
         answer = answer_to(error)
         return _plain(answer.text, answer.status)
+
+
+@require_safe
+def export(request: HttpRequest, path: str) -> HttpResponseBase:
+    """The copy of somebody's data, for whoever has an address that we signed."""
+    query = request.GET
+    try:
+        found, content = exporting.signed_export(path, query.get("expires", ""), query.get("signature", ""))
+    except services.FileNotFound:
+        return _plain(_("This address is not valid, or not any more."), 403)
+    except services.StoreDown as error:
+        answer = answer_to(error)
+        return _plain(answer.text, answer.status)
+    if request.method == "HEAD":
+        content.close()
+        return labelled(exporting.label_of(found), found.size, ())
+    return labelled(exporting.label_of(found), found.size, content)
 
 
 def _plain(text: str, status: int) -> HttpResponse:

@@ -18,10 +18,12 @@ from django.conf import settings
 from django.core.signing import Signer
 from django.db import transaction
 from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 
 from voicehelper import clock
+from voicehelper.accounts.forgetting import Person, batches
 from voicehelper.accounts.models import User
 
 from .backends.base import Label, NoSuchObject, Parts, StoreError
@@ -251,6 +253,15 @@ def remove(file: StoredFile) -> bool:
         return False
     StoredFile.objects.filter(pk=file.pk).exclude(state=State.STORED).delete()
     return True
+
+
+def forget_files(person: Person) -> None:
+    """All files of somebody whose account is deleted. Raises StoreDown while a store is: then some are left."""
+    files = StoredFile.objects.filter(user_id=person.user_id)
+    files.exclude(state=State.DELETING).update(state=State.DELETING, moved=Now())
+    for found in batches(files.select_related("bucket")):
+        if not all(remove(file) for file in found):
+            raise StoreDown
 
 
 @contextmanager

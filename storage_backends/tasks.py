@@ -7,7 +7,7 @@ from celery import shared_task
 from notifications.services import raise_alert, resolve_passed
 from voicehelper import retention
 
-from . import archiving, sweeping
+from . import archiving, exporting, sweeping
 
 # Of each log, in one run.
 ARCHIVE_WITHIN = timedelta(hours=1)
@@ -17,6 +17,19 @@ ARCHIVE_WITHIN = timedelta(hours=1)
 def sweep_files() -> int:
     """Finish what crashes left, and compare a piece of each bucket with its rows. Returns how many were cleared."""
     return sweeping.sweep()
+
+
+# Somebody may have many files.
+@shared_task(time_limit=3600)
+def write_export(export_id: int) -> None:
+    """Write the copy of their data that a user asked for."""
+    exporting.write(export_id)
+
+
+@shared_task(time_limit=3600)
+def sweep_exports() -> int:
+    """Begin copies that nobody is writing, and delete those whose time is over. Returns how many."""
+    return exporting.sweep_exports()
 
 
 # A first run may find years.

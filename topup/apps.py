@@ -13,15 +13,19 @@ class TopupConfig(AppConfig):
     verbose_name = _("Recharge")
 
     def ready(self) -> None:
-        """Say what this app adds to the audit, to /metrics and to the answers to errors, and what quota costs."""
+        """Say what this app adds to the audit, to /metrics and to the answers to errors, what quota costs, and what is
+        done when an account is deleted."""
         from voicehelper import metrics as all_metrics
         from voicehelper import retention as all_logs
+        from voicehelper.accounts import deleting, exports
+        from voicehelper.accounts import forgetting as everywhere
         from voicehelper.api import errors
         from voicehelper.wallet import audit as whole_audit
         from voicehelper.wallet import worth
 
         from . import audit, metrics, refusals, retention
         from .models import GatewaySettings, RechargeSettings
+        from .services import exporting, forgetting
         from .services.accounts import keep_account
 
         GatewaySettings.accounts_are_kept_by(keep_account)
@@ -30,6 +34,10 @@ class TopupConfig(AppConfig):
         all_metrics.register(metrics.collect)
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
+        deleting.register_obstacle(forgetting.unfinished_orders)
+        everywhere.register_names(forgetting.openids_of)
+        everywhere.register("topup", forgetting.forget_buyer)
+        exports.register("topup", exporting.RECHARGES)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
         self._join_the_admin()
 

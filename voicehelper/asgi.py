@@ -45,7 +45,7 @@ BODY_SECONDS = 10.0
 # A provider gives up after 5 s; what is not finished by then is answered "again", and finishes on its own.
 NOTICE_SECONDS = 4.5
 _UPLOAD_PATH = "/api/files/upload"
-_FILE_PATHS = ("/files/", "/api/files/")
+_FILE_PATHS = ("/files/", "/exports/", "/api/files/")
 # The form around an uploaded file.
 FORM_BYTES = 64 * 1024
 # An upload may pause for so long, and has to come at this pace in all.

@@ -38,12 +38,15 @@ TASKS: dict[str, dict[str, Any]] = {
     "forget_rejected_notices": _daily("topup.tasks.forget_rejected_notices", 4, 0),
     "forget_old_mails": _daily("notifications.tasks.forget_old_mails", 4, 20),
     "forget_expired_responses": _daily("llm.tasks.forget_expired_responses", 4, 10),
+    "delete_accounts": _every("voicehelper.accounts.tasks.delete_accounts", 300),
+    "forget_ended_sessions": _daily("voicehelper.accounts.tasks.forget_ended_sessions", 4, 30),
     # A month that was begun and not ended is gone on with by the next.
     "archive_logs": {
         "task": "storage_backends.tasks.archive_logs",
         "schedule": crontab(hour="1,2,5,6", minute=40),
         "options": {"expires": 3600},
     },
+    "sweep_exports": _every("storage_backends.tasks.sweep_exports", 60),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
     "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),

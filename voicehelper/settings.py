@@ -109,6 +109,8 @@ MIDDLEWARE = [
     "voicehelper.accounts.middleware.NoteBrowser",
     "voicehelper.accounts.middleware.SecondStep",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "voicehelper.accounts.middleware.Returned",
+    "voicehelper.accounts.middleware.AsksConsent",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 if SANDBOX:
@@ -129,6 +131,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "voicehelper.accounts.site.foot",
             ]
         },
     }

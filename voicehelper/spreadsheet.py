@@ -33,7 +33,7 @@ class _Line:
 
 def csv_file(name: str, columns: Columns, records: Iterable[Any]) -> StreamingHttpResponse:
     """A download. `columns` maps the heading, a fixed English word for programs, to what a record has there."""
-    response = StreamingHttpResponse(_lines(columns, records), content_type="text/csv; charset=utf-8")
+    response = StreamingHttpResponse(csv_lines(columns, records), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response["Cache-Control"] = "no-store"
     return response
@@ -50,7 +50,8 @@ def newest_first(rows: QuerySet[Any]) -> Iterator[Any]:
         last = found[-1].pk
 
 
-def _lines(columns: Columns, records: Iterable[Any]) -> Iterator[str]:
+def csv_lines(columns: Columns, records: Iterable[Any]) -> Iterator[str]:
+    """The file, line by line."""
     writer = csv.writer(_Line())
     # Excel takes a file for UTF-8 only with this mark.
     yield "\ufeff" + writer.writerow(columns)

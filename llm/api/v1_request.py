@@ -86,7 +86,7 @@ class V1Request:
     @property
     def caller(self) -> Caller:
         owner = self.owner
-        return Caller(owner.user_id, owner.group, owner.username, owner.budget_id, owner.models, self._admitted)
+        return Caller(owner.user_id, owner.group, owner.budget_id, owner.models, self._admitted, owner.minor)
 
     def _admitted(self, room: KeyRoom) -> None:
         self._rates = headers_of(room, anthropic=self.anthropic)

@@ -49,16 +49,15 @@ def new_request_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose account: the user, the group that chooses the price ratio, the name in the statement; with a key, its
-    budget and the models it is good for (none: all). `told` is told what the budget's limits leave, once it is
-    admitted."""
+    """On whose account: the user, the group that chooses the price ratio; with a key, its budget and
+    the models it is good for (none: all). `told` is told what the budget's limits leave, once it is admitted."""
 
     user_id: int
     group: str
-    username: str
     budget_id: int | None = None
     models: tuple[str, ...] = ()
     told: Callable[[KeyRoom], None] | None = None
+    minor: bool = False
 
 
 class Call:
@@ -200,11 +199,13 @@ class Call:
         room = await engine.ledger.hold(
             caller.user_id, held, ref=self.request_id, budget_id=caller.budget_id, tokens=tokens
         )
+        if caller.minor:
+            await engine.admit_minor(caller.user_id, self.request_id)
         if room is not None and caller.told is not None:
             caller.told(room)
         engine.under_way[self.request_id] = time.monotonic()
         self._settlement = CallSettlement(
-            engine, self.bill, caller.group, caller.username, self._catalogue, self._attempts, held, self._started
+            engine, self.bill, caller.group, self._catalogue, self._attempts, held, self._started
         )
 
     def _priced(self, possible: list[Candidate]) -> list[Candidate]:

@@ -15,9 +15,11 @@ from weakref import WeakKeyDictionary
 import psycopg
 
 from notifications.services import open_keys, raise_alert, resolve_all_passed
+from voicehelper.accounts import minors
 from voicehelper.accounts.keys import KeyRing
 from voicehelper.postgres import Connection
 from voicehelper.wallet.batch import Ledger
+from voicehelper.wallet.services import as_actor
 
 from ..credentials import ensure_environment_credentials
 from ..providers import open_provider
@@ -159,6 +161,15 @@ class Engine:
         if key.startswith(_OF_ACCOUNTS):
             self._told.add(key)
         self.in_background(in_thread(raise_alert, event, level=level, title=title, content=content, key=key))
+
+    async def admit_minor(self, user_id: int, ref: str) -> None:
+        """Whether the call whose hold this is may go on; else that is released. Behind the hold: of two calls at once,
+        each sees what the other may spend. Raises MinorsLimit, psycopg.Error."""
+        try:
+            await minors.admit_call(self._reader, user_id, ref, await in_thread(minors.quota_per_fen))
+        except BaseException:
+            await self.ledger.settle(ref, 0, actor=as_actor(user_id))
+            raise
 
     def well(self, credential: int, model: str) -> None:
         """The account answers, for this model: what the operators were told of it is over."""

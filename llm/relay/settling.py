@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import psycopg
 
 from voicehelper.net.deadlines import Deadline
+from voicehelper.wallet.services import as_actor
 
 from .attempts import Attempts
 from .billing import Amount, Charge, charge, cost, tariff_for, tokens_of
@@ -46,7 +47,6 @@ class CallSettlement:
     engine: Engine
     bill: Charge
     group: str
-    username: str
     catalogue: Catalogue
     attempts: Attempts
     held: int
@@ -103,7 +103,7 @@ class CallSettlement:
                 settled = await self.engine.ledger.settle(
                     bill.request_id,
                     quota,
-                    actor=self.username,
+                    actor=as_actor(bill.user_id),
                     reason=bill.model_name,
                     note=bill.note(),
                     tokens=self.tokens,

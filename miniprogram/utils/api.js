@@ -387,6 +387,28 @@ function share() {
 }
 
 /**
+ * The texts (user agreement, privacy policy) that the user has not agreed to yet; often none. Show their titles with a
+ * tick, open each `url` in a web view, and call `agree` with what was shown.
+ * @returns {Promise<Array<{kind: string, title: string, version: number, url: string}>>}
+ */
+function wantedTexts() {
+  return request('/api/user/consent').then((answer) => answer.data)
+}
+
+/**
+ * The user has ticked that he agrees to these texts.
+ * @param {Array<{kind: string, version: number}>} texts what `wantedTexts` gave
+ * @returns {Promise<Array>} what is still wanted: none
+ */
+function agree(texts) {
+  const data = {}
+  texts.forEach((text) => {
+    data[text.kind] = text.version
+  })
+  return request('/api/user/consent', { method: 'POST', data }).then((answer) => answer.data)
+}
+
+/**
  * Tell the server that somebody came by a shared card, and remember whose: call it in `onLaunch` and `onShow` with their
  * options. A first sign-in after it counts for the sharer. Never fails: nobody should be stopped by it.
  * @param {{query?: {shareId?: string}}} options
@@ -437,4 +459,6 @@ module.exports = {
   order,
   share,
   visited,
+  wantedTexts,
+  agree,
 }

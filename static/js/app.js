@@ -19,6 +19,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// What is being made elsewhere: the page says how far it is.
+for (const each of document.querySelectorAll("[data-refresh]")) {
+  setTimeout(() => location.reload(), Number(each.dataset.refresh));
+}
+
 function openMenus() {
   return document.querySelectorAll("[data-menu][open]");
 }

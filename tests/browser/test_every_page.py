@@ -77,6 +77,7 @@ def pages_of(user: User, session: ChatSession) -> list[str]:
     account = ["/accounts/email", "/accounts/email/x", "/accounts/devices", "/accounts/password"]
     account += ["/accounts/code", "/accounts/two-steps", "/accounts/wechat", "/accounts/wechat/back"]
     account += [f"/accounts/passkeys/{passkey.pk}" for passkey in user.passkeys.all()]
+    account += ["/accounts/data", "/accounts/data/export", "/accounts/delete", "/accounts/minors", "/accounts/consent"]
     return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 

@@ -123,7 +123,7 @@ def ask(world: World, name: str, body: dict[str, Any] | None = None, *, streamed
 
     async def scenario(_world: World) -> tuple[Any, bytes]:
         asked_for = RoutingRequest(frozenset({"chat"}), None, Priority.BALANCED, (name,), "")
-        caller = Caller(world.user.pk, "default", "speaker")
+        caller = Caller(world.user.pk, "default")
         call = Call(engine(), caller, CHAT_CALL, question(body), asked_for, streamed=streamed)
         if not streamed:
             completed = await call.complete()

@@ -14,7 +14,7 @@ from tests.miniprogram.conftest import RECORDING, Phone
 from tests.processes import Server
 from topup.models import Order
 from voicehelper import clock
-from voicehelper.accounts.models import AccessToken, Share, ShareVisit, User, WeChatIdentity
+from voicehelper.accounts.models import AccessToken, LegalText, Share, ShareVisit, User, WeChatIdentity
 from voicehelper.wallet.services import wallet_of
 
 pytestmark = [
@@ -41,6 +41,12 @@ def test_somebody_signs_in_recharges_talks_speaks_and_shares_while_the_token_exp
     who = phone.call("profile")
     assert (who["username"], who["quota"]) == (the_user().username, 0)
     assert phone.seen["logins"] == 1
+
+    facts = {"kind": "privacy", "version": 2, "language": "zh-hans", "text": "x"}
+    LegalText.objects.create(**facts, valid_from=clock.now())
+    wanted = phone.call("wantedTexts")
+    assert [(each["kind"], each["version"]) for each in wanted] == [("privacy", 2)]
+    assert phone.call("agree", wanted) == []
 
     tokens_expire()
     order = phone.call("pay", 10)

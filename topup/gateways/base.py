@@ -80,6 +80,9 @@ class Gateway(ABC):
     # `other_app_ids`.
     many_apps: ClassVar[bool] = False
 
+    # --- What its messages call a payer by: names of fields that are emptied when somebody is forgotten.
+    payer_fields: ClassVar[Collection[str]] = ()
+
     # --- Its habits. An order younger than this may not be closed at the provider, in seconds.
     close_after_s: ClassVar[int] = 0
     # Whether refunds_of knows them all, or only those it is asked about.

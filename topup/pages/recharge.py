@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from voicehelper import clock
+from voicehelper.accounts.minors import MinorsLimit
 from voicehelper.accounts.services import user_of
 from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
@@ -100,7 +101,7 @@ def recharge(request: HttpRequest) -> HttpResponse:
         response = _form_page(request, problem=error.words, status=429)
         response["Retry-After"] = str(error.wait_s)
         return response
-    except services.TopupError as error:
+    except (services.TopupError, MinorsLimit) as error:
         answer = answer_to(error)
         problem = str(_CANNOT_BE_CHARGED) if isinstance(error, services.AmountInvalid) else answer.text
         return _form_page(request, problem=problem, status=answer.status)

@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Sum
 from django.db.models.functions import Now
 
 from notifications.services import raise_alert
 from voicehelper import clock, rows
+from voicehelper.accounts.minors import admit_recharge
 from voicehelper.accounts.models import User
 
 from ..gateways.base import Gateway
@@ -85,7 +87,7 @@ def place_order(
 
     The order is committed before the provider hears of it. With an idempotency key that was used before, the same order
     comes back. With `quoted`, what the buyer was told in yuan, it is placed only if that is what it costs, else
-    PriceChanged. Raises the TopupErrors; after PaymentNotOffered(unknown=True) the sweep goes on asking.
+    PriceChanged. Raises the TopupErrors, MinorsLimit; after PaymentNotOffered(unknown=True) the sweep goes on asking.
     """
     now = configured()
     gateway = _gateway_of_way(gateway_name, way, now)
@@ -172,7 +174,9 @@ def _insert_order(
         next_ask_at=now.at + ASK_EVERY,
     )
     try:
-        with transaction.atomic() if idempotency_key else nullcontext():
+        with transaction.atomic() if idempotency_key or user.minor else nullcontext():
+            if user.minor:
+                admit_recharge(user, order.amount_fen, lambda: _ordered_today(user))
             rows.insert(order)
     except IntegrityError:
         # A double click: the other request with this key was first.
@@ -181,6 +185,13 @@ def _insert_order(
             raise
         return known
     return order
+
+
+def _ordered_today(user: User) -> int:
+    """Fen of the user's orders of this Beijing day, those aside that ended without a payment."""
+    of_today = Order.objects.filter(user=user, created__gte=clock.midnight(clock.today()))
+    ended = [Order.State.CLOSED, Order.State.FAILED]
+    return int(of_today.exclude(state__in=ended).aggregate(fen=Sum("amount_fen"))["fen"] or 0)
 
 
 def _offer_payment(order: Order, gateway: Gateway, recharge: RechargeSettings) -> None:

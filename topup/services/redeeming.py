@@ -9,7 +9,7 @@ from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.secrets import Secret
 from voicehelper.wallet.models import Entry
-from voicehelper.wallet.services import credit
+from voicehelper.wallet.services import as_actor, credit
 
 from ..models import CodeBatch, RedemptionCode
 from ..models.codes import plain, shown
@@ -66,7 +66,7 @@ def redeem(user: User, typed: str) -> int:
         if not unused.update(redeemed_by=user, redeemed_at=Now()):
             raise CodeUsed(mine=RedemptionCode.objects.get(pk=code.pk).redeemed_by_id == user.pk)
         quota = _worth(code)
-        credit(user, quota, kind=Entry.Kind.GIFT, ref=ref_of(code), actor=user.get_username())
+        credit(user, quota, kind=Entry.Kind.GIFT, ref=ref_of(code), actor=as_actor(user.pk))
     return quota
 
 

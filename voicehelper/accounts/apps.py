@@ -12,12 +12,13 @@ class AccountsConfig(AppConfig):
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
         from voicehelper.api import errors
 
-        from . import proof, refusals, second_factor, services
+        from . import exports, own_copy, proof, refusals, second_factor, services
 
         user_logged_in.connect(services.remember_language, dispatch_uid="accounts.language")
         user_logged_in.connect(second_factor.mark, dispatch_uid="accounts.second_factor")
         user_logged_in.connect(proof.note_sign_in, dispatch_uid="accounts.proof")
         errors.register(refusals.REFUSALS)
+        exports.register("accounts", own_copy.ACCOUNT)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:
@@ -29,9 +30,16 @@ class AccountsConfig(AppConfig):
         menu.add(
             menu.USERS,
             MenuPage(10, _("Users"), "person", "accounts.user"),
+            MenuPage(15, _("Account deletions"), "person_remove", "accounts.accountdeletion"),
             MenuPage(20, _("Roles"), "group", "auth.group"),
             MenuPage(30, _("Shares"), "share", "accounts.share"),
         )
         menu.add(menu.ALERTS, MenuPage(50, _("Operators’ log"), "history", "admin.logentry"))
+        menu.add(
+            menu.USERS,
+            MenuPage(40, _("Legal texts"), "gavel", "accounts.legaltext"),
+            MenuPage(50, _("Consents"), "task_alt", "accounts.consent"),
+        )
+        menu.add(menu.SETTINGS, MenuPage(40, _("Site information"), "web", "accounts.sitesettings"))
         menu.add(menu.SETTINGS, MenuPage(30, _("Mini program settings"), "smartphone", "accounts.miniprogramsettings"))
         menu.add(menu.SETTINGS, MenuPage(35, _("WeChat sign-in on the web"), "qr_code", "accounts.websitesettings"))

@@ -1,20 +1,24 @@
 """What people type to sign in, sign up and change their password."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm, UserCreationForm
 from django.core.exceptions import ValidationError
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from notifications.mail import can_mail
 from voicehelper.api.ratelimit import TooMany
 
-from . import names
+from . import consents, names, second_factor
 from .backends import wait_s_of
 from .emails import clean_address
-from .models import User
+from .models import LegalText, User
 
 
 def clean_name(form: Any, found: str, user: User | None = None) -> str:
@@ -48,7 +52,50 @@ class EmailAddressField(forms.EmailField):
         return clean_address(text) if text else ""
 
 
-class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic only in the stubs
+def _names_of_texts(versions: Mapping[str, int]) -> SafeString:
+    """Links to the texts, which open beside the form."""
+    links = format_html_join(
+        _(" and "),
+        '<a href="{}" target="_blank">{}</a>',
+        ((reverse("accounts:legal", args=[kind]), LegalText.Kind(kind).label) for kind in versions),
+    )
+    return format_html(_("I have read and agree to {}"), links)
+
+
+class AgreesForm(forms.Form):
+    """A tick for the texts in force, if there are any; `versions` are those that were shown."""
+
+    versions: Mapping[str, int] = {}
+
+    def ask_for_consent(self, versions: Mapping[str, int]) -> None:
+        """Add the tick. The texts that were shown come back with it: others are not agreed to unseen."""
+        self.versions = versions
+        if versions:
+            text = _("Please read and agree first.")
+            self.fields["agrees"] = forms.BooleanField(
+                label=_names_of_texts(versions), error_messages={"required": text}
+            )
+            shown = forms.HiddenInput()
+            self.fields["texts"] = forms.CharField(widget=shown, initial=consents.mark_of(versions), required=False)
+
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        if self.versions and self.cleaned_data.get("texts") != consents.mark_of(self.versions):
+            # From now on it is these that are shown.
+            self.data = {**self.data.dict(), "texts": consents.mark_of(self.versions), "agrees": ""}
+            self.add_error(None, _("The texts have changed just now: read them again."))
+        return cleaned
+
+
+class ConsentForm(AgreesForm):
+    """For those who are signed in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ask_for_consent(consents.in_force())
+
+
+class SignUpForm(AgreesForm, UserCreationForm):  # type: ignore[type-arg]  # generic only in the stubs
     """A new user. Nothing but the name, the password and an address to confirm is taken from the request."""
 
     class Meta(UserCreationForm.Meta):
@@ -76,6 +123,7 @@ class SignUpForm(UserCreationForm):  # type: ignore[type-arg]  # generic only in
                 label=gettext_lazy("Email (optional)"),
                 help_text=gettext_lazy("Only with it can you set a new password when you forget yours."),
             )
+        self.ask_for_consent(consents.in_force())
 
 
 class NewPasswordForm(PasswordChangeForm):
@@ -98,6 +146,39 @@ class OwnPassword(forms.Form):
         max_length=1024,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
+
+
+class OwnProof(forms.Form):
+    """What shows that it is the user who asks: the password, a code of the second factor, or neither where there is
+    neither. own_password.check_own_proof looks at it."""
+
+    password = forms.CharField(
+        label=gettext_lazy("Your password"),
+        strip=False,
+        required=False,
+        max_length=1024,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    code = forms.CharField(
+        label=gettext_lazy("Or a code of your app"),
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code"}),
+    )
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not user.has_usable_password():
+            del self.fields["password"]
+        if not second_factor.is_on(user):
+            del self.fields["code"]
+
+
+class DeleteForm(OwnProof):
+    """The last word on an account."""
+
+    gives_up = forms.BooleanField(required=False, label=gettext_lazy("I give up the balance"))
+    field_order = ("gives_up", "password", "code")
 
 
 class AddressForm(OwnPassword):

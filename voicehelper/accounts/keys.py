@@ -23,10 +23,11 @@ _OWNERS = Statement(
     """
     SELECT json_object_agg(k.digest, json_build_array(
         k.id, u.id, u.username, u."group", k.budget_id, k.model_names, k.addresses,
-        extract(epoch FROM k.expires_at - now())
+        extract(epoch FROM k.expires_at - now()), u.minor
     ))
     FROM accounts_apikey k JOIN accounts_user u ON u.id = k.user_id
     WHERE k.digest = ANY(ARRAY(SELECT json_array_elements_text($1::json))) AND k.revoked_at IS NULL AND u.is_active
+      AND u.leaving_at IS NULL
     """,
 )
 _USED = Statement(
@@ -55,6 +56,7 @@ class Owner:
     networks: tuple[Network, ...] = ()
     # By this process's monotonic clock.
     ends: float = math.inf
+    minor: bool = False
 
     @property
     def expired(self) -> bool:
@@ -108,7 +110,7 @@ class KeyRing:
 
 
 def _owner(row: Sequence[Any]) -> Owner:
-    key_id, user_id, username, group, budget_id, models, addresses, life_s = row
+    key_id, user_id, username, group, budget_id, models, addresses, life_s, minor = row
     ends = math.inf if life_s is None else time.monotonic() + life_s
     networks = tuple(map(network, addresses))
-    return Owner(key_id, user_id, username, group, budget_id, tuple(models), networks, ends)
+    return Owner(key_id, user_id, username, group, budget_id, tuple(models), networks, ends, minor)

@@ -1,7 +1,7 @@
 """What users are mailed, in their language. A name somebody chose is not in a mail to an address nobody has confirmed:
 it would carry a stranger's words to whomever the stranger likes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import translation
@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from notifications import mail
+from voicehelper import clock
 
 from .models import User
 
@@ -96,6 +97,48 @@ def sign_in_changed(user: User, what: object, **facts: str) -> None:
         ]
         link = settings.SERVER_ADDRESS + "/accounts/devices"
         _post(user.email, subject, lines, _NOTICE, name=user.username, link=link, **facts)
+
+
+def will_be_deleted(user: User, due: datetime) -> None:
+    """That the account is going, until when, and how it stays."""
+    if not user.email_verified_at:
+        return
+    with _in_language_of(user):
+        subject = _("Your account will be deleted")
+        lines = [
+            _("The account %(name)s at %(site)s will be deleted on %(due)s, Beijing time, with all that is in it."),
+            _("To keep it, sign in before then. If it was not you who asked for this, change your password as well."),
+        ]
+        when = f"{due.astimezone(clock.BEIJING):%Y-%m-%d %H:%M}"
+        _post(user.email, subject, lines, _NOTICE, name=user.username, due=when)
+
+
+def stays(user: User) -> None:
+    """That somebody signed in, and the account is not deleted."""
+    if not user.email_verified_at:
+        return
+    with _in_language_of(user):
+        subject = _("Your account stays")
+        lines = [
+            _("Somebody signed in to the account %(name)s at %(site)s: it is not deleted, and all is as it was."),
+            _("If it was not you, set another password at once: %(link)s"),
+        ]
+        link = settings.SERVER_ADDRESS + "/accounts/forgot"
+        _post(user.email, subject, lines, _NOTICE, name=user.username, link=link)
+
+
+def export_is_ready(user: User, days: int) -> None:
+    """That the copy of their data can be fetched. The page asks who they are; the mail holds no way to the file."""
+    if not user.email_verified_at:
+        return
+    with _in_language_of(user):
+        subject = _("The copy of your data is ready")
+        lines = [
+            _("The copy of your data that you asked for at %(site)s is ready. Fetch it within %(days)s days:"),
+            settings.SERVER_ADDRESS + "/accounts/data",
+            _("If it was not you who asked for it, change your password at once."),
+        ]
+        _post(user.email, subject, lines, _NOTICE, days=str(days))
 
 
 def _in_language_of(user: User) -> translation.override:

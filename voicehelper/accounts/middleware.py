@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
@@ -12,8 +13,11 @@ from django.utils.translation import gettext as _
 
 from voicehelper.middleware import GetResponse
 
-from . import second_factor, sessions
+from . import consents, deleting, second_factor, sessions
 from .models import User
+
+# In the session: the versions of texts that were agreed to, as they were in force.
+_AGREED = "consent"
 
 
 class NoteBrowser:
@@ -28,6 +32,58 @@ class NoteBrowser:
         if request.session.accessed:
             sessions.note(request)
         return response
+
+
+class Returned:
+    """Whoever signs in, with all that it takes, keeps the account that was to be deleted. Behind SecondStep."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if (
+            settings.SESSION_COOKIE_NAME in request.COOKIES
+            and request.session.get(second_factor.KEY) != second_factor.DUE
+        ):
+            user = request.user
+            if isinstance(user, User) and user.leaving_at and deleting.call_off(user):
+                messages.success(request, _("Welcome back: your account is not deleted, and everything is as it was."))
+        return self.get_response(request)
+
+
+class AsksConsent:
+    """Whoever is signed in and has not agreed to the texts in force is asked when the next page is opened. Programs,
+    callbacks and operators' pages are left alone, and so are the ways out: signing out, one's data, the texts."""
+
+    _open = ("/admin/", "/api/", "/static/", "/i18n/", "/files/", "/exports/", "/sandbox/", "/legal/", "/v1/")
+    _ways_out = frozenset({"consent", "sign_out", "data", "export", "export_fetch", "export_drop", "delete", "code"})
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method == "GET" and settings.SESSION_COOKIE_NAME in request.COOKIES and self._asks(request):
+            going = urlencode({"next": request.get_full_path()}, safe="/")
+            return HttpResponseRedirect(f"{reverse('accounts:consent')}?{going}")
+        return self.get_response(request)
+
+    def _asks(self, request: HttpRequest) -> bool:
+        if request.path.startswith(self._open) or request.path in map(self._path, self._ways_out):
+            return False
+        user = request.user
+        if not isinstance(user, User):
+            return False
+        versions = consents.in_force()
+        mark = consents.mark_of(versions)
+        if not versions or request.session.get(_AGREED) == mark:
+            return False
+        if consents.missing_of(user, versions):
+            return True
+        request.session[_AGREED] = mark
+        return False
+
+    def _path(self, name: str) -> str:
+        return reverse(f"accounts:{name}")
 
 
 class SecondStep:

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from notifications.services import raise_alert
 from voicehelper.secrets import Secret, SecretUnreadable
 
-from . import letters, names, sharing
+from . import deleting, letters, names, sharing
 from .models import MiniProgramSettings, User, WeChatIdentity
 from .services import issue_token
 from .wechat.base import BASE_URL, AppRefused, LoginFailed, WeChatAway
@@ -54,6 +54,8 @@ def sign_in(code: str, *, share_id: str = "") -> tuple[User, str]:
         raise Inactive
     if is_new and share_id:
         sharing.record_sign_up(share_id, user)
+    if user.leaving_at:
+        deleting.call_off(user)
     return user, issue_token(user)
 
 

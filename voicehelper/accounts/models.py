@@ -20,6 +20,12 @@ from .name_shape import NameShape
 # They belong to this app's models as well.
 from .passkey_models import Passkey as Passkey
 from .passkey_models import PasskeyChallenge as PasskeyChallenge
+from .personal import AccountDeletion as AccountDeletion
+from .personal import Consent as Consent
+from .personal import DataExport as DataExport
+from .personal import LegalText as LegalText
+from .personal import MinorMode as MinorMode
+from .personal import SiteSettings as SiteSettings
 
 
 class User(AbstractUser):
@@ -33,6 +39,12 @@ class User(AbstractUser):
     new_email = models.EmailField(_("email to be confirmed"), blank=True, default="", db_default="", editable=False)
     # What mails to them are written in: the one they last signed in with.
     language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="", editable=False)
+
+    # When the account is deleted, if its user does not sign in before; see deleting.py.
+    leaving_at = models.DateTimeField(_("to be deleted"), null=True, blank=True, editable=False)
+
+    # Whether there is a MinorMode: asked with each call.
+    minor = models.BooleanField(_("minors’ mode"), default=False, db_default=False, editable=False)
 
     # How often everything was signed out at once.
     sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)

@@ -4,7 +4,9 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.api.errors import ErrorAnswer, Rule
 
+from .consents import TextsChanged
 from .mini_program import AnotherUsers, Inactive, NotSetUp
+from .minors import MinorsLimit
 from .own_password import PasswordRefused
 from .second_factor import SetUpFirst, WrongCode
 from .services import TooManyKeys, WrongPassword
@@ -36,6 +38,19 @@ def _wechat_away(error: WeChatAway) -> ErrorAnswer:
     return ErrorAnswer(504 if error.late else 502, _("WeChat does not answer, please try again"))
 
 
+def _minors_limit(error: MinorsLimit) -> ErrorAnswer:
+    technical = f"Minors' mode is on for this account: {_MINORS[error.limit]}"
+    return ErrorAnswer(403, error.words, "minors_mode", technical=technical, more={"limit": error.limit})
+
+
+_MINORS = {
+    "night": "nothing is answered at night.",
+    "time": "the time for today is used up.",
+    "use": "this call may cost more than is left of what may be spent today.",
+    "recharge": "this is more than may be recharged today.",
+}
+
+
 REFUSALS: dict[type[Exception], Rule] = {
     WrongPassword: _wrong_password,
     PasswordRefused: _not_confirmed,
@@ -51,5 +66,7 @@ REFUSALS: dict[type[Exception], Rule] = {
     AnotherUsers: ErrorAnswer(409, _("This WeChat account belongs to another user here")),
     QuestionDead: ErrorAnswer(400, _("This sign-in was not begun here, or is over. Please begin again")),
     NoOtherWay: ErrorAnswer(409, _("Without WeChat you could not sign in any more")),
+    MinorsLimit: _minors_limit,
+    TextsChanged: ErrorAnswer(409, _("These texts are not in force any more: read the new ones"), "texts_changed"),
     TooManyKeys: ErrorAnswer(409, _("You have as many keys as one may have: delete one first"), "too_many_keys"),
 }

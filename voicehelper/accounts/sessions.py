@@ -20,6 +20,7 @@ from .services import revoke_tokens
 # How exact "last seen" is; and how many sessions a process knows that it has just noted.
 _AGAIN_S = 60.0
 _MOST = 20_000
+_AT_ONCE = 1_000
 _noted: dict[str, float] = {}
 
 # The session itself is not written: another request may be writing it, and the later copy would win.
@@ -115,3 +116,12 @@ def end_all(user: User) -> None:
     """Sign everything out."""
     User.objects.filter(pk=user.pk).update(sign_outs=F("sign_outs") + 1)
     revoke_tokens(user)
+
+
+def forget_ended() -> int:
+    """Delete sessions that are over, a few at a time; returns how many."""
+    count = 0
+    while ids := list(Session.objects.filter(expire_date__lt=Now()).values_list("pk", flat=True)[:_AT_ONCE]):
+        Session.objects.filter(pk__in=ids).delete()
+        count += len(ids)
+    return count

@@ -3,8 +3,8 @@
 from django.urls import path
 
 from . import pages
-from .api import mini_program, sign_in
-from .pages import devices, email, passkeys, recovery, second_factor, wechat
+from .api import consent, mini_program, sign_in
+from .pages import devices, email, legal, minors, own_data, passkeys, recovery, second_factor, wechat
 
 app_name = "accounts"
 
@@ -35,6 +35,15 @@ urlpatterns = [
     path("accounts/wechat", wechat.WeChatLink.as_view(), name="wechat"),
     path("accounts/wechat/start", wechat.WeChatStart.as_view(), name="wechat_start"),
     path("accounts/wechat/back", wechat.WeChatBack.as_view(), name="wechat_back"),
+    path("accounts/data", own_data.OwnData.as_view(), name="data"),
+    path("accounts/data/export", own_data.AskExport.as_view(), name="export"),
+    path("accounts/data/export/fetch", own_data.FetchExport.as_view(), name="export_fetch"),
+    path("accounts/data/export/drop", own_data.DropExport.as_view(), name="export_drop"),
+    path("accounts/minors", minors.Minors.as_view(), name="minors"),
+    path("accounts/consent", legal.AskConsent.as_view(), name="consent"),
+    path("legal/<slug:kind>", legal.Legal.as_view(), name="legal"),
+    path("api/user/consent", consent.ConsentOfUser.as_view(), name="api_consent"),
+    path("accounts/delete", own_data.DeleteAccount.as_view(), name="delete"),
     path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
     path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),
 ]

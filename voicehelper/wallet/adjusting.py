@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from notifications.services import raise_alert
 
 from .models import Adjustment, Wallet, WalletSettings
-from .services import MAX_QUOTA, InsufficientQuota, adjust
+from .services import MAX_QUOTA, InsufficientQuota, adjust, as_actor
 
 COUNTED_FOR = timedelta(days=1)
 
@@ -85,6 +85,20 @@ def approve_adjustment(adjustment: Adjustment, *, by: AbstractUser) -> None:
 def withdraw_adjustment(adjustment: Adjustment, *, by: AbstractUser) -> None:
     """Give up one that still waits. Raises AdjustmentRefused."""
     _decide(adjustment, Adjustment.State.WITHDRAWN, by)
+
+
+def give_up(wallet: Wallet, *, reason: str) -> Adjustment | None:
+    """Take all that is available, because its owner gives it up; None: there is nothing. In a transaction."""
+    # Locked: nothing comes or goes until it is done.
+    row = Wallet.objects.select_for_update(no_key=True).get(pk=wallet.pk)
+    if not row.available:
+        return None
+    facts = {"reason": reason, "requested_by": as_actor(row.user_id), "needs_approval": False}
+    made = Adjustment.objects.create(
+        wallet=row, number=next_number(row), amount=-row.available, state=Adjustment.State.DONE, **facts
+    )
+    adjust(row.user, made.amount, ref=made.ref, actor=made.requested_by, reason=reason)
+    return made
 
 
 def _decide(adjustment: Adjustment, state: Adjustment.State, by: AbstractUser) -> None:

@@ -75,6 +75,12 @@ class Settled(NamedTuple):
     fresh: bool
 
 
+def as_actor(user_id: int) -> str:
+    """What entries call a user who spends or redeems what is theirs: a number. Entries stay as they are for ever, and
+    accounts may be deleted."""
+    return f"user:{user_id}"
+
+
 def wallet_of(user: AbstractUser) -> Wallet:
     """The user's wallet, made on first use."""
     if wallet := Wallet.objects.filter(user_id=user.pk).first():

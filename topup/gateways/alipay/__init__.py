@@ -36,6 +36,8 @@ class Alipay(AlipayWire):
 
     notice_types = ("application/x-www-form-urlencoded",)
 
+    payer_fields = frozenset({"buyer_id", "buyer_logon_id", "buyer_open_id", "buyer_user_id", "buyer_user_name"})
+
     config_class = AlipayConfig
     known_mistakes = KNOWN_MISTAKES
     closes_refunded = True

@@ -49,6 +49,11 @@ class WeChatPay(Gateway):
     # Of version 3. Also kept of what nobody here can verify yet.
     signed_headers = json_notices.SIGNED_HEADERS
 
+    # Who paid; from which bank; and what is sealed and holds both.
+    payer_fields = frozenset(
+        {"openid", "sub_openid", "sp_openid", "refund_recv_accout", "user_received_account", "req_info", "ciphertext"}
+    )
+
     many_apps = True
     # WeChat refuses to close a younger order.
     close_after_s = 300

@@ -35,6 +35,8 @@ from voicehelper.wallet.models import Budget
 from .. import recovery, services
 from ..forms import clean_name
 from ..models import AccessToken, ApiKey, ShareVisit, User
+from .deletions import end_deletion, leaving_actions, start_deletion
+from .minors import minors_action, minors_off, minors_on
 from .sign_in_actions import SignInActions
 from .user_inlines import PasskeyInline, TokenInline, WeChatInline
 
@@ -77,6 +79,7 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
                 "yes": (_("Active"), Q(is_active=True)),
                 "no": (_("Deactivated"), Q(is_active=False)),
                 "staff": (_("Operators"), Q(is_staff=True)),
+                "leaving": (_("To be deleted"), Q(leaving_at__isnull=False)),
             },
         ),
         ("date_joined", Days),
@@ -91,16 +94,17 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
     sortable_by = ("username", "time_joined")
     time_joined = when("date_joined", _("joined"))
     confirmed = when("email_verified_at", _("email confirmed"))
+    time_leaving = when("leaving_at", _("to be deleted"))
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
     inlines = (WeChatInline, PasskeyInline, TokenInline)
-    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by")
+    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by", "time_leaving")
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password", "email", "confirmed", "group", "balance")}),
         (_("Access"), {"fields": ("is_active", *_POWERS)}),
-        (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by")}),
+        (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by", "time_leaving")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "email", "group", "password1", "password2")}),)
 
@@ -151,7 +155,20 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
         refusal = "" if alive else gettext("There is no valid token.")
         hint = gettext("Every program of this user has to sign in again.")
         revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
-        return [self._reset_action(record), *self.sign_in_actions(record), revoke]
+        signing_in = [self._reset_action(record), *self.sign_in_actions(record), revoke]
+        return [*signing_in, minors_action(record), *leaving_actions(record)]
+
+    def do_minors_on(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return minors_on(request, user)
+
+    def do_minors_off(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return minors_off(user)
+
+    def do_delete_account(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return start_deletion(request, user, reason)
+
+    def do_keep_account(self, request: HttpRequest, user: User, reason: str) -> Report:
+        return end_deletion(user)
 
     def _reset_action(self, user: User) -> Action:
         refusal = ""

@@ -20,6 +20,7 @@ from .. import mini_program, sharing
 from ..models import Share, ShareVisit, User
 from ..own_password import check_own_password
 from ..wechat.base import CodeRefused
+from .consent import WantedText, wanted_of
 from .sign_in import SignedIn, user_json
 
 # Codes that WeChat refuses, from one network. Good ones are given back: many phones share one address.
@@ -40,6 +41,10 @@ class CodeAndPassword(Code):
     password = serializers.CharField(
         max_length=1024, trim_whitespace=False, required=False, allow_blank=True, default=""
     )
+
+
+class SignedInByWeChat(SignedIn):
+    consent = WantedText(many=True, required=False)
 
 
 class ShareId(serializers.Serializer[Any]):
@@ -99,17 +104,19 @@ def _counted(request: Request) -> AbstractContextManager[ratelimit.Guess]:
 
 
 class WeChatLogin(PlainView):
-    """POST {"code"} of `wx.login` → {"token", "userInfo"}; `shareId` says by whose invitation somebody new came."""
+    """POST {"code"} of `wx.login` → {"token", "userInfo"}; `shareId` says by whose invitation somebody new came.
+    With `consent` come the texts to be agreed to (POST /api/user/consent)."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @extend_schema(request=CodeAndShare, responses={200: SignedIn, **_REFUSALS, **_WECHAT_FAILS}, auth=[])
+    @extend_schema(request=CodeAndShare, responses={200: SignedInByWeChat, **_REFUSALS, **_WECHAT_FAILS}, auth=[])
     def post(self, request: Request) -> Response:
         asked = self.form(CodeAndShare, request.data)
         with _counted(request):
             user, token = mini_program.sign_in(asked["code"], share_id=asked["shareId"])
-        return Response({"token": token, "userInfo": user_json(user)})
+        wanted = wanted_of(user)
+        return Response({"token": token, "userInfo": user_json(user)} | ({"consent": wanted} if wanted else {}))
 
 
 class WeChatBind(PlainView):

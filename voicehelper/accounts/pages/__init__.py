@@ -23,7 +23,7 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import emails, names, website
+from .. import consents, emails, names, website
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
 from .passkeys import place_of
@@ -89,6 +89,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
             with transaction.atomic():
                 names.check_and_hold(form.cleaned_data["username"])
                 user = form.save()
+                consents.agree(user, form.versions, client_address(self.request))
         except ValidationError as error:
             # Somebody else took one that looks like it.
             form.add_error("username", error)

@@ -1,0 +1,83 @@
+"""What is kept of a user's talks with models, as parts of the copy of their data: each conversation as Markdown and as
+JSON, answers kept for /v1/responses, and what was used."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from django.utils.translation import gettext as _
+
+from voicehelper.accounts.exports import Part, Source, as_json, moment
+from voicehelper.accounts.forgetting import batches
+from voicehelper.accounts.models import User
+
+from .models import ChatMessage, ChatSession, KeptResponse, Usage, UsageSum
+
+
+def _count(user: User) -> int:
+    return 3 + 2 * ChatSession.objects.filter(user=user).count()
+
+
+def _parts(user: User) -> Iterator[Part]:
+    for sessions in batches(ChatSession.objects.filter(user=user)):
+        for session in sessions:
+            messages = ChatMessage.objects.filter(session=session)
+            yield Part(f"conversations/{session.pk}.md", _markdown(session, messages))
+            yield Part(f"conversations/{session.pk}.json", as_json(messages, _message))
+    yield Part("responses.json", as_json(KeptResponse.objects.filter(user=user), _response))
+    yield Part("usage.json", as_json(Usage.objects.filter(user=user), _usage))
+    yield Part("usage_before.json", as_json(UsageSum.objects.filter(user=user), _sum))
+
+
+TALKS = Source(_count, _parts)
+
+
+def _markdown(session: ChatSession, messages: Any) -> Iterator[bytes]:
+    """As people read it. Who wrote what is said, also that a model did."""
+    yield f"# {session.shown}\n\n{moment(session.created)}\n".encode()
+    for found in batches(messages):
+        for message in found:
+            who = _("You") if message.role == ChatMessage.Role.USER else _("AI-generated, by %(model)s")
+            who = who % {"model": message.model_name} if message.role != ChatMessage.Role.USER else who
+            yield f"\n## {who} · {moment(message.created)}\n\n{message.content}\n".encode()
+
+
+def _message(row: ChatMessage) -> dict[str, Any]:
+    return {
+        "id": row.public_id,
+        "role": row.role,
+        "content": row.content,
+        "state": row.state,
+        "model": row.model_name,
+        "quota": row.quota,
+        "created": moment(row.created),
+        "ai_generated": row.role == ChatMessage.Role.ASSISTANT,
+    }
+
+
+def _response(row: KeptResponse) -> dict[str, Any]:
+    return {
+        "id": row.public_id,
+        "input": orjson.Fragment(row.input),
+        "response": orjson.Fragment(row.body),
+        "created": moment(row.created),
+        "expires": moment(row.expires),
+    }
+
+
+def _usage(row: Usage) -> dict[str, Any]:
+    return {
+        "request_id": row.request_id,
+        "model": row.model_name,
+        "operation": row.operation,
+        "input": row.input_tokens,
+        "output": row.output_tokens,
+        "quota": row.quota,
+        "outcome": row.outcome,
+        "created": moment(row.created),
+    }
+
+
+def _sum(row: UsageSum) -> dict[str, Any]:
+    facts = {"calls": row.calls, "input": row.input_tokens, "output": row.output_tokens, "quota": row.quota}
+    return {"hour": moment(row.hour), "model": row.model_name, "operation": row.operation, **facts}

@@ -1,0 +1,146 @@
+"""Forgetting a person, table by table: what each app does about it is registered here when the app is ready.
+
+Every step finds by itself what is left to do, works in small transactions, and may be repeated: a run that was killed
+is begun again. What a row's own foreign key says decides about the rest: CASCADE goes, PROTECT is the books and stays.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db.models import CASCADE, CharField, ForeignObjectRel, Model, Q, QuerySet, Value
+from django.db.models.functions import Cast, Concat, Now
+
+from notifications.models import Alert, Mail
+from voicehelper.wallet.models import Adjustment
+
+from .models import User, WeChatIdentity
+
+# Rows in one transaction; of those that have many below them, fewer.
+BATCH, FEW = 500, 20
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is forgotten: the user, and every text that names them. Longest first: one may be part of another."""
+
+    user_id: int
+    joined: Any
+    names: tuple[str, ...]
+
+    @property
+    def pseudonym(self) -> str:
+        """What stands for their names from now on. Nobody can sign up with it: a name has no #."""
+        return f"deleted#{self.user_id}"
+
+    def unnamed(self, text: str) -> str:
+        """The text without them. A name counts where it stands by itself, not within another word."""
+        for name in self.names:
+            text = re.sub(rf"(?<![\w.@+-]){re.escape(name)}(?![\w@+-])", self.pseudonym, text)
+        return text
+
+
+_steps: dict[str, Callable[[Person], None]] = {}
+_names: list[Callable[[User], Iterable[str]]] = []
+
+
+def register_names(names_in: Callable[[User], Iterable[str]]) -> None:
+    """What else names a user, in an app's own tables."""
+    _names.append(names_in)
+
+
+def register(name: str, step: Callable[[Person], None]) -> None:
+    """Let `step` be part of forgetting somebody. It may raise: then all is tried again later."""
+    _steps[name] = step
+
+
+def person_of(user: User) -> Person:
+    """What names a user now."""
+    found = {user.username, user.email, user.new_email, user.first_name, user.last_name}
+    for openid, unionid in WeChatIdentity.objects.filter(user=user).values_list("openid", "unionid"):
+        found |= {openid, unionid}
+    for names_in in _names:
+        found |= set(names_in(user))
+    names = sorted(found - {"", f"deleted#{user.pk}"}, key=len, reverse=True)
+    return Person(user.pk, user.date_joined, tuple(names))
+
+
+def forget(person: Person) -> None:
+    """All but the user's own row. Raises what a step raises. First where names are looked for: the steps after it
+    take those away by which they are known."""
+    for step in [_forget_in_logs, _forget_mails, *_steps.values(), _end_sessions, _delete_what_is_theirs]:
+        step(person)
+
+
+def batches(rows: "QuerySet[Any]", size: int = BATCH) -> Iterator[list[Any]]:
+    """Rows in the order of their ids, so many at a time."""
+    after = 0
+    while found := list(rows.filter(pk__gt=after).order_by("pk")[:size]):
+        yield found
+        after = found[-1].pk
+
+
+def unname(rows: "QuerySet[Any]", fields: Sequence[str], person: Person) -> None:
+    """Write the pseudonym where a text of these rows names the person."""
+    named = Q()
+    for field in fields:
+        for name in person.names:
+            named |= Q(**{f"{field}__contains": name})
+    if not named:
+        return
+    for found in batches(rows.filter(named)):
+        for row in found:
+            texts = {field: person.unnamed(getattr(row, field))[: _longest(row, field)] for field in fields}
+            if any(getattr(row, field) != text for field, text in texts.items()):
+                type(row)._default_manager.filter(pk=row.pk).update(**texts)
+
+
+def _longest(row: Model, field: str) -> int | None:
+    length: int | None = row._meta.get_field(field).max_length  # type: ignore[union-attr]
+    return length
+
+
+# --- What accounts themselves know of -----------------------------------------------------------------------------
+def _forget_in_logs(person: Person) -> None:
+    """What operators did, and were told, since the person came. Whoever did it, and when, stays."""
+    of_user = ContentType.objects.get_for_model(User)
+    mine = LogEntry.objects.filter(content_type=of_user, object_id=str(person.user_id))
+    mine.update(object_repr=person.pseudonym, change_message="")
+    unname(LogEntry.objects.filter(action_time__gte=person.joined), ["object_repr", "change_message"], person)
+    alerts = Alert.objects.filter(last__gte=person.joined)
+    unname(alerts, ["title", "content"], person)
+    for name in person.names:
+        # Keys tell open alerts apart: no two may become one.
+        alerts.filter(key__contains=name).update(key=Concat(Value("forgotten:"), Cast("pk", CharField())))
+    unname(Adjustment.objects.filter(wallet__user_id=person.user_id), ["reason"], person)
+
+
+def _forget_mails(person: Person) -> None:
+    for name in person.names:
+        if "@" in name:
+            Mail.objects.filter(to__iexact=name).delete()
+
+
+def _end_sessions(person: Person) -> None:
+    """Also those that were never noted: only what they hold says whose they are."""
+    Session.objects.filter(browser__user_id=person.user_id).delete()
+    after = ""
+    while found := list(Session.objects.filter(pk__gt=after, expire_date__gt=Now()).order_by("pk")[:BATCH]):
+        theirs = [each.pk for each in found if str(each.get_decoded().get("_auth_user_id")) == str(person.user_id)]
+        Session.objects.filter(pk__in=theirs).delete()
+        after = found[-1].pk
+
+
+def _delete_what_is_theirs(person: Person) -> None:
+    """Whatever would go with the user's row: conversations, keys, tokens, identities, factors, answers that are kept.
+    The log of operators does not, though Django says so."""
+    for relation in User._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ForeignObjectRel) and getattr(relation, "on_delete", None) is CASCADE:
+            model: Any = relation.related_model
+            rows = model._base_manager.filter(**{relation.field.name: person.user_id})
+            while model is not LogEntry and (ids := list(rows.values_list("pk", flat=True)[:FEW])):
+                model._base_manager.filter(pk__in=ids).delete()

@@ -1,0 +1,17 @@
+"""Scheduled work on accounts."""
+
+from celery import shared_task
+
+from . import deleting, sessions
+
+
+@shared_task(time_limit=3600)
+def delete_accounts() -> int:
+    """Delete the accounts whose time has come, and finish what was begun. Returns how many."""
+    return deleting.carry_out_due()
+
+
+@shared_task
+def forget_ended_sessions() -> int:
+    """Delete the rows of sessions that are over. Returns how many."""
+    return sessions.forget_ended()
