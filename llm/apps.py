@@ -12,15 +12,18 @@ class LlmConfig(AppConfig):
         from voicehelper import retention as all_logs
         from voicehelper.api import document, errors
         from voicehelper.wallet import audit as whole_audit
+        from voicehelper.wallet import origins
 
         from . import audit, metrics, refusals, retention
         from .api import v1_document
+        from .pages.usage import calls_url
 
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
         document.register(v1_document.paths)
+        origins.calls_listed_at(calls_url)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:

@@ -31,7 +31,17 @@ class TopupConfig(AppConfig):
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
+        self._explain_statements()
         self._join_the_admin()
+
+    def _explain_statements(self) -> None:
+        from voicehelper.wallet.account_statement import LineKind
+        from voicehelper.wallet.origins import named_by
+
+        from .pages import origins
+
+        named_by(LineKind.TOPUP, origins.recharges)
+        named_by(LineKind.REFUND, origins.refunds)
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""

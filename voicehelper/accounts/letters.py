@@ -8,6 +8,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from notifications import mail
+from voicehelper.numbers import grouped
+from voicehelper.wallet.worth import in_yuan, list_price
 
 from .models import User
 
@@ -71,6 +73,27 @@ def password_was_set(user: User) -> None:
         ]
         link = settings.SERVER_ADDRESS + "/accounts/forgot"
         _post(user.email, subject, lines, _NOTICE, name=user.username, link=link)
+
+
+def low_balance(user: User, balance: int, threshold: int) -> None:
+    """That the balance is at or below what they asked to be told of, both in quota."""
+    rate = list_price().yuan_per_quota
+    with _in_language_of(user):
+        subject = _("Your balance is low")
+        lines = [
+            _("The balance of the account %(name)s at %(site)s is ¥%(yuan)s (%(quota)s quota)."),
+            _("You asked to be told when it falls to ¥%(limit_yuan)s (%(limit)s quota). Recharge here: %(link)s"),
+            _("Change this notice, or switch it off: %(settings)s"),
+        ]
+        facts = {
+            "yuan": in_yuan(balance, rate),
+            "quota": grouped(balance),
+            "limit_yuan": in_yuan(threshold, rate),
+            "limit": grouped(threshold),
+            "link": settings.SERVER_ADDRESS + "/recharge",
+            "settings": settings.SERVER_ADDRESS + "/accounts/low-balance",
+        }
+        _post(user.email, subject, lines, _NOTICE, name=user.username, **facts)
 
 
 def _in_language_of(user: User) -> translation.override:
