@@ -12,9 +12,10 @@ class LlmConfig(AppConfig):
         from voicehelper import retention as all_logs
         from voicehelper.api import document, errors
         from voicehelper.wallet import audit as whole_audit
+        from voicehelper.wallet import margins as all_margins
         from voicehelper.wallet import origins
 
-        from . import audit, metrics, refusals, retention
+        from . import audit, margins, metrics, refusals, retention
         from .api import v1_document
         from .pages.usage import calls_url
 
@@ -24,6 +25,7 @@ class LlmConfig(AppConfig):
         errors.register(refusals.REFUSALS)
         document.register(v1_document.paths)
         origins.calls_listed_at(calls_url)
+        all_margins.told_by(margins.margin_of)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:
@@ -40,6 +42,7 @@ class LlmConfig(AppConfig):
             MenuPage(20, _("Models and prices"), "neurology", "llm.model"),
             MenuPage(25, _("Aliases"), "alt_route", "llm.alias"),
             MenuPage(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
+            MenuPage(35, _("Who spent what"), "leaderboard", "llm.usage", page="spenders"),
             MenuPage(40, _("Usage log"), "receipt", "llm.usage"),
             MenuPage(60, _("Chat sessions"), "forum", "llm.chatsession"),
         )

@@ -69,6 +69,7 @@ class TopupConfig(AppConfig):
             MenuPage(60, _("Notices"), "move_to_inbox", "topup.notice"),
             MenuPage(70, _("Gateway calls"), "swap_horiz", "topup.gatewaycall"),
             MenuPage(80, _("Redemption codes"), "redeem", "topup.codebatch"),
+            MenuPage(85, _("Single codes"), "confirmation_number", "topup.redemptioncode"),
         )
         menu.add(menu.SETTINGS, MenuPage(10, _("Recharge settings"), "sell", "topup.rechargesettings"))
         menu.add_from(menu.SETTINGS, _gateways)

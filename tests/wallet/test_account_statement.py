@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from tests.conftest import full
+from tests.ledger import dated
 from tests.merchants import WECHAT, WeChatMerchant
 from tests.operators import browser_of
 from tests.orders import pending_order
@@ -43,14 +44,6 @@ pytestmark = pytest.mark.django_db
 LIFE = timedelta(minutes=15)
 TODAY = date(2026, 11, 30)
 _numbers = itertools.count()
-
-
-def dated(after: int, moment: datetime) -> None:
-    """As if the entries above one had been written then. The ledger refuses that, unless its triggers sleep."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute("UPDATE wallet_entry SET created = %s WHERE id > %s", [moment, after])
-        cursor.execute("SET session_replication_role = origin")
 
 
 def last_entry() -> int:

@@ -267,6 +267,7 @@ class DaySum(models.Model):
     class Meta:
         verbose_name = _("day sum")
         verbose_name_plural = _("day sums")
+        indexes = [models.Index(fields=["kind", "day"], name="day_sum_by_day")]
         constraints = [models.UniqueConstraint(fields=["wallet", "day", "kind", "model"], name="day_sum_once")]
 
     def __str__(self) -> str:

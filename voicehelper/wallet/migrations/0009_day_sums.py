@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "day sum",
                 "verbose_name_plural": "day sums",
+                "indexes": [models.Index(fields=["kind", "day"], name="day_sum_by_day")],
                 "constraints": [
                     models.UniqueConstraint(fields=("wallet", "day", "kind", "model"), name="day_sum_once")
                 ],
