@@ -13,9 +13,12 @@ class LlmConfig(AppConfig):
         from voicehelper.accounts import exports, forgetting
         from voicehelper.api import document, errors
         from voicehelper.wallet import audit as whole_audit
+        from voicehelper.wallet import margins as all_margins
+        from voicehelper.wallet import origins
 
-        from . import audit, exporting, metrics, refusals, retention, usage
+        from . import audit, exporting, margins, metrics, refusals, retention, usage
         from .api import v1_document
+        from .pages.usage import calls_url
 
         whole_audit.register(audit.CHECKS)
         all_metrics.register(metrics.collect)
@@ -24,6 +27,8 @@ class LlmConfig(AppConfig):
         forgetting.register("llm", usage.forget_words)
         exports.register("llm", exporting.TALKS)
         document.register(v1_document.paths)
+        origins.calls_listed_at(calls_url)
+        all_margins.told_by(margins.margin_of)
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:
@@ -40,6 +45,7 @@ class LlmConfig(AppConfig):
             MenuPage(20, _("Models and prices"), "neurology", "llm.model"),
             MenuPage(25, _("Aliases"), "alt_route", "llm.alias"),
             MenuPage(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
+            MenuPage(35, _("Who spent what"), "leaderboard", "llm.usage", page="spenders"),
             MenuPage(40, _("Usage log"), "receipt", "llm.usage"),
             MenuPage(60, _("Chat sessions"), "forum", "llm.chatsession"),
         )

@@ -17,6 +17,9 @@ from voicehelper.wallet.worth import list_price
 
 from .models import Usage, UsageSum
 
+# Longer than it takes to write a row.
+MARGIN = timedelta(hours=1)
+
 
 def forget_words(person: Person) -> None:
     """Calls stay, with what they cost; what was said in them, in an error or as a model's name, does not."""
@@ -66,34 +69,55 @@ def spent_between(user_id: int, start: datetime | None, end: datetime | None) ->
     return sum(int(each.aggregate(sum=Sum("quota"))["sum"] or 0) for each in (rows, sums))
 
 
-def usage_of(user: User, *, days: int | None = None, model: str = "") -> QuerySet[Usage]:
-    """The user's calls, newest first; those of the last so many Beijing days (today is one), of one model."""
+def usage_of(user: User, *, days: int | None = None, day: date | None = None, model: str = "") -> QuerySet[Usage]:
+    """The user's calls, newest first; those of the last so many Beijing days (today is one) or of one, of one model."""
     found = Usage.objects.filter(user=user).order_by("-pk")
-    if days is not None:
+    if day is not None:
+        found = rows_between(found, *_span(days, day))
+    elif days is not None:
         found = found.filter(created__gte=_since(days))
     return found.filter(model_name=model) if model else found
 
 
-def summary_of(user: User, days: int) -> Iterable[dict[str, Any]]:
-    """Sums by Beijing day and model, oldest first: day, model, calls, inputTokens, outputTokens, quota."""
+def rows_between(rows: QuerySet[Usage], begin: datetime, end: datetime) -> QuerySet[Usage]:
+    """The rows of some time, found by their numbers too, for the index is on user and number. Numbers are taken within
+    the statement that writes a row, which takes far less than MARGIN: a number of that much earlier is lower."""
+    every = Usage.objects.order_by("-created")
+    below = every.filter(created__lt=begin - MARGIN).values_list("pk", flat=True).first()
+    above = every.filter(created__gte=end + MARGIN).order_by("created").values_list("pk", flat=True).first()
+    rows = rows.filter(created__gte=begin, created__lt=end, pk__gt=below or 0)
+    return rows.filter(pk__lt=above) if above else rows
+
+
+def _span(days: int | None, day: date | None) -> tuple[datetime, datetime]:
+    """One day, or the last so many."""
+    today = clock.today()
+    first, last = (day, day) if day else (today - timedelta(days=(days or 1) - 1), today)
+    return clock.midnight(first), clock.midnight(last + timedelta(days=1))
+
+
+def summary_of(user: User, days: int, *, day: date | None = None) -> Iterable[dict[str, Any]]:
+    """Sums by Beijing day and model, oldest first: day, model, calls, inputTokens, outputTokens, quota. Of the last so
+    many days, or of one."""
     names = ("calls", "inputTokens", "outputTokens", "quota")
     found: dict[tuple[date, str], list[int]] = {}
-    for day, model, *numbers in (*_summed_rows(user, days), *_summed_sums(user, days)):
-        before = found.get((day, model), [0] * len(names))
-        found[day, model] = [mine + more for mine, more in zip(before, numbers, strict=True)]
-    for (day, model), numbers in sorted(found.items()):
-        yield {"day": day.isoformat(), "model": model, **dict(zip(names, numbers, strict=True))}
+    for day_, model, *numbers in (*_summed_rows(user, days, day), *_summed_sums(user, days, day)):
+        before = found.get((day_, model), [0] * len(names))
+        found[day_, model] = [mine + more for mine, more in zip(before, numbers, strict=True)]
+    for (day_, model), numbers in sorted(found.items()):
+        yield {"day": day_.isoformat(), "model": model, **dict(zip(names, numbers, strict=True))}
 
 
-def _summed_rows(user: User, days: int) -> Iterable[Any]:
-    day = TruncDate("created", tzinfo=clock.BEIJING)
-    rows = usage_of(user, days=days).order_by().annotate(day=day).values_list("day", "model_name")
+def _summed_rows(user: User, days: int, day: date | None) -> Iterable[Any]:
+    found = usage_of(user, days=days, day=day).order_by()
+    rows = found.annotate(day=TruncDate("created", tzinfo=clock.BEIJING)).values_list("day", "model_name")
     return rows.annotate(Count("pk"), Sum("input_tokens"), Sum("output_tokens"), Sum("quota"))
 
 
-def _summed_sums(user: User, days: int) -> Iterable[Any]:
+def _summed_sums(user: User, days: int, day: date | None) -> Iterable[Any]:
     """Of calls whose rows are gone."""
-    rows = UsageSum.objects.filter(user=user, hour__gte=_since(days)).annotate(
+    begin, end = _span(days, day)
+    rows = UsageSum.objects.filter(user=user, hour__gte=begin, hour__lt=end).annotate(
         day=TruncDate("hour", tzinfo=clock.BEIJING)
     )
     sums = ("calls", "input_tokens", "output_tokens", "quota")

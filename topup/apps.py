@@ -39,7 +39,17 @@ class TopupConfig(AppConfig):
         everywhere.register("topup", forgetting.forget_buyer)
         exports.register("topup", exporting.RECHARGES)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
+        self._explain_statements()
         self._join_the_admin()
+
+    def _explain_statements(self) -> None:
+        from voicehelper.wallet.account_statement import LineKind
+        from voicehelper.wallet.origins import named_by
+
+        from .pages import origins
+
+        named_by(LineKind.TOPUP, origins.recharges)
+        named_by(LineKind.REFUND, origins.refunds)
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
@@ -67,6 +77,7 @@ class TopupConfig(AppConfig):
             MenuPage(60, _("Notices"), "move_to_inbox", "topup.notice"),
             MenuPage(70, _("Gateway calls"), "swap_horiz", "topup.gatewaycall"),
             MenuPage(80, _("Redemption codes"), "redeem", "topup.codebatch"),
+            MenuPage(85, _("Single codes"), "confirmation_number", "topup.redemptioncode"),
         )
         menu.add(menu.SETTINGS, MenuPage(10, _("Recharge settings"), "sell", "topup.rechargesettings"))
         menu.add_from(menu.SETTINGS, _gateways)

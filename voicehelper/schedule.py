@@ -49,6 +49,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "sweep_exports": _every("storage_backends.tasks.sweep_exports", 60),
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
+    "add_up_days": _every("voicehelper.wallet.tasks.add_up_days", 60),
+    "tell_of_low_balances": _every("voicehelper.accounts.tasks.tell_of_low_balances", 60),
     "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),
 }
 SANDBOX_TASKS = {"sandbox_deliver": _every("sandbox.tasks.deliver", 5)}

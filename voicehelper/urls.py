@@ -14,6 +14,7 @@ handler500 = "voicehelper.api.nowhere.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
     path("", include("voicehelper.accounts.urls")),
+    path("", include("voicehelper.wallet.urls")),
     path("", include("topup.urls")),
     path("", include("storage_backends.urls")),
     path("", include("llm.pages.urls")),

@@ -25,6 +25,7 @@ from ..kind_names import name_of
 from ..models import Model, Usage
 from . import words
 from .prices import margin
+from .spenders import SpenderPages
 from .statistics import page_context
 
 
@@ -33,7 +34,7 @@ def _models() -> list[tuple[str, str]]:
 
 
 @admin.register(Usage)
-class UsageAdmin(EndlessAdmin):
+class UsageAdmin(SpenderPages, EndlessAdmin):
     list_display = (
         "time_created",
         "user",

@@ -24,6 +24,8 @@ from voicehelper import clock
 from voicehelper.accounts.key_limits import KeyLimits
 from voicehelper.accounts.models import Passkey, User
 from voicehelper.accounts.services import create_api_key
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import capture, hold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,6 +53,9 @@ def session(shop: User, provider: Upstream) -> ChatSession:  # noqa: F811
     for number in range(3):
         usage = {"model_name": LONG[:60], "operation": "chat", "usage_source": "provider", "outcome": "ok"}
         Usage.objects.create(request_id=f"r{number}", user=shop, quota=123_456, input_tokens=9_999, **usage)
+        hold(shop, 123_456, ref=f"h{number}", life=timedelta(hours=1))
+        if number:
+            capture(f"h{number}", 123_456, kind=Entry.Kind.SPEND, actor="shop", reason=LONG[:60])
     session = ChatSession.objects.create(user=shop, public_id="chat_long", title=LONG)
     for number, (role, text) in enumerate((("user", LONG), ("assistant", ANSWER))):
         message = {"content": text, "model_name": LONG[:60], "quota": 123_456}
@@ -78,6 +83,8 @@ def pages_of(user: User, session: ChatSession) -> list[str]:
     account += ["/accounts/code", "/accounts/two-steps", "/accounts/wechat", "/accounts/wechat/back"]
     account += [f"/accounts/passkeys/{passkey.pk}" for passkey in user.passkeys.all()]
     account += ["/accounts/data", "/accounts/data/export", "/accounts/delete", "/accounts/minors", "/accounts/consent"]
+    account += ["/accounts/low-balance"]
+    account += ["/statement", "/statement?by=month", "/statement?from=2026-11-02&to=2026-11-01"]
     return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 

@@ -17,16 +17,20 @@ from sandbox.models import Trade
 from tests.browser.conftest import Browsers
 from tests.browser.person import Person
 from tests.browser.test_recharge import CARD, start_paying
+from tests.ledger import dated, spend
+from tests.merchants import WECHAT
 from tests.operators import PASSWORD, clerk
+from tests.orders import pending_order
 from tests.processes import Server
 from topup import services
-from topup.models import Order, RechargeSettings, Refund
+from topup.models import CodeBatch, Order, RechargeSettings, RedemptionCode, Refund
 from topup.models.sections.wechat import WeChatSettings
 from voicehelper import clock
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import create_api_key
 from voicehelper.changes import changes_since, record, snapshot
-from voicehelper.wallet.services import wallet_of
+from voicehelper.wallet.models import Entry
+from voicehelper.wallet.services import credit, wallet_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -212,6 +216,41 @@ def test_a_lost_key_is_found_by_its_end_and_revoked_in_four_clicks(operator: Cou
     operator.click("form[action$='/do/revoke/'] button")
     operator.operator.until(lambda: ApiKey.objects.get(pk=key.pk).revoked_at, "not revoked")
     operator.took_at_most(4, "a lost API key revoked")
+
+
+@pytest.mark.rare
+def test_what_last_week_brought_and_who_spent_what_yesterday_take_two_clicks(operator: Counting, shop: User) -> None:
+    person, today = operator.operator, clock.today()
+    last_week = clock.midnight(today - timedelta(days=today.weekday() + 3))
+    made = pending_order(shop, WECHAT)
+    Order.objects.filter(pk=made.pk).update(state="paid", credited_at=last_week, transaction_id="t1")
+    operator.click("a[href='/admin/topup/order/statistics/']")
+    operator.click("a[href^='?period=last_week']")
+    person.sees("#content", "¥73.00")
+    operator.took_at_most(2, "last week's income by gateway")
+
+    credit(shop, 5000, kind=Entry.Kind.GIFT, ref="g", actor="test")
+    spend(shop, 1234, ref="s")
+    before = Entry.objects.order_by("pk").first()
+    assert before
+    dated(before.pk, clock.midnight(today) - timedelta(hours=1))
+    operator.clicks = 0
+    person.visit("/admin/")
+    operator.click("a[href='/admin/llm/usage/spenders/']")
+    person.sees("#content", "1,234")
+    operator.took_at_most(2, "who spent what yesterday")
+
+
+@pytest.mark.rare
+def test_a_code_that_a_customer_pasted_is_found_and_revoked_in_four_clicks(operator: Counting) -> None:
+    batch = services.make_codes(CodeBatch(name="Spring", quota=500_000, count=3), by="boss")
+    text, code = list(services.texts_of(batch))[1]
+    operator.look_for(f"您的兑换码：{text.lower()}", among="a[href='/admin/topup/redemptioncode/']")
+    operator.click(f"a[href*='/admin/topup/redemptioncode/{code.pk}/change/']")
+    operator.operator.fill("form[action$='/do/revoke/'] [name=reason]", "Sent to the wrong group")
+    operator.click("form[action$='/do/revoke/'] button")
+    operator.operator.until(lambda: RedemptionCode.objects.get(pk=code.pk).revoked_at, "not revoked")
+    operator.took_at_most(4, "a redemption code revoked")
 
 
 @pytest.mark.rare

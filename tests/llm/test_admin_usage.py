@@ -1,5 +1,7 @@
 """The log of calls, its statistics, users' keys and conversations: found quickly, shown sparingly, never edited."""
 
+import csv
+import io
 from datetime import timedelta
 from typing import Any
 
@@ -11,10 +13,14 @@ from django.utils import translation
 
 from llm.admin import statistics
 from llm.models import ChatMessage, ChatSession, Usage
-from tests.operators import clerk
+from tests.ledger import dated, spend
+from tests.operators import browser_of, clerk
 from voicehelper import clock
 from voicehelper.accounts.models import ApiKey, User
 from voicehelper.accounts.services import create_api_key
+from voicehelper.admin.base import change_url
+from voicehelper.wallet import day_sums
+from voicehelper.wallet.margins import margin_of
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
@@ -219,3 +225,56 @@ def test_nobody_reads_what_users_wrote(browser: Client, buyer: User) -> None:
         assert shown.status_code == 200
         assert "divorce" not in shown.text
     assert browser.get("/admin/llm/chatmessage/").status_code == 404
+
+
+# --- Who spent what --------------------------------------------------------------------------------------------------
+def spent(user: User, quota: int, days_ago: int, **more: Any) -> None:
+    """A call of so many days ago, in the ledger and in the log."""
+    number = Entry.objects.count()
+    before, moment = number and Entry.objects.latest("pk").pk, clock.now() - timedelta(days=days_ago)
+    credit(user, quota, kind=Entry.Kind.GIFT, ref=f"g{number}", actor="test")
+    spend(user, quota, ref=f"s{number}")
+    dated(before, moment)
+    calls(user, 1, quota=quota, created=moment, **more)
+
+
+def test_who_spent_what_says_what_the_ledger_says(browser: Client, buyer: User, other_user: User) -> None:
+    page = f"{LOG}spenders/"
+    spent(buyer, 1000, 1, cost=600)
+    spent(buyer, 500, 1)
+    spent(other_user, 4000, 1, cost=5000)
+    spent(other_user, 9000, 3)
+    spent(buyer, 50, 0)
+    for _ in range(2):
+        rows = browser.get(page).context["rows"]
+        assert [(row.name, row.quota, row.calls, row.tokens) for row in rows] == [
+            ("stranger", "4,000", "1", "10 / 20"),
+            ("buyer", "1,500", "2", "20 / 40"),
+        ]
+        assert [row.margin for row in rows] == ["−¥0.0146 (-25.0%)", "¥0.0058 (40.0%)"]
+        # With the sums of days, and without.
+        assert day_sums.add_up() in (0, 1)
+    week = browser.get(page, {"days": "7"})
+    assert week.context["all"] == {"users": "2", "calls": "5", "worth": "¥0.2124", "quota": "14,550"}
+    assert change_url(buyer) in week.text
+    assert "Nobody spent anything" in browser.get(page, {"from": "2020-01-01", "to": "2020-01-02"}).text
+    assert "Write the first and the last day" in browser.get(page, {"from": "rubbish"}).text
+    file = browser.get(f"{LOG}spenders.csv", {"days": "7"}).getvalue().decode("utf-8-sig")
+    first = next(csv.DictReader(io.StringIO(file)))
+    assert (first["user"], first["quota"], first["spent_yuan"], first["margin"]) == (
+        "stranger",
+        "13000",
+        "0.1898",
+        "-1000",
+    )
+    assert browser_of(clerk("view_usage")).get(page).context["rows"][0].url == ""
+    assert browser_of(clerk("view_order", name="cashier")).get(page).status_code == 403
+
+
+def test_the_margin_of_models_stands_with_the_income(browser: Client, buyer: User) -> None:
+    calls(buyer, 1, quota=1000, cost=600)
+    cards = {card.title: card for card in browser.get("/admin/topup/order/statistics/").context["cards"]}
+    assert "Margin of models" in cards
+    margin = margin_of(clock.today(), clock.today())
+    assert margin
+    assert (margin.charged, margin.costed, margin.cost, margin.left) == (1000, 1000, 600, 400)

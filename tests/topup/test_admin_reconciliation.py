@@ -137,6 +137,36 @@ def test_a_settled_difference_keeps_who_when_and_why_and_closes_the_day(differen
     assert Reconciliation.objects.get().state == "differs"
 
 
+def test_several_differences_are_settled_with_one_reason_that_each_keeps(difference: Difference, staff: User) -> None:
+    facts = {"kind": "not_understood", "said": "", "seen": 1}
+    rows = [
+        difference,
+        *(Difference.objects.create(reconciliation=difference.reconciliation, line=n, **facts) for n in (1, 2)),
+    ]
+    other = Difference.objects.create(reconciliation=difference.reconciliation, line=3, **facts)
+    chosen = {"action": "settle_together", "_selected_action": [row.pk for row in rows]}
+    url = "/admin/topup/difference/"
+    browser = browser_of(staff)
+    asked = browser.post(url, chosen)
+    assert "Note 3 differences as settled" in asked.text
+    assert "Say why" in browser.post(url, chosen | {"asked": "1", "reason": " "}).text
+    assert Difference.objects.filter(state="open").count() == 4
+    done = browser.post(url, chosen | {"asked": "1", "reason": "Test merchant"}, follow=True).text
+    assert "3 of 3 noted as settled." in done
+    assert set(Difference.objects.filter(state="settled").values_list("note", "actor")) == {
+        ("Test merchant", "operator")
+    }
+    assert LogEntry.objects.filter(change_message__contains="Test merchant").count() == 3
+    assert Reconciliation.objects.get().state == "differs"
+    browser.post(url, chosen | {"_selected_action": [other.pk], "reason": "x"})
+    assert Reconciliation.objects.get().state == "agreed"
+    assert "None of them is open any more" in browser.post(url, chosen, follow=True).text
+    Difference.objects.update(state="open")
+    helper = browser_of(clerk("view_difference"))
+    helper.post(url, chosen | {"reason": "x"})
+    assert not Difference.objects.filter(state="settled").exists()
+
+
 def test_the_alert_names_the_orders_and_leads_to_the_page(difference: Difference) -> None:
     tell(difference.reconciliation)
     tell(difference.reconciliation)

@@ -21,6 +21,7 @@ from topup.admin.statistics import StatisticsRow, page_context
 from topup.models import Order, Refund
 from voicehelper import clock
 from voicehelper.accounts.models import User
+from voicehelper.admin.periods import ReportPeriod, asked_period
 from voicehelper.clock import BEIJING, midnight
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +111,8 @@ def test_the_page_says_what_happened(browser: Client) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", browser.get(PAGE).text))
     for words in ("Income ¥365.00", "Conversion 80.0%", "Refunded ¥10.00", "Net income ¥355.00", "New payers 1"):
         assert words in text, words
+    # The thirty days before had the payment of forty days ago.
+    assert "¥73.00 before · ¥91.25 on average" in text
     assert "4 of 5 ended orders were paid" in text
     assert "1 refunds, 2.7% of the income" in text
     assert "Closed 1 16.7% ¥73.00" in text
@@ -136,14 +139,15 @@ def test_more_refunded_than_paid_is_less_than_nothing(buyer: User, wechat: WeCha
     refund(order(buyer, wechat, days_ago=40, paid_after_s=1), 7300)
     found = figures(today(), 7)
     assert found.total.net_fen == -7300
-    cards = {card.title: card.value for card in page_context(found, 7, "day", _links(found))["cards"]}
+    cards = {card.title: card.value for card in _cards(found)}
     assert (cards["Net income"], cards["Conversion"], cards["Mean time to credit"]) == ("−¥73.00", "—", "—")
 
 
-def _links(found: Any) -> Any:
+def _cards(found: Any) -> Any:
     from topup.admin.statistics import Links
 
-    return Links(found.days, refunds=True)
+    period = ReportPeriod("7", found.days[0], found.days[-1])
+    return page_context(found, found, period, "day", Links(found.days, refunds=True))["cards"]
 
 
 def test_sandbox_money_is_left_out_in_production(buyer: User, wechat: WeChatMerchant, settings: Any) -> None:
@@ -168,3 +172,39 @@ def test_days_are_beijings(buyer: User, wechat: WeChatMerchant) -> None:
     assert half_past.astimezone(timezone.get_fixed_timezone(0)).date() < today()
     Order.objects.filter(pk=made.pk).update(created=half_past)
     assert figures(today(), 7).by(0)[today()].placed == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "last", "before_first", "before_last"),
+    [
+        ({"period": "last_week"}, "2026-11-23", "2026-11-29", "2026-11-16", "2026-11-22"),
+        ({"period": "week"}, "2026-11-30", "2026-12-02", "2026-11-23", "2026-11-25"),
+        ({"period": "last_month"}, "2026-11-01", "2026-11-30", "2026-10-01", "2026-10-31"),
+        ({"period": "month"}, "2026-12-01", "2026-12-02", "2026-11-01", "2026-11-02"),
+        ({"period": "yesterday"}, "2026-12-01", "2026-12-01", "2026-11-30", "2026-11-30"),
+        ({"days": "7"}, "2026-11-26", "2026-12-02", "2026-11-19", "2026-11-25"),
+        ({"from": "2026-02-01", "to": "2026-02-28"}, "2026-02-01", "2026-02-28", "2026-01-01", "2026-01-31"),
+        ({"from": "2026-02-03", "to": "2026-02-04"}, "2026-02-03", "2026-02-04", "2026-02-01", "2026-02-02"),
+        ({"from": "2026-02-04", "to": "2026-02-03"}, "2026-11-03", "2026-12-02", "2026-10-04", "2026-11-02"),
+        ({"from": "9999-12-31"}, "2026-11-03", "2026-12-02", "2026-10-04", "2026-11-02"),
+    ],
+)
+def test_a_period_is_of_the_calendar_and_has_one_before_it(
+    asked: dict[str, str], first: str, last: str, before_first: str, before_last: str
+) -> None:
+    found = asked_period(asked, date(2026, 12, 2), "30")
+    assert (str(found.first), str(found.last)) == (first, last)
+    assert (str(found.before.first), str(found.before.last)) == (before_first, before_last)
+    assert bool(found.problem) == ("from" in asked and first == "2026-11-03")
+
+
+@pytest.mark.usefixtures("shop")
+def test_any_period_stands_beside_the_one_before(browser: Client) -> None:
+    first, last = today() - timedelta(days=4), today() - timedelta(days=1)
+    page = browser.get(PAGE, {"from": f"{first}", "to": f"{last}", "by": "gateway"})
+    rows = {row.head.text: cells(row) for row in page.context["rows"]}
+    # Today's payment is not in it, and the one of forty days ago not in the days before.
+    assert {name: (row[3], row[-3:]) for name, row in rows.items()} == {
+        "WeChat Pay": ("¥73.00", ["¥0.00", "¥0.00", "—"]),
+        "Alipay": ("¥146.00", ["¥0.00", "¥0.00", "—"]),
+    }

@@ -8,10 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
 
 from tests.conftest import sampled
+from tests.faults.conftest import at_once
+from tests.operators import browser_of, clerk
 from topup import services
 from topup.models import CodeBatch, RedemptionCode
 from topup.models.codes import ALPHABET, plain, shown
@@ -247,3 +250,47 @@ def test_an_operator_makes_a_batch_and_downloads_it_with_the_password(browser: C
 def test_a_batch_that_makes_no_sense_is_refused(changes: dict[str, str], browser: Client) -> None:
     assert browser.post(ADD, FORM | changes).status_code == 200
     assert not CodeBatch.objects.exists()
+
+
+def test_a_single_code_is_found_as_it_was_pasted_and_revoked_with_a_reason(browser: Client, buyer: User) -> None:
+    first, second, third = list(services.texts_of(batch(count=3)))
+    services.redeem(buyer, first[0])
+    page = browser.get("/admin/topup/redemptioncode/", {"q": f"您的兑换码：{second[0].lower()}。"})
+    assert [row.pk for row in page.context["cl"].result_list] == [second[1].pk]
+    # The whole code is money: only its end is shown.
+    assert second[0] not in page.text.replace(second[0].lower(), "")
+    assert second[0][-4:] in page.text
+    assert browser.get("/admin/topup/codebatch/", {"q": second[0]}).context["cl"].result_count == 1
+    address = f"/admin/topup/redemptioncode/{second[1].pk}/"
+    assert "Say why" in browser.post(f"{address}do/revoke/", follow=True).text
+    assert "The code is revoked." in browser.post(f"{address}do/revoke/", {"reason": "leaked"}, follow=True).text
+    assert "leaked" in browser.get(f"{address}change/").text
+    assert "leaked" in LogEntry.objects.latest("pk").change_message
+    with pytest.raises(services.CodeInvalid):
+        services.redeem(buyer, second[0])
+    assert services.redeem(buyer, third[0]) == 500_000
+    # What is redeemed cannot be revoked.
+    used = f"/admin/topup/redemptioncode/{first[1].pk}/do/revoke/"
+    assert "take the quota back" in browser.post(used, {"reason": "x"}, follow=True).text
+    assert browser_of(clerk("view_redemptioncode")).post(used, {"reason": "x"}).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_code_is_revoked_or_redeemed_and_never_both(buyer: User, books_agree: Callable[[], None]) -> None:
+    for _ in range(5):
+        ((text, code),) = services.texts_of(batch())
+
+        def redeem(text: str = text) -> int:
+            try:
+                return services.redeem(buyer, text)
+            except services.CodeInvalid:
+                return 0
+
+        def revoke(code: RedemptionCode = code) -> bool:
+            return services.revoke_code(code, by="operator", reason="race")
+
+        won, revoked = at_once(redeem, revoke)
+        assert bool(won) != revoked
+        code.refresh_from_db()
+        assert (code.redeemed_at is None) == revoked
+    books_agree()

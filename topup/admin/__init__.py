@@ -3,4 +3,4 @@
 Presentation only: pages read rows, buttons call one service and report.
 """
 
-from . import codes, differences, notices, orders, reconciliation, refunds, settings
+from . import codes, differences, notices, orders, reconciliation, refunds, settings, single_codes

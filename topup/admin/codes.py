@@ -20,6 +20,7 @@ from voicehelper.wallet.worth import in_yuan, list_price
 
 from .. import services
 from ..models import CodeBatch
+from ..services.redeeming import code_typed
 
 
 @admin.register(CodeBatch)
@@ -28,6 +29,7 @@ class CodeBatchAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     sortable_by = ()
     search_fields = ("name",)
+    search_help_text = _("Name of the batch, or one of its codes")
     change_form_template = "admin/topup/codebatch/change_form.html"
     add_form_template = "admin/change_form.html"
     time_created = when("created", _("created"))
@@ -49,6 +51,10 @@ class CodeBatchAdmin(ReadOnlyAdmin):
         used = Count("codes", filter=Q(codes__redeemed_at__isnull=False))
         rows: QuerySet[CodeBatch] = super().get_queryset(request)
         return rows.annotate(used=used)
+
+    def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any] | None:
+        code = code_typed(term)
+        return rows.filter(pk=code.batch_id) if code else None
 
     def save_model(self, request: HttpRequest, obj: CodeBatch, form: Any, change: bool) -> None:
         services.make_codes(obj, by=operator(request))
@@ -111,5 +117,6 @@ class CodeBatchAdmin(ReadOnlyAdmin):
             "quota": lambda line: batch.quota,
             "redeemed_by": lambda line: line[1].redeemed_by and line[1].redeemed_by.get_username(),
             "redeemed_at": lambda line: moment(line[1].redeemed_at),
+            "revoked_at": lambda line: moment(line[1].revoked_at),
         }
         return csv_file(f"codes-{batch.pk}", columns, services.texts_of(batch))

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
-from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, may, operator
+from voicehelper.admin.base import Action, Report, change_url, may, operator
 from voicehelper.admin.columns import choice_label, link, moment
 from voicehelper.admin.filters import choice
 from voicehelper.numbers import grouped
@@ -20,6 +20,7 @@ from voicehelper.spreadsheet import Columns
 from ..models import Difference, Order, Refund, SurplusPayment
 from ..services import reconciliation
 from . import words
+from .settling_together import SettlingTogether
 
 Kind, State = Difference.Kind, Difference.State
 
@@ -90,7 +91,7 @@ _MEANINGS: dict[str, Any] = {
 
 
 @admin.register(Difference)
-class DifferenceAdmin(ReadOnlyAdmin):
+class DifferenceAdmin(SettlingTogether):
     list_display = ("shown_number", "day", "gateway_label", "kind", "num_theirs", "num_ours", "state_label")
     list_filter = (
         choice(_("state"), "state", lambda: State.choices),

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -90,28 +90,38 @@ def only_real() -> dict[str, str]:
     return {} if settings.SANDBOX else {"mark": "live"}
 
 
-def figures(today: date, days: int, *, groups: bool = True) -> Figures:
-    """The last `days` days, today the last of them. Without `groups` the keys name none: users are not read."""
-    first = today - timedelta(days=days - 1)
-    since = clock.midnight(first)
+def figures(last: date, days: int, *, groups: bool = True) -> Figures:
+    """So many days, and the last of them. Without `groups` the keys name none: users are not read."""
+    first = last - timedelta(days=days - 1)
+    span = _Between(clock.midnight(first), clock.midnight(last + timedelta(days=1)))
     cells: dict[Key, OrderSums] = {}
     states: dict[str, tuple[int, int]] = {}
-    for *key, state, count, fen in _placed(since, groups):
+    for *key, state, count, fen in _placed(span, groups):
         cell = cells.setdefault(_key(key), OrderSums())
         cell.placed += count
         cell.still_open += count if state in Order.OPEN else 0
         cell.converted += count if state in Order.CREDITED else 0
         orders, money = states.get(state, (0, 0))
         states[state] = orders + count, money + fen
-    for *key, wait, count, fen, waited in _credited(since, groups):
+    for *key, wait, count, fen, waited in _credited(span, groups):
         cell = cells.setdefault(_key(key), OrderSums())
         paid = OrderSums(payments=count, income_fen=fen, waited_s=int(waited), waits=Counter({int(wait): count}))
         cell.add(paid)
-    for *key, count in _newcomers(since, groups):
+    for *key, count in _newcomers(span, groups):
         cells.setdefault(_key(key), OrderSums()).newcomers += count
-    for *key, count, fen in _refunded(since, groups):
+    for *key, count, fen in _refunded(span, groups):
         cells.setdefault(_key(key), OrderSums()).add(OrderSums(refunds=count, refunded_fen=fen))
     return Figures([first + timedelta(days=number) for number in range(days)], cells, states)
+
+
+class _Between(NamedTuple):
+    """From a moment to just before another."""
+
+    begin: datetime
+    end: datetime
+
+    def of(self, field: str) -> dict[str, datetime]:
+        return {f"{field}__gte": self.begin, f"{field}__lt": self.end}
 
 
 def _key(parts: list[Any]) -> Key:
@@ -119,10 +129,10 @@ def _key(parts: list[Any]) -> Key:
     return day, gateway, group
 
 
-def _placed(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+def _placed(span: _Between, groups: bool) -> Iterable[tuple[Any, ...]]:
     return (
         real_orders()
-        .filter(created__gte=since)
+        .filter(**span.of("created"))
         .annotate(day=TruncDate("created", tzinfo=BEIJING), group=_group(groups))
         .values_list("day", "gateway", "group", "state")
         .annotate(count=Count("pk"), fen=Sum("amount_fen"))
@@ -130,11 +140,11 @@ def _placed(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
     )
 
 
-def _credited(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+def _credited(span: _Between, groups: bool) -> Iterable[tuple[Any, ...]]:
     wait = Cast(Extract(F("credited_at") - F("created"), "epoch"), BigIntegerField())
     return (
         real_orders()
-        .filter(credited_at__gte=since)
+        .filter(**span.of("credited_at"))
         .annotate(day=TruncDate("credited_at", tzinfo=BEIJING), group=_group(groups), wait=wait, step=_step("wait"))
         .values_list("day", "gateway", "group", "step")
         .annotate(count=Count("pk"), fen=Sum("amount_fen"), waited=Sum("wait"))
@@ -166,7 +176,7 @@ SELECT (o.credited_at AT TIME ZONE 'Asia/Shanghai')::date, o.gateway, CASE WHEN 
        COUNT(*)
 FROM (
     SELECT DISTINCT ON (user_id) user_id, credited_at, gateway FROM topup_order
-    WHERE credited_at >= %(since)s AND (live OR %(sandbox)s) ORDER BY user_id, credited_at
+    WHERE credited_at >= %(since)s AND credited_at < %(until)s AND (live OR %(sandbox)s) ORDER BY user_id, credited_at
 ) o
 JOIN accounts_user u ON u.id = o.user_id
 LEFT JOIN LATERAL (
@@ -178,9 +188,11 @@ GROUP BY 1, 2, 3
 """
 
 
-def _newcomers(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+def _newcomers(span: _Between, groups: bool) -> Iterable[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(_NEWCOMERS, {"since": since, "groups": groups, "sandbox": settings.SANDBOX})
+        cursor.execute(
+            _NEWCOMERS, {"since": span.begin, "until": span.end, "groups": groups, "sandbox": settings.SANDBOX}
+        )
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
 
@@ -191,10 +203,10 @@ def real_refunds() -> QuerySet[Refund]:
     return Refund.objects.filter(real, state=Refund.State.SUCCEEDED, surplus=None)
 
 
-def _refunded(since: datetime, groups: bool) -> Iterable[tuple[Any, ...]]:
+def _refunded(span: _Between, groups: bool) -> Iterable[tuple[Any, ...]]:
     return (
         real_refunds()
-        .filter(finished_at__gte=since)
+        .filter(**span.of("finished_at"))
         .annotate(day=TruncDate("finished_at", tzinfo=BEIJING), group=_group(groups, "order__user__group"))
         .values_list("day", "order__gateway", "group")
         .annotate(count=Count("pk"), fen=Sum("amount_fen"))

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from voicehelper import charts, clock
 from voicehelper.admin.base import RecordActions, list_url, may, url_name
 from voicehelper.admin.front_page import Card
+from voicehelper.admin.periods import ReportPeriod, asked_period, named_periods
 from voicehelper.charts import Chart, Scale, Series, Words
 from voicehelper.numbers import grouped, percent
 from voicehelper.spreadsheet import Columns, csv_file
@@ -22,16 +23,15 @@ from voicehelper.spreadsheet import Columns, csv_file
 from ..gateways import GATEWAYS, label_of
 from ..models import Order, Refund
 from ..money import yuan
-from . import words
+from . import compared, words
 from .chart import ceiling, income
 from .figures import Figures, OrderSums, figures, only_real
 
-SPANS = (1, 7, 30, 90)
 PARTS = {"day": 0, "gateway": 1, "group": 2}
 
 
 @dataclass(frozen=True)
-class PeriodChoice:
+class GroupChoice:
     """One of the links that choose what is shown."""
 
     address: str
@@ -67,57 +67,68 @@ class StatisticsPages(RecordActions):
         ]
 
     def statistics(self, request: HttpRequest) -> HttpResponse:
-        days, by, found = _asked(request)
+        period, by = _asked(request)
+        found, before = _figures(period, by), _figures(period.before, by)
         file = reverse(f"admin:{url_name(self, 'statistics_file')}")
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": _("Recharge statistics"),
-            "file": f"{file}?days={days}&by={by}",
-            **page_context(found, days, by, Links(found.days, refunds=may(request, Refund, "view"))),
+            "file": f"{file}?{period.query}&by={by}",
+            **page_context(found, before, period, by, Links(found.days, refunds=may(request, Refund, "view"))),
         }
         return TemplateResponse(request, "admin/topup/statistics.html", context)
 
     def statistics_file(self, request: HttpRequest) -> HttpResponseBase:
-        days, by, found = _asked(request)
-        return csv_file(f"recharges-by-{by}-{days}-days", _file_columns(by), _lines(found, by))
+        period, by = _asked(request)
+        name = period.name if period.name.isdigit() else f"{period.first}-{period.last}"
+        return csv_file(f"recharges-by-{by}-{name}", _file_columns(by), _lines(_figures(period, by), by))
 
 
-def _asked(request: HttpRequest) -> tuple[int, str, Figures]:
-    """Days, grouping and figures, as the address wants them; thirty days by day for an odd one."""
+def _asked(request: HttpRequest) -> tuple[ReportPeriod, str]:
+    """Period and grouping, as the address wants them; thirty days by day for an odd one."""
     if not may(request, Order, "view"):
         raise PermissionDenied
-    typed, by = request.GET.get("days", ""), request.GET.get("by", "")
-    days = int(typed) if typed in map(str, SPANS) else 30
-    by = by if by in PARTS else "day"
-    today = clock.today()
-    return days, by, figures(today, days, groups=by == "group")
+    by = request.GET.get("by", "")
+    return asked_period(request.GET, clock.today(), "30"), by if by in PARTS else "day"
 
 
-def page_context(found: Figures, days: int, by: str, links: "Links") -> dict[str, Any]:
-    """What templates/admin/topup/statistics.html shows."""
+def _figures(period: ReportPeriod, by: str) -> Figures:
+    return figures(period.last, len(period.days), groups=by == "group")
+
+
+def page_context(found: Figures, before: Figures, period: ReportPeriod, by: str, links: "Links") -> dict[str, Any]:
+    """What templates/admin/topup/statistics.html shows; `before` are the figures to compare with."""
     total = found.total
-    table = [_row(head, sums, by, links) for head, sums in _lines(found, by)]
+    margin = compared.margin_card(period, period.before)
+    earlier = before.by(PARTS[by]) if by != "day" else None
+    table = [_row(head, sums, by, links, earlier) for head, sums in _lines(found, by)]
+    together = {"": before.total} if earlier is not None else None
+    cards = compared.beside(_cards(total, links), _cards(before.total, links))
+    parts = [GroupChoice(f"?{period.query}&by={part}", name, part == by) for part, name in _part_names().items()]
     return {
-        "spans": [PeriodChoice(f"?days={span}&by={by}", _span(span), span == days) for span in SPANS],
-        "parts": [PeriodChoice(f"?days={days}&by={part}", name, part == by) for part, name in _part_names().items()],
+        "period": period,
+        "before": period.before,
+        "spans": named_periods(period, clock.today(), f"&by={by}"),
+        "kept": {"by": by},
+        "parts": parts,
         "empty": not (total.placed or total.payments or total.refunds),
-        "cards": _cards(total, links),
-        "charts": _charts(found) if days > 1 else [],
+        "cards": [*cards, margin] if margin else cards,
+        "charts": _charts(found) if len(found.days) > 1 else [],
         "part": {"day": _("Day"), "gateway": _("Gateway"), "group": _("User group")}[by],
-        "columns": [title for title, _read, _url in _columns()],
+        "columns": [title for title, _read, _url in _columns()] + (_compared_titles() if earlier is not None else []),
         "rows": table,
-        "all": _row(_("Together"), total, "", links) if len(table) > 1 else None,
+        "all": _row(_("Together"), total, "", links, together) if len(table) > 1 else None,
         "states": _states(found, links),
     }
 
 
-def _span(days: int) -> str:
-    return _("Today") if days == 1 else _("%(days)d days") % {"days": days}
-
-
 def _part_names() -> dict[str, str]:
     return {"day": _("By day"), "gateway": _("By gateway"), "group": _("By user group")}
+
+
+def _compared_titles() -> list[str]:
+    return [_("Income before"), _("Net income before"), _("Change of the income")]
 
 
 # --- Lists behind the figures ----------------------------------------------------------------------------------------
@@ -177,7 +188,10 @@ def _paid_of_placed(links: Links, **query: str) -> str:
     return links.placed(state="credited", **query)
 
 
-def _row(head: Any, sums: OrderSums, by: str, links: Links) -> StatisticsRow:
+def _row(
+    head: Any, sums: OrderSums, by: str, links: Links, before: Mapping[Any, OrderSums] | None = None
+) -> StatisticsRow:
+    """A line; `before` has what the period before came to, by the same heads, where it is to stand beside it."""
     query: dict[str, str] = {}
     if by == "day":
         links = links.of(head)
@@ -185,6 +199,9 @@ def _row(head: Any, sums: OrderSums, by: str, links: Links) -> StatisticsRow:
         query = {by: head}
     shown = [(read(sums), url) for _title, read, url in _columns()]
     cells = [Cell(text, url(links, **query) if url and text not in _NOTHING else "") for text, url in shown]
+    if before is not None:
+        income_fen, net_fen, change = compared.compared_income(sums, before.get(head if by else "", OrderSums()))
+        cells += [Cell(words.money(income_fen)), Cell(words.signed_money(net_fen)), Cell(change)]
     title = label_of(head) if by == "gateway" else head
     return StatisticsRow(Cell(str(title)), cells)
 

@@ -60,6 +60,12 @@ class RedemptionCode(models.Model):
         verbose_name=_("redeemed by"),
     )
     redeemed_at = models.DateTimeField(_("redeemed"), null=True, editable=False)
+    # Of this one alone; its batch may be revoked too.
+    revoked_at = models.DateTimeField(_("revoked"), null=True, editable=False)
+    revoked_by = models.CharField(
+        _("revoked by"), max_length=150, blank=True, default="", db_default="", editable=False
+    )
+    reason = models.CharField(_("reason"), max_length=200, blank=True, default="", db_default="", editable=False)
 
     class Meta:
         verbose_name = _("redemption code")

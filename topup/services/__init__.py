@@ -65,7 +65,7 @@ from .placing import (
     quote_for,
 )
 from .reaching import reach_ourselves
-from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, texts_of
+from .redeeming import CodeExpired, CodeInvalid, CodeUsed, make_codes, redeem, revoke_batch, revoke_code, texts_of
 from .refund_approving import approve_refund, counted_fen, withdraw_refund
 from .refund_finding import find_refunds, refund_was_told
 from .refund_following import follow_refund, settle_unknown_refunds

@@ -59,15 +59,21 @@ def redeem(user: User, typed: str) -> int:
     no other table: PostgreSQL does not look again at what a subquery found after it has waited for a row.
     """
     with transaction.atomic():
-        code = RedemptionCode.objects.filter(digest=RedemptionCode.digest_of(plain(typed))).first()
+        code = code_typed(typed)
         if code is None:
             raise CodeInvalid
-        unused = RedemptionCode.objects.filter(pk=code.pk, redeemed_at=None)
+        unused = RedemptionCode.objects.filter(pk=code.pk, redeemed_at=None, revoked_at=None)
         if not unused.update(redeemed_by=user, redeemed_at=Now()):
-            raise CodeUsed(mine=RedemptionCode.objects.get(pk=code.pk).redeemed_by_id == user.pk)
+            code.refresh_from_db()
+            raise CodeUsed(mine=code.redeemed_by_id == user.pk) if code.redeemed_at else CodeInvalid
         quota = _worth(code)
         credit(user, quota, kind=Entry.Kind.GIFT, ref=ref_of(code), actor=as_actor(user.pk))
     return quota
+
+
+def code_typed(typed: str) -> RedemptionCode | None:
+    """The code that somebody typed, or pasted with other words around it."""
+    return RedemptionCode.objects.filter(digest=RedemptionCode.digest_of(plain(typed))).first()
 
 
 def _worth(code: RedemptionCode) -> int:
@@ -88,6 +94,12 @@ def ref_of(code: RedemptionCode) -> str:
 def revoke_batch(batch: CodeBatch) -> bool:
     """Let nobody redeem any more of its codes. False: it was revoked already."""
     return CodeBatch.objects.filter(pk=batch.pk, revoked_at=None).update(revoked_at=Now()) == 1
+
+
+def revoke_code(code: RedemptionCode, *, by: str, reason: str) -> bool:
+    """Let nobody redeem this one. False: somebody has redeemed or revoked it."""
+    unused = RedemptionCode.objects.filter(pk=code.pk, redeemed_at=None, revoked_at=None)
+    return unused.update(revoked_at=Now(), revoked_by=by, reason=reason) == 1
 
 
 def texts_of(batch: CodeBatch) -> Iterator[tuple[str, RedemptionCode]]:

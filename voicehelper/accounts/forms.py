@@ -235,3 +235,22 @@ class PasskeyName(forms.Form):
         if not name.isprintable():
             raise ValidationError(_("Use letters, digits and signs that can be seen."))
         return name
+
+
+class LowBalanceForm(forms.Form):
+    """An amount to be told of, in yuan or in quota; none: of no amount."""
+
+    amount = forms.DecimalField(
+        required=False, min_value=0, max_digits=20, decimal_places=2, label=gettext_lazy("Tell me at or below")
+    )
+    unit = forms.ChoiceField(
+        choices=[("yuan", gettext_lazy("yuan (¥), at today’s list price")), ("quota", gettext_lazy("quota"))],
+        label=gettext_lazy("In"),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        facts = super().clean() or {}
+        amount = facts.get("amount")
+        if amount is not None and facts.get("unit") == "quota" and amount != int(amount):
+            self.add_error("amount", _("Write how much quota as a whole number."))
+        return facts

@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy
 
 from notifications import mail
 from voicehelper import clock
+from voicehelper.numbers import grouped
+from voicehelper.wallet.worth import in_yuan, list_price
 
 from .models import User
 
@@ -139,6 +141,27 @@ def export_is_ready(user: User, days: int) -> None:
             _("If it was not you who asked for it, change your password at once."),
         ]
         _post(user.email, subject, lines, _NOTICE, days=str(days))
+
+
+def low_balance(user: User, balance: int, threshold: int) -> None:
+    """That the balance is at or below what they asked to be told of, both in quota."""
+    rate = list_price().yuan_per_quota
+    with _in_language_of(user):
+        subject = _("Your balance is low")
+        lines = [
+            _("The balance of the account %(name)s at %(site)s is ¥%(yuan)s (%(quota)s quota)."),
+            _("You asked to be told when it falls to ¥%(limit_yuan)s (%(limit)s quota). Recharge here: %(link)s"),
+            _("Change this notice, or switch it off: %(settings)s"),
+        ]
+        facts = {
+            "yuan": in_yuan(balance, rate),
+            "quota": grouped(balance),
+            "limit_yuan": in_yuan(threshold, rate),
+            "limit": grouped(threshold),
+            "link": settings.SERVER_ADDRESS + "/recharge",
+            "settings": settings.SERVER_ADDRESS + "/accounts/low-balance",
+        }
+        _post(user.email, subject, lines, _NOTICE, name=user.username, **facts)
 
 
 def _in_language_of(user: User) -> translation.override:

@@ -150,6 +150,24 @@ class RecoveryCode(models.Model):
         return f"{self.factor_id} #{self.pk}"
 
 
+class LowBalanceNotice(models.Model):
+    """That a user wants a mail when the balance falls to `threshold` quota. `armed` while it is above: see
+    low_balance.py."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="low_balance_notice", verbose_name=_("user"))
+    threshold = models.BigIntegerField(_("threshold (quota)"), editable=False)
+    armed = models.BooleanField(_("armed"), editable=False)
+
+    class Meta:
+        verbose_name = _("low balance notice")
+        verbose_name_plural = _("low balance notices")
+        indexes = [models.Index(fields=["user"], condition=models.Q(armed=True), name="low_balance_armed")]
+        constraints = [models.CheckConstraint(condition=models.Q(threshold__gte=0), name="low_balance_not_negative")]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.threshold}"
+
+
 class ApiKey(models.Model):
     """A key for /v1, kept as SHA-256 only. `prefix` and `last4` are what its owner recognises it by."""
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from . import deleting, sessions
+from . import deleting, low_balance, sessions
 
 
 @shared_task(time_limit=3600)
@@ -15,3 +15,9 @@ def delete_accounts() -> int:
 def forget_ended_sessions() -> int:
     """Delete the rows of sessions that are over. Returns how many."""
     return sessions.forget_ended()
+
+
+@shared_task
+def tell_of_low_balances() -> int:
+    """Mail users whose balance fell to their threshold."""
+    return low_balance.tell()

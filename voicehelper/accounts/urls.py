@@ -4,7 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import consent, mini_program, sign_in
-from .pages import devices, email, legal, minors, own_data, passkeys, recovery, second_factor, wechat
+from .pages import devices, email, legal, low_balance, minors, own_data, passkeys, recovery, second_factor, wechat
 
 app_name = "accounts"
 
@@ -22,6 +22,7 @@ urlpatterns = [
     path("accounts/password", pages.ChangePassword.as_view(), name="password"),
     path("accounts/email", email.ChangeEmail.as_view(), name="email"),
     path("accounts/email/<str:token>", email.ConfirmEmail.as_view(), name="confirm_email"),
+    path("accounts/low-balance", low_balance.LowBalance.as_view(), name="low_balance"),
     path("accounts/devices", devices.Devices.as_view(), name="devices"),
     path("accounts/devices/<int:pk>/end", devices.EndBrowser.as_view(), name="end_browser"),
     path("accounts/tokens/<int:pk>/end", devices.EndToken.as_view(), name="end_token"),

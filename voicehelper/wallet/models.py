@@ -67,6 +67,8 @@ class Entry(models.Model):
         indexes = [
             models.Index(fields=["wallet", "-id"], name="entry_statement"),
             models.Index(fields=["-created"], name="entry_newest"),
+            # The few that a statement shows one by one.
+            models.Index(fields=["wallet", "-created"], condition=~Q(kind="spend"), name="entry_not_spending"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["kind", "ref"], name="entry_once"),
@@ -248,6 +250,43 @@ class Checkpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.wallet_id}: {self.balance}"
+
+
+class DaySum(models.Model):
+    """What a wallet's entries of one Beijing day and kind came to; spending also by model (`model`, else empty).
+    Entries above DaySumMark's are not in it yet: see day_sums.py. `kind` is an entry's, and "code" of gifts by a
+    code."""
+
+    wallet = models.ForeignKey(Wallet, models.PROTECT, related_name="day_sums", db_index=False, editable=False)
+    day = models.DateField(editable=False)
+    kind = models.CharField(max_length=8, editable=False)
+    model = models.CharField(max_length=200, blank=True, editable=False)
+    entries = models.BigIntegerField(editable=False)
+    amount = models.BigIntegerField(editable=False)
+
+    class Meta:
+        verbose_name = _("day sum")
+        verbose_name_plural = _("day sums")
+        indexes = [models.Index(fields=["kind", "day"], name="day_sum_by_day")]
+        constraints = [models.UniqueConstraint(fields=["wallet", "day", "kind", "model"], name="day_sum_once")]
+
+    def __str__(self) -> str:
+        return f"{self.wallet_id} {self.day} {self.kind} {self.model}: {self.amount:+d}"
+
+
+class DaySumMark(models.Model):
+    """Up to which entry all are in DaySum. One row, or none: up to 0."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    up_to_entry = models.BigIntegerField(editable=False)
+
+    class Meta:
+        verbose_name = _("day sum mark")
+        verbose_name_plural = _("day sum marks")
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="day_sum_mark_only_one")]
+
+    def __str__(self) -> str:
+        return f"{self.up_to_entry}"
 
 
 class AuditRun(models.Model):

@@ -5,7 +5,7 @@ from celery import shared_task
 from notifications.services import raise_alert
 
 from . import audit as audits
-from . import services
+from . import day_sums, services
 
 
 @shared_task
@@ -27,3 +27,9 @@ def audit(full: bool = False) -> int:
 def reap_holds() -> int:
     """Give back quota that was set aside and never used."""
     return services.reap_holds()
+
+
+@shared_task
+def add_up_days() -> int:
+    """Add new entries to the sums that statements read."""
+    return day_sums.add_up()

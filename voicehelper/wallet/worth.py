@@ -49,3 +49,8 @@ def in_yuan(quota: Fraction | int, yuan_per_quota: Fraction) -> str:
     number = int(yuan * 10**places + Fraction(1, 2))
     decimals = f"{number % 10**places:0{places}d}"
     return f"{number // 10**places:,}.{decimals.rstrip('0'):0<2}"
+
+
+def change_in_yuan(quota: int, yuan_per_quota: Fraction) -> str:
+    """The same of a change, with its sign: "+¥73.00", "−¥0.36", "−¥<0.0001"."""
+    return f"{'−' if quota < 0 else '+'}¥{in_yuan(abs(quota), yuan_per_quota)}"
