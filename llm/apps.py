@@ -28,8 +28,9 @@ class LlmConfig(AppConfig):
         from voicehelper.admin import front_page, menu
         from voicehelper.admin.menu import MenuPage
 
-        from .admin import today
+        from .admin import finders, today
 
+        finders.join()
         front_page.shows(10, today.panel)
         menu.add(
             menu.MODELS,

@@ -37,8 +37,9 @@ class TopupConfig(AppConfig):
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page
 
-        from .admin import dashboard
+        from .admin import dashboard, finders
 
+        finders.join()
         front_page.begins(dashboard.first_steps)
         front_page.shows(10, dashboard.figures, above=True)
         front_page.asks(20, dashboard.open_matters)

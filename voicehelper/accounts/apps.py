@@ -24,6 +24,9 @@ class AccountsConfig(AppConfig):
         from voicehelper.admin import menu
         from voicehelper.admin.menu import MenuPage
 
+        from .admin import finders
+
+        finders.join()
         menu.add(menu.MODELS, MenuPage(50, _("API keys"), "password", "accounts.apikey"))
         menu.add(
             menu.USERS,
