@@ -27,7 +27,9 @@ TRANSACTION = "4200001234202611301234567890"
 @pytest.fixture
 def order(buyer: User, wechat: WeChatMerchant) -> Order:
     User.objects.filter(pk=buyer.pk).update(email="Buyer@example.org")
-    return pending_order(buyer, wechat, state="paid", transaction_id=TRANSACTION, amount_fen=7300, credited_at=clock.now())
+    return pending_order(
+        buyer, wechat, state="paid", transaction_id=TRANSACTION, amount_fen=7300, credited_at=clock.now()
+    )
 
 
 @pytest.fixture
@@ -68,9 +70,7 @@ def test_any_number_of_a_customer_opens_its_record(browser: Client, order: Order
         assert opened(browser, term) == change_url(record), term
 
 
-def test_a_whole_key_and_a_token_open_their_record_and_stand_nowhere(
-    browser: Client, buyer: User, caplog: Any
-) -> None:
+def test_a_whole_key_and_a_token_open_their_record_and_stand_nowhere(browser: Client, buyer: User, caplog: Any) -> None:
     key, text = create_api_key(buyer, "notebook")
     token = issue_token(buyer)
     for secret, record in ((text, key), (token, buyer)):

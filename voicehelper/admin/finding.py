@@ -124,7 +124,9 @@ def look_up(request: HttpRequest, term: str) -> Findings:
     return Findings(groups, one, told)
 
 
-def _rows(request: HttpRequest, finder: Finder, which: Q | None, besides: Sequence[FoundRecord] = ()) -> list[FoundRecord]:
+def _rows(
+    request: HttpRequest, finder: Finder, which: Q | None, besides: Sequence[FoundRecord] = ()
+) -> list[FoundRecord]:
     page: Any = admin.site.get_model_admin(finder.model)
     if which is None or not page.has_view_permission(request):
         return []
