@@ -23,7 +23,9 @@ class Role:
 ROLES: Mapping[str, Role] = {
     SUPPORT: Role(_("Support"), _("Finds anything, asks platforms about payments, signs out, resets. Moves no money.")),
     FINANCE: Role(_("Finance"), _("Refunds, differences, quota by hand up to a limit, codes, statistics.")),
-    MODELS: Role(_("Models"), _("Provider accounts, models, prices, and what was used of them. No customers’ money.")),
+    MODELS: Role(
+        _("Model operations"), _("Provider accounts, models, prices, and what was used of them. No customers’ money.")
+    ),
     READ_ONLY: Role(_("Read-only"), _("Sees every page of the admin and changes nothing.")),
 }
 

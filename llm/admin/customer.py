@@ -52,7 +52,7 @@ def usage(request: HttpRequest, user: User) -> CustomerTable | None:
         Heading(_("Failed"), is_figure=True),
         Heading(_("Tokens"), is_figure=True),
         Heading(_("Quota"), is_figure=True),
-        Heading(_("Last")),
+        Heading(_("Last call")),
     ]
     found = _lately(user).values("model_name").order_by()
     sums = found.annotate(

@@ -44,7 +44,7 @@ def test_four_roles_are_there_after_migrating_and_every_permission_they_name_exi
     for name in grants.ROLES:
         assert roles.granted(name) <= known, name
         assert role(name).permissions.count() == len(roles.granted(name)) > 3
-    assert {group.name for group in Group.objects.all()} >= {"客服", "财务", "模型", "只读"}
+    assert {group.name for group in Group.objects.all()} >= {"客服", "财务", "模型运营", "只读"}
 
 
 def test_what_operators_changed_about_a_role_stays() -> None:

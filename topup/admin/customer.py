@@ -40,7 +40,7 @@ def orders(request: HttpRequest, user: User) -> CustomerTable | None:
     if not may(request, Order, "view"):
         return None
     headings = [
-        Heading(_("Order")),
+        Heading(_("Order number")),
         Heading(_("Created")),
         Heading(_("Gateway")),
         Heading(_("Money"), is_figure=True),

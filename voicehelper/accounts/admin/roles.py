@@ -31,7 +31,7 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name == "permissions":
-            return permissions.field_for(request, "group", label=_("May"))
+            return permissions.field_for(request, "group", label=_("What it may do"))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -121,7 +121,7 @@ class UserAdmin(_DjangoUserAdmin, CustomerPage):
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name == "user_permissions":
-            return permissions.field_for(request, "user", label=_("May besides"))
+            return permissions.field_for(request, "user", label=_("Permissions besides the roles’"))
         if db_field.name == "groups":
             return permissions.RolesField(Group.objects.order_by("pk"), required=False, label=_("Roles"))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
