@@ -21,6 +21,7 @@ from voicehelper.admin.base import change_url
 pytestmark = pytest.mark.django_db
 
 FIND = "/admin/find/"
+REFUND: dict[str, Any] = {"ref": "r1", "amount_fen": 100, "quota": 0, "quota_due": 0, "requested_by": "x"}
 TRANSACTION = "4200001234202611301234567890"
 
 
@@ -54,7 +55,7 @@ def opened(browser: Client, term: str) -> str:
 
 
 def test_any_number_of_a_customer_opens_its_record(browser: Client, order: Order, call: Usage, buyer: User) -> None:
-    refund = Refund.objects.create(order=order, number=1, refund_no="R77001", amount_fen=100, quota=1, requested_by="x")
+    refund = Refund.objects.create(order=order, number=1, refund_no="R77001", **REFUND)
     for term, record in {
         order.order_no: order,
         f"  {order.order_no.upper()} ": order,

@@ -2,9 +2,11 @@
 
 import pytest
 from selenium.webdriver import Keys
+from selenium.webdriver.common.action_chains import ActionChains
 
 from llm.models import Usage
 from sandbox.models import Trade
+from tests.browser.person import Person
 from tests.browser.test_operators import Counting, lost, operator  # noqa: F401  # fixtures
 from topup import services
 from topup.models import Order
@@ -58,20 +60,23 @@ def test_a_number_that_a_customer_reads_out_opens_its_record_in_two_clicks(
     assert operator.operator.complaints() == []
 
 
+def open_palette(person: Person) -> None:
+    person.script("document.activeElement.blur()")
+    ActionChains(person.driver).key_down(Keys.CONTROL).send_keys("k").key_up(Keys.CONTROL).perform()
+    person.sees(PALETTE)
+
+
 def use_the_palette(operator: Counting, key: int, text: str, call: Usage) -> None:  # noqa: F811
     """Ctrl-K: what is typed is shown as it is found, and Enter opens it."""
     person = operator.operator
     person.visit("/admin/wallet/entry/")
-    person.script("document.activeElement.blur()")
-    person.press(Keys.CONTROL, "k")
-    person.sees(PALETTE)
+    open_palette(person)
     person.fill(PALETTE, call.request_id)
     person.sees("#command-results", call.request_id)
     person.press(Keys.ARROW_DOWN)
     person.press(Keys.ENTER)
     arrives(operator, f"/llm/usage/{call.pk}/")
-    person.script("document.activeElement.blur()")
-    person.press(Keys.CONTROL, "k")
+    open_palette(person)
     person.fill(PALETTE, text)
     person.press(Keys.ENTER)
     arrives(operator, f"/accounts/apikey/{key}/")
