@@ -29,15 +29,28 @@ class LlmConfig(AppConfig):
         document.register(v1_document.paths)
         origins.calls_listed_at(calls_url)
         all_margins.told_by(margins.margin_of)
+        self._grant()
         self._join_the_admin()
+
+    def _grant(self) -> None:
+        """What roles may do with its rows."""
+        from voicehelper import roles
+
+        roles.grant(roles.SUPPORT, "llm", "view_usage")
+        roles.grant(roles.FINANCE, "llm", "view_usage view_model")
+        for model in ("credential", "model", "alias"):
+            roles.grant(roles.MODELS, "llm", f"view_{model} add_{model} change_{model} delete_{model}")
+        roles.grant(roles.MODELS, "llm", "view_usage")
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page, menu
         from voicehelper.admin.menu import MenuPage
 
-        from .admin import today
+        from .admin import customer, finders, today
 
+        customer.join()
+        finders.join()
         front_page.shows(10, today.panel)
         menu.add(
             menu.MODELS,

@@ -13,7 +13,16 @@ class NotificationsConfig(AppConfig):
         from . import metrics
 
         all_metrics.register(metrics.collect)
+        self._grant()
         self._join_the_admin()
+
+    def _grant(self) -> None:
+        """What roles may do with its rows."""
+        from voicehelper import roles
+
+        roles.grant(roles.SUPPORT, "notifications", "view_alert")
+        for role in (roles.FINANCE, roles.MODELS):
+            roles.grant(role, "notifications", "view_alert change_alert")
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""

@@ -50,13 +50,29 @@ class TopupConfig(AppConfig):
 
         named_by(LineKind.TOPUP, origins.recharges)
         named_by(LineKind.REFUND, origins.refunds)
+        self._grant()
+        self._join_the_admin()
+
+    def _grant(self) -> None:
+        """What roles may do with its rows."""
+        from voicehelper import roles
+
+        roles.grant(roles.SUPPORT, "topup", "view_order change_order view_refund view_notice view_codebatch")
+        for names in (
+            "view_order change_order view_refund add_refund change_refund",
+            "view_reconciliation change_reconciliation view_difference change_difference",
+            "view_notice change_notice view_gatewaycall view_codebatch add_codebatch view_rechargesettings",
+        ):
+            roles.grant(roles.FINANCE, "topup", names)
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page
 
-        from .admin import dashboard
+        from .admin import customer, dashboard, finders
 
+        customer.join()
+        finders.join()
         front_page.begins(dashboard.first_steps)
         front_page.shows(10, dashboard.figures, above=True)
         front_page.asks(20, dashboard.open_matters)

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from . import health, metrics
+from .admin import finding
 
 handler404 = "voicehelper.api.nowhere.not_found"
 handler500 = "voicehelper.api.nowhere.server_error"
@@ -19,6 +20,7 @@ urlpatterns = [
     path("", include("storage_backends.urls")),
     path("", include("llm.pages.urls")),
     path("", include("llm.urls")),
+    path("admin/find/", admin.site.admin_view(finding.view), name="find"),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),

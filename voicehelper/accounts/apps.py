@@ -1,5 +1,6 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,13 +20,30 @@ class AccountsConfig(AppConfig):
         user_logged_in.connect(proof.note_sign_in, dispatch_uid="accounts.proof")
         errors.register(refusals.REFUSALS)
         exports.register("accounts", own_copy.ACCOUNT)
+        self._grant()
         self._join_the_admin()
+
+    def _grant(self) -> None:
+        """What roles may, and that they are made once everything else was migrated."""
+        from voicehelper import roles
+
+        from .roles import plant
+
+        roles.grant(roles.SUPPORT, "accounts", "view_user help_user add_usernote view_apikey change_apikey view_share")
+        roles.grant(roles.FINANCE, "accounts", "view_user add_usernote view_apikey")
+        roles.grant(roles.MODELS, "accounts", "view_apikey")
+        last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]
+        post_migrate.connect(plant, sender=last, dispatch_uid="accounts.roles")
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu."""
         from voicehelper.admin import menu
         from voicehelper.admin.menu import MenuPage
 
+        from .admin import customer_page, finders
+
+        customer_page.join()
+        finders.join()
         menu.add(menu.MODELS, MenuPage(50, _("API keys"), "password", "accounts.apikey"))
         menu.add(
             menu.USERS,

@@ -51,6 +51,8 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
+        # Less than changing somebody: neither address nor password nor price.
+        permissions = [("help_user", "Can help user")]  # Django's own form
         verbose_name = _("user")  # type: ignore[assignment]  # lazy texts are what Django wants here
         verbose_name_plural = _("users")  # type: ignore[assignment]
         constraints = [
@@ -166,6 +168,41 @@ class LowBalanceNotice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} {self.threshold}"
+
+
+class UserNote(models.Model):
+    """What an operator noted about a user. Rows are added and never changed: a trigger refuses it."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="notes", verbose_name=_("user"))
+    author = models.CharField(_("written by"), max_length=150, editable=False)
+    text = models.TextField(_("note"), editable=False)
+    created = models.DateTimeField(_("time"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("note about a user")
+        verbose_name_plural = _("notes about users")
+        default_permissions = ("add",)
+        indexes = [models.Index(fields=["user", "-id"], name="note_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} #{self.pk}"
+
+
+class BuiltInRole(models.Model):
+    """A role that came along: which group was made for it, and what that was given. Operators change and delete the
+    group as they like; see roles.py."""
+
+    name = models.CharField(max_length=16, unique=True, editable=False)
+    group = models.OneToOneField(
+        "auth.Group", models.SET_NULL, null=True, editable=False, related_name="built_in_role", verbose_name=_("role")
+    )
+    given = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ApiKey(models.Model):

@@ -92,6 +92,11 @@ def revoke_tokens(user: User) -> int:
     return AccessToken.objects.filter(user=user, revoked_at=None).update(revoked_at=Now())
 
 
+def set_active(user: User, active: bool) -> bool:
+    """Let a user in, or nowhere: no session, token or key of theirs counts meanwhile. False: so it was."""
+    return User.objects.filter(pk=user.pk, is_active=not active).update(is_active=active) == 1
+
+
 def create_api_key(user: User, name: str, limits: KeyLimits = UNLIMITED) -> tuple[ApiKey, str]:
     """A new key for /v1 and its text, which exists only in the return value. Raises TooManyKeys, ValueError."""
     name = _key_name(name)

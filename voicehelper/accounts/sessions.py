@@ -105,17 +105,17 @@ def end_token(user: User, pk: int) -> bool:
     return AccessToken.objects.filter(user=user, pk=pk, revoked_at=None).update(revoked_at=Now()) == 1
 
 
-def end_all_others(request: HttpRequest, user: User) -> None:
-    """Sign everything out but the browser that asks: also those that were never noted."""
-    end_all(user)
-    user.refresh_from_db()
-    update_session_auth_hash(request, user)
-
-
 def end_all(user: User) -> None:
-    """Sign everything out."""
+    """Sign everything out, also what was never noted."""
     User.objects.filter(pk=user.pk).update(sign_outs=F("sign_outs") + 1)
     revoke_tokens(user)
+    user.refresh_from_db()
+
+
+def end_all_others(request: HttpRequest, user: User) -> None:
+    """Sign everything out but the browser that asks."""
+    end_all(user)
+    update_session_auth_hash(request, user)
 
 
 def forget_ended() -> int:

@@ -9,7 +9,7 @@ sections.py  the page of a settings section
 probing.py   "test connection"
 rows.py      tables edited row by row
 stepup.py    the password again, before something grave
-menu.py, front_page.py  what apps add themselves to, in AppConfig.ready()
+menu.py, front_page.py, finding.py, customer.py  what apps add themselves to, in AppConfig.ready()
 
 Charts, files for spreadsheets and numbers in words serve users' pages as well: voicehelper/charts.py, spreadsheet.py,
 numbers.py. The theme is django-unfold; our own look is in static/admin_ext and templates/admin.

@@ -81,6 +81,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     found = [matter for _place, read in sorted(_asks.items()) for matter in read(request)]
     return context | {
         "title": _("Overview"),
+        "large_box": True,
         "demo": settings.MODE == "demo",
         "one_step": not settings.STAFF_SECOND_FACTOR,
         "setup": next((steps for read in _begins if (steps := read(request)) is not None and steps.pages), None),

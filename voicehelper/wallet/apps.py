@@ -15,15 +15,26 @@ class WalletConfig(AppConfig):
 
         audit.register([*checks.CHECKS, day_sums.day_sums_are_the_sums_of_entries])
         all_metrics.register(metrics.collect)
+        self._grant()
         self._join_the_admin()
+
+    def _grant(self) -> None:
+        """What roles may do with its rows."""
+        from voicehelper import roles
+
+        roles.grant(roles.SUPPORT, "wallet", "view_wallet view_entry view_hold")
+        roles.grant(roles.FINANCE, "wallet", "view_wallet view_entry view_hold view_auditrun view_closedperiod")
+        roles.grant(roles.FINANCE, "wallet", "view_adjustment add_adjustment change_adjustment")
 
     def _join_the_admin(self) -> None:
         """Its pages in the menu, and what it shows on the front page."""
         from voicehelper.admin import front_page, menu
         from voicehelper.admin.menu import MenuPage
 
+        from . import admin_customer
         from .admin import findings
 
+        admin_customer.join()
         front_page.asks(30, findings)
         menu.add(
             menu.LEDGER,

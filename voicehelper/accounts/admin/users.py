@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import PROTECT, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from notifications.mail import can_mail
 from voicehelper import clock
 from voicehelper.admin import stepup
 from voicehelper.admin.base import (
@@ -32,12 +32,13 @@ from voicehelper.numbers import grouped
 from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
 from voicehelper.wallet.models import Budget
 
-from .. import recovery, services
+from .. import services
 from ..forms import clean_name
-from ..models import AccessToken, ApiKey, ShareVisit, User
+from ..models import ApiKey, ShareVisit, User
+from . import permissions
+from .customer_page import CustomerPage, may_help
 from .deletions import end_deletion, leaving_actions, start_deletion
 from .minors import minors_action, minors_off, minors_on
-from .sign_in_actions import SignInActions
 from .user_inlines import PasskeyInline, TokenInline, WeChatInline
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class RenamingForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
 
 
 @admin.register(User)
-class UserAdmin(_DjangoUserAdmin, SignInActions):
+class UserAdmin(_DjangoUserAdmin, CustomerPage):
     form = RenamingForm
     add_form = NamingForm
     change_password_form = AdminPasswordChangeForm
@@ -107,6 +108,8 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
         (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by", "time_leaving")}),
     )
     add_fieldsets = ((None, {"fields": ("username", "email", "group", "password1", "password2")}),)
+    # For superusers: a new operator in one go.
+    add_powers = ((_("Operator"), {"fields": ("groups",), "description": _("Tick none for an ordinary user.")}),)
 
     @admin.display(description=_("balance"))
     def num_balance(self, user: User) -> str:
@@ -127,7 +130,21 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
         """An address that an operator typed is nobody's until a link sent there was opened."""
         if "email" in form.changed_data:
             obj.email_verified_at = None
+        if not change and form.cleaned_data.get("groups"):
+            obj.is_staff = True
         super().save_model(request, obj, form, change)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None and request.user.is_superuser:
+            return (*self.add_fieldsets, *self.add_powers)
+        return super().get_fieldsets(request, obj)
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "user_permissions":
+            return permissions.field_for(request, "user", label=_("Permissions besides the roles’"))
+        if db_field.name == "groups":
+            return permissions.RolesField(Group.objects.order_by("pk"), required=False, label=_("Roles"))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
@@ -146,17 +163,14 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
         return obj is not None and super().has_delete_permission(request, obj) and not _has_history(obj)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
-        return may(request, User, "change")
+        return may(request, User, "change") or request.user.has_perm("accounts.help_user")
 
     def actions_for(self, request: HttpRequest, record: User) -> Sequence[Action]:
+        """Who may change the user may also do what outlasts the call: minors' mode, and deletion."""
+        helping = super().actions_for(request, record)
         if not self.has_change_permission(request, record):
-            return ()
-        alive = AccessToken.objects.filter(user=record, revoked_at=None).exists()
-        refusal = "" if alive else gettext("There is no valid token.")
-        hint = gettext("Every program of this user has to sign in again.")
-        revoke = Action("revoke", gettext("Revoke all tokens"), hint=hint, refusal=refusal)
-        signing_in = [self._reset_action(record), *self.sign_in_actions(record), revoke]
-        return [*signing_in, minors_action(record), *leaving_actions(record)]
+            return helping
+        return [*helping, minors_action(record), *leaving_actions(record)]
 
     def do_minors_on(self, request: HttpRequest, user: User, reason: str) -> Report:
         return minors_on(request, user)
@@ -170,28 +184,9 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
     def do_keep_account(self, request: HttpRequest, user: User, reason: str) -> Report:
         return end_deletion(user)
 
-    def _reset_action(self, user: User) -> Action:
-        refusal = ""
-        if not can_mail():
-            refusal = gettext("No channel sends mail to users: switch it on under Alert channels → Email.")
-        elif not user.email:
-            refusal = gettext("Enter an email address and save first.")
-        elif not user.is_active:
-            refusal = gettext("This user is deactivated.")
-        hint = gettext("Mails a link to this address, good once and for an hour. Be sure that it is this person’s.")
-        return Action("send_reset", gettext("Send a link for a new password"), hint=hint, refusal=refusal)
-
-    def do_send_reset(self, request: HttpRequest, user: User, reason: str) -> Report:
-        recovery.send_link(user)
-        return Report(True, gettext("A link is on its way to %(address)s.") % {"address": user.email})
-
-    def do_revoke(self, request: HttpRequest, user: User, reason: str) -> Report:
-        count = services.revoke_tokens(user)
-        return Report(True, ngettext("%(count)d token revoked.", "%(count)d tokens revoked.", count) % {"count": count})
-
     @admin.action(description=_("Revoke all tokens of the selected users"), permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        users = [user for user in queryset if self.has_change_permission(request, user)]
+        users = [user for user in queryset if may_help(request, user)]
         for user in users:
             messages.success(request, f"{user}: {self.do_revoke(request, user, '').text}")
             self.log_change(request, user, gettext("Revoke all tokens"))
