@@ -117,7 +117,7 @@ class Rule(models.Model):
         constraints = [models.UniqueConstraint(fields=["channel", "event"], name="rule_one_per_event")]
 
     def __str__(self) -> str:
-        return f"{self.event} → {self.channel_id}: {self.least}"
+        return f"{self.event} → {self.channel}"
 
     def wants(self, level: str) -> bool:
         if self.least == self.Least.NEVER:

@@ -14,6 +14,7 @@ from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, li
 from voicehelper.admin.columns import choice_label, column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks
 from voicehelper.admin.front_page import OpenMatter
+from voicehelper.changes import snapshot
 from voicehelper.numbers import grouped
 
 from .. import events, services
@@ -148,7 +149,7 @@ class AlertAdmin(ReadOnlyAdmin):
     def resolve_selected(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
         done = [alert for alert in queryset if services.resolve(alert, by=operator(request))]
         for alert in done:
-            self.log_change(request, alert, gettext("Resolved."))
+            self.log_action(request, alert, gettext("Resolved."), snapshot(alert, every=True))
         text = ngettext("%(count)d alert resolved.", "%(count)d alerts resolved.", len(done)) % {"count": len(done)}
         messages.success(request, text)
 

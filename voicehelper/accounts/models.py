@@ -15,6 +15,10 @@ from voicehelper.secrets import EncryptedField
 from voicehelper.sections import Section
 from voicehelper.wallet.models import Budget
 
+from .operator_models import LoggedChange as LoggedChange
+from .operator_models import SavedView as SavedView
+from .operator_models import SecretRotation as SecretRotation
+
 
 class User(AbstractUser):
     """Somebody who can sign in. `group` chooses the price ratio (recharge settings: group ratios).
