@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from voicehelper import clock
 from voicehelper.middleware import known_as
 
+from . import job_runs
 from .delivery import deliver
 from .models import Alert, JobRun
 from .services import raise_alert, resolve_all_passed
@@ -38,10 +39,10 @@ SWEEP = "deliver_alerts"
 
 
 class Job(Task):  # type: ignore[type-arg]  # generic only in the stubs
-    """A Celery task that leaves a mark when it succeeds, and whose logs carry its id."""
+    """A Celery task that leaves a mark when it succeeds, notes how it ended, and whose logs carry its id."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with known_as(str(self.request.id or "-")):
+        with known_as(str(self.request.id or "-")), job_runs.noted(self.name, kwargs, self.request.id):
             return super().__call__(*args, **kwargs)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
@@ -61,9 +62,8 @@ class Late:
 
 def succeeded(task: str, kwargs: dict[str, Any]) -> None:
     """Note it for the entries of the schedule that run this task so."""
-    for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
-        if entry["task"] == task and entry.get("kwargs", {}) == kwargs:
-            JobRun.objects.update_or_create(name=name, defaults={"succeeded": Now()})
+    for name in job_runs.entries(task, kwargs):
+        JobRun.objects.update_or_create(name=name, defaults={"succeeded": Now()})
 
 
 def late() -> list[Late]:

@@ -169,10 +169,24 @@ class Delivery(models.Model):
 
 
 class JobRun(models.Model):
-    """When a job of the schedule last succeeded; before it ever did, when it was first expected."""
+    """When a job of the schedule last succeeded (before it ever did: when it was first expected), how it ended the last
+    time, and since when it runs. One that runs longer than any job may was killed."""
 
     name = models.CharField(max_length=60, primary_key=True)
     succeeded = models.DateTimeField(db_default=Now())
+    # Of the run that began last of those that ended.
+    started = models.DateTimeField(null=True, editable=False)
+    took_ms = models.PositiveBigIntegerField(null=True, editable=False)
+    error = models.CharField(max_length=300, default="", db_default="", blank=True, editable=False)
+    # The run that began last and has not ended, by the id of its task.
+    running = models.DateTimeField(null=True, editable=False)
+    running_id = models.CharField(max_length=64, default="", db_default="", blank=True, editable=False)
+    # Asked for by somebody, and not begun.
+    asked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("scheduled job")
+        verbose_name_plural = _("scheduled jobs")
 
     def __str__(self) -> str:
         return f"{self.name}"
