@@ -31,5 +31,6 @@ class NotificationsConfig(AppConfig):
             MenuPage(20, _("Deliveries"), "outgoing_mail", "notifications.delivery"),
             MenuPage(30, _("Alert channels"), "campaign", "notifications.channel"),
             MenuPage(40, _("Alert rules"), "rule", "notifications.rule"),
+            MenuPage(45, _("Muted alerts"), "notifications_off", "notifications.mute"),
             MenuPage(60, _("Scheduled jobs"), "schedule", "notifications.jobrun"),
         )

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
+from django.utils import translation
 from django.utils.translation import gettext, ngettext
 
 from voicehelper import clock
@@ -99,7 +100,8 @@ def _claim(pk: int) -> Dispatch | None:
         now = clock.now()
         room = Room.of(channel, now)
         due = Delivery.objects.filter(channel=channel, next_try_at__lte=now)
-        chosen, message = _choose(due, room, now)
+        with translation.override(channel.language):
+            chosen, message = _choose(due, room, now)
         if message is None:
             return None
         note_departure(channel, room, now)
@@ -157,7 +159,8 @@ def note_departure(channel: Channel, room: Room, now: datetime) -> None:
 
 def _send(parcel: Dispatch) -> bool:
     try:
-        sent = open_transport(parcel.channel).send(parcel.message)
+        with translation.override(parcel.channel.language):
+            sent = open_transport(parcel.channel).send(parcel.message)
     except TransportError as error:
         _settle_failure(parcel, error)
         return False
@@ -241,7 +244,8 @@ def send_test(channel: Channel) -> Probe:
     started = time.monotonic_ns()
     transport = TRANSPORTS[row.kind].target
     try:
-        sent = open_transport(row).send(messages.test(row.name, now))
+        with translation.override(row.language):
+            sent = open_transport(row).send(messages.test(row.name, now))
     except TransportError as error:
         Channel.objects.filter(pk=row.pk).update(busy_until=None, last_error=error.text[:300])
         return Probe(False, transport, since_ms(started), error.text, str(error.hint))

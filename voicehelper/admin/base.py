@@ -80,7 +80,7 @@ class BaseAdmin(LogsChanges, _ModelAdmin):
 
 @dataclass(frozen=True)
 class Input:
-    """One more input of a button's form: text, password, checkbox or hidden."""
+    """One more input of a button's form: text, password, checkbox, datetime-local or hidden."""
 
     name: str
     label: str
