@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 from django.utils import translation
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from voicehelper import clock
 from voicehelper.net.probe import Probe, nothing_called, since_ms
@@ -25,6 +25,7 @@ from .channels import open_transport
 from .models import Alert, Channel, Delivery
 from .routing import route
 from .services import raise_alert, send_failed_again
+from .texts import Text
 from .transports import TRANSPORTS, Message, Sent, TransportError
 
 log = logging.getLogger(__name__)
@@ -223,9 +224,10 @@ def _trouble_key(channel: Channel) -> str:
 def report_trouble(channel: Channel, error: TransportError) -> None:
     raise_alert(
         "channel_failed",
-        title=f"Alerts do not get through {channel.name}",
-        content=error.text[:500],
+        title=Text(gettext_noop("Alerts do not get through %(channel)s"), channel=channel.name),
+        content=[error.text[:500], *([str(error.hint)] if error.hint else [])],
         key=_trouble_key(channel),
+        about=channel,
     )
 
 

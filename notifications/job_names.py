@@ -48,6 +48,9 @@ _NAMES: Mapping[str, JobName] = {
     "settle_orphaned_answers": JobName(
         _("Settle broken answers"), _("Charges answers of the chat whose server died while it wrote them.")
     ),
+    "rotate_secrets": JobName(
+        _("Encrypt secrets anew"), _("Goes on with encrypting secrets with the newest key, once somebody began it.")
+    ),
     "sandbox_deliver": JobName(_("Stand-ins’ notices"), _("Lets the stand-ins of the demo send their notices.")),
 }
 

@@ -17,14 +17,17 @@ from celery.schedules import crontab
 from django.conf import settings
 from django.db import Error, connection
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from voicehelper import clock
 from voicehelper.middleware import known_as
 
 from . import job_runs
 from .delivery import deliver
+from .job_names import name_of
 from .models import Alert, JobRun
 from .services import raise_alert, resolve_all_passed
+from .texts import Text
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +105,19 @@ def check() -> list[Late]:
         if f"job:{job.name}" not in open_keys:
             raise_alert(
                 "job_missed",
-                title=f"{job.name} has not succeeded since {job.since.astimezone(clock.BEIJING):%Y-%m-%d %H:%M}",
-                content="Are Celery’s worker and beat running? Their logs say what went wrong.",
+                title=Text(
+                    gettext_noop("%(job)s has not succeeded since %(time)s"),
+                    job=name_of(job.name).title,
+                    time=f"{job.since.astimezone(clock.BEIJING):%Y-%m-%d %H:%M}",
+                ),
+                content=Text(
+                    gettext_noop(
+                        "Are Celery’s worker and beat running? The jobs page and their logs say more (%(job)s)."
+                    ),
+                    job=job.name,
+                ),
                 key=f"job:{job.name}",
+                about=JobRun(name=job.name),
             )
     well = open_keys - {f"job:{job.name}" for job in found}
     if well:

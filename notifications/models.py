@@ -30,8 +30,8 @@ class Alert(models.Model):
 
     `told` is the count at which deliveries were last made; from `tell_at` on, a higher count is told again.
 
-    `title` and `content` are in English; `texts` is what they are made of (texts.py), to be worded for each reader.
-    `about` is the record it is about, like "topup.order:17", and `platform` whose trouble it is, like "wechat".
+    `title` and `content` are in the installation's language; `texts` is what they are made of (texts.py), to be worded
+    for each reader. `about` is the record it is about, like "topup.order:17", and `platform` whose trouble it is.
     """
 
     Level = Level

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from . import events
 from .models import Alert, Channel, Delivery
 from .routing import make_deliveries
-from .texts import Said, Text, in_english, kept
+from .texts import Said, Text, in_our_language, kept
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,19 @@ def raise_alert(
     level: str = "",
     content: Said = "",
     key: str = "",
-    about: Model | None = None,
+    about: Model | str = "",
     platform: str = "",
 ) -> None:
     """Tell the operators. An alert whose key is open already is counted, not repeated. `about` is the record to look
-    at, `platform` whose trouble it is (a name of `events.PLATFORMS`). Safe inside a transaction, and then written only
-    if that commits. Never fails its caller: what cannot be stored is logged. Raises only what has ended the caller's
-    transaction too, which would else end without a word and without what it did."""
+    at, or its label and key ("llm.model:3"); `platform` whose trouble it is (a name of `events.PLATFORMS`).
+
+    Safe inside a transaction, and then written only if that commits. Never fails its caller: what cannot be stored is
+    logged. Raises only what has ended the caller's transaction too, which would else end without a word and without
+    what it did."""
     level = level or events.level_of(event)
     texts = {"title": kept(title)[:1], "content": kept(content)}
-    said, more = in_english(texts["title"]), in_english(texts["content"])
-    where = f"{about._meta.label_lower}:{about.pk}" if about is not None else ""
+    said, more = in_our_language(texts["title"]), in_our_language(texts["content"])
+    where = about if isinstance(about, str) else f"{about._meta.label_lower}:{about.pk}"
     names = (event[:40], level[:8], said[:200], more[:4000], (key or f"{event}:{said}")[:200])
     row = [*names, where[:150], platform[:40], _as_json(texts)]
     try:
@@ -64,7 +66,7 @@ def raise_alert(
 
 
 def _as_json(texts: dict[str, list[Any]]) -> str:
-    """Nothing when it is too long: then the English columns are shown, which are cut."""
+    """Nothing when it is too long: then the columns are shown, which are cut."""
     text = json.dumps(texts, ensure_ascii=False).replace("\\u0000", "\ufffd")
     return text if len(text) <= _MOST_TEXTS else "{}"
 

@@ -14,6 +14,7 @@ class TopupConfig(AppConfig):
 
     def ready(self) -> None:
         """Say what this app adds to the audit, to /metrics and to the answers to errors, and what quota costs."""
+        from notifications.events import PLATFORMS
         from voicehelper import metrics as all_metrics
         from voicehelper import retention as all_logs
         from voicehelper.api import errors
@@ -21,6 +22,7 @@ class TopupConfig(AppConfig):
         from voicehelper.wallet import worth
 
         from . import audit, metrics, refusals, retention
+        from .gateways import GATEWAYS
         from .models import GatewaySettings, RechargeSettings
         from .services.accounts import keep_account
 
@@ -31,6 +33,7 @@ class TopupConfig(AppConfig):
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
+        PLATFORMS.update({name: gateway.label for name, gateway in GATEWAYS.items()})
         self._join_the_admin()
 
     def _join_the_admin(self) -> None:

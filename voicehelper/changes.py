@@ -8,13 +8,12 @@ What a model names in `PRICES` can be taken back (price_changes.py).
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
 from django.contrib.admin.models import ADDITION, CHANGE
 from django.db import models
-from django.utils import translation
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper.sections import Section
 from voicehelper.wallet.models import PriceChange
 
@@ -23,7 +22,6 @@ from .differences import Change as Change
 from .differences import asks_password as asks_password
 from .differences import changes_since as changes_since
 from .differences import snapshot as snapshot
-from .differences import words
 
 
 def record(row: models.Model, changes: Sequence[Change], *, by: Any, added: bool = False) -> None:
@@ -44,10 +42,15 @@ def record(row: models.Model, changes: Sequence[Change], *, by: Any, added: bool
 
 
 def _tell(row: models.Model, changes: Sequence[Change], by: Any, *, level: str, entry: int) -> None:
-    with translation.override(settings.LANGUAGE_CODE):
-        what = str(row) if isinstance(row, Section) else f"{row._meta.verbose_name} {row}"
-        told = {"user": by.get_username(), "what": what, "fields": words([change.label for change in changes])}
-        title = _("%(user)s changed %(what)s: %(fields)s") % told
-        content = "\n".join(map(str, changes))
+    name = row._meta.verbose_name
+    what = name if isinstance(row, Section) else Text("%(kind)s %(row)s", kind=name, row=row)
+    title = Text(
+        gettext_noop("%(user)s changed %(what)s: %(fields)s"),
+        user=by.get_username(),
+        what=what,
+        fields=[change.told_label() for change in changes],
+    )
+    content = [change.told() for change in changes]
     # A key of its own: what is counted only, because an earlier change is still open, would reach nobody.
-    raise_alert("settings_changed", level=level, title=title, content=content, key=f"settings_changed:{entry}")
+    key = f"settings_changed:{entry}"
+    raise_alert("settings_changed", level=level, title=title, content=content, key=key, about=row)

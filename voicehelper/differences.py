@@ -13,7 +13,9 @@ from django.db import models
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from notifications.texts import Text
 from voicehelper.clock import BEIJING
 from voicehelper.secrets import EncryptedField
 
@@ -57,6 +59,26 @@ class Change:
         if self.secret:
             return f"{self.label}: {_('changed') if self.new else _('cleared')}"
         return f"{self.label}: {self.shown(self.old)} → {self.shown(self.new)}"
+
+    def told_label(self) -> Text:
+        """Its label, to be worded for whoever is told."""
+        name = self.field.verbose_name
+        named = Text("%(field)s (%(line)s)", field=name, line=self.line)
+        return named if self.line else Text("%(field)s", field=name)
+
+    def told(self) -> Text:
+        """It, to be worded for whoever is told."""
+        if self.secret:
+            done = gettext_noop("changed") if self.new else gettext_noop("cleared")
+            return Text("%(label)s: %(done)s", label=self.told_label(), done=Text(done))
+        old, new = (self._told_value(value) for value in (self.old, self.new))
+        return Text("%(label)s: %(old)s → %(new)s", label=self.told_label(), old=old, new=new)
+
+    def _told_value(self, value: Any) -> Any:
+        chosen = dict(self.field.flatchoices).get(value) if self.field.choices else None
+        if chosen is None and isinstance(value, bool):
+            return Text(gettext_noop("On") if value else gettext_noop("Off"))
+        return self.shown(value) if chosen is None else chosen
 
     def shown(self, value: Any) -> str:
         """One of its values, in the current language."""

@@ -27,7 +27,7 @@ class LoggedChange(models.Model):
         "admin.LogEntry", models.CASCADE, primary_key=True, related_name="logged", verbose_name=_("log entry")
     )
     address = models.GenericIPAddressField(_("address"), null=True)
-    way = models.CharField(_("by"), max_length=10, choices=ways, default="command", db_default="command")
+    way = models.CharField(_("came by"), max_length=10, choices=ways, default="command", db_default="command")
     fields = ArrayField(models.CharField(max_length=60), verbose_name=_("fields"), default=list, db_default=[])
     values = models.JSONField(_("values"), encoder=DjangoJSONEncoder, default=list, db_default=[])
     # Whether the line says something that is not made of its values.
@@ -80,6 +80,8 @@ class SecretRotation(models.Model):
     total = models.PositiveBigIntegerField(_("total"), default=0, db_default=0)
     # Rows that no key opens, by name.
     unreadable = models.JSONField(default=list, db_default=[])
+    # When whoever works on it wrote it down last, by its own clock.
+    noted_at = 0.0
 
     class Meta:
         verbose_name = _("encryption anew")
