@@ -74,9 +74,10 @@ def payload(message: Message, mobiles: tuple[str, ...] = ()) -> dict[str, object
     everybody = message.level == "critical"
     times = f" ×{message.count:,}" if message.count > 1 else ""
     parts = [f"{message.icon} [{message.level.upper()}] {message.title}{times}", message.content]
+    open_it, time = _("Open it"), _("Time")
     if message.link:
-        parts.append(f"{_('Open it')}: {message.link}")
-    parts.append(f"{_('Time')}: {message.time_text}")
+        parts.append(f"{open_it}: {message.link}")
+    parts.append(f"{time}: {message.time_text}")
     if mobiles and not everybody:
         parts.append(" ".join(f"@{mobile}" for mobile in mobiles))
     text = "\n\n".join(filter(None, parts)).encode()

@@ -154,9 +154,10 @@ def _headed(subject: str, sender: Address, recipients: Sequence[Address], time: 
 
 
 def _plain(message: Message, title: str) -> str:
-    link = f"\n\n{_('Open it')}: {message.link}" if message.link else ""
-    detail = f"{_('Alert details')}:\n{message.content}{link}"
-    return f"{message.icon} {title}\n\n{detail}\n\n{_('Time')}: {message.time_text}\n{_('Sent by')}: {SYSTEM}\n"
+    details, time, system, open_it = _("Alert details"), _("Time"), _("Sent by"), _("Open it")
+    link = f"\n\n{open_it}: {message.link}" if message.link else ""
+    detail = f"{details}:\n{message.content}{link}"
+    return f"{message.icon} {title}\n\n{detail}\n\n{time}: {message.time_text}\n{system}: {SYSTEM}\n"
 
 
 def _html(message: Message, title: str) -> str:
@@ -165,10 +166,11 @@ def _html(message: Message, title: str) -> str:
     heading = f"{message.icon} {escape(title)}"
     detail = escape(message.content) or "—"
     href = escape(message.link)
-    sent_by = f"{_('Sent by')}: {SYSTEM}"
-    link = f'<p style="margin:16px 0 0"><a href="{href}">{escape(str(_("Open it")))}</a></p>' if href else ""
+    details, time, system, language = _("Alert details"), _("Time"), _("Sent by"), _("en")
+    open_it = escape(str(_("Open it")))
+    link = f'<p style="margin:16px 0 0"><a href="{href}">{open_it}</a></p>\n' if href else ""
     return f"""<!DOCTYPE html>
-<html lang="{_("en")}">
+<html lang="{language}">
 <body style="margin:0;padding:24px;background:#f3f1ed;font-family:'PingFang SC','Microsoft YaHei',sans-serif">
 <div style="max-width:600px;margin:0 auto;background:#ffffff;border-radius:10px;overflow:hidden">
 <div style="background:{colour};color:{ink};padding:20px 24px">
@@ -176,9 +178,9 @@ def _html(message: Message, title: str) -> str:
 <h1 style="margin:4px 0 0;font-size:20px">{heading}</h1>
 </div>
 <div style="padding:24px;color:#212529;line-height:1.6">
-<h2 style="font-size:15px;margin:0 0 8px">{_("Alert details")}</h2>
+<h2 style="font-size:15px;margin:0 0 8px">{details}</h2>
 <div style="white-space:pre-wrap;overflow-wrap:anywhere">{detail}</div>
-{link}<p style="margin:24px 0 0;color:#6c757d;font-size:13px">{_("Time")}: {message.time_text}<br>{sent_by}</p>
+{link}<p style="margin:24px 0 0;color:#6c757d;font-size:13px">{time}: {message.time_text}<br>{system}: {SYSTEM}</p>
 </div>
 </div>
 </body>

@@ -22,6 +22,7 @@ from voicehelper.changes import snapshot
 from voicehelper.spreadsheet import Columns, csv_file, newest_first
 
 from .change_logging import LogsChanges
+from .saved_views import KeepsViews
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -46,7 +47,7 @@ class EstimatedPaginator(Paginator[Any]):
         return max(some, int(plan["Plan"]["Plan Rows"]))
 
 
-class BaseAdmin(LogsChanges, _ModelAdmin):
+class BaseAdmin(LogsChanges, KeepsViews, _ModelAdmin):
     """A list that can be asked by its own filters and by nothing else.
 
     Django lets an address filter by any field of a row: an operator could read what no page shows, letter by letter.
