@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from voicehelper import clock
 
@@ -108,6 +109,6 @@ def run_now(name: str) -> None:
 
 def workers() -> list[str] | None:
     """The workers that answer at once, by name; None when the queue does not answer."""
-    with suppress(OperationalError, OSError):
+    with suppress(OperationalError, RedisError, OSError):
         return [name for answer in current_app.control.ping(timeout=0.5) or () for name in answer]
     return None

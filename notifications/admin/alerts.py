@@ -22,6 +22,7 @@ from voicehelper.numbers import grouped
 from .. import about, events, quiet, services
 from ..messages import content_of
 from ..models import Alert, Channel, Delivery, Mute
+from ..routing import is_muted
 from . import quieting
 
 DELIVERY_ROWS = 50
@@ -92,7 +93,7 @@ class AlertAdmin(ReadOnlyAdmin):
     event_label = column(_("event"), lambda alert: events.label_of(alert.event))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        return super().get_queryset(request).prefetch_related("deliveries__channel")
+        return super().get_queryset(request).annotate(muted=is_muted()).prefetch_related("deliveries__channel")
 
     @admin.display(description=_("told through"))
     def told_through(self, alert: Alert) -> SafeString:
@@ -208,8 +209,8 @@ def _record(alert: Alert) -> object:
 
 def quiet_label(alert: Alert) -> SafeString | None:
     """That nobody is told of it, and until when."""
-    if muted := quiet.mute_of(alert):
-        return label("info", gettext("Muted until %(time)s") % {"time": moment(muted.until)})
+    if getattr(alert, "muted", False) and (mute := quiet.mute_of(alert)):
+        return label("info", gettext("Muted until %(time)s") % {"time": moment(mute.until)})
     if quiet.asleep(alert, clock.now()):
         return label("info", gettext("Snoozed until %(time)s") % {"time": moment(alert.snoozed_until)})
     return None
