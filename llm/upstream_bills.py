@@ -15,8 +15,10 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Sum
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 
 from .models import Model, Usage, UsageSum
 
@@ -136,8 +138,11 @@ def compare(provider: str, day: date, zone: ZoneInfo, bill: Mapping[str, TokenSu
         raise_alert(
             "upstream_bill_differs",
             level="warning",
-            title=f"{provider} counted other tokens on {day} than we did",
-            content="\n".join([f"Days of {zone.key}.", *map(str, wrong)]),
+            title=Text(
+                gettext_noop("%(provider)s counted other tokens on %(day)s than we did"), provider=provider, day=day
+            ),
+            content=[Text(gettext_noop("Days of %(zone)s."), zone=zone.key), *map(str, wrong)],
             key=f"upstream_bill_differs:{provider}:{day}",
+            platform=provider,
         )
     return lines

@@ -29,9 +29,10 @@ class NotificationsConfig(AppConfig):
         from voicehelper.admin import front_page, menu
         from voicehelper.admin.menu import MenuPage
 
-        from .admin import alerts, channels
+        from .admin import alerts, channels, jobs
 
         front_page.asks(10, alerts.open_alerts)
+        front_page.asks(15, jobs.late_jobs)
         front_page.asks(90, channels.users_cannot_be_mailed)
         menu.add(
             menu.ALERTS,
@@ -39,4 +40,6 @@ class NotificationsConfig(AppConfig):
             MenuPage(20, _("Deliveries"), "outgoing_mail", "notifications.delivery"),
             MenuPage(30, _("Alert channels"), "campaign", "notifications.channel"),
             MenuPage(40, _("Alert rules"), "rule", "notifications.rule"),
+            MenuPage(45, _("Muted alerts"), "notifications_off", "notifications.mute"),
+            MenuPage(60, _("Scheduled jobs"), "schedule", "notifications.jobrun"),
         )

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
-from django.utils.translation import gettext, ngettext
+from django.utils import translation
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from voicehelper import clock
 from voicehelper.net.probe import Probe, nothing_called, since_ms
@@ -24,6 +25,7 @@ from .channels import open_transport
 from .models import Alert, Channel, Delivery
 from .routing import route
 from .services import raise_alert, send_failed_again
+from .texts import Text
 from .transports import TRANSPORTS, Message, Sent, TransportError
 
 log = logging.getLogger(__name__)
@@ -99,7 +101,8 @@ def _claim(pk: int) -> Dispatch | None:
         now = clock.now()
         room = Room.of(channel, now)
         due = Delivery.objects.filter(channel=channel, next_try_at__lte=now)
-        chosen, message = _choose(due, room, now)
+        with translation.override(channel.language):
+            chosen, message = _choose(due, room, now)
         if message is None:
             return None
         note_departure(channel, room, now)
@@ -157,7 +160,8 @@ def note_departure(channel: Channel, room: Room, now: datetime) -> None:
 
 def _send(parcel: Dispatch) -> bool:
     try:
-        sent = open_transport(parcel.channel).send(parcel.message)
+        with translation.override(parcel.channel.language):
+            sent = open_transport(parcel.channel).send(parcel.message)
     except TransportError as error:
         _settle_failure(parcel, error)
         return False
@@ -220,9 +224,10 @@ def _trouble_key(channel: Channel) -> str:
 def report_trouble(channel: Channel, error: TransportError) -> None:
     raise_alert(
         "channel_failed",
-        title=f"Alerts do not get through {channel.name}",
-        content=error.text[:500],
+        title=Text(gettext_noop("Alerts do not get through %(channel)s"), channel=channel.name),
+        content=[error.text[:500], *([str(error.hint)] if error.hint else [])],
         key=_trouble_key(channel),
+        about=channel,
     )
 
 
@@ -241,7 +246,8 @@ def send_test(channel: Channel) -> Probe:
     started = time.monotonic_ns()
     transport = TRANSPORTS[row.kind].target
     try:
-        sent = open_transport(row).send(messages.test(row.name, now))
+        with translation.override(row.language):
+            sent = open_transport(row).send(messages.test(row.name, now))
     except TransportError as error:
         Channel.objects.filter(pk=row.pk).update(busy_until=None, last_error=error.text[:300])
         return Probe(False, transport, since_ms(started), error.text, str(error.hint))

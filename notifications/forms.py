@@ -100,7 +100,7 @@ class ChannelForm(CardForm):
 
     class Meta:
         model = Channel
-        fields: Sequence[str] = ("name", "enabled", "secret")
+        fields: Sequence[str] = ("name", "enabled", "language", "secret")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -134,13 +134,13 @@ class DingTalkForm(ChannelForm):
         help_text=_("Who is called with @ for warnings and infos, one a line. Critical alerts call everybody."),
     )
     cards = (
-        (None, ("name", "enabled")),
+        (None, ("name", "enabled", "language")),
         (_("Robot"), ("webhook", "secret")),
         (_("Recipients"), ("mobiles",)),
     )
 
     class Meta(ChannelForm.Meta):
-        fields = ("name", "enabled", "webhook", "secret")
+        fields = ("name", "enabled", "language", "webhook", "secret")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -186,7 +186,7 @@ class EmailForm(ChannelForm):
         help_text=_("Forgotten passwords and confirmations of addresses. Alerts go to the recipients only."),
     )
     cards = (
-        (None, ("name", "enabled")),
+        (None, ("name", "enabled", "language")),
         (_("Mail server"), ("host", "port", "security", "username", "secret")),
         (_("Sender"), ("sender", "sender_name")),
         (_("Recipients"), ("recipients", "users")),
@@ -211,7 +211,7 @@ class SMSForm(ChannelForm):
         label=_("Characters in a variable"), min_value=4, max_value=200, widget=UnfoldAdminIntegerFieldWidget
     )
     cards: Sequence[tuple[Any, Sequence[str]]] = (
-        (None, ("name", "enabled")),
+        (None, ("name", "enabled", "language")),
         (_("Account"), ("key_id", "secret")),
         (_("Text"), ("sign_name", "template", "patterns", "most")),
         (_("Recipients"), ("phones",)),
@@ -237,7 +237,7 @@ class AliyunForm(SMSForm):
         named=True,
         label=_("Template variables"),
         initial="title = {title}\ntime = {time}",
-        help_text=_("One a line. Words: {level} {title} {content} {event} {time} {count}."),
+        help_text=_("One a line. Words: {level} {title} {content} {event} {time} {count} {platform} {record} {link}."),
     )
 
 
@@ -252,7 +252,10 @@ class TencentForm(SMSForm):
         named=False,
         label=_("Template variables"),
         initial="{title}\n{time}",
-        help_text=_("In the template’s order, one a line. Words: {level} {title} {content} {event} {time} {count}."),
+        help_text=_(
+            "In the template’s order, one a line. Words: {level} {title} {content} {event} {time} {count} "
+            "{platform} {record} {link}."
+        ),
     )
     cards = (
         SMSForm.cards[0],

@@ -17,13 +17,17 @@ from celery.schedules import crontab
 from django.conf import settings
 from django.db import Error, connection
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from voicehelper import clock
 from voicehelper.middleware import known_as
 
+from . import job_runs
 from .delivery import deliver
+from .job_names import name_of
 from .models import Alert, JobRun
 from .services import raise_alert, resolve_all_passed
+from .texts import Text
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +42,10 @@ SWEEP = "deliver_alerts"
 
 
 class Job(Task):  # type: ignore[type-arg]  # generic only in the stubs
-    """A Celery task that leaves a mark when it succeeds, and whose logs carry its id."""
+    """A Celery task that leaves a mark when it succeeds, notes how it ended, and whose logs carry its id."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with known_as(str(self.request.id or "-")):
+        with known_as(str(self.request.id or "-")), job_runs.noted(self.name, kwargs, self.request.id):
             return super().__call__(*args, **kwargs)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
@@ -61,9 +65,8 @@ class Late:
 
 def succeeded(task: str, kwargs: dict[str, Any]) -> None:
     """Note it for the entries of the schedule that run this task so."""
-    for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
-        if entry["task"] == task and entry.get("kwargs", {}) == kwargs:
-            JobRun.objects.update_or_create(name=name, defaults={"succeeded": Now()})
+    for name in job_runs.entries(task, kwargs):
+        JobRun.objects.update_or_create(name=name, defaults={"succeeded": Now()})
 
 
 def late() -> list[Late]:
@@ -102,9 +105,19 @@ def check() -> list[Late]:
         if f"job:{job.name}" not in open_keys:
             raise_alert(
                 "job_missed",
-                title=f"{job.name} has not succeeded since {job.since.astimezone(clock.BEIJING):%Y-%m-%d %H:%M}",
-                content="Are Celery’s worker and beat running? Their logs say what went wrong.",
+                title=Text(
+                    gettext_noop("%(job)s has not succeeded since %(time)s"),
+                    job=name_of(job.name).title,
+                    time=f"{job.since.astimezone(clock.BEIJING):%Y-%m-%d %H:%M}",
+                ),
+                content=Text(
+                    gettext_noop(
+                        "Are Celery’s worker and beat running? The jobs page and their logs say more (%(job)s)."
+                    ),
+                    job=job.name,
+                ),
                 key=f"job:{job.name}",
+                about=JobRun(name=job.name),
             )
     well = open_keys - {f"job:{job.name}" for job in found}
     if well:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -10,6 +11,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.secrets import EncryptedField
+
+from .texts import in_words
 
 
 class Level(models.TextChoices):
@@ -26,6 +29,9 @@ class Alert(models.Model):
     """Something an operator must know. Equal open alerts (same `key`) are one row with a count.
 
     `told` is the count at which deliveries were last made; from `tell_at` on, a higher count is told again.
+
+    `title` and `content` are in the installation's language; `texts` is what they are made of (texts.py), to be worded
+    for each reader. `about` is the record it is about, like "topup.order:17", and `platform` whose trouble it is.
     """
 
     Level = Level
@@ -42,6 +48,10 @@ class Alert(models.Model):
     resolved_by = models.CharField(_("resolved by"), max_length=150, blank=True, editable=False)
     told = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     tell_at = models.DateTimeField(db_default=Now(), editable=False)
+    texts = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
+    about = models.CharField(max_length=150, default="", db_default="", blank=True, editable=False)
+    platform = models.CharField(_("platform"), max_length=40, default="", db_default="", blank=True, editable=False)
+    snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("alert")
@@ -55,7 +65,35 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.title}"
+        """Its title in the current language; of one of a release before, as it was written."""
+        return in_words(self.texts.get("title") or [self.title])[:200]
+
+
+class Mute(models.Model):
+    """A kind of event that is told nobody until it ends: of one record, or of all (`about` is empty). Its alerts are
+    still written down."""
+
+    event = models.CharField(_("event"), max_length=40, editable=False)
+    # Of a record as `Alert.about` says it, or the key of an alert that has none.
+    about = models.CharField(max_length=200, default="", blank=True, editable=False)
+    until = models.DateTimeField(_("until"), editable=False)
+    by = models.CharField(_("muted by"), max_length=150, editable=False)
+    reason = models.CharField(_("reason"), max_length=200, editable=False)
+    created = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+    ended = models.DateTimeField(_("ended"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("mute")
+        verbose_name_plural = _("muted alerts")
+        indexes = [models.Index(fields=["event", "until"], condition=Q(ended=None), name="mute_in_force")]
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, [self.event, self.about]))
+
+
+def languages() -> Iterable[tuple[str, Any]]:
+    """In which a channel's readers are written to."""
+    return settings.LANGUAGES
 
 
 def kinds() -> Iterable[tuple[str, Any]]:
@@ -78,6 +116,9 @@ class Channel(models.Model):
     kind = models.CharField(_("kind"), max_length=16, choices=kinds)
     name = models.CharField(_("name"), max_length=50, unique=True)
     enabled = models.BooleanField(_("enabled"), default=True)
+    language = models.CharField(
+        _("language"), max_length=10, choices=languages, default="zh-hans", db_default="zh-hans"
+    )
     options = models.JSONField(default=dict, blank=True)
     webhook = EncryptedField(_("webhook address"))
     secret = EncryptedField(_("secret"))
@@ -117,7 +158,7 @@ class Rule(models.Model):
         constraints = [models.UniqueConstraint(fields=["channel", "event"], name="rule_one_per_event")]
 
     def __str__(self) -> str:
-        return f"{self.event} → {self.channel_id}: {self.least}"
+        return f"{self.event} → {self.channel}"
 
     def wants(self, level: str) -> bool:
         if self.least == self.Least.NEVER:
@@ -169,10 +210,24 @@ class Delivery(models.Model):
 
 
 class JobRun(models.Model):
-    """When a job of the schedule last succeeded; before it ever did, when it was first expected."""
+    """When a job of the schedule last succeeded (before it ever did: when it was first expected), how it ended the last
+    time, and since when it runs. One that runs longer than any job may was killed."""
 
     name = models.CharField(max_length=60, primary_key=True)
     succeeded = models.DateTimeField(db_default=Now())
+    # Of the run that began last of those that ended.
+    started = models.DateTimeField(null=True, editable=False)
+    took_ms = models.PositiveBigIntegerField(null=True, editable=False)
+    error = models.CharField(max_length=300, default="", db_default="", blank=True, editable=False)
+    # The run that began last and has not ended, by the id of its task.
+    running = models.DateTimeField(null=True, editable=False)
+    running_id = models.CharField(max_length=64, default="", db_default="", blank=True, editable=False)
+    # Asked for by somebody, and not begun.
+    asked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("scheduled job")
+        verbose_name_plural = _("scheduled jobs")
 
     def __str__(self) -> str:
         return f"{self.name}"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from .services import raise_alert, resolve_passed
+from .texts import Text
 
 # Told when so much is used, over when it is clearly less: around the limit nobody is told again and again.
 TOLD_AT, OVER_AT = 0.90, 0.80
@@ -54,18 +55,26 @@ def check() -> None:
     if _runs_out(used, "sessions_run_out"):
         raise_alert(
             "sessions_run_out",
-            title=_("%(used)d of %(most)d sessions at PostgreSQL are used") % {"used": used.used, "most": used.most},
-            content=_(
-                "When none is left, pages and callbacks are answered 503. Raise max_connections, or run fewer "
-                "processes or threads; docs/operations.md counts what each needs."
+            title=Text(
+                gettext_noop("%(used)s of %(most)s sessions at PostgreSQL are used"), used=used.used, most=used.most
+            ),
+            content=Text(
+                gettext_noop(
+                    "When none is left, pages and callbacks are answered 503. Raise max_connections, or run fewer "
+                    "processes or threads; docs/operations.md counts what each needs."
+                )
             ),
             key="sessions_run_out",
         )
     if _runs_out(full, "disk_fills"):
         raise_alert(
             "disk_fills",
-            title=_("The disk of users’ files is %(share)d %% full") % {"share": full.share * 100},
-            content=_("When it is full, uploads fail. Make room on the disk of FILES_DIR, or configure a bucket."),
+            title=Text(gettext_noop("The disk of users’ files is %(share)s %% full"), share=int(full.share * 100)),
+            content=Text(
+                gettext_noop(
+                    "When it is full, uploads fail. Make room on the disk of FILES_DIR, or configure a bucket."
+                )
+            ),
             key="disk_fills",
         )
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import DurationField, ExpressionWrapper, F, Q, Value
+from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
 from django.db.models.functions import Greatest, Least, Now
 
-from .models import Alert, Channel, Delivery, Rule
+from .models import Alert, Channel, Delivery, Mute, Rule
 
 BATCH = 2000
 # An alert that goes on happening is told again when it is twice as old, within these bounds.
@@ -26,12 +26,26 @@ def route() -> int:
 
 
 def _route_some() -> int:
+    _forget_what_passed_unheard()
     new = Alert.objects.filter(Q(resolved_at=None) | Q(told=0), count__gt=F("told"), tell_at__lte=Now())
+    new = new.exclude(snoozed_until__gt=Now()).exclude(is_muted())
     with transaction.atomic():
         alerts = list(new.select_for_update(skip_locked=True).order_by("pk")[:BATCH])
         make_deliveries(alerts)
         Alert.objects.filter(pk__in=[alert.pk for alert in alerts]).update(told=F("count"), tell_at=_again())
     return len(alerts)
+
+
+def is_muted() -> Exists:
+    """Whether an alert's kind is muted now, for its record or for all."""
+    own = Q(about="") | Q(about=OuterRef("about")) | Q(about=OuterRef("key"))
+    return Exists(Mute.objects.filter(own, event=OuterRef("event"), ended=None, until__gt=Now()))
+
+
+def _forget_what_passed_unheard() -> None:
+    """What was over before anybody wanted to hear of it is not told afterwards."""
+    over = Alert.objects.filter(resolved_at__isnull=False, count__gt=F("told"), told=0)
+    over.filter(Q(snoozed_until__isnull=False) | Q(is_muted())).update(told=F("count"))
 
 
 def make_deliveries(alerts: Sequence[Alert]) -> int:

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper import clock
 
 from .backends.base import Listed, Store, StoreError
@@ -109,18 +111,23 @@ def _clear_ghosts(bucket: Bucket, store: Store, rows: "QuerySet[StoredFile]", ke
     if not ghosts:
         return 0
     if len(ghosts) > A_FEW:
-        _tell(bucket, "many files are gone", "Was the bucket emptied, or its prefix changed? No row was deleted.")
+        title = Text(gettext_noop("%(bucket)s: many files are gone"), bucket=bucket.name)
+        content = Text(gettext_noop("Was the bucket emptied, or its prefix changed? No row was deleted."))
+        _tell(bucket, "many", title, content)
         return 0
     names = ", ".join(file.key for file in ghosts)
-    _tell(bucket, f"{len(ghosts)} files are gone", f"Somebody deleted their objects; their rows were deleted: {names}")
+    title = Text(gettext_noop("%(bucket)s: %(count)s files are gone"), bucket=bucket.name, count=len(ghosts))
+    told = Text(gettext_noop("Somebody deleted their objects; their rows were deleted: %(names)s"), names=names)
+    _tell(bucket, "files are gone", title, told)
     StoredFile.objects.filter(pk__in=[file.pk for file in ghosts], state=State.STORED).delete()
     return len(ghosts)
 
 
-def _tell(bucket: Bucket, what: str, content: str) -> None:
+def _tell(bucket: Bucket, what: str, title: Text, content: Text) -> None:
     raise_alert(
         "files_differ",
-        title=f"{bucket.name}: {what}",
+        title=title,
         content=content,
-        key=f"files_differ:{bucket.pk}:{what.split(' ', 1)[-1]}",
+        key=f"files_differ:{bucket.pk}:{what}",
+        about=bucket,
     )

@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 from celery import shared_task
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert, resolve_passed
+from notifications.texts import Text
 from voicehelper import retention
 
 from . import archiving, exporting, sweeping
@@ -46,7 +48,8 @@ def archive_logs() -> int:
             continue
         except Exception as error:  # noqa: BLE001  # the other logs are archived all the same
             failures.append(archiving.failed(growing, error))
-            raise_alert("archiving_failed", title=f"{growing.name} is not archived", content=failures[-1], key=key)
+            title = Text(gettext_noop("%(log)s is not archived"), log=growing.name)
+            raise_alert("archiving_failed", title=title, content=failures[-1], key=key)
             archiving.log.exception("Archiving %s failed", growing.name)
         else:
             resolve_passed(key)

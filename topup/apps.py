@@ -15,6 +15,7 @@ class TopupConfig(AppConfig):
     def ready(self) -> None:
         """Say what this app adds to the audit, to /metrics and to the answers to errors, what quota costs, and what is
         done when an account is deleted."""
+        from notifications.events import PLATFORMS
         from voicehelper import metrics as all_metrics
         from voicehelper import retention as all_logs
         from voicehelper.accounts import deleting, exports
@@ -24,6 +25,7 @@ class TopupConfig(AppConfig):
         from voicehelper.wallet import worth
 
         from . import audit, metrics, refusals, retention
+        from .gateways import GATEWAYS
         from .models import GatewaySettings, RechargeSettings
         from .services import exporting, forgetting
         from .services.accounts import keep_account
@@ -40,6 +42,8 @@ class TopupConfig(AppConfig):
         exports.register("topup", exporting.RECHARGES)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
         self._explain_statements()
+        PLATFORMS.update({name: gateway.label for name, gateway in GATEWAYS.items()})
+        self._grant()
         self._join_the_admin()
 
     def _explain_statements(self) -> None:
@@ -50,8 +54,6 @@ class TopupConfig(AppConfig):
 
         named_by(LineKind.TOPUP, origins.recharges)
         named_by(LineKind.REFUND, origins.refunds)
-        self._grant()
-        self._join_the_admin()
 
     def _grant(self) -> None:
         """What roles may do with its rows."""

@@ -120,7 +120,7 @@ def _fingerprint(text: str) -> str:
     return hashlib.sha256(spki).hexdigest()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _cipher(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
 
@@ -171,17 +171,29 @@ class EncryptedField(models.TextField):  # type: ignore[type-arg]  # generic onl
         return super().formfield(**{**kwargs, "form_class": SecretFormField})
 
 
-def rotate() -> tuple[int, list[str]]:
-    """Encrypt every stored secret anew with the newest key. Returns how many, and those that no key opens, by row."""
-    count, unreadable = 0, []
-    for model in apps.get_models():
-        names = [field.name for field in model._meta.concrete_fields if isinstance(field, EncryptedField)]
-        for key in model._default_manager.values_list("pk", flat=True) if names else ():
-            for name, secret in _save_anew(model, key, names).items():
-                count += secret.readable
-                if not secret.readable:
-                    unreadable.append(f"{model._meta.label} {key}, {name}")
-    return count, unreadable
+def key_id(key: str) -> str:
+    """What a key is called: the beginning of its SHA-256. It says nothing of the key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+def which_key(token: str) -> str:
+    """The key of a ciphertext by its `key_id`; empty when none of ours opens it."""
+    for key in settings.SECRET_KEYS:
+        try:
+            _cipher((key,)).decrypt(token.encode())
+        except InvalidToken:
+            continue
+        return key_id(key)
+    return ""
+
+
+def encrypted_tables() -> list[tuple[type[models.Model], list[str]]]:
+    """Every table with encrypted columns, and which; in the order of their labels."""
+    found = [
+        (model, [field.name for field in model._meta.concrete_fields if isinstance(field, EncryptedField)])
+        for model in apps.get_models()
+    ]
+    return sorted(((model, names) for model, names in found if names), key=lambda each: each[0]._meta.label)
 
 
 _SAMPLE = 20
@@ -190,15 +202,14 @@ _SAMPLE = 20
 def sample() -> tuple[int, int]:
     """How many of the newest stored secrets the keys open, and how many not."""
     found = [0, 0]
-    for model in apps.get_models():
-        names = [field.name for field in model._meta.concrete_fields if isinstance(field, EncryptedField)]
-        for row in model._default_manager.order_by("-pk").values_list(*names)[:_SAMPLE] if names else ():
+    for model, names in encrypted_tables():
+        for row in model._default_manager.order_by("-pk").values_list(*names)[:_SAMPLE]:
             for secret in filter(None, row):
                 found[not secret.readable] += 1
     return found[0], found[1]
 
 
-def _save_anew(model: type[models.Model], key: Any, names: list[str]) -> dict[str, Secret]:
+def save_anew(model: type[models.Model], key: Any, names: list[str]) -> dict[str, Secret]:
     """The secrets of a row, locked meanwhile: what an operator saves must not be overwritten with what was there."""
     rows = model._default_manager.filter(pk=key)
     with transaction.atomic():

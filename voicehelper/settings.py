@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "voicehelper.middleware.AskedByAddress",
     "voicehelper.middleware.DatabaseDown",
     "voicehelper.middleware.RefuseNul",
+    "voicehelper.origin.NoteOrigin",
     "django.middleware.security.SecurityMiddleware",
     "voicehelper.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",

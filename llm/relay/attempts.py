@@ -16,6 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from django.utils.translation import gettext_noop
+
+from notifications.texts import Text
 from voicehelper import traces
 
 from ..providers.base import ProviderError, Recovery, Unsupported
@@ -185,17 +188,28 @@ class Attempts:
                 engine.alert(
                     "provider_low_balance",
                     level="warning",
-                    title=f"{credential.name} has no credit at its provider",
-                    content=f"Recharge it there; other accounts are asked meanwhile. It said: {error.text[:500]}",
+                    title=Text(gettext_noop("%(account)s has no credit at its provider"), account=credential.name),
+                    content=Text(
+                        gettext_noop("Recharge it there; other accounts are asked meanwhile. It said: %(error)s"),
+                        error=error.text[:500],
+                    ),
                     key=f"unpaid:{credential.id}",
+                    about=f"llm.credential:{credential.id}",
+                    platform=credential.provider,
                 )
         elif error.recovery is Recovery.RETRY and engine.statistics.failed(credential.id, model):
             engine.alert(
                 "provider_circuit_open",
                 level="critical",
-                title=f"{credential.name} keeps failing",
-                content=f"For {model} it is asked last for a while. The last error: {error.text[:500]}",
+                title=Text(gettext_noop("%(account)s keeps failing"), account=credential.name),
+                content=Text(
+                    gettext_noop("For %(model)s it is asked last for a while. The last error: %(error)s"),
+                    model=model,
+                    error=error.text[:500],
+                ),
                 key=f"circuit:{credential.id}",
+                about=f"llm.credential:{credential.id}",
+                platform=credential.provider,
             )
 
     async def _try(self, act: Callable[[Lease, Candidate], Awaitable[T]], candidate: Candidate) -> T:

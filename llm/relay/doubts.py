@@ -8,6 +8,10 @@ import logging
 import time
 from collections.abc import Callable
 
+from django.utils.translation import gettext_noop
+
+from notifications.texts import Text
+
 from .billing import Amount
 
 log = logging.getLogger(__name__)
@@ -38,8 +42,12 @@ class Doubts:
         self.alert(
             "usage_zero",
             level="warning",
-            title=f"{model} reports no usage for answers it gave",
-            content="What it answers is charged by estimate meanwhile. Ask its provider what it bills for this model.",
+            title=Text(gettext_noop("%(model)s reports no usage for answers it gave"), model=model),
+            content=Text(
+                gettext_noop(
+                    "What it answers is charged by estimate meanwhile. Ask its provider what it bills for this model."
+                )
+            ),
             key=f"usage_zero:{model}",
         )
         return used._replace(kinds={**used.kinds, **missing}), "estimate"
@@ -54,7 +62,12 @@ class Doubts:
         self.alert(
             "usage_above_hold",
             level="warning",
-            title=f"{model} used more than was held for it",
-            content=f"{request_id}: {quota} quota charged, {held} held. Check its max tokens and its prices.",
+            title=Text(gettext_noop("%(model)s used more than was held for it"), model=model),
+            content=Text(
+                gettext_noop("%(call)s: %(quota)s quota charged, %(held)s held. Check its max tokens and its prices."),
+                call=request_id,
+                quota=f"{quota:,}",
+                held=f"{held:,}",
+            ),
             key=f"usage_above_hold:{model}",
         )

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 
 from notifications.services import open_keys, raise_alert, resolve_all_passed
+from notifications.texts import Said, Text
 from voicehelper.accounts import minors
 from voicehelper.accounts.keys import KeyRing
 from voicehelper.postgres import Connection
@@ -156,11 +157,11 @@ class Engine:
             self._seen, self._seen_at = self.statistics.seen(catalogue), now
         return self._seen
 
-    def alert(self, event: str, *, level: str, title: str, content: str, key: str) -> None:
+    def alert(self, event: str, *, title: Text, content: Said, key: str, **more: str) -> None:
         """Tell the operators, without keeping the call waiting."""
         if key.startswith(_OF_ACCOUNTS):
             self._told.add(key)
-        self.in_background(in_thread(raise_alert, event, level=level, title=title, content=content, key=key))
+        self.in_background(in_thread(raise_alert, event, title=title, content=content, key=key, **more))
 
     async def admit_minor(self, user_id: int, ref: str) -> None:
         """Whether the call whose hold this is may go on; else that is released. Behind the hold: of two calls at once,

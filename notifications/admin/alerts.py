@@ -1,6 +1,7 @@
 """Alerts: what is open, what was resolved and by whom, and what became of each on its way to people."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -10,14 +11,19 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper import clock
 from voicehelper.admin.base import Action, ReadOnlyAdmin, Report, change_url, list_url, may, operator
 from voicehelper.admin.columns import choice_label, column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks
 from voicehelper.admin.front_page import OpenMatter
+from voicehelper.changes import snapshot
 from voicehelper.numbers import grouped
 
-from .. import events, services
-from ..models import Alert, Channel, Delivery
+from .. import about, events, quiet, services
+from ..messages import content_of
+from ..models import Alert, Channel, Delivery, Mute
+from ..routing import is_muted
+from . import quieting
 
 DELIVERY_ROWS = 50
 TONES = {Alert.Level.CRITICAL: "danger", Alert.Level.WARNING: "warning", Alert.Level.INFO: "info"}
@@ -41,9 +47,10 @@ class AlertAdmin(ReadOnlyAdmin):
     time_last = when("last", _("last"))
     num_count = number("count", _("times"))
     list_display = (
-        "title",
-        "event_label",
+        "shown_title",
         "level_label",
+        "event_label",
+        "record",
         "num_count",
         "told_through",
         "time_last",
@@ -62,12 +69,14 @@ class AlertAdmin(ReadOnlyAdmin):
     )
     ordering = ("-last",)
     sortable_by = ("time_last",)
-    search_fields = ("title", "content")
-    actions = ("resolve_selected",)
+    search_fields = ("title", "content", "texts")
+    actions = ("resolve_selected", "snooze_an_hour", "snooze_till_morning", "mute_an_hour")
     fields = (
         "level_label",
-        "title",
+        "shown_title",
         "text",
+        "record",
+        "platform_label",
         "num_count",
         "time_created",
         "time_last",
@@ -77,11 +86,14 @@ class AlertAdmin(ReadOnlyAdmin):
     )
 
     level_label = column(_("level"), lambda alert: choice_label(alert, TONES, "level"))
-    text = column(_("content"), lambda alert: format_html('<div class="vh-text">{}</div>', alert.content or "—"))
+    shown_title = column(_("title"), str)
+    text = column(_("content"), lambda alert: format_html('<div class="vh-text">{}</div>', content_of(alert) or "—"))
+    platform_label = column(_("platform"), lambda alert: events.platform_of(alert.platform) or "—")
+    record = column(_("record"), lambda alert: _record(alert))
     event_label = column(_("event"), lambda alert: events.label_of(alert.event))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        return super().get_queryset(request).prefetch_related("deliveries__channel")
+        return super().get_queryset(request).annotate(muted=is_muted()).prefetch_related("deliveries__channel")
 
     @admin.display(description=_("told through"))
     def told_through(self, alert: Alert) -> SafeString:
@@ -118,7 +130,7 @@ class AlertAdmin(ReadOnlyAdmin):
     @admin.display(description=_("resolved"))
     def resolution(self, alert: Alert) -> object:
         if alert.resolved_at is None:
-            return label("warning", gettext("Open"))
+            return quiet_label(alert) or label("warning", gettext("Open"))
         return gettext("%(time)s by %(who)s") % {"time": moment(alert.resolved_at), "who": alert.resolved_by}
 
     def actions_for(self, request: HttpRequest, record: Alert) -> Sequence[Action]:
@@ -130,6 +142,7 @@ class AlertAdmin(ReadOnlyAdmin):
         return [
             Action("resolve", gettext("Mark as resolved"), hint=hint, refusal=refusal, main=True),
             Action("tell", gettext("Send again"), hint=again),
+            *quieting.actions_for(record),
         ]
 
     def do_tell(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
@@ -141,6 +154,19 @@ class AlertAdmin(ReadOnlyAdmin):
         done = services.resolve(alert, by=operator(request))
         return Report(done, gettext("Resolved.") if done else gettext("It is resolved already."))
 
+    def do_snooze(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
+        return quieting.snooze(request, alert)
+
+    def do_wake(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
+        done = quiet.wake(alert)
+        return Report(done, gettext("It is told again.") if done else gettext("It is not snoozed."))
+
+    def do_mute_kind(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
+        return quieting.mute(request, alert, reason, only_this=False)
+
+    def do_mute_record(self, request: HttpRequest, alert: Alert, reason: str) -> Report:
+        return quieting.mute(request, alert, reason, only_this=True)
+
     def has_resolve_permission(self, request: HttpRequest) -> bool:
         return may(request, Alert, "change")
 
@@ -148,9 +174,80 @@ class AlertAdmin(ReadOnlyAdmin):
     def resolve_selected(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
         done = [alert for alert in queryset if services.resolve(alert, by=operator(request))]
         for alert in done:
-            self.log_change(request, alert, gettext("Resolved."))
+            self.log_action(request, alert, gettext("Resolved."), snapshot(alert, every=True))
         text = ngettext("%(count)d alert resolved.", "%(count)d alerts resolved.", len(done)) % {"count": len(done)}
         messages.success(request, text)
+
+    @admin.action(description=_("Snooze the selected alerts for an hour"), permissions=["resolve"])
+    def snooze_an_hour(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        self._quiet(request, queryset, lambda alert: quieting.snooze_for(alert, timedelta(hours=1)))
+
+    @admin.action(description=_("Snooze the selected alerts until tomorrow, 9:00"), permissions=["resolve"])
+    def snooze_till_morning(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        self._quiet(request, queryset, lambda alert: quieting.snooze_until(alert, quieting.tomorrow()))
+
+    @admin.action(description=_("Mute the kinds of the selected alerts for an hour"), permissions=["resolve"])
+    def mute_an_hour(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        one_of_each = {alert.event: alert for alert in queryset}.values()
+        who = operator(request)
+        self._quiet(request, one_of_each, lambda alert: quieting.mute_for(alert, timedelta(hours=1), by=who))
+
+    def _quiet(self, request: HttpRequest, alerts: Iterable[Alert], do: Callable[[Alert], Report]) -> None:
+        for alert in alerts:
+            before = snapshot(alert, every=True)
+            report = do(alert)
+            messages.add_message(request, messages.SUCCESS if report.ok else messages.ERROR, f"{alert}: {report.text}")
+            if report.ok:
+                self.log_action(request, alert, report.text, before)
+
+
+def _record(alert: Alert) -> object:
+    """Its name, with a link to its page."""
+    name = about.name_of(alert)
+    return link(about.path_of(alert), name) if name else "—"
+
+
+def quiet_label(alert: Alert) -> SafeString | None:
+    """That nobody is told of it, and until when."""
+    if getattr(alert, "muted", False) and (mute := quiet.mute_of(alert)):
+        return label("info", gettext("Muted until %(time)s") % {"time": moment(mute.until)})
+    if quiet.asleep(alert, clock.now()):
+        return label("info", gettext("Snoozed until %(time)s") % {"time": moment(alert.snoozed_until)})
+    return None
+
+
+@admin.register(Mute)
+class MuteAdmin(ReadOnlyAdmin):
+    """What is muted, and was; each can be ended."""
+
+    time_created = when("created", _("created"))
+    time_until = when("until", _("until"))
+    event_label = column(_("event"), lambda mute: events.label_of(mute.event))
+    whose = column(_("record"), lambda mute: about.name_of(Alert(about=mute.about)) or mute.about or gettext("All"))
+    state = column(_("state"), lambda mute: _mute_state(mute))
+    list_display = ("event_label", "whose", "state", "time_until", "by", "reason", "time_created")
+    list_filter = (choice(_("event"), "event", lambda: [(name, each.label) for name, each in events.EVENTS.items()]),)
+    ordering = ("-pk",)
+    sortable_by = ()
+    fields = ("event_label", "whose", "state", "time_until", "by", "reason", "time_created")
+
+    def actions_for(self, request: HttpRequest, record: Mute) -> Sequence[Action]:
+        if not may(request, Alert, "change"):
+            return ()
+        refusal = "" if _in_force(record) else gettext("It has ended.")
+        return [Action("end", gettext("End it now"), refusal=refusal, main=True)]
+
+    def do_end(self, request: HttpRequest, mute: Mute, reason: str) -> Report:
+        done = quiet.unmute(mute)
+        return Report(done, gettext("It is told again.") if done else gettext("It has ended."))
+
+
+def _in_force(mute: Mute) -> bool:
+    return mute.ended is None and mute.until > clock.now()
+
+
+def _mute_state(mute: Mute) -> SafeString:
+    return label("info", gettext("Muted")) if _in_force(mute) else label("default", gettext("Ended"))
 
 
 def _channels() -> list[tuple[str, str]]:
@@ -196,7 +293,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
         "outcome",
     )
 
-    alert_link = column(_("alert"), lambda delivery: link(change_url(delivery.alert), delivery.alert.title))
+    alert_link = column(_("alert"), lambda delivery: link(change_url(delivery.alert), delivery.alert))
     state_label = column(_("state"), lambda delivery: state_label(delivery))
 
     def has_send_permission(self, request: HttpRequest) -> bool:

@@ -50,6 +50,7 @@ class ChannelAdmin(ProbedAdmin):
     help_texts = {
         "name": _("What you call it."),
         "enabled": _("Alerts go through it as the rules say."),
+        "language": _("In which its readers are written to."),
         "webhook": _("Stored encrypted and never shown again."),
         "secret": _("Stored encrypted and never shown again."),
     }
@@ -116,7 +117,7 @@ class ChannelAdmin(ProbedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         """Only what the form is about: the rest moves while a message leaves."""
-        obj.save(update_fields=["name", "enabled", "options", "webhook", "secret"] if change else None)
+        obj.save(update_fields=["name", "enabled", "language", "options", "webhook", "secret"] if change else None)
 
     def status(self, row: Any) -> Status:
         """On, resting after failures, or off."""

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import BaseAdmin, may
+from voicehelper.changes import Change
 
 from ..events import EVENTS
 from ..models import Channel, Level, Rule
@@ -70,28 +71,29 @@ class RuleAdmin(BaseAdmin):
         if set(wanted.values()) - {"", *Rule.Least.values}:
             messages.error(request, _("Saving failed"))
             return HttpResponseRedirect(request.path)
-        changed = _write(wanted)
-        for rule in changed:
-            self.log_change(request, rule, f"{rule.event} → {rule.channel}: {rule.least or '—'}")
+        for rule, old, new in _write(wanted):
+            self.log_change(request, rule, [Change(self.opts.get_field("least"), old, new)])
         messages.success(request, _("Saved successfully"))
         return HttpResponseRedirect(request.path)
 
 
-def _write(wanted: dict[tuple[int, str], str]) -> list[Rule]:
+def _write(wanted: dict[tuple[int, str], str]) -> list[tuple[Rule, str, str]]:
+    """Returns each rule that is another now, with what it said and says."""
     changed = []
     with transaction.atomic():
         rows = Rule.objects.select_related("channel").select_for_update(of=("self",))
         rules = {(rule.channel_id, rule.event): rule for rule in rows}
         for (channel, event), value in wanted.items():
             rule = rules.get((channel, event))
-            if value == (rule.least if rule else ""):
+            old = rule.least if rule else ""
+            if value == old:
                 continue
             if rule and not value:
                 Rule.objects.filter(pk=rule.pk).delete()
-                rule.least = ""
             else:
                 rule, _made = Rule.objects.update_or_create(channel_id=channel, event=event, defaults={"least": value})
-            changed.append(rule)
+            if rule:
+                changed.append((rule, old, value))
     return changed
 
 

@@ -1,6 +1,6 @@
 """The contract of a transport: plain values in, one message sent, or an error that says whether trying again helps.
 
-A transport knows its protocol and nothing of rows, rules or rates. Its text is Chinese: that is what its readers read.
+A transport knows its protocol and nothing of rows, rules or rates. It writes in the current language: its readers'.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import PUBLIC, TRUSTED, HTTPAnswer, NoAnswer
 
-SYSTEM = "VoiceHelper智能语音助手"
+SYSTEM: Any = _("VoiceHelper voice assistant")
 ICONS = {"critical": "🚨", "warning": "⚠️", "info": "ℹ️"}
 OTHER_ICON = "🔔"
 Clock = Callable[[], datetime]
@@ -27,7 +27,7 @@ _BEIJING = ZoneInfo("Asia/Shanghai")
 @dataclass(frozen=True)
 class Message:
     """What to say. `level` is critical, warning, info or another word; `time` is aware; `count` how often it happened;
-    `event` is the kind's name for people."""
+    `event` is the kind's name for people, `platform` and `record` what it is about, and `link` leads there."""
 
     level: str
     title: str
@@ -35,6 +35,9 @@ class Message:
     time: datetime
     count: int = 1
     event: str = ""
+    platform: str = ""
+    record: str = ""
+    link: str = ""
 
     @property
     def icon(self) -> str:
@@ -151,11 +154,14 @@ class SMSText:
             "event": message.event,
             "time": message.time_text,
             "count": str(message.count),
+            "platform": message.platform,
+            "record": message.record,
+            "link": message.link,
         }
         return {name: shortened(_replace(pattern, facts), self.most) or "-" for name, pattern in self.patterns}
 
 
-SMS_WORDS = ("level", "title", "content", "event", "time", "count")
+SMS_WORDS = ("level", "title", "content", "event", "time", "count", "platform", "record", "link")
 
 
 def _replace(pattern: str, facts: Mapping[str, str]) -> str:

@@ -74,7 +74,10 @@ def payload(message: Message, mobiles: tuple[str, ...] = ()) -> dict[str, object
     everybody = message.level == "critical"
     times = f" ×{message.count:,}" if message.count > 1 else ""
     parts = [f"{message.icon} [{message.level.upper()}] {message.title}{times}", message.content]
-    parts.append(f"时间: {message.time_text}")
+    open_it, time = _("Open it"), _("Time")
+    if message.link:
+        parts.append(f"{open_it}: {message.link}")
+    parts.append(f"{time}: {message.time_text}")
     if mobiles and not everybody:
         parts.append(" ".join(f"@{mobile}" for mobile in mobiles))
     text = "\n\n".join(filter(None, parts)).encode()

@@ -154,7 +154,10 @@ def _headed(subject: str, sender: Address, recipients: Sequence[Address], time: 
 
 
 def _plain(message: Message, title: str) -> str:
-    return f"{message.icon} {title}\n\n告警详情:\n{message.content}\n\n时间: {message.time_text}\n系统: {SYSTEM}\n"
+    details, time, system, open_it = _("Alert details"), _("Time"), _("Sent by"), _("Open it")
+    link = f"\n\n{open_it}: {message.link}" if message.link else ""
+    detail = f"{details}:\n{message.content}{link}"
+    return f"{message.icon} {title}\n\n{detail}\n\n{time}: {message.time_text}\n{system}: {SYSTEM}\n"
 
 
 def _html(message: Message, title: str) -> str:
@@ -162,8 +165,12 @@ def _html(message: Message, title: str) -> str:
     ink = "#212529" if message.level == "warning" else "#ffffff"
     heading = f"{message.icon} {escape(title)}"
     detail = escape(message.content) or "—"
+    href = escape(message.link)
+    details, time, system, language = _("Alert details"), _("Time"), _("Sent by"), _("en")
+    open_it = escape(str(_("Open it")))
+    link = f'<p style="margin:16px 0 0"><a href="{href}">{open_it}</a></p>\n' if href else ""
     return f"""<!DOCTYPE html>
-<html lang="zh-CN">
+<html lang="{language}">
 <body style="margin:0;padding:24px;background:#f3f1ed;font-family:'PingFang SC','Microsoft YaHei',sans-serif">
 <div style="max-width:600px;margin:0 auto;background:#ffffff;border-radius:10px;overflow:hidden">
 <div style="background:{colour};color:{ink};padding:20px 24px">
@@ -171,9 +178,9 @@ def _html(message: Message, title: str) -> str:
 <h1 style="margin:4px 0 0;font-size:20px">{heading}</h1>
 </div>
 <div style="padding:24px;color:#212529;line-height:1.6">
-<h2 style="font-size:15px;margin:0 0 8px">告警详情</h2>
+<h2 style="font-size:15px;margin:0 0 8px">{details}</h2>
 <div style="white-space:pre-wrap;overflow-wrap:anywhere">{detail}</div>
-<p style="margin:24px 0 0;color:#6c757d;font-size:13px">时间: {message.time_text}<br>系统: {SYSTEM}</p>
+{link}<p style="margin:24px 0 0;color:#6c757d;font-size:13px">{time}: {message.time_text}<br>{system}: {SYSTEM}</p>
 </div>
 </div>
 </body>

@@ -10,7 +10,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils.translation import override
 
+from notifications.messages import content_of
 from notifications.models import Alert
 from tests.conftest import sampled
 from tests.merchants import WECHAT, WeChatMerchant
@@ -172,7 +174,8 @@ def test_the_alert_names_the_orders_and_leads_to_the_page(difference: Difference
     tell(difference.reconciliation)
     alert = Alert.objects.get(event="reconciliation_difference")
     assert (alert.count, alert.level) == (1, "critical")
-    assert f"{difference.order_no}: Paid there, not credited here" in alert.content
+    with override("en"):
+        assert f"{difference.order_no}: Paid there, not credited here" in content_of(alert)
     assert base.change_url(difference.reconciliation) in alert.content
 
 

@@ -9,7 +9,10 @@ from enum import StrEnum
 from time import monotonic_ns
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from notifications.services import raise_alert, resolve_passed
+from notifications.texts import Text
 from voicehelper import clock, rows
 from voicehelper.api import ratelimit
 from voicehelper.net.http import Limits
@@ -167,9 +170,11 @@ def _report_not_ready(name: str, error: NotConfigured) -> None:
         raise_alert(
             "gateway_not_ready",
             level="critical",
-            title=f"{name} is switched on and cannot work",
+            title=Text(gettext_noop("%(gateway)s is switched on and cannot work"), gateway=GATEWAYS[name].label),
             content=str(error),
             key=f"not-ready:{name}",
+            about=GatewaySettings.of(name).load(),
+            platform=name,
         )
 
 
@@ -239,9 +244,13 @@ def _report_unreachable(name: str) -> None:
     if len(latest) == UNREACHABLE_AFTER and set(latest) <= set(NO_ANSWER):
         raise_alert(
             "gateway_unreachable",
-            title=f"{name} does not answer",
-            content=f"The last {UNREACHABLE_AFTER} calls came to nothing: see the log of gateway calls.",
+            title=Text(gettext_noop("%(gateway)s does not answer"), gateway=GATEWAYS[name].label),
+            content=Text(
+                gettext_noop("The last %(count)s calls came to nothing: see the log of gateway calls."),
+                count=UNREACHABLE_AFTER,
+            ),
             key=f"unreachable:{name}",
+            platform=name,
         )
 
 
@@ -299,19 +308,32 @@ def _at_work(name: str) -> Iterator[tuple[MerchantAccount | None, Gateway]]:
 
 def _warn_of_expiry(name: str, expires: datetime, account: MerchantAccount | None) -> None:
     """An account that was retired gets another certificate by being the settings' own for a moment."""
-    whose, key, mend = name, f"certificate:{name}", "upload it."
+    facts = {"gateway": GATEWAYS[name].label, "day": f"{expires:%Y-%m-%d}"}
+    title = Text(gettext_noop("%(gateway)s: the certificate expires on %(day)s"), **facts)
+    key = f"certificate:{name}"
+    stops = Text(gettext_noop("Refunds stop then, and all that it signs: get a new one in the provider’s console."))
+    mend = Text(gettext_noop("Upload it in the settings."))
     if account is not None:
-        whose, key = f"{name}, {account} (retired)", f"certificate:{name}:{account.pk}"
-        mend = (
-            "save it in the settings together with this account's number and keys, then save there again what they are"
-            " now. Orders or refunds of this account are under way still."
+        title = Text(
+            gettext_noop("%(gateway)s, %(account)s (retired): the certificate expires on %(day)s"),
+            **facts,
+            account=account,
+        )
+        key = f"certificate:{name}:{account.pk}"
+        mend = Text(
+            gettext_noop(
+                "Save it in the settings together with this account’s number and keys, then save there again what they "
+                "are now. Orders or refunds of this account are under way still."
+            )
         )
     raise_alert(
         "certificate_expires",
         level="warning" if expires > clock.now() else "critical",
-        title=f"{whose}: the certificate expires on {expires:%Y-%m-%d}",
-        content=f"Refunds stop then, and all that it signs: get a new one in the provider's console and {mend}",
+        title=title,
+        content=[stops, mend],
         key=key,
+        about=GatewaySettings.of(name).load(),
+        platform=name,
     )
 
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper import clock
 from voicehelper.net.http import Limits
 
@@ -170,7 +172,12 @@ def _report(order: Order) -> None:
     raise_alert(
         "console_refund",
         level="warning",
-        title=f"Order {order.order_no}: paid and refunded at the provider",
-        content=f"{yuan(order.amount_fen)} yuan went back before anything was credited; nothing will be.",
+        title=Text(gettext_noop("Order %(order)s: paid and refunded at the provider"), order=order.order_no),
+        content=Text(
+            gettext_noop("¥%(yuan)s went back before anything was credited; nothing will be."),
+            yuan=yuan(order.amount_fen),
+        ),
         key=f"given-back:{order.order_no}",
+        about=order,
+        platform=order.gateway,
     )

@@ -10,8 +10,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper import clock, rows
 from voicehelper.accounts.minors import admit_recharge
 from voicehelper.accounts.models import User
@@ -250,10 +252,19 @@ def _report_odd_address(order: Order, address: str) -> None:
     log.error("Order %s: %s offered to be paid at %r", order.order_no, order.gateway, address[:200])
     raise_alert(
         "odd_pay_address",
-        title=f"Order {order.order_no}: {order.gateway} answered with an odd address to pay at",
-        content=f"{address[:200]}\nIt was not shown to the buyer; the order is asked about. Look at who answers in the"
-        " platform's name: the address of its API, proxies, certificates.",
+        title=Text(gettext_noop("Order %(order)s: an odd address to pay at came back"), order=order.order_no),
+        content=[
+            address[:200],
+            Text(
+                gettext_noop(
+                    "It was not shown to the buyer; the order is asked about. Look at who answers in the platform’s "
+                    "name: the address of its API, proxies, certificates."
+                )
+            ),
+        ],
         key=f"odd-address:{order.gateway}",
+        about=order,
+        platform=order.gateway,
     )
 
 

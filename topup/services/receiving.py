@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper import rows
 from voicehelper.api import ratelimit
 
@@ -164,9 +166,14 @@ def _tell_while_off(notice: Notice, now: Configured) -> None:
         raise_alert(
             "notice_while_off",
             level="info",
-            title=f"{notice.gateway} is switched off and was sent a notice",
-            content=f"For order {notice.order_no}. What is under way is served to its end; no new orders are taken.",
+            title=Text(gettext_noop("A gateway that is switched off was sent a notice")),
+            content=Text(
+                gettext_noop("For order %(order)s. What is under way is served to its end; no new orders are taken."),
+                order=notice.order_no,
+            ),
             key=f"while-off:{notice.gateway}",
+            about=notice if notice.pk else "",
+            platform=notice.gateway,
         )
 
 
@@ -216,15 +223,17 @@ def _reject(notice: Notice, verdict: Notice.Verdict, detail: str, *, alarming: b
     if ratelimit.hit(KEEP_REJECTED, "rejected-notices", notice.gateway):
         log.warning("A %s notice was rejected and not kept: %s", notice.gateway, detail)
         return notice
+    notice.save()
     if verdict == _V.FORGED and alarming:
         raise_alert(
             "forged_notice",
             level="critical",
-            title=f"{notice.gateway}: a notice with a wrong signature",
-            content=f"From {notice.source}, for order {notice.order_no or '-'}: {detail}",
+            title=Text(gettext_noop("A notice with a wrong signature")),
+            content=_where_from(notice, detail),
             key=f"forged:{notice.gateway}",
+            about=notice,
+            platform=notice.gateway,
         )
-    notice.save()
     return notice
 
 
@@ -232,10 +241,17 @@ def _alert_mismatch(notice: Notice, problem: str) -> None:
     raise_alert(
         "notice_mismatch",
         level="critical",
-        title=f"{notice.gateway}: a genuine notice that does not fit",
-        content=f"From {notice.source}, for order {notice.order_no}: {problem}",
+        title=Text(gettext_noop("A genuine notice that does not fit")),
+        content=_where_from(notice, problem),
         key=f"misfit:{notice.gateway}:{notice.order_no}",
+        about=notice if notice.pk else "",
+        platform=notice.gateway,
     )
+
+
+def _where_from(notice: Notice, problem: str) -> Text:
+    facts = {"source": notice.source, "order": notice.order_no or "-", "problem": problem}
+    return Text(gettext_noop("From %(source)s, for order %(order)s: %(problem)s"), **facts)
 
 
 def _alert_unknown_order(notice: Notice) -> None:
@@ -245,9 +261,11 @@ def _alert_unknown_order(notice: Notice) -> None:
         raise_alert(
             "unknown_order",
             level="critical",
-            title=f"{notice.gateway}: payment for an unknown order {notice.order_no}",
-            content=f"Genuine notices for it came {seen} times.",
+            title=Text(gettext_noop("Payment for an unknown order %(order)s"), order=notice.order_no),
+            content=Text(gettext_noop("Genuine notices for it came %(count)s times."), count=seen),
             key=f"unknown-order:{notice.order_no}",
+            about=notice if notice.pk else "",
+            platform=notice.gateway,
         )
 
 

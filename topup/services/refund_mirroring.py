@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper.wallet.services import hold_up_to
 
 from ..gateways.base import Gateway
@@ -108,10 +110,13 @@ def _adopt(order: Order, status: RefundStatus, transaction_id: str) -> Refund | 
 
 
 def _report(order: Order, status: RefundStatus, problem: str) -> None:
+    facts = {"refund": status.refund_no, "yuan": yuan(status.amount_fen)}
     raise_alert(
         "console_refund",
         level="critical" if problem else "warning",
-        title=f"Order {order.order_no}: a refund made at the provider",
-        content=problem or f"{status.refund_no} gives back {yuan(status.amount_fen)} yuan; its quota is taken back.",
+        title=Text(gettext_noop("Order %(order)s: a refund made at the provider"), order=order.order_no),
+        content=problem or Text(gettext_noop("%(refund)s gives back ¥%(yuan)s; its quota is taken back."), **facts),
         key=f"console-refund:{order.order_no}:{status.refund_no}",
+        about=order,
+        platform=order.gateway,
     )

@@ -6,8 +6,10 @@ from datetime import timedelta
 from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import capture, release
 
@@ -99,9 +101,15 @@ def fail_refund(refund: Refund, said: str) -> None:
         raise_alert(
             "refund_failed",
             level="warning",
-            title=f"Order {order.order_no}: a refund of {yuan(refund.amount_fen)} yuan failed",
-            content=f"{said}\nNothing was given back, and the user has the quota again.",
+            title=Text(
+                gettext_noop("Order %(order)s: a refund of ¥%(yuan)s failed"),
+                order=order.order_no,
+                yuan=yuan(refund.amount_fen),
+            ),
+            content=[said, Text(gettext_noop("Nothing was given back, and the user has the quota again."))],
             key=f"refund-failed:{refund.ref}",
+            about=refund,
+            platform=order.gateway,
         )
 
 
@@ -128,9 +136,16 @@ def report_slow(refund: Refund) -> None:
         raise_alert(
             "refund_slow",
             level="warning",
-            title=f"Order {refund.order.order_no}: no outcome of a refund yet",
-            content=f"Asked {refund.asked} times about {refund}: {refund.said or 'the provider is working on it'}.",
+            title=Text(gettext_noop("Order %(order)s: no outcome of a refund yet"), order=refund.order.order_no),
+            content=Text(
+                gettext_noop("Asked %(count)s times about %(refund)s: %(said)s"),
+                count=refund.asked,
+                refund=refund,
+                said=refund.said or Text(gettext_noop("the provider is working on it")),
+            ),
             key=f"refund-slow:{refund.ref}",
+            about=refund,
+            platform=refund.order.gateway,
         )
 
 
@@ -139,17 +154,26 @@ def _flag(refund: Refund, problem: str) -> None:
     raise_alert(
         "refund_mismatch",
         level="critical",
-        title=f"Refund {refund} needs somebody",
+        title=Text(gettext_noop("Refund %(refund)s needs somebody"), refund=refund),
         content=problem,
         key=f"refund-review:{refund.ref}",
+        about=refund,
+        platform=refund.order.gateway,
     )
 
 
 def _report_shortfall(order: Order, refund: Refund) -> None:
+    facts = {"yuan": yuan(refund.amount_fen), "user": order.user, "quota": f"{refund.quota:,}"}
     raise_alert(
         "refund_shortfall",
         level="warning",
-        title=f"Order {order.order_no}: refunded, and {refund.shortfall} quota of it were spent",
-        content=f"{yuan(refund.amount_fen)} yuan went back to {order.user}; {refund.quota} quota were left to take.",
+        title=Text(
+            gettext_noop("Order %(order)s: refunded, and %(quota)s quota of it were spent"),
+            order=order.order_no,
+            quota=f"{refund.shortfall:,}",
+        ),
+        content=Text(gettext_noop("¥%(yuan)s went back to %(user)s; %(quota)s quota were left to take."), **facts),
         key=f"refund-shortfall:{refund.ref}",
+        about=refund,
+        platform=order.gateway,
     )

@@ -7,8 +7,10 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 
 from ..gateways.orders import Receipt
 from ..models import Order, SurplusPayment
@@ -152,31 +154,43 @@ def difference(order: Order, receipt: Receipt) -> str:
 def _flag(order: Order, receipt: Receipt, problem: str) -> SettledOrder:
     """Mark the order for review and tell the operators. Its state stays, so an honest notice still credits it."""
     Order.objects.filter(pk=order.pk).update(review=problem[:200])
+    told = {"transaction": receipt.transaction_id}
     raise_alert(
         "notice_mismatch",
         level="critical",
-        title=f"Order {order.order_no}: a payment does not match",
-        content=f"{receipt.gateway} transaction {receipt.transaction_id}: {problem}",
+        title=Text(gettext_noop("Order %(order)s: a payment does not match"), order=order.order_no),
+        content=Text(gettext_noop("Transaction %(transaction)s: %(problem)s"), **told, problem=problem),
         key=f"mismatch:{order.order_no}",
+        about=order,
+        platform=receipt.gateway,
     )
     return SettledOrder(Settlement.MISMATCH, problem)
 
 
 def _report_manual(order: Order, actor: str, reason: str) -> None:
+    facts = {"who": actor, "quota": f"{order.quota:,}", "user": order.user, "yuan": yuan(order.amount_fen)}
+    told = gettext_noop("%(who)s credited %(quota)s quota to %(user)s for ¥%(yuan)s: %(reason)s")
+    title = gettext_noop("Order %(order)s was completed by hand, without proof of payment")
     raise_alert(
         "manual_completion",
-        title=f"Order {order.order_no} was completed by hand, without proof of payment",
-        content=f"{actor} credited {order.quota} quota to {order.user} for {yuan(order.amount_fen)} yuan: {reason}",
+        title=Text(title, order=order.order_no),
+        content=Text(told, **facts, reason=reason),
         key=f"manual:{order.order_no}",
+        about=order,
+        platform=order.gateway,
     )
 
 
 def _report_proven(order: Order, receipt: Receipt) -> None:
     raise_alert(
         "manual_confirmed",
-        title=f"Order {order.order_no}, completed by hand, was paid",
-        content=f"{receipt.gateway} transaction {receipt.transaction_id}; nothing was credited again.",
+        title=Text(gettext_noop("Order %(order)s, completed by hand, was paid"), order=order.order_no),
+        content=Text(
+            gettext_noop("Transaction %(transaction)s; nothing was credited again."), transaction=receipt.transaction_id
+        ),
         key=f"manual-confirmed:{order.order_no}",
+        about=order,
+        platform=receipt.gateway,
     )
 
 
@@ -184,7 +198,11 @@ def _report_late(order: Order) -> None:
     raise_alert(
         "late_payment",
         level="info",
-        title=f"Order {order.order_no} was paid after it was closed",
-        content=f"{order.quota} quota were credited to {order.user}.",
+        title=Text(gettext_noop("Order %(order)s was paid after it was closed"), order=order.order_no),
+        content=Text(
+            gettext_noop("%(quota)s quota were credited to %(user)s."), quota=f"{order.quota:,}", user=order.user
+        ),
         key=f"late:{order.order_no}",
+        about=order,
+        platform=order.gateway,
     )

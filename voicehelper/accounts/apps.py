@@ -52,6 +52,7 @@ class AccountsConfig(AppConfig):
             MenuPage(20, _("Roles"), "group", "auth.group"),
             MenuPage(30, _("Shares"), "share", "accounts.share"),
         )
+        menu.add(menu.SETTINGS, MenuPage(80, _("Encryption keys"), "key_vertical", "accounts.secretrotation"))
         menu.add(menu.ALERTS, MenuPage(50, _("Operators’ log"), "history", "admin.logentry"))
         menu.add(
             menu.USERS,

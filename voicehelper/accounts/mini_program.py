@@ -6,8 +6,10 @@ import secrets
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper.secrets import Secret, SecretUnreadable
 
 from . import deleting, letters, names, sharing
@@ -121,9 +123,11 @@ def _ask(code: str) -> tuple[MiniProgram, WeChatPerson]:
         hint = error.hint if isinstance(error, LoginFailed) else ""
         raise_alert(
             "wechat_login_broken",
-            title="Nobody can sign in from the mini program",
+            title=Text(gettext_noop("Nobody can sign in from the mini program")),
             content=" ".join(filter(None, [str(error), hint])),
             key="wechat-login",
+            about=MiniProgramSettings.load(),
+            platform="wechat",
         )
         log.warning("The mini program's users cannot sign in: %s", error)
         raise

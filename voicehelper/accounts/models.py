@@ -16,6 +16,9 @@ from voicehelper.sections import Section
 from voicehelper.wallet.models import Budget
 
 from .name_shape import NameShape
+from .operator_models import LoggedChange as LoggedChange
+from .operator_models import SavedView as SavedView
+from .operator_models import SecretRotation as SecretRotation
 
 # They belong to this app's models as well.
 from .passkey_models import Passkey as Passkey

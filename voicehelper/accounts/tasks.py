@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from voicehelper import rotation
+
 from . import deleting, low_balance, sessions
 
 
@@ -21,3 +23,10 @@ def forget_ended_sessions() -> int:
 def tell_of_low_balances() -> int:
     """Mail users whose balance fell to their threshold."""
     return low_balance.tell()
+
+
+@shared_task
+def rotate_secrets() -> int:
+    """Go on encrypting secrets anew, when somebody asked for it. Returns how many rows are done."""
+    found = rotation.work()
+    return found.done if found else 0

@@ -8,6 +8,8 @@ forms.py     rows edited in cards; a stored secret stays with the address it was
 sections.py  the page of a settings section
 probing.py   "test connection"
 rows.py      tables edited row by row
+change_logging.py  what every page logs of its changes
+saved_views.py  an operator's own views of a list
 stepup.py    the password again, before something grave
 menu.py, front_page.py, finding.py, customer.py  what apps add themselves to, in AppConfig.ready()
 

@@ -18,7 +18,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
+from voicehelper.changes import snapshot
 from voicehelper.spreadsheet import Columns, csv_file, newest_first
+
+from .change_logging import LogsChanges
+from .saved_views import KeepsViews
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
@@ -43,7 +47,7 @@ class EstimatedPaginator(Paginator[Any]):
         return max(some, int(plan["Plan"]["Plan Rows"]))
 
 
-class BaseAdmin(_ModelAdmin):
+class BaseAdmin(LogsChanges, KeepsViews, _ModelAdmin):
     """A list that can be asked by its own filters and by nothing else.
 
     Django lets an address filter by any field of a row: an operator could read what no page shows, letter by letter.
@@ -77,7 +81,7 @@ class BaseAdmin(_ModelAdmin):
 
 @dataclass(frozen=True)
 class Input:
-    """One more input of a button's form: text, password, checkbox or hidden."""
+    """One more input of a button's form: text, password, checkbox, datetime-local or hidden."""
 
     name: str
     label: str
@@ -141,8 +145,9 @@ class RecordActions(BaseAdmin):
             return Report(False, action.refusal)
         if action.asks_reason and not reason:
             return Report(False, _("Say why: the reason is kept with the record."))
+        before = snapshot(record, every=True)
         report: Report = getattr(self, f"do_{action.name}")(request, record, reason)
-        self.log_change(request, record, " · ".join(filter(None, [action.label, report.text, reason])))
+        self.log_action(request, record, " · ".join(filter(None, [action.label, report.text, reason])), before)
         return report
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ with what it changed; one that changes nothing is not.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -19,17 +19,13 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget
 
-from voicehelper.changes import Change, asks_password, changes_since, record, snapshot
+from voicehelper.changes import Change, asks_password
 from voicehelper.secrets import EncryptedField, SecretInput
 
 from . import drafts, stepup
 from .base import RecordActions, change_url, url_name
+from .change_logging import Watched
 from .effects import SEEN, SURE, Effects, ShownPrice, effects_of
-
-if TYPE_CHECKING:
-    _ModelForm = forms.ModelForm[Any]
-else:
-    _ModelForm = forms.ModelForm
 
 PASSWORD = "current_password"  # noqa: S105  # a field's name
 
@@ -59,16 +55,8 @@ class PasswordAgain(forms.CharField):
         return False
 
 
-class WatchedForm(_ModelForm):
+class WatchedForm(Watched, forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     """A form that knows what it changes in its row."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._before = snapshot(self.instance) if self.is_bound else {}
-
-    def what_changed(self) -> list[Change]:
-        """How the cleaned row differs from what was stored; many-to-many fields once they are saved."""
-        return changes_since(self._before, self.instance)
 
 
 @dataclass(frozen=True)
@@ -253,23 +241,6 @@ class CardAdmin(RecordActions):
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         form.request, form.card_admin = request, self
         return form
-
-    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return super().get_changelist_form(request, **{"form": WatchedForm, **kwargs})
-
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """What was changed, for log_addition and log_change."""
-        return form.what_changed()
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Sequence[Change]) -> None:  # type: ignore[override]
-        record(obj, message, by=request.user, added=True)
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        """What a save changed, or what a button says of itself."""
-        if isinstance(message, str):
-            super().log_change(request, obj, message)
-        else:
-            record(obj, message, by=request.user)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """The row's cards, and the password's while it has to be asked for."""

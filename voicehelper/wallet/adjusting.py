@@ -11,8 +11,10 @@ from django.db import transaction
 from django.db.models import Max, Q, Sum
 from django.db.models.functions import Abs, Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 
 from .models import Adjustment, Wallet, WalletSettings
 from .services import MAX_QUOTA, InsufficientQuota, adjust, as_actor
@@ -116,12 +118,16 @@ def _carry_out(adjustment: Adjustment) -> None:
     except InsufficientQuota:
         _check_available(Wallet.objects.get(pk=adjustment.wallet_id), adjustment.amount)
         raise
-    agreed = f", approved by {adjustment.decided_by}" if adjustment.decided_by else ""
+    who = {"who": adjustment.requested_by, "reason": adjustment.reason}
+    alone = Text(gettext_noop("By %(who)s: %(reason)s"), **who)
+    agreed = Text(gettext_noop("By %(who)s, approved by %(other)s: %(reason)s"), **who, other=adjustment.decided_by)
+    amount = f"{adjustment.amount:+,}"
     raise_alert(
         "quota_adjusted",
-        title=f"{adjustment.wallet}: {adjustment.amount:+,} quota by hand",
-        content=f"By {adjustment.requested_by}{agreed}: {adjustment.reason}",
+        title=Text(gettext_noop("%(wallet)s: %(amount)s quota by hand"), wallet=adjustment.wallet, amount=amount),
+        content=agreed if adjustment.decided_by else alone,
         key=adjustment.ref,
+        about=adjustment.wallet,
     )
 
 

@@ -1,8 +1,10 @@
 """Scheduled work on the ledger."""
 
 from celery import shared_task
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 
 from . import audit as audits
 from . import day_sums, services
@@ -16,9 +18,10 @@ def audit(full: bool = False) -> int:
         raise_alert(
             "audit_failed",
             level="critical",
-            title="The books do not agree",
+            title=Text(gettext_noop("The books do not agree")),
             content="\n".join(run.findings[:20]),
             key=f"audit:{run.findings[0]}",
+            about=run,
         )
     return len(run.findings)
 

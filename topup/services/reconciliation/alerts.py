@@ -4,10 +4,11 @@ from datetime import timedelta
 
 from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import translation
+from django.utils.translation import gettext_noop
 
 from notifications.models import Alert
 from notifications.services import raise_alert
+from notifications.texts import Text, in_our_language, kept
 
 from ...models import Difference, RechargeSettings, Reconciliation
 
@@ -23,12 +24,14 @@ def tell(reconciliation: Reconciliation) -> None:
         opened = each.differences.filter(state=Difference.State.OPEN)
         count = opened.count()
         content = _content(each, list(opened.order_by("pk")[:_NAMED]), count)
+        told = in_our_language(kept(content))[:4000]
         if not count:
             resolve(each)
         # The same news is told once, however often it is found again.
-        elif not Alert.objects.filter(key=key, resolved_at=None, content=content[:4000]).exists():
-            title = f"{each.gateway} {each.day}: {count} differences with the bill"
-            raise_alert("reconciliation_difference", title=title, content=content, key=key)
+        elif not Alert.objects.filter(key=key, resolved_at=None, content=told).exists():
+            title = Text(gettext_noop("%(day)s: %(count)s differences with the bill"), day=each.day, count=count)
+            facts = {"about": each, "platform": each.gateway}
+            raise_alert("reconciliation_difference", title=title, content=content, key=key, **facts)
 
 
 def key_of(reconciliation: Reconciliation) -> str:
@@ -41,9 +44,11 @@ def resolve(reconciliation: Reconciliation) -> None:
     alerts.update(resolved_at=Now(), resolved_by="VoiceHelper")
 
 
-def _content(reconciliation: Reconciliation, differences: list[Difference], count: int) -> str:
-    with translation.override("en"):
-        lines = [f"{difference}: {difference.get_kind_display()}" for difference in differences]
-    more = [f"… and {count - len(lines)} more"] if count > len(lines) else []
+def _content(reconciliation: Reconciliation, differences: list[Difference], count: int) -> list[str | Text]:
+    lines: list[str | Text] = [
+        Text("%(difference)s: %(kind)s", difference=each, kind=Difference.Kind(each.kind).label) for each in differences
+    ]
+    if count > len(lines):
+        lines.append(Text(gettext_noop("… and %(count)s more"), count=count - len(lines)))
     page = reverse("admin:topup_reconciliation_change", args=[reconciliation.pk])
-    return "\n".join([*lines, *more, f"{RechargeSettings.load().address}{page}"])
+    return [*lines, f"{RechargeSettings.load().address}{page}"]

@@ -1,3 +1,3 @@
 """Users, roles, keys and the operators' log in the admin; the settings of WeChat's sign-ins, and shares."""
 
-from . import deletions, legal, mini_program, roles, users, website
+from . import deletions, legal, log, mini_program, roles, secret_keys, users, website

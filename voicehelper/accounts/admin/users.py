@@ -1,4 +1,4 @@
-"""Users, their API keys, and the log of what operators did."""
+"""Users and their API keys."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from voicehelper import clock
-from voicehelper.admin import stepup
 from voicehelper.admin.base import (
     Action,
     EstimatedPaginator,
-    Input,
     ReadOnlyAdmin,
     Report,
     change_url,
@@ -27,9 +25,7 @@ from voicehelper.admin.base import (
 )
 from voicehelper.admin.columns import column, link, linked, when
 from voicehelper.admin.filters import Days, marks, username
-from voicehelper.admin.forms import CardAdmin
 from voicehelper.numbers import grouped
-from voicehelper.price_changes import NotTakenBack, described, price_change_of, take_back
 from voicehelper.wallet.models import Budget
 
 from .. import services
@@ -193,8 +189,9 @@ class UserAdmin(_DjangoUserAdmin, CustomerPage):
 
 
 def _has_history(user: User) -> bool:
-    """Whether something that must not be lost points at the user."""
-    relations = [relation for relation in user._meta.related_objects if relation.on_delete is PROTECT]
+    """Whether something that must not be lost points at the user: the operators' log is kept by the database."""
+    found = user._meta.related_objects
+    relations = [each for each in found if each.on_delete is PROTECT or each.related_model is LogEntry]
     return any(
         relation.related_model._default_manager.filter(**{relation.field.name: user}).exists() for relation in relations
     )
@@ -271,49 +268,3 @@ def _spent(key: ApiKey) -> str:
 def _most(key: ApiKey, name: str) -> str:
     most = getattr(key.budget, name, None)
     return gettext("unlimited") if most is None else grouped(most)
-
-
-@admin.register(LogEntry)
-class LogEntryAdmin(ReadOnlyAdmin):
-    """Who did what; never a secret's value."""
-
-    time_done = when("action_time", _("time"))
-    list_display = ("time_done", "user", "content_type", "object_repr", "message")
-    list_filter = (username(), ("action_time", Days))
-    list_select_related = ("user", "content_type")
-    ordering = ("-action_time",)
-    sortable_by = ()
-    search_fields = ("object_repr",)
-    fields = ("time_done", "user", "content_type", "object_repr", "message")
-
-    message = column(_("what"), lambda entry: entry.get_change_message())
-
-    def actions_for(self, request: HttpRequest, record: LogEntry) -> Sequence[Action]:
-        change, page = price_change_of(record), self._page_of(record)
-        if change is None or page is None or not may(request, page.model, "change"):
-            return ()
-        asked = Input("current_password", gettext("Your password"), kind="password")
-        inputs = [] if stepup.confirmed_until(request) else [asked]
-        hint = "; ".join(described(change, page))
-        return [Action("take_back", gettext("Take this change back"), hint=hint, inputs=inputs)]
-
-    def _page_of(self, entry: LogEntry) -> CardAdmin | None:
-        """The page on which it was changed."""
-        model = entry.content_type.model_class() if entry.content_type else None
-        page = self.admin_site.get_model_admin(model) if model and self.admin_site.is_registered(model) else None
-        return page if isinstance(page, CardAdmin) else None
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:  # type: ignore[override]
-        """Nothing: what is taken back is a change of its own, logged with what it was made to."""
-
-    def do_take_back(self, request: HttpRequest, entry: LogEntry, reason: str) -> Report:
-        change, page = price_change_of(entry), self._page_of(entry)
-        if problem := stepup.confirm_form(request):
-            return Report(False, problem)
-        if change is None or page is None:
-            return Report(False, gettext("It cannot be taken back any more."))
-        try:
-            found = take_back(change, by=request.user, page=page)
-        except NotTakenBack as error:
-            return Report(False, str(error))
-        return Report(True, gettext("Taken back: %(changes)s") % {"changes": "; ".join(map(str, found))})
