@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.middleware import GetResponse
 
-from . import second_factor, sessions
+from . import returning, second_factor, sessions
 from .models import User
 
 
@@ -26,6 +26,7 @@ class NoteBrowser:
         response = self.get_response(request)
         if request.session.accessed:
             sessions.note(request)
+            returning.mark(request, response)
         return response
 
 

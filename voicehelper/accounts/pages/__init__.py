@@ -22,7 +22,7 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import emails
+from .. import emails, returning
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
 
@@ -44,6 +44,10 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
     extra_context = {"demo": settings.MODE == "demo"}
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        ended = bool(self.get_redirect_url()) and returning.has_ended(self.request)
+        return super().get_context_data(**kwargs) | {"ended": ended}
+
     def form_invalid(self, form: Any) -> HttpResponse:
         response = super().form_invalid(form)
         return _wait(response, form.wait_s) if form.wait_s else response
@@ -55,7 +59,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
 
     template_name = "accounts/sign_up.html"
     form_class = SignUpForm
-    next_page = settings.LOGIN_REDIRECT_URL
+    next_page = settings.SIGN_UP_REDIRECT_URL
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
@@ -101,6 +105,11 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
 
 class SignOut(LogoutView):
     """By POST only: a link on another page must not sign anybody out."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = super().post(request, *args, **kwargs)
+        returning.forget(response)
+        return response
 
 
 class ChangePassword(LoginRequiredMixin, PasswordChangeView):
