@@ -75,7 +75,7 @@ class Entry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount:+d} {self.ref}"
+        return f"{self.get_kind_display()} {self.amount:+,d} {self.ref}"
 
 
 class Budget(models.Model):
@@ -150,7 +150,7 @@ class Hold(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.ref} {self.amount} {self.state}"
+        return f"{self.ref} {self.amount:,d} {self.get_state_display()}"
 
 
 class Adjustment(models.Model):

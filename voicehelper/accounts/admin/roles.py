@@ -9,11 +9,13 @@ from django.http import HttpRequest
 
 from voicehelper.admin.base import BaseAdmin
 
+from .permissions import ReadablePermissions
+
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
+class RoleAdmin(ReadablePermissions, DjangoGroupAdmin, BaseAdmin):
     """Named sets of permissions; only superusers hand out power."""
 
     filter_horizontal = ()

@@ -1,0 +1,72 @@
+"""Whoever reads Chinese reads nothing English but names: tests/names.txt lists them."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from llm.models import Credential, Model
+from llm.seeds import plant
+from tests.chinese import foreign_words, names, texts_of
+from tests.operators import browser_of
+from tests.test_translations import catalogue
+from tests.walking import admin_starts, walk
+from voicehelper.accounts.models import User
+from voicehelper.accounts.services import create_api_key
+
+# The relay reads the models through connections of its own.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAMES = names()
+# What stands in for a value, and marks of HTML.
+HOLES = re.compile(r"%\(\w+\)[sdif]|%[sdi]|\{[^}]*\}|<[^>]*>|&\w+;")
+
+
+@pytest.fixture
+def month(transactional_db: None) -> None:
+    """A demo's month of business, and a row in every table that it leaves empty."""
+    plant(Model)
+    call_command("seed_demo", history=True)
+    call_command("seed_demo_channels")
+    Credential.objects.create(name="方舟", provider="ark", base_url="http://127.0.0.1:9", api_key="k")
+    create_api_key(User.objects.get(username="demo"), "笔记本")
+
+
+def english_in(pages: Iterable[tuple[str, Any]]) -> list[str]:
+    """Each text with a foreign word once, with the first page that has it."""
+    found: dict[str, str] = {}
+    for path, answer in pages:
+        for text in texts_of(answer.text):
+            if words := list(foreign_words(text, NAMES)):
+                found.setdefault(text, f"{path}: {', '.join(words)} in {text[:160]!r}")
+    return sorted(found.values())
+
+
+def test_no_english_word_is_left_in_the_chinese_of_the_catalogue() -> None:
+    found = []
+    for message in catalogue():
+        strings = message.string if isinstance(message.string, list | tuple) else [message.string]
+        for text in strings if message.id else []:
+            found += [f"{word!r} in {text!r}" for word in foreign_words(HOLES.sub("·", text), NAMES)]
+    assert found == []
+
+
+@pytest.mark.parametrize("most", [1, pytest.param(8, marks=pytest.mark.rare)])
+def test_every_page_of_a_user_is_chinese(month: None, most: int) -> None:
+    demo = browser_of(User.objects.get(username="demo"), "zh-hans")
+    strangers = ("/", "/accounts/sign-in", "/accounts/forgot", "/accounts/reset/x/y-z", "/accounts/email/x", "/no/such")
+    pages = [*walk(Client(headers={"Accept-Language": "zh-hans"}), *strangers, most=most)]
+    pages += walk(demo, "/recharge", "/chat", "/keys", "/usage", most=most)
+    found = english_in(pages)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("most", [1, pytest.param(8, marks=pytest.mark.rare)])
+def test_every_page_of_the_admin_is_chinese(month: None, most: int) -> None:
+    operator = browser_of(User.objects.get(username="admin"), "zh-hans")
+    pages = list(walk(operator, *admin_starts(most), most=most * 2))
+    found = english_in(pages)
+    assert not found, "\n".join(found)
