@@ -37,6 +37,8 @@ class _Texts(HTMLParser):
         foreign = facts.get("lang") == "en" and tag != "html"
         classes = set((facts.get("class") or "").split())
         other = foreign or bool(classes & _NO_WORDS) or facts.get("translate") == "no"
+        # Django's names of permissions; tests/accounts/test_roles.py looks at them.
+        other = other or (tag == "select" and facts.get("name") in ("permissions", "user_permissions"))
         if not self._inside and not other:
             self.texts += [value for name in _ATTRIBUTES if (value := facts.get(name))]
             if tag == "input" and facts.get("type") in ("submit", "button"):

@@ -13,16 +13,20 @@ const failed = (error) => done([{ id: String(error), nodes: [] }]);
 axe.run(document, options).then(({ violations }) => done(violations), failed);
 """
 _WIDER = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Elements told of each rule.
+_SHOWN = 3
 # What depends on the colours.
 CONTRAST = ["color-contrast"]
 
 
 def violations(person: Person, rules: list[str] | None = None) -> list[str]:
-    """One line for each element that breaks a rule, of all rules or of some."""
+    """What breaks a rule, of all rules or of some: of each the first elements."""
     person.script(f"if (!window.axe) {{ {_AXE} }}")
     found: list[dict[str, Any]] = person.driver.execute_async_script(_RUN, rules)  # type: ignore[no-untyped-call]
     lines = [
-        f"{rule['id']}: {node['target']} {node['html'][:160]} {_why(node)}" for rule in found for node in rule["nodes"]
+        f"{rule['id']} ({len(rule['nodes'])}): {node['target']} {node['html'][:160]!r} {_why(node)}"
+        for rule in found
+        for node in rule["nodes"][:_SHOWN]
     ]
     return lines or [rule["id"] for rule in found]
 

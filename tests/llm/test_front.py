@@ -16,6 +16,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_visitor_reads_what_it_is_and_what_each_model_costs_in_yuan(world: World) -> None:
     pro = Model.objects.get(name="doubao-pro")
+    pro.prices.all().delete()
     for kind, price in (("input", "0.1"), ("output", "0.25"), ("cache_read", "0.02")):
         ModelPrice.objects.create(model=pro, kind=kind, per=1000, price=price)
     words = text_of(Client(headers={"accept-language": "en"}).get("/"))

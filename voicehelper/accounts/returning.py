@@ -6,15 +6,15 @@ from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-COOKIE = "returning"
+COOKIE, _HERE = "returning", "1"
 _LIFE_S = 180 * 24 * 3600
 
 
 def mark(request: HttpRequest, response: HttpResponseBase) -> None:
     """Leave it with whoever is signed in and has none."""
-    if COOKIE not in request.COOKIES and SESSION_KEY in request.session:
+    if request.COOKIES.get(COOKIE) != _HERE and SESSION_KEY in request.session:
         response.set_cookie(
-            COOKIE, "1", max_age=_LIFE_S, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
+            COOKIE, _HERE, max_age=_LIFE_S, secure=settings.SESSION_COOKIE_SECURE, httponly=True, samesite="Lax"
         )
 
 
@@ -24,4 +24,4 @@ def forget(response: HttpResponseBase) -> None:
 
 def has_ended(request: HttpRequest) -> bool:
     """Whether somebody was signed in here, and neither is nor has signed out."""
-    return COOKIE in request.COOKIES and SESSION_KEY not in request.session
+    return request.COOKIES.get(COOKIE) == _HERE and SESSION_KEY not in request.session

@@ -9,13 +9,11 @@ from django.http import HttpRequest
 
 from voicehelper.admin.base import BaseAdmin
 
-from .permissions import ReadablePermissions
-
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class RoleAdmin(ReadablePermissions, DjangoGroupAdmin, BaseAdmin):
+class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
     """Named sets of permissions; only superusers hand out power."""
 
     filter_horizontal = ()

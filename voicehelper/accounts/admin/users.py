@@ -35,7 +35,6 @@ from voicehelper.wallet.models import Budget
 
 from .. import recovery, second_factor, services
 from ..models import AccessToken, ApiKey, ShareVisit, User
-from .permissions import ReadablePermissions
 from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ _POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class UserAdmin(ReadablePermissions, _DjangoUserAdmin, RecordActions):
+class UserAdmin(_DjangoUserAdmin, RecordActions):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
