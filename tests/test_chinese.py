@@ -1,19 +1,24 @@
 """Whoever reads Chinese reads nothing English but names: tests/names.txt lists them."""
 
+import inspect
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils import translation
 
 from llm.models import Credential, Model
 from llm.seeds import plant
+from notifications.models import Mail
 from tests.chinese import foreign_words, names, texts_of
 from tests.operators import browser_of
 from tests.test_translations import catalogue
 from tests.walking import admin_starts, walk
+from voicehelper.accounts import letters
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key
 
@@ -72,3 +77,52 @@ def test_every_page_of_the_admin_is_chinese(month: None, most: int) -> None:
     pages = [page for page in walk(operator, *admin_starts(most), most=most * 2) if not page[0].startswith(AS_RAISED)]
     found = english_in(pages)
     assert not found, "\n".join(found)
+
+
+def test_every_mail_to_a_user_is_chinese(transactional_db: None) -> None:
+    user = User.objects.create_user("小明", email="ming@example.com")
+    given = {
+        "user": user,
+        "address": "ming@example.com",
+        "old_address": "ming@example.com",
+        "link": "https://example.com/x",
+        "good_for": timedelta(hours=1),
+        "balance": 1_000,
+        "threshold": 2_000,
+    }
+    public = inspect.getmembers(letters, lambda each: inspect.isfunction(each) and each.__module__ == letters.__name__)
+    written = [function for name, function in public if not name.startswith("_")]
+    with translation.override("zh-hans"):
+        for function in written:
+            function(**{name: given[name] for name in inspect.signature(function).parameters})
+    mails = Mail.objects.all()
+    assert len(mails) == len(written) > 4
+    texts = [text for mail in mails for text in (mail.subject, mail.text.reveal())]
+    assert [word for text in texts for word in foreign_words(text, NAMES)] == []
+
+
+def test_what_the_api_refuses_is_said_in_chinese(month: None) -> None:
+    """As a program sees it that says nothing of its language, and so is answered in the site's."""
+    demo = Client()
+    demo.force_login(User.objects.get(username="demo"))
+    said = []
+    for path, body in {
+        "/api/user/wechat/pay": {"amount": 0, "payment_method": "wechat"},
+        "/api/user/alipay/pay": {"amount": 10, "payment_method": "paypal"},
+        "/api/user/amount": {"amount": "x"},
+        "/api/user/topup": {"key": "no-such-code"},
+        "/api/chat/message": {"content": ""},
+        "/api/user/keys": {"name": "", "rpm": -1},
+        "/api/voice/speech": {},
+        "/api/auth/login": {"username": "x", "password": "y"},
+        "/api/user/topup/orders/nothing": None,
+        "/api/chat/sessions/nothing/messages": None,
+        "/api/option": None,
+    }.items():
+        answer = demo.post(path, body, "application/json") if body is not None else demo.get(path)
+        assert 400 <= answer.status_code < 500, (path, answer.content)
+        told = answer.json()
+        said += [f"{path}: {told[name]}" for name in ("message", "data") if isinstance(told.get(name), str)]
+    assert len(said) > 11
+    fixed = {"error", "success"}
+    assert [text for text in said for word in foreign_words(text.partition(": ")[2], NAMES | fixed)] == []

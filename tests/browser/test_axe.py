@@ -22,7 +22,7 @@ from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LANGUAGES, WIDTHS, SCHEMES = ("zh-hans", "en"), ("phone", "desktop"), ("light", "dark")
+LANGUAGES, WIDTHS, SCHEMES = ("zh-hans", "en"), ("small phone", "desktop"), ("light", "dark")
 # One page of each kind, for every run; the others are rare.
 COMMON = ("/", "/accounts/sign-up", "/first-steps", "/recharge", "/chat", "/usage", "/keys", "/api/docs", "/no/such")
 COMMON_OF_OPERATORS = ("/admin/", "/admin/topup/order/", "/admin/llm/model/add/", "/admin/topup/wechatsettings/")

@@ -55,7 +55,7 @@ class Chapter:
 
 @require_safe
 def handbook(request: HttpRequest) -> HttpResponse:
-    facts = {"chapters": _chapters(get_language()), "base_url": f"{settings.SERVER_ADDRESS}/v1"}
+    facts = {"chapters": _chapters(get_language() or ""), "base_url": f"{settings.SERVER_ADDRESS}/v1"}
     return render(request, "handbook.html", facts)
 
 
