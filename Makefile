@@ -29,7 +29,7 @@ DEPLOY := VOICEHELPER_MODE=production VOICEHELPER_DATA=/nonexistent SANDBOX=Fals
 # Some containers set this. Without compiled modules every start of Django takes three times as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos clients audit-deps sbom lock messages browser
+.PHONY: help run test test-all test-newest test-here test-rare soak lint bench chaos clients lighthouse audit-deps sbom lock messages browser
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -85,6 +85,9 @@ clients: export VOICEHELPER_CLIENTS = 1
 clients: $(INSTALLED) browser ## Claude Code, Codex and other public clients against /v1 (installs them into .clients/)
 	@$(TRUST) $(if $(SYSTEM_CERTS),npm_config_cafile="$${npm_config_cafile:-$(SYSTEM_CERTS)}") $(BIN)/python -m tests.clients
 	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m pytest -n 0 $(or $(T),tests/clients) $(if $(K),-k '$(K)')
+
+lighthouse: $(INSTALLED) browser ## Lighthouse's figures of the busiest pages on a throttled phone (installs it into .clients/)
+	@exec $(EMBEDDED) exec --no-fsync -- $(BIN)/python -m tests.bench.lighthouse
 
 audit-deps: $(INSTALLED) ## known vulnerabilities in what we depend on
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-dev.txt

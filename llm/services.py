@@ -229,11 +229,15 @@ async def models_for(capability: str) -> list[ModelSpec]:
 
 async def offers_for(user: User, capability: str) -> list[ModelOffer]:
     """The same with what they cost this user."""
+    return [offer for offer in await offers_to(user.group) if capability in offer.model.capabilities]
+
+
+async def offers_to(group: str) -> list[ModelOffer]:
+    """All models there are now, whatever they can do, with what they cost users of a group."""
     catalogue = await engine().catalogue()
-    models = [model for model in catalogue.models.values() if capability in model.capabilities]
     return [
-        ModelOffer(model, tariff_of(catalogue, model, user.group), rates_of(model, catalogue.pricing, user.group))
-        for model in models
+        ModelOffer(model, tariff_of(catalogue, model, group), rates_of(model, catalogue.pricing, group))
+        for model in catalogue.models.values()
     ]
 
 
@@ -246,6 +250,11 @@ def models_now(capability: str) -> list[ModelSpec]:
 def offers_now(user: User, capability: str) -> list[ModelOffer]:
     """`offers_for`, for synchronous callers."""
     return loops.run(offers_for(user, capability))
+
+
+def price_list_now(group: str) -> list[ModelOffer]:
+    """`offers_to`, for synchronous callers."""
+    return loops.run(offers_to(group))
 
 
 # --- For the admin ---------------------------------------------------------------------------------------------------

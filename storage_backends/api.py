@@ -11,6 +11,7 @@ from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooMany
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpResponseBase
 from django.http.multipartparser import MultiPartParserError
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -66,7 +67,7 @@ class Upload(UserView):
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(NotAForm() if isinstance(exc, _NO_FORM) else exc)
 
-    @extend_schema(request={"multipart/form-data": UploadForm}, responses=UploadAnswer)
+    @extend_schema(summary=_("Store a file"), request={"multipart/form-data": UploadForm}, responses=UploadAnswer)
     def post(self, request: Request) -> Response:
         ratelimit.brake((settings.FILE_RATE_LIMIT, "files", str(self.user.pk)))
         # What does not fit is refused before it is sent.
@@ -92,6 +93,7 @@ class Files(UserView):
     """The user's files, those of the newest day first."""
 
     @extend_schema(
+        summary=_("One’s files, newest first"),
         operation_id="files_list",
         parameters=[
             OpenApiParameter("prefix", OpenApiTypes.STR, description="Only paths that begin so."),
@@ -113,6 +115,7 @@ class OneFileView(UserView):
     """One of the user's files."""
 
     @extend_schema(
+        summary=_("Download a file"),
         parameters=[OpenApiParameter("download", OpenApiTypes.BOOL, description="The bytes instead of the facts.")],
         responses=frames.One,
     )
@@ -121,7 +124,7 @@ class OneFileView(UserView):
             return download(*services.open_file(self.user, path))
         return Response({"success": True, "data": file_json(services.file_of(self.user, path))})
 
-    @extend_schema(responses=frames.Done)
+    @extend_schema(summary=_("Delete a file"), responses=frames.Done)
     def delete(self, request: Request, path: str) -> Response:
         services.delete_file(self.user, path)
         return Response({"success": True})

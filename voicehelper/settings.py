@@ -82,7 +82,6 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "voicehelper.accounts",
     "voicehelper.wallet",
     "notifications",
@@ -244,6 +243,7 @@ if MODE == "test":
 PASSWORD_RESET_TIMEOUT = 3600
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "topup:recharge"
+SIGN_UP_REDIRECT_URL = "chat:first_steps"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 
 # --- Web -------------------------------------------------------------------------------------------------------------
@@ -306,14 +306,12 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "VoiceHelper",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "PREPROCESSING_HOOKS": ["voicehelper.api.document.without_operators"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "voicehelper.api.document.with_registered",
     ],
     "APPEND_COMPONENTS": {"securitySchemes": {"ApiKey": {"type": "http", "scheme": "bearer"}}},
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
 }
 
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="line")

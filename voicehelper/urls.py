@@ -3,17 +3,19 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
+
+from llm.pages.front import home
 
 from . import health, metrics
 from .admin import finding
+from .api.handbook import handbook
 
 handler404 = "voicehelper.api.nowhere.not_found"
 handler500 = "voicehelper.api.nowhere.server_error"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="topup:recharge"), name="home"),
+    path("", home, name="home"),
     path("", include("voicehelper.accounts.urls")),
     path("", include("voicehelper.wallet.urls")),
     path("", include("topup.urls")),
@@ -24,7 +26,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", handbook, name="docs"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -9,21 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.columns import choice_label, label
 
+from ..capability_names import CAPABILITY_NAMES as CAPABILITIES
 from ..models import Usage, provider_choices
 
-CAPABILITIES: dict[str, Any] = {
-    "chat": _("Chat"),
-    "embedding": _("Embedding"),
-    "function_call": _("Function calls"),
-    "code_generation": _("Code"),
-    "multimodal": _("Multimodal"),
-    "image": _("Pictures"),
-    "speech_to_text": _("Speech to text"),
-    "text_to_speech": _("Text to speech"),
-    "completion": _("Completion of texts"),
-    "moderation": _("Moderation"),
-    "rerank": _("Reranking"),
-}
 OPERATIONS: dict[str, Any] = {
     "chat": _("Chat"),
     "embeddings": _("Embedding"),

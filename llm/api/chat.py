@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -35,7 +36,12 @@ class Asking(UserView):
 class MessageView(Asking):
     """Ask, and get the whole answer. Who does not wait for it finds it in the session."""
 
-    @extend_schema(request=shapes.QuestionShape, responses=frames.or_refused(shapes.AnswerShape), parameters=[_KEY])
+    @extend_schema(
+        summary=_("Ask, and get the whole answer"),
+        request=shapes.QuestionShape,
+        responses=frames.or_refused(shapes.AnswerShape),
+        parameters=[_KEY],
+    )
     def post(self, request: Request) -> HttpResponseBase:
         asked = self.ask(request)
 
@@ -52,6 +58,7 @@ class StreamView(Asking):
     on with the message's events, or by asking again with the same key."""
 
     @extend_schema(
+        summary=_("Ask, and get the answer as it is written"),
         request=shapes.QuestionShape,
         responses=frames.or_refused(shapes.StreamEvent, "text/event-stream"),
         parameters=[_KEY],
@@ -81,7 +88,9 @@ class StreamView(Asking):
 class Sessions(UserView):
     """The user's sessions, the one used last first."""
 
-    @extend_schema(responses=frames.or_refused(frames.Page), parameters=PAGING)
+    @extend_schema(
+        summary=_("Conversations, the one used last first"), responses=frames.or_refused(frames.Page), parameters=PAGING
+    )
     def get(self, request: Request) -> Response:
         rows = conversations.sessions_of(self.user)
         return Response({"success": True, "data": page_of(request, rows, shapes.session_json)})
@@ -90,12 +99,12 @@ class Sessions(UserView):
 class OneSession(UserView):
     """Rename or delete a session."""
 
-    @extend_schema(request=shapes.Title, responses=frames.or_refused(frames.One))
+    @extend_schema(summary=_("Rename a conversation"), request=shapes.Title, responses=frames.or_refused(frames.One))
     def patch(self, request: Request, session_id: str) -> Response:
         session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request.data)["title"])
         return Response({"success": True, "data": shapes.session_json(session)})
 
-    @extend_schema(responses=frames.or_refused(frames.Done))
+    @extend_schema(summary=_("Delete a conversation"), responses=frames.or_refused(frames.Done))
     def delete(self, request: Request, session_id: str) -> Response:
         conversations.delete_session(self.user, session_id)
         return Response({"success": True})
@@ -104,7 +113,11 @@ class OneSession(UserView):
 class Messages(UserView):
     """The messages of a session, oldest first."""
 
-    @extend_schema(responses=frames.or_refused(frames.Page), parameters=PAGING)
+    @extend_schema(
+        summary=_("Messages of a conversation, oldest first"),
+        responses=frames.or_refused(frames.Page),
+        parameters=PAGING,
+    )
     def get(self, request: Request, session_id: str) -> Response:
         rows = conversations.messages_of(self.user, session_id)
         return Response({"success": True, "data": page_of(request, rows, shapes.message_json)})
@@ -114,7 +127,11 @@ class OneMessage(UserView):
     """One message: `state` is complete, writing, stopped or broken; after a stop, to learn what the answer cost
     (`settled`)."""
 
-    @extend_schema(operation_id="chat_message_retrieve", responses=frames.or_refused(frames.One))
+    @extend_schema(
+        summary=_("One message, its state and its cost"),
+        operation_id="chat_message_retrieve",
+        responses=frames.or_refused(frames.One),
+    )
     def get(self, request: Request, message_id: str) -> Response:
         message = conversations.message_of(self.user, message_id)
         return Response({"success": True, "data": shapes.message_json(message)})
@@ -125,7 +142,9 @@ class RestOfAnswer(UserView):
     or error."""
 
     @extend_schema(
-        responses=frames.or_refused(shapes.StreamEvent, "text/event-stream"), parameters=[shapes.EventsShape]
+        summary=_("The rest of an answer, from a place on"),
+        responses=frames.or_refused(shapes.StreamEvent, "text/event-stream"),
+        parameters=[shapes.EventsShape],
     )
     def get(self, request: Request, message_id: str) -> HttpResponseBase:
         after = self.form(shapes.EventsShape, request.query_params)["after"]
@@ -145,7 +164,12 @@ class Stop(UserView):
     """Stop an answer, by its messageId or, before that is known, by the Idempotency-Key of its question. What was
     written is kept and charged; one that is over stays as it is."""
 
-    @extend_schema(request=shapes.StopShape, responses=frames.or_refused(frames.One), parameters=[_KEY])
+    @extend_schema(
+        summary=_("Stop an answer"),
+        request=shapes.StopShape,
+        responses=frames.or_refused(frames.One),
+        parameters=[_KEY],
+    )
     def post(self, request: Request) -> Response:
         message_id, key = self.form(shapes.StopShape, request.data)["messageId"], idempotency_key(request)
         message = conversations.stop(self.user, message_id=message_id, key=key)
@@ -155,7 +179,7 @@ class Stop(UserView):
 class Models(UserView):
     """The models one can chat with, and what they cost this user."""
 
-    @extend_schema(responses=frames.or_refused(frames.ListShape))
+    @extend_schema(summary=_("Models for chatting, and what they cost"), responses=frames.or_refused(frames.ListShape))
     def get(self, request: Request) -> Response:
         data = [shapes.offer_json(offer) for offer in services.offers_now(self.user, "chat")]
         return Response({"success": True, "data": data})

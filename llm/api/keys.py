@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -23,14 +23,18 @@ from . import shapes
 class Keys(UserView):
     """List, make, delete. A key's text is shown once, when it is made."""
 
-    @extend_schema(responses=frames.or_refused(frames.ListShape))
+    @extend_schema(summary=_("One’s API keys"), responses=frames.or_refused(frames.ListShape))
     def get(self, request: Request) -> Response:
         now = clock.now()
         return Response(
             {"success": True, "data": [shapes.key_json(key, now) for key in services.api_keys_of(self.user)]}
         )
 
-    @extend_schema(request=shapes.KeyShape, responses=frames.or_refused(frames.One))
+    @extend_schema(
+        summary=_("Create a key; its text is shown this once"),
+        request=shapes.KeyShape,
+        responses=frames.or_refused(frames.One),
+    )
     def post(self, request: Request) -> Response:
         given = self.form(shapes.KeyShape, request.data)
         try:
@@ -40,6 +44,7 @@ class Keys(UserView):
         return Response({"success": True, "data": {"id": key.pk, "name": key.name, "key": text}})
 
     @extend_schema(
+        summary=_("Revoke a key by its number"),
         operation_id="user_keys_destroy_by_id",
         parameters=[OpenApiParameter("id", OpenApiTypes.INT, required=True, description="Or in the body.")],
         responses=frames.or_refused(frames.Done),
@@ -52,11 +57,19 @@ class Keys(UserView):
 class OneKey(UserView):
     """One key: what it may do and what is used of it, other limits, an end."""
 
-    @extend_schema(operation_id="user_keys_retrieve_one", responses=frames.or_refused(frames.One))
+    @extend_schema(
+        summary=_("One key: its limits, and what is used of it"),
+        operation_id="user_keys_retrieve_one",
+        responses=frames.or_refused(frames.One),
+    )
     def get(self, request: Request, key_id: int) -> Response:
         return _one(services.api_keys_of(self.user).filter(pk=key_id).first())
 
-    @extend_schema(request=shapes.KeyShape(partial=True), responses=frames.or_refused(frames.One))
+    @extend_schema(
+        summary=_("Change a key’s name or limits"),
+        request=shapes.KeyShape(partial=True),
+        responses=frames.or_refused(frames.One),
+    )
     def patch(self, request: Request, key_id: int) -> Response:
         changes = self.form(shapes.KeyShape, request.data, partial=True)
         try:
@@ -64,7 +77,7 @@ class OneKey(UserView):
         except ValueError as error:
             raise _misnamed() from error
 
-    @extend_schema(responses=frames.or_refused(frames.Done))
+    @extend_schema(summary=_("Revoke a key"), responses=frames.or_refused(frames.Done))
     def delete(self, request: Request, key_id: int) -> Response:
         return _revoke(self, key_id)
 

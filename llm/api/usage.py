@@ -1,6 +1,6 @@
 """What the user has used."""
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -21,7 +21,11 @@ _DAYS = OpenApiParameter("days", OpenApiTypes.INT, description="The last so many
 class Calls(UserView):
     """The user's calls of models, newest first."""
 
-    @extend_schema(responses=frames.or_refused(frames.Page), parameters=[_DAYS, OpenApiParameter("model"), *PAGING])
+    @extend_schema(
+        summary=_("Calls of models, newest first"),
+        responses=frames.or_refused(frames.Page),
+        parameters=[_DAYS, OpenApiParameter("model"), *PAGING],
+    )
     def get(self, request: Request) -> Response:
         model = request.query_params.get("model", "")
         if len(model) > 64 or not model.isprintable():
@@ -34,7 +38,7 @@ class Calls(UserView):
 class Summary(UserView):
     """Sums by Beijing day and model."""
 
-    @extend_schema(responses=frames.or_refused(frames.One), parameters=[_DAYS])
+    @extend_schema(summary=_("Sums by day and model"), responses=frames.or_refused(frames.One), parameters=[_DAYS])
     def get(self, request: Request) -> Response:
         days = whole(request, "days", 30, MOST_DAYS)
         return Response({"success": True, "data": {"days": days, "items": list(usage.summary_of(self.user, days))}})

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -66,7 +67,9 @@ class VoiceView(UserView):
 class Transcribe(VoiceView):
     """The text of an uploaded recording of up to a minute: mp3 (16 kHz, mono), wav, m4a, ogg, webm, flac."""
 
-    @extend_schema(request=RecordingShape, responses=frames.or_refused(HeardAnswer))
+    @extend_schema(
+        summary=_("The text of an uploaded recording"), request=RecordingShape, responses=frames.or_refused(HeardAnswer)
+    )
     def post(self, request: Request) -> HttpResponseBase:
         form = self.form(RecordingShape, request.data)
         self.brake()
@@ -84,7 +87,9 @@ class Speak(VoiceView):
     """An answer, or a text, as sound. It is paid once; asked for again, it is the same file. When it cannot be kept,
     the answer is the sound itself."""
 
-    @extend_schema(request=SpeechShape, responses=frames.or_refused(SpokenAnswer))
+    @extend_schema(
+        summary=_("An answer or a text, spoken"), request=SpeechShape, responses=frames.or_refused(SpokenAnswer)
+    )
     def post(self, request: Request) -> HttpResponseBase:
         form = self.form(SpeechShape, request.data)
         self.brake()

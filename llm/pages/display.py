@@ -19,6 +19,9 @@ from ..kind_names import name_of
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import Rate, amount, charge
 
+# In examples, where the caller's own choice belongs.
+_EXAMPLE_MODEL = "doubao-pro"
+
 
 # --- Models ----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
     return [ShownOffer(AUTO, _("Automatic"), _("Weighs quality, speed and price")), *named]
+
+
+def example_model(names: Sequence[str]) -> str:
+    """One of the models there are, for an example; where there is none, one that comes along."""
+    return _EXAMPLE_MODEL if _EXAMPLE_MODEL in names or not names else names[0]
 
 
 def _price(per_input: int, per_output: int, rate: Fraction) -> str:

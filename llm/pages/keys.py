@@ -20,8 +20,6 @@ from voicehelper.wallet.worth import in_yuan, list_price
 from . import display
 from .key_form import KeyForm, as_typed, in_words
 
-# In examples, where the caller's own choice belongs.
-EXAMPLE_MODEL = "doubao-pro"
 # Where a session keeps the text of a new key, encrypted, from the redirect after its making to the page that shows it.
 JUST_MADE = "new-api-key"
 
@@ -125,6 +123,6 @@ def _page(
         "problem": problem,
         "typed": request.POST.get("name", "")[:64] if form.is_bound else "",
         "base_url": f"{settings.SERVER_ADDRESS}/v1",
-        "model": EXAMPLE_MODEL if EXAMPLE_MODEL in names or not names else names[0],
+        "model": display.example_model(names),
     }
     return render(request, "llm/keys.html", facts, status=status)

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from . import chat, keys, usage
+from . import chat, front, keys, usage
 
 app_name = "chat"
 
 urlpatterns = [
+    path("prices", front.prices, name="prices"),
+    path("first-steps", front.first_steps, name="first_steps"),
     path("chat", chat.chat, name="new"),
     path("chat/<str:session_id>", chat.chat, name="session"),
     path("chat/<str:session_id>/rename", chat.rename, name="rename"),

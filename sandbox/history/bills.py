@@ -93,7 +93,7 @@ def _stranger(trade: Trade, compared: datetime, state: str) -> Difference:
         theirs_fen=trade.amount_fen,
         at=trade.paid_at,
         state=state,
-        note=f"An order of a test installation with the same merchant. ({MARK})" if settled else "",
+        note=f"同一商户号的测试环境的订单。（{MARK}）" if settled else "",
         actor="admin" if settled else "",
         ended=compared + timedelta(hours=1) if settled else None,
         created=compared,

@@ -167,8 +167,8 @@ class Recharges:
         notices += [
             Notice(gateway="wechat", received=forged, source="198.51.100.7", body=body, verdict=verdict, detail=detail)
             for verdict, detail in (
-                (Notice.Verdict.FORGED, f"The signature is wrong. ({MARK})"),
-                (Notice.Verdict.MALFORMED, f"No order number. ({MARK})"),
+                (Notice.Verdict.FORGED, "The notice is not signed with our API key."),
+                (Notice.Verdict.MALFORMED, "The notice does not say return_code SUCCESS."),
             )
         ]
         Notice.objects.bulk_create(sorted(notices, key=lambda notice: notice.received))

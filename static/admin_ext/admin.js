@@ -178,3 +178,14 @@ function showPrices() {
     row.output.textContent = row.cells[0] ? unitPrice(price, micros(row.cells[1])) : "";
   }
 }
+
+// A table wider than its frame is scrolled with the arrow keys, too; one that fits is no stop of the Tab key.
+document.addEventListener("DOMContentLoaded", () => {
+  const watch = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const frame of document.querySelectorAll(".vh-scroll")) watch.observe(frame);
+});

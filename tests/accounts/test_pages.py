@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from voicehelper.accounts import backends, pages
@@ -59,14 +60,27 @@ def test_a_typed_name_is_shown_as_text(page: Client) -> None:
     assert "<script>x" not in body
 
 
+def test_who_comes_back_after_the_session_ended_is_told_and_lands_where_it_was(page: Client, buyer: User) -> None:
+    words = "Your session has ended"
+    assert words not in page.get("/recharge/orders", follow=True).content.decode()
+    page.post(SIGN_IN, RIGHT)
+    Session.objects.all().delete()
+    asked = page.get("/recharge/orders", follow=True)
+    assert words in asked.content.decode()
+    assert page.post(SIGN_IN, RIGHT | {"next": "/recharge/orders"})["Location"] == "/recharge/orders"
+    # Whoever signs out knows it.
+    page.post("/accounts/sign-out")
+    assert words not in page.get("/recharge/orders", follow=True).content.decode()
+
+
 # --- Signing up ------------------------------------------------------------------------------------------------------
 def test_a_newcomer_is_signed_in_at_once(page: Client) -> None:
     answer = page.post(SIGN_UP, NEW)
-    assert (answer.status_code, answer["Location"]) == (302, "/recharge")
+    assert (answer.status_code, answer["Location"]) == (302, "/first-steps")
     user = User.objects.get(username="newcomer")
     assert page.session["_auth_user_id"] == str(user.pk)
     assert user.group == "default"
-    assert page.get(SIGN_UP)["Location"] == "/recharge"
+    assert page.get(SIGN_UP)["Location"] == "/first-steps"
 
 
 @pytest.mark.parametrize(

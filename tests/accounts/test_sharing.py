@@ -39,7 +39,7 @@ def test_a_share_is_a_card_with_an_address_of_its_own(buyer: User, as_user: Sign
     first, second = client.post("/api/share").json(), client.post("/api/share").json()
     assert set(first) == {"title", "path", "imageUrl", "shareId"}
     assert first["path"] == f"/pages/index/index?shareId={first['shareId']}"
-    assert first["title"] == "我正在和 AI 语音助手聊天，你也来试试！"
+    assert first["title"] == "我正在和 AI 语音助手聊天，也来试试！"
     assert first["imageUrl"] == f"{project.SERVER_ADDRESS}/static/img/share.png"
     assert finders.find("img/share.png")
     assert first["shareId"] != second["shareId"]

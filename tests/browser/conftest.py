@@ -34,7 +34,6 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844), "small phone": (360, 640)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,11 +65,8 @@ class Browsers:
         """Somebody with a browser that knows nobody yet."""
         if javascript not in self._open:
             self._open[javascript] = self._start(self._folder / f"javascript-{javascript}", javascript)
-        driver = self._open[javascript]
-        across, down = WIDTHS[width]
-        metrics = {"width": across, "height": down, "deviceScaleFactor": 1, "mobile": across < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        somebody = Person(driver, self._server)
+        somebody = Person(self._open[javascript], self._server)
+        somebody.stands_at(width)
         somebody.forget_everything()
         return somebody
 
@@ -114,7 +110,7 @@ def shop(transactional_db: None, server: Server) -> User:
 
 @pytest.fixture
 def open_browser(shop: User, browsers: Browsers) -> Iterator[Callable[..., Person]]:
-    """The buyer, not signed in: `width` names one of WIDTHS, `javascript` can be off."""
+    """The buyer, not signed in: `width` names one of person.WIDTHS, `javascript` can be off."""
 
     def start(width: str = "desktop", *, javascript: bool = True) -> Person:
         return browsers.person(width, javascript)

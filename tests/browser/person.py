@@ -15,6 +15,7 @@ from tests.processes import Server
 from voicehelper.accounts.models import User
 
 PATIENCE_S = 30
+WIDTHS = {"desktop": (1280, 900), "phone": (390, 844), "small phone": (360, 640)}
 
 
 class Person:
@@ -115,6 +116,12 @@ class Person:
     def says_it_is(self, user_agent: str) -> None:
         """Another browser from now on; empty: itself."""
         self.driver.execute_cdp_cmd("Network.setUserAgentOverride", {"userAgent": user_agent})
+
+    def stands_at(self, width: str) -> None:
+        """In front of a desk's screen or with a phone, from the next page on."""
+        across, down = WIDTHS[width]
+        metrics = {"width": across, "height": down, "deviceScaleFactor": 1, "mobile": across < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def sees_colours(self, scheme: str) -> None:
         """Light or dark."""

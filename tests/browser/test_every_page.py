@@ -85,7 +85,8 @@ def pages_of(user: User, session: ChatSession) -> list[str]:
     account += ["/accounts/data", "/accounts/data/export", "/accounts/delete", "/accounts/minors", "/accounts/consent"]
     account += ["/accounts/low-balance"]
     account += ["/statement", "/statement?by=month", "/statement?from=2026-11-02&to=2026-11-01"]
-    return [*chats, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
+    read = ["/prices", "/first-steps", "/api/docs"]
+    return [*chats, *read, "/recharge", "/recharge?amount=0", "/recharge/orders", *orders, "/usage", *account]
 
 
 def see_error(person: Person, name: str, language: str) -> None:
@@ -99,7 +100,7 @@ def see_error(person: Person, name: str, language: str) -> None:
 
 def walk(person: Person, user: User, session: ChatSession, language: str) -> Iterator[str]:
     """Leads from page to page, and to what opens on them; says where it is."""
-    for path in ("/accounts/sign-in", "/accounts/sign-up", "/accounts/forgot", "/accounts/reset/x/y-z"):
+    for path in ("/", "/accounts/sign-in", "/accounts/sign-up", "/accounts/forgot", "/accounts/reset/x/y-z"):
         person.visit(path)
         yield path
     person.is_signed_in(user)

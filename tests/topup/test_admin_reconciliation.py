@@ -86,7 +86,7 @@ def test_a_day_shows_both_sides_and_what_differs(difference: Difference, staff: 
     for shown in ("Waiting for payment", "the quota is credited", "4200", "2026-01-02 12:00:00"):
         assert shown in page, shown
     assert base.change_url(Order.objects.get()) in page
-    assert "平台已收款，本站未入账" in browser_of(staff, "zh-hans").get(base.change_url(difference)).text
+    assert "平台已收款，本站未到账" in browser_of(staff, "zh-hans").get(base.change_url(difference)).text
 
 
 @pytest.mark.parametrize("kind", sampled(Difference.Kind.values, keep=3))

@@ -19,6 +19,7 @@ from .. import services
 from ..gateways import GATEWAYS
 from ..models import GatewayCall, MerchantAccount, Notice, Order
 from ..services import receiving
+from ..stored_texts import in_words
 from . import accounts, words
 
 
@@ -54,7 +55,9 @@ class _Traffic(ReadOnlyAdmin):
 
 @admin.register(Notice)
 class NoticeAdmin(_Traffic):
-    list_display = ("time_received", "gateway_label", "order_no", "verdict_label", "acknowledged", "source", "detail")
+    list_display = (
+        "time_received", "gateway_label", "order_no", "verdict_label", "acknowledged", "source", "detail_told",
+    )  # fmt: skip
     list_filter = (
         choice(_("verdict"), "verdict", _verdicts, _with_verdict),
         words.by_gateway(),
@@ -73,7 +76,7 @@ class NoticeAdmin(_Traffic):
                     "source",
                     "order_link",
                     "verdict_label",
-                    "detail",
+                    "detail_told",
                     "acknowledged",
                     "replayed",
                 )
@@ -85,6 +88,10 @@ class NoticeAdmin(_Traffic):
     @admin.display(description=_("verdict"))
     def verdict_label(self, notice: Notice) -> SafeString:
         return words.verdict(notice)
+
+    @admin.display(description=_("detail"))
+    def detail_told(self, notice: Notice) -> str:
+        return in_words(notice.detail) or "—"
 
     @admin.display(description=_("order"))
     def order_link(self, notice: Notice) -> object:
@@ -123,7 +130,8 @@ class NoticeAdmin(_Traffic):
         except services.TopupError:
             return Report(False, gettext("The gateway is not completely configured."))
         text = gettext("Replayed: %(verdict)s") % {"verdict": again.get_verdict_display()}
-        return Report(again.acknowledged, " · ".join(filter(None, [text, again.detail])), again if again.pk else None)
+        said = " · ".join(filter(None, [text, in_words(again.detail)]))
+        return Report(again.acknowledged, said, again if again.pk else None)
 
 
 @admin.register(GatewayCall)
@@ -210,4 +218,4 @@ def fields_table(notice: Notice) -> SafeString:
     gateway = GATEWAYS.get(notice.gateway)
     fields = gateway.notice_fields(notice.body.encode()) if gateway else {}
     rows = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", fields.items())
-    return format_html('<table class="vh-fields">{}</table>', rows) if rows else mark_safe("—")
+    return format_html('<table class="vh-fields" translate="no">{}</table>', rows) if rows else mark_safe("—")

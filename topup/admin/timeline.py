@@ -12,10 +12,12 @@ from django.utils.translation import gettext
 
 from voicehelper.admin.base import change_url, may
 from voicehelper.numbers import grouped
+from voicehelper.wallet.actors import named
 from voicehelper.wallet.models import Entry
 
 from ..models import GatewayCall, Notice, Order, Refund
 from ..services import place_of
+from ..stored_texts import in_words
 from . import words
 
 
@@ -85,7 +87,7 @@ def _notices(order: Order, request: HttpRequest) -> Iterator[Moment]:
             else gettext("Notice received")
         )
         tone = words.VERDICT_TONES[Notice.Verdict(notice.verdict)]
-        detail = format_html("{} {}", words.verdict(notice), notice.detail)
+        detail = format_html("{} {}", words.verdict(notice), in_words(notice.detail))
         yield Moment(notice.received, title, detail, change_url(notice) if url else "", tone)
 
 
@@ -113,7 +115,7 @@ def _entries(order: Order, request: HttpRequest) -> Iterator[Moment]:
         amounts = {"amount": f"{entry.amount:+,}", "balance": grouped(entry.balance_after)}
         detail = gettext("%(amount)s, balance %(balance)s") % amounts
         if entry.reason:
-            detail += " · " + gettext("%(who)s: %(reason)s") % {"who": entry.actor, "reason": entry.reason}
+            detail += " · " + gettext("%(who)s: %(reason)s") % {"who": named(entry.actor), "reason": entry.reason}
         title = gettext("Written to the ledger")
         yield Moment(entry.created, title, detail, change_url(entry) if url else "", "success")
 

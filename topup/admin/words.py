@@ -10,10 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.columns import choice_label, label
 from voicehelper.admin.filters import Choice, choice
+from voicehelper.wallet.actors import PROGRAMS
 
 from ..gateways import GATEWAYS, label_of
 from ..models import Notice, Order, Refund
 from ..money import yuan
+from ..stored_texts import in_words
 
 STATE_TONES = {
     Order.State.CREATED: "info",
@@ -61,14 +63,8 @@ OPERATIONS: dict[str, Any] = {
 }
 # Who brought the receipt that credited an order.
 SOURCES: dict[str, Any] = {
-    "notice": _("a notice"),
-    "poll": _("the payment page"),
-    "sweep": _("the scheduled query"),
-    "create": _("placing the order"),
+    **PROGRAMS,
     "admin": _("an operator’s query"),
-    "bill": _("the reconciliation"),
-    "cancel": _("the buyer’s cancelling"),
-    "search": _("an operator’s search"),
     "manual": _("an operator, without proof of payment"),
 }
 
@@ -115,7 +111,7 @@ def state(order: Order) -> SafeString:
 
 def review(order: Order) -> str:
     """Why somebody has to look at it; what is known beforehand in the reader's language."""
-    return gettext(order.review) if order.review else ""
+    return in_words(order.review)
 
 
 def refund_state(refund: Refund) -> SafeString:

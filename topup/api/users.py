@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -78,7 +79,7 @@ class PayView(PaymentView):
 
     gateway = ""
 
-    @extend_schema(request=PayRequest, responses=PayAnswer)
+    @extend_schema(summary=_("Place an order, and get what to pay it with"), request=PayRequest, responses=PayAnswer)
     def post(self, request: Request) -> Response:
         asked = self.form(PayRequest, request.data)
         if asked["payment_method"] != self.gateway:
@@ -113,7 +114,7 @@ class PayView(PaymentView):
 class AmountView(PaymentView):
     """What exactly will be charged."""
 
-    @extend_schema(request=PayRequest, responses=AmountAnswer)
+    @extend_schema(summary=_("What exactly will be charged"), request=PayRequest, responses=AmountAnswer)
     def post(self, request: Request) -> Response:
         asked = self.form(PayRequest, request.data)
         price = services.quote_for(self.user, asked["payment_method"], asked["amount"])
@@ -133,7 +134,7 @@ class RedeemAnswer(serializers.Serializer[Any]):
 class Redeem(PlainView):
     """Redeem a code (`key`); `data` is the quota that was credited. Wrong codes are rate limited."""
 
-    @extend_schema(request=RedeemRequest, responses=RedeemAnswer)
+    @extend_schema(summary=_("Redeem a code"), request=RedeemRequest, responses=RedeemAnswer)
     def post(self, request: Request) -> Response:
         key = self.form(RedeemRequest, request.data)["key"]
         quota = brakes.redeem_guess(self.user, key, client_address(request._request))
@@ -143,7 +144,7 @@ class Redeem(PlainView):
 class Info(PlainView):
     """What can be bought, and how it can be paid for."""
 
-    @extend_schema(responses=UserAnswer)
+    @extend_schema(summary=_("What can be bought, and how it can be paid for"), responses=UserAnswer)
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": recharge_offer(self.user)})
 
@@ -151,7 +152,7 @@ class Info(PlainView):
 class Orders(PlainView):
     """The user's own orders, newest first; `page` from 1, `page_size` up to 100."""
 
-    @extend_schema(responses=UserAnswer, parameters=PAGING)
+    @extend_schema(summary=_("One’s orders, newest first"), responses=UserAnswer, parameters=PAGING)
     def get(self, request: Request) -> Response:
         data = page_of(request, Order.objects.filter(user=self.user), order_json)
         return Response({"success": True, "data": data})
@@ -160,7 +161,7 @@ class Orders(PlainView):
 class OneOrder(PlainView):
     """One of the user's own orders, for polling: asks the provider when the callback is late."""
 
-    @extend_schema(operation_id="user_topup_order_retrieve", responses=UserAnswer)
+    @extend_schema(summary=_("One order, for polling"), operation_id="user_topup_order_retrieve", responses=UserAnswer)
     def get(self, request: Request, order_no: str) -> Response:
         order = services.poll_order(services.order_of(self.user, order_no))
         data = order_json(order) | {"seconds_left": services.seconds_left(order)}

@@ -70,7 +70,7 @@ class Notice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.gateway} #{self.pk}"
+        return f"{self._meta.verbose_name} #{self.pk}"
 
 
 class GatewayCall(models.Model):
@@ -115,4 +115,4 @@ class GatewayCall(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.gateway} {self.operation} {self.outcome}"
+        return f"{self._meta.verbose_name} #{self.pk}"

@@ -67,7 +67,7 @@ class Reconciliation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.gateway} {self.day}"
+        return f"{self._meta.verbose_name} {self.day}"
 
 
 class Difference(models.Model):

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.middleware import GetResponse
 
-from . import consents, deleting, second_factor, sessions
+from . import consents, deleting, returning, second_factor, sessions
 from .models import User
 
 # In the session: the versions of texts that were agreed to, as they were in force.
@@ -31,6 +31,7 @@ class NoteBrowser:
         response = self.get_response(request)
         if request.session.accessed:
             sessions.note(request)
+            returning.mark(request, response)
         return response
 
 

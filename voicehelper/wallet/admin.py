@@ -19,6 +19,7 @@ from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
+from .actors import named
 from .admin_adjusting import Adjusting
 from .models import AuditRun, ClosedPeriod, Entry, Hold, Wallet
 
@@ -50,7 +51,8 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
         context |= {
             "title": str(wallet),
             "statement": [
-                (entry, signed(entry.amount), grouped(entry.balance_after)) for entry in entries[:STATEMENT_ROWS]
+                (entry, signed(entry.amount), grouped(entry.balance_after), named(entry.actor))
+                for entry in entries[:STATEMENT_ROWS]
             ],
             "more": len(entries) > STATEMENT_ROWS,
             "all_entries": list_url(Entry, username=wallet.user.username),
@@ -83,7 +85,7 @@ class _Line(EndlessAdmin):
 class EntryAdmin(_Line):
     time_created = when("created", _("time"))
     num_balance = number("balance_after", _("balance after"))
-    list_display = ("entry_number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor")
+    list_display = ("entry_number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "written_by")
     list_filter = (choice(_("kind"), "kind", lambda: Entry.Kind.choices), username("wallet__user"), ("created", Days))
     export: ClassVar[Columns] = {
         "id": lambda entry: entry.pk,
@@ -96,7 +98,7 @@ class EntryAdmin(_Line):
         "actor": lambda entry: entry.actor,
         "reason": lambda entry: entry.reason,
     }
-    fields = ("time_created", "user", "kind", "num_amount", "num_balance", "ref", "actor", "reason")
+    fields = ("time_created", "user", "kind", "num_amount", "num_balance", "ref", "written_by", "reason")
 
     def by_reference(self, term: str) -> Q:
         # The index is on (kind, ref).
@@ -104,6 +106,7 @@ class EntryAdmin(_Line):
 
     entry_number = column("#", lambda entry: entry.pk)
     num_amount = column(_("amount"), lambda entry: signed(entry.amount))
+    written_by = column(_("who"), lambda entry: named(entry.actor))
 
 
 @admin.register(Hold)

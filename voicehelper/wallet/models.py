@@ -77,7 +77,7 @@ class Entry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount:+d} {self.ref}"
+        return f"{self.get_kind_display()} {self.amount:+,d} {self.ref}"
 
 
 class Budget(models.Model):
@@ -152,7 +152,7 @@ class Hold(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.ref} {self.amount} {self.state}"
+        return f"{self.ref} {self.amount:,d} {self.get_state_display()}"
 
 
 class Adjustment(models.Model):

@@ -87,9 +87,7 @@ def _special_orders(
     recharges.one(customers[1], "alipay", ago(days=4.1), "late", 20)
     recharges.one(customers[4], "wechat", ago(minutes=6), "pending", 50)
     recharges.one(customers[5], "alipay", ago(minutes=1), "created", 10)
-    recharges.one(
-        customers[6], "wechat", ago(days=3.2), "paid", 10
-    ).review = f"The buyer says that another order was meant. ({MARK})"
+    recharges.one(customers[6], "wechat", ago(days=3.2), "paid", 10).review = f"买家称付错了订单。（{MARK}）"
     waiting = recharges.one(customers[2], "wechat", ago(days=2.4), "paid", 200)
     if demo is None:
         return [], waiting

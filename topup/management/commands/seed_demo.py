@@ -56,7 +56,7 @@ def _welcome_demo() -> None:
             kind=Entry.Kind.GIFT,
             ref=WELCOME,
             actor="seed_demo",
-            reason="Ten units to try things with",
+            reason="演示账号的体验额度",
         )
 
 

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import AllowAny
@@ -110,7 +111,12 @@ class WeChatLogin(PlainView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @extend_schema(request=CodeAndShare, responses={200: SignedInByWeChat, **_REFUSALS, **_WECHAT_FAILS}, auth=[])
+    @extend_schema(
+        summary=_("Sign in with WeChat, from the mini program"),
+        request=CodeAndShare,
+        responses={200: SignedInByWeChat, **_REFUSALS, **_WECHAT_FAILS},
+        auth=[],
+    )
     def post(self, request: Request) -> Response:
         asked = self.form(CodeAndShare, request.data)
         with _counted(request):
@@ -123,7 +129,11 @@ class WeChatBind(PlainView):
     """POST {"code", "password"}: whoever is signed in can from now on sign in by the WeChat of a code of `wx.login` as
     well. The password is asked for again: a stolen token must not outlive itself."""
 
-    @extend_schema(request=CodeAndPassword, responses={200: Done, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS})
+    @extend_schema(
+        summary=_("Connect WeChat with the account"),
+        request=CodeAndPassword,
+        responses={200: Done, 409: Refusal, **_REFUSALS, **_WECHAT_FAILS},
+    )
     def post(self, request: Request) -> Response:
         asked = self.form(CodeAndPassword, request.data)
         check_own_password(request._request, self.user, asked["password"])
@@ -135,13 +145,15 @@ class WeChatBind(PlainView):
 class Shares(PlainView):
     """POST makes an invitation, for `onShareAppMessage`; GET lists one's own, newest first, with who came by them."""
 
-    @extend_schema(request=None, responses={200: ShareCard, **_REFUSALS})
+    @extend_schema(summary=_("Make an invitation to share"), request=None, responses={200: ShareCard, **_REFUSALS})
     def post(self, request: Request) -> Response:
         ratelimit.brake((sharing.SHARES, "share", str(self.user.pk)))
         card = sharing.share(self.user)
         return Response({"title": card.title, "path": card.path, "imageUrl": card.image_url, "shareId": card.share_id})
 
-    @extend_schema(responses={200: ShareList, **_REFUSALS}, parameters=PAGING)
+    @extend_schema(
+        summary=_("One’s invitations, newest first"), responses={200: ShareList, **_REFUSALS}, parameters=PAGING
+    )
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": page_of(request, sharing.shares_of(self.user), _share_json)})
 
@@ -149,7 +161,12 @@ class Shares(PlainView):
 class OneShare(PlainView):
     """One of one's own invitations with its visits, newest first. Who the visitors are is not told."""
 
-    @extend_schema(operation_id="share_one", responses={200: ShareDetail, 404: Refusal, **_REFUSALS}, parameters=PAGING)
+    @extend_schema(
+        summary=_("One invitation and its visits"),
+        operation_id="share_one",
+        responses={200: ShareDetail, 404: Refusal, **_REFUSALS},
+        parameters=PAGING,
+    )
     def get(self, request: Request, share_id: str) -> Response:
         share = sharing.shares_of(self.user).filter(share_id=share_id).first()
         if share is None:
@@ -163,7 +180,9 @@ class Visit(PlainView):
 
     permission_classes = (AllowAny,)
 
-    @extend_schema(request=ShareId, responses={200: Done, 404: Refusal, **_REFUSALS})
+    @extend_schema(
+        summary=_("Count a visit by an invitation"), request=ShareId, responses={200: Done, 404: Refusal, **_REFUSALS}
+    )
     def post(self, request: Request) -> Response:
         asked = self.form(ShareId, request.data)
         network = network_of(client_address(request._request))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
@@ -35,7 +36,7 @@ class Login(PlainView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    @extend_schema(request=Credentials, responses=SignedIn, auth=[])
+    @extend_schema(summary=_("Sign in, and get a token"), request=Credentials, responses=SignedIn, auth=[])
     def post(self, request: Request) -> Response:
         given = self.form(Credentials, request.data)
         code = given.pop("code")
@@ -49,7 +50,7 @@ class Login(PlainView):
 class Me(PlainView):
     """The signed-in user and the balance; `quota` includes what is held."""
 
-    @extend_schema(responses=frames.One)
+    @extend_schema(summary=_("Who is signed in, and the balance"), responses=frames.One)
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": user_json(self.user)})
 

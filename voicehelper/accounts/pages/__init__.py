@@ -23,7 +23,7 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import consents, emails, names, website
+from .. import consents, emails, names, returning, website
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
 from .passkeys import place_of
@@ -47,7 +47,9 @@ class SignIn(LoginView):
     extra_context = {"demo": settings.MODE == "demo"}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(**kwargs) | place_of(self.request) | {"by_wechat": website.is_on()}
+        ended = bool(self.get_redirect_url()) and returning.has_ended(self.request)
+        facts = {"by_wechat": website.is_on(), "ended": ended}
+        return super().get_context_data(**kwargs) | place_of(self.request) | facts
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response = super().form_invalid(form)
@@ -60,7 +62,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
 
     template_name = "accounts/sign_up.html"
     form_class = SignUpForm
-    next_page = settings.LOGIN_REDIRECT_URL
+    next_page = settings.SIGN_UP_REDIRECT_URL
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
@@ -112,6 +114,11 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
 
 class SignOut(LogoutView):
     """By POST only: a link on another page must not sign anybody out."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = super().post(request, *args, **kwargs)
+        returning.forget(response)
+        return response
 
 
 class ChangePassword(LoginRequiredMixin, PasswordChangeView):
