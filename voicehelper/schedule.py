@@ -46,6 +46,7 @@ TASKS: dict[str, dict[str, Any]] = {
     },
     "sweep_files": _every("storage_backends.tasks.sweep_files", 300),
     "reap_holds": _every("voicehelper.wallet.tasks.reap_holds", 60),
+    "arrange_old_messages": _every("llm.tasks.arrange_old_messages", 60),
     "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),
 }
 SANDBOX_TASKS = {"sandbox_deliver": _every("sandbox.tasks.deliver", 5)}
