@@ -22,7 +22,7 @@ class ParentGone(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Versions:
+class TurnVersions:
     """That there are others in the place of a message, and which: the ids of questions whose branches have the one
     before and the one after; empty where there is none."""
 
@@ -72,7 +72,7 @@ class Tree:
                 youngest[parent] = max(youngest.get(parent, 0), leaf)
         return self.line(youngest[question])
 
-    def versions(self, line: Iterable[int]) -> dict[int, tuple[Versions | None, Versions | None]]:
+    def versions(self, line: Iterable[int]) -> dict[int, tuple[TurnVersions | None, TurnVersions | None]]:
         """Of questions: which others there are in the place of each, and which other answers to the same."""
         children: dict[int | None, list[int]] = {}
         for pk, parent in self.parents.items():
@@ -84,7 +84,7 @@ class Tree:
 
     def _versions(
         self, question: int, siblings: Sequence[int], words: dict[int, str]
-    ) -> tuple[Versions | None, Versions | None]:
+    ) -> tuple[TurnVersions | None, TurnVersions | None]:
         groups: dict[str, list[int]] = {}
         for pk in siblings:
             groups.setdefault(words.get(pk, ""), []).append(pk)
@@ -93,13 +93,13 @@ class Tree:
         questions = [question if group is own else group[-1] for group in groups.values()]
         return self._among(questions, question), self._among(own, question)
 
-    def _among(self, several: Sequence[int], this: int) -> Versions | None:
+    def _among(self, several: Sequence[int], this: int) -> TurnVersions | None:
         if len(several) < 2:
             return None
         at = several.index(this)
         before = self.ids[several[at - 1]] if at else ""
         after = self.ids[several[at + 1]] if at + 1 < len(several) else ""
-        return Versions(at + 1, len(several), before, after)
+        return TurnVersions(at + 1, len(several), before, after)
 
 
 def place_of(session: ChatSession, parent: str | None) -> int | None:

@@ -19,7 +19,7 @@ class UnknownPriority(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelChoice:
     """Models by name, in order; without any, the best by `priority` of those that cost at most so many `times` what
     the cheapest does (None: whatever they cost)."""
 
@@ -28,15 +28,15 @@ class Choice:
     times: int | None = None
 
 
-def choice_of(model: str) -> Choice:
+def choice_of(model: str) -> ModelChoice:
     """Raises UnknownPriority."""
     automatic, _, rest = (model or AUTO).partition(":")
     if automatic != AUTO:
-        return Choice((model,))
+        return ModelChoice((model,))
     priority, _, times = rest.partition(":")
     if times and not (times.isascii() and times.isdigit() and 1 <= int(times[:5]) <= _MOST_TIMES):
         raise UnknownPriority(rest)
     try:
-        return Choice((), Priority(priority or Priority.BALANCED), int(times) if times else None)
+        return ModelChoice((), Priority(priority or Priority.BALANCED), int(times) if times else None)
     except ValueError:
         raise UnknownPriority(priority) from None

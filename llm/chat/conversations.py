@@ -25,7 +25,7 @@ from voicehelper.wallet.services import wallet_of
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.call import new_request_id
 from .branches import ROOT, Tree, lift, place_of
-from .choices import Choice, choice_of
+from .choices import ModelChoice, choice_of
 from .prompts import body_of
 from .sessions import NotFound, notify_stop, session_of, title_of
 from .words import keep_words
@@ -66,7 +66,7 @@ class Turn:
     answer_id: str
     request_id: str
     body: dict[str, Any]
-    choice: Choice
+    choice: ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +141,7 @@ def ask(
             session, _ = ChatSession.objects.get_or_create(
                 user=user, public_id=session_id or _new_id("chat"), defaults={"title": title_of(content)}
             )
-            follows = place_of(session, parent)
-            if continues:
-                _check_continues(follows)
-            question = ChatMessage.objects.create(
-                public_id=_new_id("msg"),
-                session=session,
-                role=ChatMessage.Role.USER,
-                content=content,
-                key=digest,
-                parent_id=follows,
-                placed=True,
-                continues=continues,
-            )
+            question = _put(session, content, digest, place_of(session, parent), continues=continues)
             answer = _begin_answer(session, question)
             changes = {**(setting or {}), "model_name": model or session.model_name}
             ChatSession.objects.filter(pk=session.pk).update(last=Now(), **changes)
@@ -165,6 +153,23 @@ def ask(
     return Turn(user, session, question, answer.public_id, answer.request_id, body, choice_of(session.model_name))
 
 
+def _put(
+    session: ChatSession, content: str, digest: str | None, follows: int | None, *, continues: bool
+) -> ChatMessage:
+    if continues:
+        _check_continues(follows)
+    return ChatMessage.objects.create(
+        public_id=_new_id("msg"),
+        session=session,
+        role=ChatMessage.Role.USER,
+        content=content,
+        key=digest,
+        parent_id=follows,
+        placed=True,
+        continues=continues,
+    )
+
+
 def ask_again(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:
     """Put the question of an answer once more, in its place: the two stand beside each other. Raises what `ask` raises,
     and NotFound."""
@@ -174,7 +179,8 @@ def ask_again(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:
     parent = Tree(answer.session).parents.get(answer.question.pk)
     before = ChatMessage.objects.filter(pk=parent).values_list("public_id", flat=True).first()
     content, session_id = answer.question.content, answer.session.public_id
-    return ask(user, content, session_id=session_id, key=key, parent=before or ROOT)
+    again: dict[str, Any] = {"parent": before or ROOT, "continues": answer.question.continues}
+    return ask(user, content, session_id=session_id, key=key, **again)
 
 
 def go_on(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:

@@ -17,7 +17,7 @@ from voicehelper.numbers import grouped
 from voicehelper.wallet.worth import in_yuan
 
 from .. import services
-from ..chat.branches import ROOT, Tree, Versions, answers_of
+from ..chat.branches import ROOT, Tree, TurnVersions, answers_of
 from ..chat.choices import AUTO, MODERATE, choice_of
 from ..kind_names import name_of
 from ..models import ChatMessage, ChatSession, Usage
@@ -143,7 +143,7 @@ class ShownTurn:
     continues: bool = False
     # Of an answer: whether it ended early with something to go on from.
     early: bool = False
-    versions: Versions | None = None
+    versions: TurnVersions | None = None
     # Of the form below an answer: pressed twice, it asks once.
     intent: str = field(default_factory=lambda: secrets.token_hex(16))
 

@@ -115,7 +115,8 @@ async function hear(answer, key, ask) {
     working = false;
   }
   if (problem?.offline) problem = { words: answer.id ? text.textBroken : text.textOffline, unsettled: answer.id };
-  if (problem?.unsettled) await settle(answer, wanted ? text.textCut : text.textStopped);
+  // What is wrong is said at once, what it cost when that is known.
+  if (problem?.unsettled) settle(answer, wanted ? text.textCut : text.textStopped);
   return problem;
 }
 
