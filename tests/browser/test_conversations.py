@@ -1,5 +1,7 @@
 """A person goes back to what was said: edits it, has it answered again, finds it, loses the server in the middle."""
 
+# ruff: noqa: F811  # fixtures of other modules
+
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -22,7 +24,7 @@ def questions(person: Person) -> list[str]:
     return [each.text for each in person.driver.find_elements("css selector", f"{MINE} [data-said]")]
 
 
-def told(provider: Upstream) -> list[str]:  # noqa: F811
+def told(provider: Upstream) -> list[str]:
     """What the last call told the model."""
     return [each["content"] for each in provider.asked[-1].body["messages"]]
 
@@ -107,7 +109,7 @@ def test_O3_a_server_that_is_lost_in_the_middle_leaves_what_came_and_the_page_go
 def test_many_conversations_are_scrolled_searched_pinned_and_deleted(
     chatter: Person,
     shop: User,
-    provider: Upstream,  # noqa: F811
+    provider: Upstream,
 ) -> None:
     moment = clock.now()
     sessions = ChatSession.objects.bulk_create(
@@ -145,7 +147,7 @@ def test_many_conversations_are_scrolled_searched_pinned_and_deleted(
 @pytest.mark.rare
 def test_a_conversation_is_set_before_it_begins_and_says_whom_it_asked_instead(
     chatter: Person,
-    provider: Upstream,  # noqa: F811
+    provider: Upstream,
 ) -> None:
     chatter.click("[popovertarget=setting]")
     chatter.fill("#system-prompt", "Be brief.")

@@ -1,6 +1,8 @@
 """Questions edited, answers given again or gone on with: what was there before stays, and a model is told the branch in
 sight."""
 
+# ruff: noqa: F811  # fixtures of other modules
+
 import itertools
 import random
 from collections.abc import Callable
@@ -167,7 +169,7 @@ def test_questions_of_the_release_before_are_a_straight_line(talking: World) -> 
 
 
 # --- The page, without JavaScript ------------------------------------------------------------------------------------
-def test_the_page_shows_one_branch_and_leads_to_the_others(page: Client, world: World) -> None:  # noqa: F811
+def test_the_page_shows_one_branch_and_leads_to_the_others(page: Client, world: World) -> None:
     world.give(10_000_000)
     address = ask(page)["Location"].partition("#")[0]
     first, answer = ChatMessage.objects.order_by("pk")
@@ -190,7 +192,7 @@ def test_the_page_shows_one_branch_and_leads_to_the_others(page: Client, world: 
     assert ">Say hello</textarea>" in edit
 
 
-def test_a_button_below_an_answer_that_is_pressed_twice_asks_once(page: Client, world: World) -> None:  # noqa: F811
+def test_a_button_below_an_answer_that_is_pressed_twice_asks_once(page: Client, world: World) -> None:
     world.give(10_000_000)
     address = ask(page)["Location"].partition("#")[0]
     answer = ChatMessage.objects.get(role="assistant")
@@ -199,7 +201,7 @@ def test_a_button_below_an_answer_that_is_pressed_twice_asks_once(page: Client, 
     assert len(world.upstream.asked) == 2
 
 
-def test_I1_nobody_has_another_users_answer_given_again(page: Client, other_user: User) -> None:  # noqa: F811
+def test_I1_nobody_has_another_users_answer_given_again(page: Client, other_user: User) -> None:
     session = ChatSession.objects.create(user=other_user, public_id="theirs")
     asked = ChatMessage.objects.create(public_id="q", session=session, role="user", content="secret")
     ChatMessage.objects.create(public_id="a", session=session, role="assistant", question=asked, content="said")

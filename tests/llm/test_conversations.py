@@ -1,5 +1,7 @@
 """Many conversations: listed, found by their words, pinned, set, taken along, deleted."""
 
+# ruff: noqa: F811  # fixtures of other modules
+
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -147,7 +149,7 @@ def rows_read(plan: dict[str, Any]) -> int:
 
 
 # --- Listed ----------------------------------------------------------------------------------------------------------
-def test_the_list_has_no_end_and_shows_each_once(page: Client, world: World) -> None:  # noqa: F811
+def test_the_list_has_no_end_and_shows_each_once(page: Client, world: World) -> None:
     moment = clock.now()
     # Some at the same moment.
     ChatSession.objects.bulk_create(
@@ -173,7 +175,7 @@ def test_the_list_has_no_end_and_shows_each_once(page: Client, world: World) -> 
         assert page.get("/conversations", {"after": nonsense}).status_code == 200
 
 
-def test_a_pinned_conversation_stays_on_top(page: Client, world: World) -> None:  # noqa: F811
+def test_a_pinned_conversation_stays_on_top(page: Client, world: World) -> None:
     old = session_of(world.user, "An old one", last=clock.now() - timedelta(days=40))
     session_of(world.user, "A new one")
     post(page, f"/chat/{old.public_id}/pin", pinned="yes")
@@ -182,7 +184,7 @@ def test_a_pinned_conversation_stays_on_top(page: Client, world: World) -> None:
     assert "Today A new one Earlier An old one" in text_of(page.get("/chat"))
 
 
-def test_found_places_lead_to_the_turn_in_its_branch(page: Client, world: World) -> None:  # noqa: F811
+def test_found_places_lead_to_the_turn_in_its_branch(page: Client, world: World) -> None:
     talk(world.user, 1, "<i>Deploy</i> it", "With Kubernetes")
     arrange_old_messages()
     answer = page.get("/conversations/find?q=kubern")
@@ -229,7 +231,7 @@ def test_what_a_conversation_is_set_to_goes_along_with_every_question(
     assert third["temperature"] == 0.7
 
 
-def test_the_page_sets_a_conversation(page: Client, world: World) -> None:  # noqa: F811
+def test_the_page_sets_a_conversation(page: Client, world: World) -> None:
     session = session_of(world.user)
     post(page, f"/chat/{session.public_id}/setting", system_prompt=" Be brief.\r\n", temperature="0.5")
     session.refresh_from_db()
@@ -241,7 +243,7 @@ def test_the_page_sets_a_conversation(page: Client, world: World) -> None:  # no
 
 
 # --- Taken along, deleted --------------------------------------------------------------------------------------------
-def test_an_export_has_everything_and_says_what_a_model_wrote(page: Client, world: World) -> None:  # noqa: F811
+def test_an_export_has_everything_and_says_what_a_model_wrote(page: Client, world: World) -> None:
     for number in range(45):
         talk(world.user, number, f"question {number}", f"**answer** {number}")
     everything = json.loads(whole(page.get("/conversations/export?as=json")))
@@ -267,7 +269,7 @@ def whole(response: Any) -> str:
 
 
 def test_all_conversations_are_deleted_only_by_who_means_it(
-    page: Client,  # noqa: F811
+    page: Client,
     world: World,
     other_user: User,
     books_agree: Callable[[], None],
