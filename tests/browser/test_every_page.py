@@ -55,9 +55,8 @@ def session(shop: User, provider: Upstream) -> ChatSession:  # noqa: F811
         last = ChatMessage.objects.create(public_id=f"m{number}", session=session, role=role, **message)
     # Answered twice, and found.
     for number in range(2):
-        asked = ChatMessage.objects.create(
-            public_id=f"q{number}", session=session, role="user", content="And now?", placed=True
-        )
+        placed = {"parent": last, "placed": True, "content": "Hm?"}
+        asked = ChatMessage.objects.create(public_id=f"q{number}", session=session, role="user", **placed)
         again = {"role": "assistant", "question": asked, "content": f"In this place: {LONG}", "quota": 123}
         ChatMessage.objects.create(public_id=f"a{number}", session=session, ended="stopped", complete=False, **again)
     arrange_old_messages()
