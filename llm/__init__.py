@@ -1,6 +1,6 @@
 """Large models: credentials, models and prices, routing, relaying, billing, chat sessions, the usage log.
 
-Owns: Credential, Model, Usage, ChatSession, ChatMessage, Spoken. May import: wallet, accounts, notifications,
-storage_backends.services and voicehelper's own modules. Inside: edges (api, pages, admin, tasks) call services and
-relay; these call router, billing and providers; providers know neither models nor Django.
+Owns: Credential, Model, Usage, ChatSession, ChatMessage, SearchWords, Spoken. May import: wallet, accounts,
+notifications, storage_backends.services and voicehelper's own modules. Inside: edges (api, pages, admin, tasks) call
+services and relay; these call router, billing and providers; providers know neither models nor Django.
 """

@@ -12,7 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.api.errors import ErrorAnswer, Rule, database_away
 from voicehelper.wallet.services import BudgetSpent, InsufficientQuota
 
-from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
+from .chat.branches import ParentGone
+from .chat.choices import UnknownPriority
+from .chat.conversations import AnswerUnderWay, KeyConflict, NothingToContinue
+from .chat.sessions import NotFound, TooManyPinned
 from .chat.voice import NothingToSay
 from .providers.base import StreamBroke
 from .relay.errors import CallFailed, CallRefused, LedgerAway
@@ -107,6 +110,9 @@ REFUSALS: dict[type[Exception], Rule] = {
     UnknownPriority: ErrorAnswer(
         400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
     ),
+    ParentGone: ErrorAnswer(404, _("What this follows is not there any more: load the page again"), "parent_gone"),
+    NothingToContinue: ErrorAnswer(409, _("There is nothing in this answer to go on with"), "nothing_to_continue"),
+    TooManyPinned: ErrorAnswer(409, _("So many conversations cannot be pinned: unpin one first"), "too_many_pinned"),
     NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
     KeyConflict: ErrorAnswer(409, _("This idempotency key was used for a different question"), "idempotency_conflict"),
     AnswerUnderWay: ErrorAnswer(409, _("This question is being answered"), "under_way"),

@@ -52,8 +52,11 @@ def _call(
     streamed: bool = False,
     conversation: str = "",
     request_id: str = "",
+    times: int | None = None,
 ) -> Call:
-    asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
+    asked_for = RoutingRequest(
+        frozenset({operation.capability}), max_tokens_of(body), priority, models, provider, times=times
+    )
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, minor=user.minor)
     return Call(
@@ -184,9 +187,11 @@ async def stream(
     provider: str = "",
     conversation: str = "",
     request_id: str = "",
+    times: int | None = None,
 ) -> AnswerStream:
     """One answer, streamed: returns when its first output is there. Chunks are OpenAI's, see providers/base.py. With a
-    `request_id` of the caller's it can be stopped, and its price found, by that."""
+    `request_id` of the caller's it can be stopped, and its price found, by that. Without `models`, one is chosen that
+    costs at most so many `times` what the cheapest does."""
     call = _call(
         user,
         CHAT,
@@ -197,6 +202,7 @@ async def stream(
         streamed=True,
         conversation=conversation,
         request_id=request_id,
+        times=times,
     )
     opened = AnswerStream(call)
     await opened.begin()

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from . import services
+from .chat.arranging import arrange
 from .chat.writings import settle_orphans
 from .relay import loops
 
@@ -17,3 +18,10 @@ def settle_orphaned_answers() -> int:
 def forget_expired_responses() -> int:
     """Delete answers to /v1/responses that nobody can find any more."""
     return services.forget_expired_responses()
+
+
+@shared_task
+def arrange_old_messages() -> int:
+    """Give questions of the release before their place, and have its messages found by their words, in batches.
+    Returns how many batches there were; what is left is for the next round."""
+    return arrange()

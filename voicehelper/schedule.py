@@ -52,6 +52,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "add_up_days": _every("voicehelper.wallet.tasks.add_up_days", 60),
     "tell_of_low_balances": _every("voicehelper.accounts.tasks.tell_of_low_balances", 60),
     "rotate_secrets": _every("voicehelper.accounts.tasks.rotate_secrets", 60),
+    "arrange_old_messages": _every("llm.tasks.arrange_old_messages", 60),
     "settle_orphaned_answers": _every("llm.tasks.settle_orphaned_answers", 60),
 }
 SANDBOX_TASKS = {"sandbox_deliver": _every("sandbox.tasks.deliver", 5)}

@@ -14,8 +14,9 @@ from voicehelper.api.paging import PAGING, page_of
 from voicehelper.api.views import UserView, idempotency_key
 
 from .. import services
-from ..chat import conversations
-from ..chat.conversations import Answer, AnswerUnderWay, NotFound, Turn
+from ..chat import conversations, export, sessions, words
+from ..chat.conversations import Answer, AnswerUnderWay, Turn
+from ..chat.sessions import NotFound
 from ..chat.writings import reading, writings
 from . import events, shapes
 
@@ -30,7 +31,16 @@ class Asking(UserView):
     def ask(self, request: Request) -> Turn | Answer:
         form, key = self.form(shapes.QuestionShape, request.data), idempotency_key(request)
         ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(self.user.pk)))
-        return conversations.ask(self.user, form["content"], session_id=form["sessionId"], model=form["model"], key=key)
+        return conversations.ask(
+            self.user,
+            form["content"],
+            session_id=form["sessionId"],
+            model=form["model"],
+            key=key,
+            parent=form.get("parentId"),
+            setting=shapes.setting_of(form),
+            continues=form["continues"],
+        )
 
 
 class MessageView(Asking):
@@ -92,22 +102,68 @@ class Sessions(UserView):
         summary=_("Conversations, the one used last first"), responses=frames.or_refused(frames.Page), parameters=PAGING
     )
     def get(self, request: Request) -> Response:
-        rows = conversations.sessions_of(self.user)
+        rows = sessions.sessions_of(self.user)
         return Response({"success": True, "data": page_of(request, rows, shapes.session_json)})
+
+    @extend_schema(
+        summary=_("Delete all conversations"),
+        operation_id="chat_sessions_destroy_all",
+        responses=frames.or_refused(frames.Done),
+    )
+    def delete(self, request: Request) -> Response:
+        """Delete all of them."""
+        sessions.delete_all_sessions(self.user)
+        return Response({"success": True})
 
 
 class OneSession(UserView):
-    """Rename or delete a session."""
+    """Rename, pin, set or delete a session."""
 
-    @extend_schema(summary=_("Rename a conversation"), request=shapes.Title, responses=frames.or_refused(frames.One))
+    @extend_schema(
+        summary=_("Change a conversation"), request=shapes.SessionShape, responses=frames.or_refused(frames.One)
+    )
     def patch(self, request: Request, session_id: str) -> Response:
-        session = conversations.rename_session(self.user, session_id, self.form(shapes.Title, request.data)["title"])
+        changes = shapes.setting_of(self.form(shapes.SessionShape, request.data))
+        session = sessions.change_session(self.user, session_id, changes)
         return Response({"success": True, "data": shapes.session_json(session)})
 
     @extend_schema(summary=_("Delete a conversation"), responses=frames.or_refused(frames.Done))
     def delete(self, request: Request, session_id: str) -> Response:
-        conversations.delete_session(self.user, session_id)
+        sessions.delete_session(self.user, session_id)
         return Response({"success": True})
+
+
+class Search(UserView):
+    """Where the user's conversations have all the words of `q`: titles first, then messages, newest first; fifty at
+    the most."""
+
+    @extend_schema(responses=frames.or_refused(frames.ListShape), parameters=[shapes.SearchShape])
+    def get(self, request: Request) -> Response:
+        text = self.form(shapes.SearchShape, request.query_params)["q"]
+        ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-search-user", str(self.user.pk)))
+        return Response({"success": True, "data": [shapes.hit_json(hit) for hit in words.search(self.user, text)]})
+
+
+class Export(UserView):
+    """A session, or all of them, as a file: Markdown with the branch that was asked in last, or JSON with all of it."""
+
+    @extend_schema(
+        responses={
+            **frames.or_refused(OpenApiTypes.STR, "text/markdown"),
+            (200, "application/json"): OpenApiTypes.OBJECT,
+        },
+        parameters=[shapes.FileShape],
+    )
+    def get(self, request: Request, session_id: str = "") -> HttpResponseBase:
+        kind = self.form(shapes.FileShape, request.query_params)["fileType"]
+        session = sessions.session_of(self.user, session_id) if session_id else None
+        ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-export-user", str(self.user.pk)))
+        user = self.user
+
+        async def make() -> StreamingHttpResponse:
+            return export.download(user, kind, session)
+
+        return self.later(make)
 
 
 class Messages(UserView):
@@ -139,7 +195,7 @@ class OneMessage(UserView):
 
 class RestOfAnswer(UserView):
     """An answer as server-sent events from a place on, while it is written or later: start, delta …, then done, stopped
-    or error."""
+    or error. The id of the last one that came, as Last-Event-ID, is such a place too."""
 
     @extend_schema(
         summary=_("The rest of an answer, from a place on"),
@@ -147,7 +203,8 @@ class RestOfAnswer(UserView):
         parameters=[shapes.EventsShape],
     )
     def get(self, request: Request, message_id: str) -> HttpResponseBase:
-        after = self.form(shapes.EventsShape, request.query_params)["after"]
+        asked, last = request.query_params.dict(), request.headers.get("Last-Event-ID")
+        after = self.form(shapes.EventsShape, {**asked, "after": last} if last else asked)["after"]
         ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-events-user", str(self.user.pk)))
         user = self.user
         if conversations.message_of(user, message_id).question_id is None:

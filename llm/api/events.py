@@ -1,6 +1,6 @@
 """An answer as server-sent events: start, delta …, then done, stopped or error; comments while nothing is said."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
@@ -42,13 +42,13 @@ class AnswerEvents:
             while True:
                 if answer.model and not begun:
                     begun = True
-                    yield _start(answer.session_id, answer.message_id, answer.model)
+                    yield _start(answer.session_id, answer.message_id, answer.model, answer.failed)
                 piece = await answer.read(self._at, HEARTBEAT_S)
                 if answer.model and not begun:
                     continue
                 if piece:
                     self._at += len(piece)
-                    yield _delta(piece)
+                    yield _delta(piece, self._at)
                 elif answer.over:
                     break
                 else:
@@ -63,16 +63,19 @@ class AnswerEvents:
 async def again(answer: Answer) -> AsyncIterator[bytes]:
     """The events of an answer that was given before."""
     yield _start(answer.session_id, answer.message_id, answer.model)
-    yield _delta(answer.content)
+    yield _delta(answer.content, len(answer.content))
     yield _end(answer)
 
 
-def _start(session_id: str, message_id: str, model: str) -> bytes:
-    return _event("start", {"sessionId": session_id, "messageId": message_id, "model": model})
+def _start(session_id: str, message_id: str, model: str, failed: Sequence[str] = ()) -> bytes:
+    more = {"failed": list(failed)} if failed else {}
+    return _event("start", {"sessionId": session_id, "messageId": message_id, "model": model} | more)
 
 
-def _delta(content: str) -> bytes:
-    return _event("delta", {"content": content})
+def _delta(content: str, at: int) -> bytes:
+    """`at`: how much of the answer there is with it, in characters. It is the id a reader goes on behind, in a block
+    of its own, which is no event."""
+    return _event("delta", {"content": content}) + b"id: %d\n\n" % at
 
 
 def _end(answer: Answer) -> bytes:

@@ -16,7 +16,8 @@ from voicehelper.net.addresses import network
 from voicehelper.wallet.models import Budget
 from voicehelper.wallet.services import MAX_QUOTA
 
-from ..chat import conversations
+from ..chat import conversations, export, sessions, words
+from ..chat.choices import AUTO
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import amount, charge
 from ..services import ModelOffer
@@ -34,15 +35,42 @@ class PlainText(serializers.CharField):
         return super().to_internal_value(data)
 
 
+def _system_prompt() -> PlainText:
+    return PlainText(max_length=sessions.LONGEST_PROMPT, required=False, allow_blank=True)
+
+
+def _temperature() -> serializers.DecimalField:
+    return serializers.DecimalField(
+        max_digits=3, decimal_places=2, min_value=0, max_value=sessions.WARMEST, required=False, allow_null=True
+    )
+
+
 # --- In --------------------------------------------------------------------------------------------------------------
 class QuestionShape(serializers.Serializer[Any]):
     """`sessionId`: without it, or with one not seen before, a session is made. `model`: a name, "auto", "auto:cost",
-    "auto:speed" or "auto:quality"; without it the session's last choice."""
+    "auto:speed" or "auto:quality"; "auto:balanced:5" chooses among those that cost at most five times what the cheapest
+    does; without it the session's last choice. `parentId`: the message it follows, "root" where the conversation
+    begins; without it, the last question. Another question in the place of one (an edited one, or the same again for
+    another answer) begins a branch; a model is sent its own branch only. `continues`: go on with the answer `parentId`,
+    which broke off; `content` is not needed then. `systemPrompt` and `temperature` are the session's from then on."""
 
     sessionId = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)  # noqa: N815  # the mission's names
-    content = PlainText(max_length=conversations.LONGEST_QUESTION, trim_whitespace=False)
+    content = PlainText(max_length=conversations.LONGEST_QUESTION, trim_whitespace=False, required=False)
     contentType = PlainText(max_length=32, default="text")  # noqa: N815
     model = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)
+    parentId = PlainText(max_length=40, required=False, allow_blank=True, allow_null=True)  # noqa: N815
+    continues = serializers.BooleanField(default=False)
+    systemPrompt = _system_prompt()  # noqa: N815
+    temperature = _temperature()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["continues"]:
+            if not attrs.get("parentId"):
+                raise serializers.ValidationError({"parentId": _("the answer to go on with")})
+            attrs["content"] = conversations.GO_ON
+        elif "content" not in attrs:
+            raise serializers.ValidationError({"content": self.fields["content"].error_messages["required"]})
+        return attrs
 
     def validate_sessionId(self, value: str | None) -> str:  # noqa: N802
         if value and not _SESSION_ID.fullmatch(value):
@@ -63,8 +91,27 @@ class QuestionShape(serializers.Serializer[Any]):
         return value or ""
 
 
-class Title(serializers.Serializer[Any]):
-    title = PlainText(max_length=conversations.TITLE_LENGTH)
+class SessionShape(serializers.Serializer[Any]):
+    """What of a session is to change. An empty `systemPrompt` is none; `temperature` null: as the model likes."""
+
+    title = PlainText(max_length=sessions.TITLE_LENGTH, required=False)
+    pinned = serializers.BooleanField(required=False)
+    systemPrompt = _system_prompt()  # noqa: N815
+    temperature = _temperature()
+
+
+class SearchShape(serializers.Serializer[Any]):
+    q = PlainText(max_length=words.LONGEST_SEARCH)
+
+
+class FileShape(serializers.Serializer[Any]):
+    fileType = serializers.ChoiceField([export.MARKDOWN, export.JSON], default=export.MARKDOWN)  # noqa: N815
+
+
+def setting_of(form: dict[str, Any]) -> dict[str, Any]:
+    """Of a checked form, what it sets of a session, by the names of its columns."""
+    names = {"title": "title", "pinned": "pinned", "systemPrompt": "system_prompt", "temperature": "temperature"}
+    return {column: form[name] for name, column in names.items() if name in form}
 
 
 class Checked(PlainText):
@@ -149,8 +196,9 @@ class EventsShape(serializers.Serializer[Any]):
 
 
 class StreamEvent(serializers.Serializer[Any]):
-    """A server-sent event. Its data is JSON: start {sessionId, messageId, model}, delta {content}, done or stopped (the
-    whole answer, or as much as there is, with balance, usageSource and latencyMs), error {message, code}."""
+    """A server-sent event. Its data is JSON: start {sessionId, messageId, model, and `failed`: the models that were
+    asked before and did not answer, if any}, delta {content}, done or stopped (the whole answer, or as much as there
+    is, with balance, usageSource and latencyMs), error {message, code}."""
 
     event = serializers.ChoiceField(["start", "delta", "done", "stopped", "error"])
     data = serializers.CharField()  # type: ignore[assignment]  # the format's name
@@ -175,15 +223,33 @@ def session_json(session: ChatSession) -> dict[str, Any]:
     return {
         "sessionId": session.public_id,
         "title": session.title,
-        "model": session.model_name or conversations.AUTO,
+        "model": session.model_name or AUTO,
+        "pinned": session.pinned is not None,
+        "systemPrompt": session.system_prompt,
+        "temperature": None if session.temperature is None else float(session.temperature),
         "created": clock.beijing_iso(session.created),
         "last": clock.beijing_iso(session.last),
     }
 
 
+def hit_json(hit: words.Hit) -> dict[str, Any]:
+    """`excerpt` is in pieces; those that are `hit` were looked for."""
+    return {
+        "sessionId": hit.session.public_id,
+        "title": hit.session.title,
+        "messageId": hit.message.public_id if hit.message else None,
+        "role": hit.message.role if hit.message else None,
+        "excerpt": [{"text": text, "hit": is_hit} for text, is_hit in hit.excerpt],
+        "created": clock.beijing_iso(hit.message.created if hit.message else hit.session.created),
+    }
+
+
 def message_json(message: ChatMessage) -> dict[str, Any]:
+    """`parentId`: of an answer its question, of a question the one it follows, or null where it begins."""
+    before = message.question if message.question_id else message.parent if message.placed else None
     return {
         "messageId": message.public_id,
+        "parentId": before.public_id if before else None,
         "role": message.role,
         "content": message.content,
         "complete": message.complete,

@@ -1,49 +1,42 @@
-"""Conversations: a user's sessions and their messages, and the questions that are put to models. writings.py gets the
-answers.
+"""Questions that are put to models, and their answers as they are stored. writings.py gets the answers, sessions.py has
+the conversations, branches.py says which question follows which, prompts.py what a model is sent.
 
 A question is stored before a model is asked, with an answer that is empty yet, and both are taken back when the call
-fails: what ended with an error changed nothing. Answers without words are not sent along as history.
+fails: what ended with an error changed nothing.
 """
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from storage_backends import services as files
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import wallet_of
 
-from ..models import ChatMessage, ChatSession, Spoken, Usage
+from ..models import ChatMessage, ChatSession, Usage
 from ..relay.call import new_request_id
-from ..relay.engine import STOPPED
-from ..relay.estimates import weigh_prompt
-from ..relay.router import Priority
+from .branches import ROOT, Tree, lift, place_of
+from .choices import ModelChoice, choice_of
+from .prompts import body_of
+from .sessions import NotFound, notify_stop, session_of, title_of
+from .words import keep_words
 
-TITLE_LENGTH = 80
+log = logging.getLogger(__name__)
+
 LONGEST_QUESTION = 32_000
-AUTO = "auto"
+# What a model is asked to go on with an answer that broke off.
+GO_ON = "请从中断处继续，不要重复已有内容。Continue exactly where you broke off; repeat nothing."
 # An answer whose writer was not heard of for so long will not be finished.
 ORPHANED = timedelta(minutes=1)
-# So many answers are looked at for the history, however short they are.
-_MOST_HISTORY = 100
-
-
-class NotFound(Exception):
-    """There is no such session or message of this user."""
-
-
-class UnknownPriority(Exception):
-    """A model was asked for as auto:something, and that is no priority."""
 
 
 class KeyConflict(Exception):
@@ -58,6 +51,10 @@ class AnswerUnderWay(Exception):
         self.answer = answer
 
 
+class NothingToContinue(Exception):
+    """The answer has no words, or is being written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A question that is stored, and what is needed to have it answered. `answer_id` is the answer's public id,
@@ -69,8 +66,7 @@ class Turn:
     answer_id: str
     request_id: str
     body: dict[str, Any]
-    models: tuple[str, ...]
-    priority: Priority
+    choice: ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,47 +87,19 @@ class Answer:
     balance: int
 
 
-# --- Sessions and messages -------------------------------------------------------------------------------------------
-def sessions_of(user: User) -> QuerySet[ChatSession]:
-    """The user's sessions, the one used last first."""
-    return ChatSession.objects.filter(user=user).order_by("-last", "-pk")
-
-
-def session_of(user: User, session_id: str) -> ChatSession:
-    """Raises NotFound."""
-    found = ChatSession.objects.filter(user=user, public_id=session_id).first()
-    if found is None:
-        raise NotFound
-    return found
-
-
-def rename_session(user: User, session_id: str, title: str) -> ChatSession:
-    """Raises NotFound."""
-    session = session_of(user, session_id)
-    session.title = _title(title)
-    session.save(update_fields=["title"])
-    return session
-
-
-def delete_session(user: User, session_id: str) -> None:
-    """With its messages, spoken ones too; what they cost stays in the usage log. Raises NotFound."""
-    session = session_of(user, session_id)
-    spoken = Spoken.objects.filter(message__session=session).exclude(path="")
-    paths = list(spoken.values_list("path", flat=True))
-    session.delete()
-    for path in paths:
-        with suppress(files.FileNotFound):
-            files.delete_file(user, path)
-
-
+# --- Messages ---------------------------------------------------------------------------------------------------------
 def messages_of(user: User, session_id: str) -> QuerySet[ChatMessage]:
     """The messages of a session, oldest first. Raises NotFound."""
-    return ChatMessage.objects.filter(session=session_of(user, session_id)).order_by("pk")
+    return _with_parents(ChatMessage.objects.filter(session=session_of(user, session_id)).order_by("pk"))
+
+
+def _with_parents(rows: QuerySet[ChatMessage]) -> QuerySet[ChatMessage]:
+    return rows.select_related("question", "parent").defer("question__content", "parent__content")
 
 
 def message_of(user: User, message_id: str) -> ChatMessage:
     """Raises NotFound."""
-    messages = ChatMessage.objects.select_related("session")
+    messages = _with_parents(ChatMessage.objects.select_related("session"))
     found = messages.filter(session__user=user, public_id=message_id).first()
     if found is None:
         raise NotFound
@@ -146,37 +114,85 @@ def _charged(request_id: str) -> int | None:
 
 
 # --- Questions -------------------------------------------------------------------------------------------------------
-def ask(user: User, content: str, *, session_id: str = "", model: str = "", key: str = "") -> Turn | Answer:
+def ask(
+    user: User,
+    content: str,
+    *,
+    session_id: str = "",
+    model: str = "",
+    key: str = "",
+    parent: str | None = None,
+    setting: Mapping[str, Any] | None = None,
+    continues: bool = False,
+) -> Turn | Answer:
     """Store a question, in a new session if there is none of that id; the answer itself when the key was used before.
 
-    `model` is a name, "auto", or "auto:" and a priority; without it the session's own choice counts. Raises
-    UnknownPriority, KeyConflict, AnswerUnderWay.
+    `model` is a name, or "auto" (choices.py); without it the session's own choice counts. `parent` is what it follows
+    (branches.place_of), `setting` changes the session's system_prompt and temperature. One that `continues` has the
+    answer of `parent` go on. Raises UnknownPriority, KeyConflict, AnswerUnderWay, ParentGone, NothingToContinue.
     """
     digest = _digest(user, key) if key else None
     if digest is not None and (before := _asked_before(user, digest, content)) is not None:
         return before
     # A wrong one is refused before anything is stored.
-    _choice(model)
+    choice_of(model)
     try:
         with transaction.atomic():
             session, _ = ChatSession.objects.get_or_create(
-                user=user, public_id=session_id or _new_id("chat"), defaults={"title": _title(content)}
+                user=user, public_id=session_id or _new_id("chat"), defaults={"title": title_of(content)}
             )
-            question = ChatMessage.objects.create(
-                public_id=_new_id("msg"), session=session, role=ChatMessage.Role.USER, content=content, key=digest
-            )
+            question = _put(session, content, digest, place_of(session, parent), continues=continues)
             answer = _begin_answer(session, question)
-            session.model_name = model or session.model_name
-            ChatSession.objects.filter(pk=session.pk).update(last=Now(), model_name=session.model_name)
+            changes = {**(setting or {}), "model_name": model or session.model_name}
+            ChatSession.objects.filter(pk=session.pk).update(last=Now(), **changes)
+            for name, value in changes.items():
+                setattr(session, name, value)
     except IntegrityError as error:
         raise AnswerUnderWay from error
-    models, priority = _choice(session.model_name)
-    body = _body(session, question)
-    return Turn(user, session, question, answer.public_id, answer.request_id, body, models, priority)
+    body = body_of(session, question)
+    return Turn(user, session, question, answer.public_id, answer.request_id, body, choice_of(session.model_name))
 
 
-def _body(session: ChatSession, question: ChatMessage) -> dict[str, Any]:
-    return {"messages": [*_history(session, question), {"role": "user", "content": question.content}]}
+def _put(
+    session: ChatSession, content: str, digest: str | None, follows: int | None, *, continues: bool
+) -> ChatMessage:
+    if continues:
+        _check_continues(follows)
+    return ChatMessage.objects.create(
+        public_id=_new_id("msg"),
+        session=session,
+        role=ChatMessage.Role.USER,
+        content=content,
+        key=digest,
+        parent_id=follows,
+        placed=True,
+        continues=continues,
+    )
+
+
+def ask_again(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:
+    """Put the question of an answer once more, in its place: the two stand beside each other. Raises what `ask` raises,
+    and NotFound."""
+    answer = message_of(user, answer_id)
+    if answer.question is None:
+        raise NotFound
+    parent = Tree(answer.session).parents.get(answer.question.pk)
+    before = ChatMessage.objects.filter(pk=parent).values_list("public_id", flat=True).first()
+    content, session_id = answer.question.content, answer.session.public_id
+    again: dict[str, Any] = {"parent": before or ROOT, "continues": answer.question.continues}
+    return ask(user, content, session_id=session_id, key=key, **again)
+
+
+def go_on(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:
+    """Have an answer go on that ended early. Raises what `ask` raises, and NotFound."""
+    session_id = message_of(user, answer_id).session.public_id
+    return ask(user, GO_ON, session_id=session_id, key=key, parent=answer_id, continues=True)
+
+
+def _check_continues(question: int | None) -> None:
+    answer = ChatMessage.objects.filter(question_id=question).first() if question else None
+    if answer is None or not answer.content or answer.state == "writing":
+        raise NothingToContinue
 
 
 def _digest(user: User, key: str) -> str:
@@ -198,7 +214,9 @@ def _begin_answer(session: ChatSession, question: ChatMessage) -> ChatMessage:
 
 def take_back(turn: Turn) -> None:
     """Forget a question nobody answered, and its session if there is nothing else in it."""
-    ChatMessage.objects.filter(pk=turn.question.pk).delete()
+    with transaction.atomic():
+        lift(turn.question)
+        ChatMessage.objects.filter(pk=turn.question.pk).delete()
     ChatSession.objects.filter(pk=turn.session.pk, messages=None).delete()
 
 
@@ -224,38 +242,6 @@ def _asked_before(user: User, digest: str, content: str) -> Answer | None:
     # Whoever was answering it has died.
     ChatMessage.objects.filter(pk=question.pk).update(key=None)
     return None
-
-
-def _choice(model: str) -> tuple[tuple[str, ...], Priority]:
-    automatic, _, priority = (model or AUTO).partition(":")
-    if automatic != AUTO:
-        return (model,), Priority.BALANCED
-    try:
-        return (), Priority(priority or Priority.BALANCED)
-    except ValueError:
-        raise UnknownPriority(priority) from None
-
-
-def _history(session: ChatSession, question: ChatMessage) -> list[dict[str, str]]:
-    """The last questions and answers before this one that fit into the budget, oldest first."""
-    answers = ChatMessage.objects.filter(session=session, question_id__lt=question.pk).exclude(content="")
-    history: list[dict[str, str]] = []
-    weight = 0.0
-    for answer in answers.select_related("question").order_by("-question_id")[:_MOST_HISTORY]:
-        assert answer.question is not None  # noqa: S101  # what was filtered for
-        pair = [
-            {"role": "assistant", "content": answer.content},
-            {"role": "user", "content": answer.question.content},
-        ]
-        weight += weigh_prompt({"messages": pair})
-        if weight > settings.LLM_HISTORY_TOKENS:
-            break
-        history += pair
-    return history[::-1]
-
-
-def _title(text: str) -> str:
-    return " ".join(text.split())[:TITLE_LENGTH]
 
 
 def _new_id(kind: str) -> str:
@@ -291,6 +277,11 @@ def write_answer(turn: Turn, content: str, model: str, *, complete: bool) -> Non
     )
     if not found:
         raise NotFound
+    both = ChatMessage.objects.filter(Q(pk=turn.question.pk) | Q(public_id=turn.answer_id))
+    try:
+        keep_words(both.select_related("session"))
+    except DatabaseError as error:
+        log.warning("The words of %s are kept in a while: %s", turn.answer_id, error)
 
 
 def orphans(most: int = 100) -> list[tuple[ChatMessage, dict[str, Any]]]:
@@ -298,7 +289,7 @@ def orphans(most: int = 100) -> list[tuple[ChatMessage, dict[str, Any]]]:
     dead = ChatMessage.objects.filter(complete=False, quota=None, alive__lt=Now() - ORPHANED)
     dead = dead.exclude(ended=ChatMessage.Ended.BROKEN).select_related("session__user", "question")
     found = dead.order_by("alive")[:most]
-    return [(answer, _body(answer.session, answer.question)) for answer in found if answer.question]
+    return [(answer, body_of(answer.session, answer.question)) for answer in found if answer.question]
 
 
 def bury(answer: ChatMessage, quota: int) -> None:
@@ -318,8 +309,7 @@ def stop(user: User, *, message_id: str = "", key: str = "") -> ChatMessage:
     answer = message_of(user, message_id)
     open_ones = ChatMessage.objects.filter(pk=answer.pk, complete=False, ended=ChatMessage.Ended.NOT_EARLY)
     if open_ones.update(ended=ChatMessage.Ended.STOPPED):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [STOPPED, answer.request_id])
+        notify_stop(answer.request_id)
     return message_of(user, message_id)
 
 

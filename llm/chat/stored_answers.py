@@ -25,6 +25,7 @@ class StoredAnswer:
     def __init__(self, user: User, message: ChatMessage) -> None:
         self._user = user
         self._message = message
+        self.failed: tuple[str, ...] = ()
         # As of the last look.
         self._state = "writing"
 

@@ -52,6 +52,8 @@ class Writing:
     def __init__(self, turn: Turn, writings: "Writings") -> None:
         self.turn = turn
         self.model = ""
+        # Who was asked before and did not answer.
+        self.failed: tuple[str, ...] = ()
         self.over = False
         self.broken_off = False
         self._writings = writings
@@ -110,11 +112,12 @@ class Writing:
     async def write(self) -> None:
         """Ask, listen to the end, store. What goes wrong is the readers'."""
         turn, complete = self.turn, False
-        whom: dict[str, Any] = {"models": turn.models, "priority": turn.priority}
+        choice = turn.choice
+        whom: dict[str, Any] = {"models": choice.models, "priority": choice.priority, "times": choice.times}
         whom |= {"conversation": f"chat:{turn.session.pk}", "request_id": turn.request_id}
         try:
             stream = await services.stream(turn.user, turn.body, **whom)
-            self.model = stream.model
+            self.model, self.failed = stream.model, stream.call.failed_models
             self._tell()
             async for chunk in stream:
                 self._add(_said(chunk))

@@ -3,18 +3,23 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper import clock
+
+from .lexemes import LexemesField
 
 # Who writes an answer says so at least every five seconds; one that was not heard of for so long is dead.
 ALIVE = timedelta(seconds=15)
 
 
 class ChatSession(models.Model):
-    """A conversation of a user. `public_id` is the sessionId clients see."""
+    """A conversation of a user. `public_id` is the sessionId clients see; `pinned` is when it was pinned; the system
+    prompt and the temperature go along with every question."""
 
     public_id = models.CharField(max_length=64)
     user = models.ForeignKey(
@@ -24,6 +29,9 @@ class ChatSession(models.Model):
     model_name = models.CharField(_("model"), max_length=64, blank=True)
     created = models.DateTimeField(_("created"), db_default=Now())
     last = models.DateTimeField(_("last message"), db_default=Now())
+    pinned = models.DateTimeField(null=True, editable=False)
+    system_prompt = models.TextField(blank=True, default="", db_default="", editable=False)
+    temperature = models.DecimalField(max_digits=3, decimal_places=2, null=True, editable=False)
 
     class Meta:
         verbose_name = _("chat session")
@@ -32,6 +40,7 @@ class ChatSession(models.Model):
         indexes = [
             models.Index(fields=["user", "-last"], name="chat_session_newest"),
             models.Index(fields=["-last"], name="chat_session_of_all_newest"),
+            models.Index(fields=["user", "-pinned"], name="chat_session_pinned", condition=~Q(pinned=None)),
         ]
 
     def __str__(self) -> str:
@@ -47,7 +56,11 @@ class ChatSession(models.Model):
 class ChatMessage(models.Model):
     """A question, or the answer to one. `complete` is False for an answer that is being written or ended early, `ended`
     how it did; `alive` is when its writer was last heard of. `quota` is None until it is settled. `key` is what the
-    client's Idempotency-Key became."""
+    client's Idempotency-Key became.
+
+    Questions form a tree: `parent` is the one a question follows, None where a conversation begins. Where it is not
+    `placed` (the release before wrote it), it follows the one before it. `continues`: it asks to go on with an answer
+    that broke off. `searchable`: its words are kept."""
 
     class Ended(models.TextChoices):
         NOT_EARLY = "", "-"
@@ -64,6 +77,13 @@ class ChatMessage(models.Model):
     question = models.OneToOneField(
         "self", models.CASCADE, null=True, editable=False, related_name="answer", verbose_name=_("question")
     )
+    # Nothing looks for the children of one, so there is no index; what it names may be gone, and is None then.
+    parent = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, editable=False, related_name="+", db_constraint=False, db_index=False
+    )
+    placed = models.BooleanField(default=False, db_default=False, editable=False)
+    continues = models.BooleanField(default=False, db_default=False, editable=False)
+    searchable = models.BooleanField(default=False, db_default=False, editable=False)
     key = models.CharField(max_length=64, null=True, unique=True, editable=False)
     content = models.TextField(_("content"))
     complete = models.BooleanField(_("complete"), default=True)
@@ -79,7 +99,9 @@ class ChatMessage(models.Model):
         verbose_name_plural = _("chat messages")
         ordering = ["id"]
         indexes = [
-            models.Index(fields=["alive"], name="chat_answer_unsettled", condition=models.Q(quota=None, complete=False))
+            models.Index(fields=["alive"], name="chat_answer_unsettled", condition=Q(quota=None, complete=False)),
+            models.Index(fields=["id"], name="chat_message_unsearched", condition=Q(searchable=False)),
+            models.Index(fields=["session"], name="chat_question_unplaced", condition=Q(placed=False, question=None)),
         ]
 
     def __str__(self) -> str:
@@ -93,6 +115,24 @@ class ChatMessage(models.Model):
         if self.ended:
             return str(self.ended)
         return "writing" if self.alive > clock.now() - ALIVE else str(self.Ended.BROKEN)
+
+
+class SearchWords(models.Model):
+    """What a message is found by: its words, Chinese in pairs of characters, and whose it is (chat/words.py)."""
+
+    # The database deletes it with its message, whoever deletes that.
+    message = models.OneToOneField(
+        ChatMessage, models.CASCADE, primary_key=True, related_name="words", db_constraint=False
+    )
+    words = LexemesField()
+
+    class Meta:
+        verbose_name = _("words of a message")
+        verbose_name_plural = _("words of messages")
+        indexes = [GinIndex(fields=["words"], name="chat_words")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Spoken(models.Model):

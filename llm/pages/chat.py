@@ -5,12 +5,14 @@ streaming API and the answer is written as it comes.
 """
 
 import secrets
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -21,7 +23,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import user_of
 from voicehelper.api import ratelimit
@@ -33,18 +34,23 @@ from voicehelper.wallet.shown_balance import shown_balance
 
 from .. import services
 from ..chat import conversations
+from ..chat.branches import ParentGone, Tree, place_of
+from ..chat.choices import UnknownPriority
 from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
+from ..chat.sessions import LONGEST_PROMPT
 from ..chat.writings import writings
 from ..models import ChatSession
 from ..relay.threads import in_thread
 from . import display
+from .sessions import list_facts, session_or_404
 
-SESSIONS_SHOWN = 100
 TURNS_SHOWN = 100
 # What keeps a question from being put.
 _REFUSED = (
     ratelimit.TooMany,
-    conversations.UnknownPriority,
+    UnknownPriority,
+    ParentGone,
+    conversations.NothingToContinue,
     conversations.KeyConflict,
     conversations.AnswerUnderWay,
 )
@@ -62,12 +68,14 @@ class AskForm(forms.Form):
     content = forms.CharField(max_length=LONGEST_QUESTION)
     model = forms.CharField(max_length=64, required=False)
     intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+    parent = forms.CharField(max_length=40, required=False)
 
 
-class TitleForm(forms.Form):
-    """The new name of a conversation."""
+class AgainForm(forms.Form):
+    """The button below an answer that was pressed."""
 
-    title = forms.CharField(max_length=conversations.TITLE_LENGTH)
+    intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
+    go_on = forms.BooleanField(required=False)
 
 
 @never_cache
@@ -75,7 +83,7 @@ class TitleForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
     """A conversation, or the start of one; posting asks."""
-    session = _session(request, session_id) if session_id else None
+    session = session_or_404(request, session_id) if session_id else None
     if request.method != "POST":
         return _page(request, session)
     form = AskForm(request.POST)
@@ -89,10 +97,10 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
     return _answered(asked) if isinstance(asked, Answer) else _when_answered(request, session, asked)
 
 
-def _ask(user: User, session_id: str, content: str, model: str, intent: str) -> Turn | Answer:
+def _ask(user: User, session_id: str, content: str, model: str, intent: str, parent: str) -> Turn | Answer:
     ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk)))
     text = content.replace("\r\n", "\n")
-    return conversations.ask(user, text, session_id=session_id, model=model, key=f"page:{intent}")
+    return conversations.ask(user, text, session_id=session_id, model=model, key=f"page:{intent}", parent=parent)
 
 
 def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn) -> Later:
@@ -123,33 +131,50 @@ def _refused(request: HttpRequest, session: ChatSession | None, error: Exception
 
 @login_required
 @require_POST
-def rename(request: HttpRequest, session_id: str) -> HttpResponse:
-    """Give a conversation another name."""
-    form = TitleForm(request.POST)
-    if form.is_valid():
-        try:
-            conversations.rename_session(user_of(request), session_id, form.cleaned_data["title"])
-        except conversations.NotFound:
-            raise Http404 from None
-    return redirect("chat:session", session_id)
-
-
-@login_required
-@require_POST
-def delete(request: HttpRequest, session_id: str) -> HttpResponse:
-    """Delete a conversation; the page has asked before."""
+def again(request: HttpRequest, session_id: str, message_id: str) -> HttpResponseBase:
+    """Another answer to the question of an answer, beside that one; or more of one that ended early."""
+    session, form = session_or_404(request, session_id), AgainForm(request.POST)
+    if not form.is_valid():
+        return redirect("chat:session", session_id)
+    user = user_of(request)
     try:
-        conversations.delete_session(user_of(request), session_id)
+        ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk)))
+        key = f"page:{form.cleaned_data['intent']}"
+        do = conversations.go_on if form.cleaned_data["go_on"] else conversations.ask_again
+        asked = do(user, message_id, key=key)
     except conversations.NotFound:
         raise Http404 from None
-    return redirect("chat:new")
+    except _REFUSED as error:
+        return _refused(request, session, error)
+    return _answered(asked) if isinstance(asked, Answer) else _when_answered(request, session, asked)
 
 
-def _session(request: HttpRequest, session_id: str) -> ChatSession:
+@dataclass(frozen=True)
+class Branch:
+    """What of a conversation is in sight: a page of a branch, and where the next question goes on."""
+
+    turns: list[display.ShownTurn]
+    page: Page[int]
+    leaf: str
+
+    def question(self, message_id: str) -> display.ShownTurn | None:
+        return next((turn for turn in self.turns if turn.mine and turn.id == message_id), None)
+
+
+def _branch(request: HttpRequest, session: ChatSession, rate: Fraction) -> Branch:
+    """The branch that was asked in last, or the one through `?turn=`, and of it the page with that."""
+    tree = Tree(session)
+    turn = request.GET.get("turn")
     try:
-        return conversations.session_of(user_of(request), session_id)
-    except conversations.NotFound:
-        raise Http404 from None
+        through = place_of(session, turn) if turn else None
+    except ParentGone:
+        through = None
+    line = tree.through(through)
+    pages = Paginator(line[::-1], TURNS_SHOWN)
+    number = request.GET.get("page") or (1 + line[::-1].index(through) // TURNS_SHOWN if through in line else 1)
+    page = pages.get_page(number)
+    leaf = tree.ids[line[-1]] if line else ""
+    return Branch(display.turns(tree, page.object_list[::-1], rate), page, leaf)
 
 
 def _page(
@@ -162,12 +187,13 @@ def _page(
     facts: dict[str, Any] = {
         "account": account,
         "session": session,
-        "groups": display.by_age(conversations.sessions_of(user)[:SESSIONS_SHOWN], clock.now()),
+        **list_facts(user),
         "offers": offers,
         "chosen": _chosen(offers, asked.get("model") or (session.model_name if session else "")),
         "examples": EXAMPLES,
         "typed": asked.get("content", "")[:LONGEST_QUESTION],
         "most": LONGEST_QUESTION,
+        "most_prompt": LONGEST_PROMPT,
         "intent": secrets.token_hex(16),
         "hears": bool(services.models_now("speech_to_text")),
         "speaks": bool(services.models_now("text_to_speech")),
@@ -178,9 +204,11 @@ def _page(
         "blank_mine": display.ShownTurn("", mine=True, text=""),
     }
     if session is not None:
-        messages = conversations.messages_of(user, session.public_id).order_by("-pk")
-        page = Paginator(messages, TURNS_SHOWN).get_page(request.GET.get("page"))
-        facts |= {"page": page, "turns": display.turns(list(page.object_list)[::-1], account.rate)}
+        branch = _branch(request, session, account.rate)
+        facts |= {"page": branch.page, "turns": branch.turns, "leaf": branch.leaf, "turn": request.GET.get("turn", "")}
+        facts["parent"] = asked.get("parent") or branch.leaf
+        if edited := branch.question(request.GET.get("edit", "")):
+            facts |= {"typed": edited.text, "parent": edited.parent}
     return render(request, "llm/chat.html", facts, status=status)
 
 

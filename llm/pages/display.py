@@ -1,23 +1,28 @@
 """What the pages show, as text: prices in plain words, what an answer cost, who said what."""
 
+import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import ceil
 
+from django.utils.functional import Promise
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
 from voicehelper.wallet.worth import in_yuan
 
 from .. import services
-from ..chat.conversations import AUTO
+from ..chat.branches import ROOT, Tree, TurnVersions, answers_of
+from ..chat.choices import AUTO, MODERATE, choice_of
 from ..kind_names import name_of
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import Rate, amount, charge
+from ..relay.router import affordable
 
 # In examples, where the caller's own choice belongs.
 _EXAMPLE_MODEL = "doubao-pro"
@@ -47,7 +52,28 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
         ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]))
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
-    return [ShownOffer(AUTO, _("Automatic"), _("Weighs quality, speed and price")), *named]
+    return [*(_automatic(value, name, found, rate) for value, name in AUTOMATIC), *named]
+
+
+# How a model can be chosen for one, the page's own way first.
+AUTOMATIC = (
+    (MODERATE, gettext_lazy("Automatic")),
+    (f"{AUTO}:cost:2", gettext_lazy("Automatic, thrifty")),
+    (f"{AUTO}:balanced", gettext_lazy("Automatic, whatever it costs")),
+)
+
+
+def _automatic(value: str, name: Promise, found: Sequence[services.ModelOffer], rate: Fraction) -> ShownOffer:
+    """What 1,000 tokens may cost when a model is chosen, of input or output, before anything is asked."""
+    times = choice_of(value).times
+    models = {each.model.name for each in affordable([each.model for each in found], times)} if times else None
+    of_those = [each.tariff for each in found if models is None or each.model.name in models]
+    costs = [charge(each, amount(**{kind: 1000})) for each in of_those for kind in ("input", "output")]
+    facts = {"least": in_yuan(min(costs), rate), "most": in_yuan(max(costs), rate), "times": times}
+    if times is None:
+        return ShownOffer(value, str(name), _("¥%(least)s–%(most)s / 1k tokens") % facts)
+    text = _("¥%(least)s–%(most)s / 1k tokens: at most %(times)s times the cheapest model")
+    return ShownOffer(value, str(name), text % facts)
 
 
 def example_model(names: Sequence[str]) -> str:
@@ -120,15 +146,34 @@ class ShownTurn:
     note: str = ""
     open: bool = False
     live: bool = False
+    # Of a question: what it follows; whether it only asked to go on, which is not shown.
+    parent: str = ""
+    continues: bool = False
+    # Of an answer: whether it ended early with something to go on from.
+    early: bool = False
+    versions: TurnVersions | None = None
+    # Of the form below an answer: pressed twice, it asks once.
+    intent: str = field(default_factory=lambda: secrets.token_hex(16))
 
 
-def turns(messages: Sequence[ChatMessage], rate: Fraction) -> list[ShownTurn]:
-    return [_turn(message, rate) for message in messages]
+def turns(tree: Tree, line: Sequence[int], rate: Fraction) -> list[ShownTurn]:
+    """The questions of a branch, or of a part of it, and their answers."""
+    asked, answers, versions = ChatMessage.objects.in_bulk(line), answers_of(line), tree.versions(line)
+    shown = []
+    for pk in line:
+        others, other_answers = versions.get(pk, (None, None))
+        parent = tree.parents[pk]
+        placed = {"parent": ROOT if parent is None else tree.ids[parent], "versions": others}
+        if pk in asked:
+            shown.append(replace(_turn(asked[pk], rate), **placed))
+        if pk in answers:
+            shown.append(replace(_turn(answers[pk], rate), versions=other_answers))
+    return shown
 
 
 def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
     if message.role == ChatMessage.Role.USER:
-        return ShownTurn(message.public_id, mine=True, text=message.content)
+        return ShownTurn(message.public_id, mine=True, text=message.content, continues=message.continues)
     charged = message.quota is not None
     quota, state = message.quota or 0, message.state
     notes = {"writing": _("Still answering"), "stopped": _("Stopped"), "broken": _("Broken off")}
@@ -142,6 +187,7 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
         note=notes.get(state, ""),
         open=not charged,
         live=state == "writing",
+        early=state in ("stopped", "broken") and bool(message.content),
     )
 
 

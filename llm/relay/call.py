@@ -112,6 +112,12 @@ class Call:
         """The account that answers, or may be."""
         return self._attempts.asked.credential.id if self._attempts.asked else 0
 
+    @property
+    def failed_models(self) -> tuple[str, ...]:
+        """Who was asked before the one that answers, and did not."""
+        answers = self._attempts.asked.model.name if self._attempts.asked else ""
+        return tuple(dict.fromkeys(each.model for each in self._attempts.tries if each.model != answers))
+
     def hang_up(self) -> None:
         """The client left: read on for a while to learn what was used, then stop."""
         self.gone = True

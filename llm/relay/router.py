@@ -3,12 +3,14 @@
 Scores: cost (cheapest first), speed (lowest latency first), quality (highest first), and
 balanced = 0.4·quality + 0.3·max(0, 1 - latency/1000) + 0.3·max(0, 1 - cost). Latency is the model's typical one until
 `ENOUGH` calls were measured lately, and their mean from then on. A model that cools down, or that failed more often
-than it answered, goes last whatever its score.
+than it answered, goes last whatever its score. A request may say how many times as dear as the cheapest that fits a
+model may be: dearer ones are not asked, whatever their score and whoever failed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 from .catalogue import ModelSpec, fits
 
@@ -38,7 +40,8 @@ class ModelHealth:
 @dataclass(frozen=True, slots=True)
 class RoutingRequest:
     """What a call needs. With `names`, only those, in that order; else the best by `priority`. Of all of them only what
-    is `allowed` (names and wildcards; none: all)."""
+    is `allowed` (names and wildcards; none: all). Of those that are not named, none that costs more than so many
+    `times` what the cheapest does."""
 
     needs: frozenset[str]
     max_tokens: int | None = None
@@ -46,6 +49,7 @@ class RoutingRequest:
     names: tuple[str, ...] = ()
     provider: str = ""
     allowed: tuple[str, ...] = ()
+    times: int | None = None
 
 
 def route(
@@ -55,6 +59,8 @@ def route(
     only."""
     found = [model for model in _asked_for(models, asked_for) if _fits(model, asked_for)]
     if not asked_for.names:
+        if asked_for.times is not None:
+            found = affordable(found, asked_for.times)
         score = _SCORES[asked_for.priority]
         found.sort(key=lambda each: (score(each, latency_ms(each, seen.get(each.name))), -each.quality, each.name))
     found.sort(key=lambda model: goes_last(seen.get(model.name)))
@@ -80,6 +86,13 @@ def _fits(model: ModelSpec, asked_for: RoutingRequest) -> bool:
         and asked_for.provider in ("", model.provider)
         and (not asked_for.allowed or fits(model.name, asked_for.allowed))
     )
+
+
+def affordable(models: Iterable[ModelSpec], times: int) -> list[ModelSpec]:
+    """Those that cost at most so many times what the cheapest does that is not free, for as much output as input."""
+    priced = [(model, sum(model.prices.per_measure)) for model in models]
+    most = times * min((price for _model, price in priced if price), default=Fraction(0))
+    return [model for model, price in priced if price <= most]
 
 
 def latency_ms(model: ModelSpec, seen: ModelHealth | None) -> float:

@@ -8,6 +8,8 @@ import { grouped, worth } from "./numbers.js";
 import { Player } from "./player.js";
 import { Recorder } from "./recorder.js";
 import { announce } from "./say.js";
+import { Sessions } from "./sessions.js";
+import { Turns } from "./turns.js";
 
 // The price of what was written is known a moment after it ended early.
 const SETTLE_EVERY_MS = 700;
@@ -23,10 +25,16 @@ const turns = root.querySelector("[data-turns]");
 for (const turn of turns.querySelectorAll(".turn.answer")) {
   if (!("live" in turn.dataset)) new Answer(turn, text).show(turn.querySelector("[data-said]").textContent);
 }
-const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"));
+const landed = location.hash && turns.querySelector(`#${CSS.escape(location.hash.slice(1))}`);
+const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"), landed);
 const form = root.querySelector("[data-composer]");
 const composer = form && new Composer(form, { send: (question) => ask(question) });
 const spent = () => refresh("#purse").catch(() => {});
+const sessions = new Sessions(root.querySelector("#sessions"), { restore: () => refresh("#session-list").catch(() => {}) });
+// What a conversation that has not begun is set to: sent along with its first question.
+let setting = {};
+let working = false;
+if (form) new Turns(turns, text, { ask, add, busy: () => working });
 
 new Player(turns, text, { spent });
 if (form?.querySelector("[data-speak]")) {
@@ -48,17 +56,29 @@ turns.addEventListener("click", (event) => {
   composer.write(example.textContent);
 });
 
-/** Puts a question. A repeat has the same key: whatever became of the first try, it is asked and paid once. */
-async function ask(question, key = newKey(), mine = add("mine", question)) {
+root.addEventListener("submit", (event) => {
+  if (text.session || !event.target.matches("[data-setting]")) return;
+  event.preventDefault();
+  const { system_prompt: prompt, temperature } = event.target.elements;
+  setting = { systemPrompt: prompt.value, temperature: temperature.value || null };
+  root.querySelector("#setting").hidePopover();
+});
+
+/** Puts a question behind `parent`, or at the end of the branch in sight; or has the answer `parent` go on. A repeat has
+ * the same key: whatever became of the first try, it is asked and paid once. */
+async function ask(question, { key = newKey(), mine = add("mine", question), parent = text.leaf, continues, restore } = {}) {
   turns.querySelector("[data-welcome]")?.remove();
+  mine.dataset.parent = parent || "root";
   const answer = new Answer(add("answer"), text, () => follower.grown());
   follower.toEnd();
   announce(text.textAsking);
-  const body = { sessionId: text.session, content: question, contentType: "text", model: composer.model };
+  const body = { sessionId: text.session, contentType: "text", model: composer.model, ...setting };
+  if (parent) body.parentId = parent;
+  Object.assign(body, continues ? { continues } : { content: question });
   const problem = await hear(answer, key, (signal) =>
     askEvents(form.dataset.stream, { body, headers: { "Idempotency-Key": key }, signal }),
   );
-  if (problem?.words || problem?.broke) complain(problem, { question, key, mine, answer });
+  if (problem?.words || problem?.broke) complain(problem, { question, key, mine, answer, parent, continues, restore });
   follower.grown();
 }
 
@@ -77,6 +97,7 @@ async function resume(turn) {
 async function hear(answer, key, ask) {
   let problem;
   let wanted = true;
+  working = true;
   composer.working(() => {
     wanted = false;
     stop(answer, key);
@@ -91,9 +112,11 @@ async function hear(answer, key, ask) {
     }
   } finally {
     composer.working(null);
+    working = false;
   }
   if (problem?.offline) problem = { words: answer.id ? text.textBroken : text.textOffline, unsettled: answer.id };
-  if (problem?.unsettled) await settle(answer, wanted ? text.textCut : text.textStopped);
+  // What is wrong is said at once, what it cost when that is known.
+  if (problem?.unsettled) settle(answer, wanted ? text.textCut : text.textStopped);
   return problem;
 }
 
@@ -134,18 +157,46 @@ async function stop(answer, key) {
   }
 }
 
-function begin(answer, { sessionId, messageId, model }) {
+function begin(answer, { sessionId, messageId, model, failed }) {
   const known = answer.id === messageId;
   answer.begin(messageId, model);
+  if (failed) tellInstead(answer, failed, model);
   if (known) return;
   composer.keep("");
-  if (!text.session) {
-    text.session = sessionId;
-    history.replaceState({}, "", `${text.page}/${sessionId}`);
-  }
+  text.leaf = messageId;
+  text.session = sessionId;
+  setting = {};
+  // The branch in sight is the one that was asked in last.
+  history.replaceState({}, "", `${text.page}/${sessionId}`);
   // What has been written meanwhile is the next question.
   composer.changed();
-  refresh("#session-list", "#talk-about").catch(() => {});
+  refresh("#session-list", "#talk-about").then((fragment) => versions(answer, fragment)).catch(() => {});
+}
+
+/** That others were asked before, and did not answer. */
+function tellInstead(answer, failed, model) {
+  const words = text.textInstead.replace("{failed}", failed.join(", ")).replace("{model}", model);
+  answer.part("foot").hidden = false;
+  answer.part("instead").hidden = false;
+  answer.part("instead").textContent = words;
+  announce(words);
+}
+
+/** Which other versions there are of a new turn, as the server tells. */
+function versions(answer, fragment) {
+  const drawn = fragment?.getElementById(answer.id);
+  if (!drawn) return;
+  const [mine, drawnMine] = [answer.turn.previousElementSibling, drawn.previousElementSibling];
+  for (const [here, there] of [[answer.turn, drawn], [mine, drawnMine]]) {
+    const fresh = there?.querySelector("[data-switch]");
+    if (fresh) here?.querySelector("[data-switch]")?.replaceChildren(...fresh.childNodes);
+  }
+  if (mine?.matches(".mine") && drawnMine?.matches(".mine")) {
+    mine.id = drawnMine.id;
+    const [edit, drawnEdit] = [mine, drawnMine].map((each) => each.querySelector("[data-edit-turn]"));
+    edit.href = drawnEdit.href;
+    edit.hidden = false;
+  }
 }
 
 function finish(answer, { content, quota, balance }) {
@@ -163,6 +214,7 @@ function halt(answer, { content, quota, balance }) {
   finish(answer, { content, quota, balance });
   answer.stopped();
   answer.cost(quota);
+  answer.part("go-on").hidden = !content;
   announce(text.textStoppedCost.replace("{quota}", grouped(quota)));
   return null;
 }
@@ -181,6 +233,7 @@ async function settle(answer, note) {
     if (status === 200 && body.data.settled) {
       answer.show(body.data.content);
       answer.cost(body.data.quota);
+      answer.part("go-on").hidden = !body.data.content;
       announce(text.textStoppedCost.replace("{quota}", grouped(body.data.quota)));
       break;
     }
@@ -188,36 +241,53 @@ async function settle(answer, note) {
   await refresh("#purse").catch(() => {});
 }
 
-/** Parts of the page as the server draws them now. */
+/** Parts of the page as the server draws them now; returns the rest of that. */
 async function refresh(...parts) {
   const fragment = await askFragment(text.session ? `${text.page}/${text.session}` : text.page);
-  if (!fragment) return;
+  if (!fragment) return null;
   for (const part of parts) {
     const fresh = fragment.querySelector(part);
-    if (fresh) document.querySelector(part).replaceChildren(...fresh.childNodes);
+    const found = part === "#session-list" && sessions.searching;
+    if (fresh && !found) document.querySelector(part).replaceChildren(...fresh.childNodes);
   }
   document.title = fragment.querySelector("title").textContent;
+  return fragment;
 }
 
 /** What went wrong, under the question it went wrong with; nothing that was written is lost. */
-function complain({ words: what, broke }, { question, key, mine, answer }) {
+function complain({ words: what, broke }, { question, key, mine, answer, parent, continues, restore }) {
   const card = copyOf(broke ? "broke" : "trouble");
   if (!broke) card.querySelector("[data-words]").textContent = what;
   answer.turn.after(card);
   if (!answer.id) {
     answer.turn.remove();
-    composer.keep(question);
+    if (!restore) composer.keep(question);
+  }
+  if (!answer.id && restore) return putBack(card, mine, restore);
+  const further = card.querySelector("[data-go-on-here]");
+  if (further && answer.id && answer.written) {
+    further.hidden = false;
+    further.addEventListener("click", () => answer.part("go-on").click());
   }
   card.querySelector("[data-again]").addEventListener("click", () => {
     card.remove();
-    if (answer.id) ask(question);
-    else ask(question, key, mine);
+    if (answer.id) answer.part("regenerate").click();
+    else ask(question, { key, mine, parent, continues });
   });
   card.querySelector("[data-edit]")?.addEventListener("click", () => {
     card.remove();
     if (!answer.id) mine.remove();
     composer.write(question);
   });
+}
+
+/** What an edit, or another answer, took off the page comes back when it came to nothing. */
+function putBack(card, mine, restore) {
+  if (!mine.id) mine.remove();
+  for (const each of card.querySelectorAll("[data-again], [data-edit], [data-go-on-here]")) each.remove();
+  card.remove();
+  restore();
+  turns.append(card);
 }
 
 function add(name, said = "") {

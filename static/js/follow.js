@@ -3,8 +3,8 @@
 const NEAR_PX = 48;
 
 export class Follower {
-  /** `button` leads back to the end, and is there only when that is out of sight. */
-  constructor(frame, button) {
+  /** `button` leads back to the end, and is there only when that is out of sight. `place`: begin there instead. */
+  constructor(frame, button, place = null) {
     this.frame = frame;
     this.button = button;
     this.following = true;
@@ -12,7 +12,15 @@ export class Follower {
     frame.addEventListener("scroll", () => this.scrolled(), { passive: true });
     new ResizeObserver(() => this.grown()).observe(frame);
     button.addEventListener("click", () => this.toEnd());
-    this.toEnd();
+    if (place) this.goTo(place);
+    else this.toEnd();
+  }
+
+  goTo(place) {
+    this.following = false;
+    place.scrollIntoView();
+    this.last = this.frame.scrollTop;
+    this.button.hidden = this.near;
   }
 
   get near() {

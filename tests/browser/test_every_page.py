@@ -12,6 +12,7 @@ from django.utils import translation
 from selenium.webdriver import Keys
 
 from llm.models import ChatMessage, ChatSession, Credential, Usage
+from llm.tasks import arrange_old_messages
 from tests.browser.person import Person
 from tests.browser.test_chat import give, provider  # noqa: F401  # a fixture
 from tests.conftest import rarely
@@ -59,7 +60,14 @@ def session(shop: User, provider: Upstream) -> ChatSession:  # noqa: F811
     session = ChatSession.objects.create(user=shop, public_id="chat_long", title=LONG)
     for number, (role, text) in enumerate((("user", LONG), ("assistant", ANSWER))):
         message = {"content": text, "model_name": LONG[:60], "quota": 123_456}
-        ChatMessage.objects.create(public_id=f"m{number}", session=session, role=role, **message)
+        last = ChatMessage.objects.create(public_id=f"m{number}", session=session, role=role, **message)
+    # Answered twice, and found.
+    for number in range(2):
+        placed = {"parent": last, "placed": True, "content": "Hm?"}
+        asked = ChatMessage.objects.create(public_id=f"q{number}", session=session, role="user", **placed)
+        again = {"role": "assistant", "question": asked, "content": f"In this place: {LONG}", "quota": 123}
+        ChatMessage.objects.create(public_id=f"a{number}", session=session, ended="stopped", complete=False, **again)
+    arrange_old_messages()
     return session
 
 
@@ -78,7 +86,7 @@ def problems(person: Person) -> list[str]:
 
 def pages_of(user: User, session: ChatSession) -> list[str]:
     orders = [f"/recharge/orders/{number}" for number in Order.objects.values_list("order_no", flat=True)]
-    chats = ["/chat", f"/chat/{session.public_id}"]
+    chats = ["/chat", f"/chat/{session.public_id}", "/conversations", "/conversations/find?q=place"]
     account = ["/accounts/email", "/accounts/email/x", "/accounts/devices", "/accounts/password"]
     account += ["/accounts/code", "/accounts/two-steps", "/accounts/wechat", "/accounts/wechat/back"]
     account += [f"/accounts/passkeys/{passkey.pk}" for passkey in user.passkeys.all()]
@@ -111,7 +119,10 @@ def walk(person: Person, user: User, session: ChatSession, language: str) -> Ite
     person.click(".tools summary")
     yield "the menu of the account"
     person.visit(f"/chat/{session.public_id}")
-    for opener in (".models summary", "[popovertarget=rename]", "[popovertarget=sessions]"):
+    for opener in (
+        ".models summary", "[popovertarget=rename]", "[popovertarget=setting]", ".doings-menu > summary",
+        "[popovertarget=sessions]",
+    ):  # fmt: skip
         if person.has(opener):
             person.click(opener)
             yield f"what {opener} opens"

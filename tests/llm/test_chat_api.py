@@ -104,6 +104,38 @@ def test_O3_who_leaves_before_a_whole_answer_finds_it_later(chatting: World, boo
     books_agree()
 
 
+@pytest.mark.parametrize("chunks", sampled([0, 1, 2, 7, 25], keep=2))
+def test_O3_a_stop_at_a_chunk_boundary_charges_what_was_shown(
+    chatting: World, chunks: int, books_agree: Callable[[], None]
+) -> None:
+    """The provider hears of it at once; the text that is paid for is told, with its price, and kept."""
+    word = "x" * 37 + " "
+    chatting.upstream.otherwise = stream([word] * chunks + [""], space="", pause_s=0.01, then_waits=True)
+
+    async def scenario(w: World) -> tuple[Answer, Answer]:
+        body = ASK | {"sessionId": "s"}
+        streaming = asyncio.create_task(w.client.post(STREAM, body, headers={"Idempotency-Key": "k"}))
+        async with asyncio.timeout(20):
+            while not (w.upstream.asked and w.upstream.asked[0].chunks_sent >= chunks + 2):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            stopped = await w.client.post("/api/chat/stop", {}, headers={"Idempotency-Key": "k"})
+            return await streaming, stopped
+
+    told, stopped = chatting.play(scenario)
+    assert stopped.status == 200
+    assert chatting.upstream.asked[0].hung_up
+    name, end = told.told[-1]
+    shown = "".join(data["content"] for event, data in told.told if event == "delta")
+    assert (name, end["content"], shown) == ("stopped", word * chunks, word * chunks)
+    stored, usage = ChatMessage.objects.get(role="assistant"), chatting.usage()
+    assert (stored.state, stored.content, stored.quota) == ("stopped", shown, usage.quota)
+    assert (usage.outcome, end["quota"]) == ("abandoned", usage.quota)
+    # A chunk is ten tokens.
+    assert 10 * chunks <= usage.output_tokens <= 10 * chunks + 1
+    books_agree()
+
+
 # --- Errors ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", sampled([MESSAGE, STREAM], keep=1))
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm.relay.catalogue import ModelSpec, Price, PriceTable
-from llm.relay.router import ENOUGH, ModelHealth, Priority, RoutingRequest, route
+from llm.relay.router import ENOUGH, ModelHealth, Priority, RoutingRequest, affordable, route
 
 
 def spec(name: str, cost: float = 0.1, latency: float = 300, quality: float = 0.9, **more: object) -> ModelSpec:
@@ -132,3 +132,22 @@ def test_the_order_is_that_of_the_formula(
 
     worths = [worth(model) for model in found]
     assert worths == sorted(worths, reverse=True)
+
+
+def test_a_dearer_model_than_allowed_is_not_asked_whatever_its_score() -> None:
+    def priced(name: str, price: Fraction, **more: object) -> ModelSpec:
+        return spec(name, prices=PriceTable.of([Price("input", price), Price("output", price)]), **more)
+
+    cheap, dear = priced("cheap", Fraction(1), quality=0.1), priced("dear", Fraction(25), quality=1.0)
+    models = {each.name: each for each in (cheap, dear, priced("edge", Fraction(5)), priced("free", Fraction(0)))}
+
+    def chosen(times: int | None, names: tuple[str, ...] = ()) -> set[str]:
+        asked_for = RoutingRequest(CHAT, priority=Priority.QUALITY, times=times, names=names)
+        return {each.name for each in route(models, {}, asked_for)}
+
+    assert chosen(None) == {"cheap", "dear", "edge", "free"}
+    assert chosen(5) == {"cheap", "edge", "free"}
+    assert chosen(1) == {"cheap", "free"}
+    assert chosen(1, ("dear",)) == {"dear"}
+    # Nobody is left out for costing nothing.
+    assert {each.name for each in affordable([priced("free", Fraction(0))], 5)} == {"free"}

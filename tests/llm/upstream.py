@@ -150,8 +150,10 @@ def stream(
     error_after: int | None = None,
     cumulative: bool = False,
     space: str = " ",
+    then_waits: bool = False,
 ) -> Script:
-    """A chunk per word, then the usage. It breaks off, or says that it failed, after so many words."""
+    """A chunk per word, then the usage. It breaks off, or says that it failed, after so many words; or it waits then
+    until the other side hangs up."""
 
     async def answer(asked: Asked) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -169,6 +171,8 @@ def stream(
                 usage = tokens((used[0], number + 1)) if cumulative and used else None
                 await send_chunk(response, asked, {"content": f"{word}{space}"}, usage)
                 await asyncio.sleep(pause_s)
+            if then_waits:
+                await asyncio.sleep(60)
             await send_chunk(response, asked, {}, None, finish="stop")
             if used is not None:
                 await send_chunk(response, asked, None, tokens(used))
