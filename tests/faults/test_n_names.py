@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from tests.accounts.test_admin import tokens_form
 from tests.conftest import sampled
 from tests.faults.conftest import at_once
 from tests.operators import browser_of, clerk
@@ -102,7 +103,7 @@ def test_N8_operators_cannot_rename_users_into_others_but_existing_names_stay(bu
     old = User.objects.create_user("客服小王")
     desk = browser_of(clerk("view_user", "change_user", "add_user"))
     path = f"/admin/accounts/user/{old.pk}/change/"
-    form = {"username": "客服小王", "group": "vip", "email": "", "is_active": "on"}
+    form = {"username": "客服小王", "group": "vip", "email": "", "is_active": "on"} | tokens_form()
     answer = desk.post(path, form)
     assert answer.status_code == 302, answer.context["errors"]
     old.refresh_from_db()

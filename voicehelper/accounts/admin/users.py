@@ -36,7 +36,7 @@ from .. import recovery, services
 from ..forms import clean_name
 from ..models import AccessToken, ApiKey, ShareVisit, User
 from .sign_in_actions import SignInActions
-from .user_inlines import PasskeyInline, TokenInline, WeChatInline
+from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
     _DjangoUserAdmin = DjangoUserAdmin[User]
@@ -94,11 +94,11 @@ class UserAdmin(_DjangoUserAdmin, SignInActions):
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
-    inlines = (WeChatInline, PasskeyInline, TokenInline)
-    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by")
+    inlines = (WeChatInline, TokenInline)
+    readonly_fields = ("balance", "confirmed", "passkey_names", "time_login", "time_joined", "invited_by")
     filter_horizontal = ()
     fieldsets = (
-        (None, {"fields": ("username", "password", "email", "confirmed", "group", "balance")}),
+        (None, {"fields": ("username", "password", "email", "confirmed", "passkey_names", "group", "balance")}),
         (_("Access"), {"fields": ("is_active", *_POWERS)}),
         (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by")}),
     )
