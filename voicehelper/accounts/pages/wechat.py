@@ -38,7 +38,9 @@ def _callback(request: HttpRequest) -> str:
 def _problem(request: HttpRequest, error: Exception) -> HttpResponse:
     answer = answer_to(error)
     facts = {"words": answer.text, "bound": request.user.is_authenticated}
-    return render(request, "accounts/wechat_problem.html", facts, status=answer.status, headers=answer.all_headers)
+    response = render(request, "accounts/wechat_problem.html", facts, status=answer.status)
+    response.headers.update(answer.all_headers)
+    return response
 
 
 @method_decorator(never_cache, name="dispatch")
