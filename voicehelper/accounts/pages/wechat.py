@@ -39,7 +39,8 @@ def _problem(request: HttpRequest, error: Exception) -> HttpResponse:
     answer = answer_to(error)
     facts = {"words": answer.text, "bound": request.user.is_authenticated}
     response = render(request, "accounts/wechat_problem.html", facts, status=answer.status)
-    response.headers.update(answer.all_headers)
+    for name, value in answer.all_headers.items():
+        response[name] = value
     return response
 
 
