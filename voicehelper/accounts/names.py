@@ -78,7 +78,7 @@ def _reserved_shapes() -> tuple[frozenset[str], tuple[str, ...]]:
 
 def _is_taken(name: str, user: User | None) -> bool:
     """By anybody; an operator's name also with other signs and digits in it."""
-    others = User.objects.exclude(pk=user.pk if user else None).alias(shape=NameShape("username"))
+    others = User.objects.exclude(pk=(user and user.pk) or 0).alias(shape=NameShape("username"))
     mine = {shape for shape in _shapes(_bare(name)) if shape}
     staff = others.filter(Q(is_staff=True) | Q(is_superuser=True)).values_list("username", flat=True)
     theirs = _shapes(form for each in staff for form in _bare(each))

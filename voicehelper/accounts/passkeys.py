@@ -296,7 +296,7 @@ def _spend(request: HttpRequest, purpose: str) -> bytes:
     mine = PasskeyChallenge.objects.filter(session_id=request.session.session_key or "", purpose=purpose)
     row = mine.annotate(late=Q(created__lt=Now() - CHALLENGE_LIFE)).first()
     # Of two at once one deletes it.
-    if row is None or not mine.filter(pk=row.pk, challenge=row.challenge).delete()[0] or row.late:  # type: ignore[attr-defined]
+    if row is None or not mine.filter(pk=row.pk, challenge=row.challenge).delete()[0] or row.late:
         raise PasskeyRefused(_("That took longer than five minutes. Please try again."))
     return bytes(row.challenge)
 

@@ -2,8 +2,10 @@
 
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import Action, RecordActions, Report
+from voicehelper.admin.columns import column
 
 from .. import passkeys, second_factor, website
 from ..models import User, WeChatIdentity
@@ -11,6 +13,10 @@ from ..models import User, WeChatIdentity
 
 class SignInActions(RecordActions):
     """What an operator takes away: the app, the passkeys, the WeChat accounts."""
+
+    passkey_names = column(
+        _("passkeys"), lambda user: ", ".join(passkeys.passkeys_of(user).values_list("name", flat=True)) or "—"
+    )
 
     def sign_in_actions(self, user: User) -> list[Action]:
         return [self._factor_action(user), self._passkeys_action(user), self._wechat_action(user)]

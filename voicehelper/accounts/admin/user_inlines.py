@@ -1,4 +1,4 @@
-"""What a user's page shows beside the form: tokens, passkeys and WeChat identities."""
+"""What a user's page shows beside the form: tokens and WeChat identities."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.admin.base import may
 from voicehelper.admin.columns import column, linked, when
 
-from ..models import AccessToken, Passkey, User, WeChatIdentity
+from ..models import AccessToken, User, WeChatIdentity
 
 if TYPE_CHECKING:
     _Inline = admin.TabularInline[Any, User]
@@ -46,15 +46,6 @@ class TokenInline(_ReadOnlyInline):
     time_revoked = when("revoked_at", _("revoked"))
     user_link = linked("user", _("user"))
     fields = readonly_fields = ("time_created", "time_expires", "time_used", "time_revoked")
-
-
-class PasskeyInline(_ReadOnlyInline):
-    """When a user's passkeys were made and used."""
-
-    model = Passkey
-    time_created = when("created", _("created"))
-    time_used = when("last_used_at", _("last used"))
-    fields = readonly_fields = ("name", "time_created", "time_used")
 
 
 class WeChatInline(_ReadOnlyInline):

@@ -35,7 +35,7 @@ from . import permissions
 from .customer_page import CustomerPage, may_help
 from .deletions import end_deletion, leaving_actions, start_deletion
 from .minors import minors_action, minors_off, minors_on
-from .user_inlines import PasskeyInline, TokenInline, WeChatInline
+from .user_inlines import TokenInline, WeChatInline
 
 if TYPE_CHECKING:
     _DjangoUserAdmin = DjangoUserAdmin[User]
@@ -95,11 +95,14 @@ class UserAdmin(_DjangoUserAdmin, CustomerPage):
     time_login = when("last_login", _("last sign-in"))
     search_fields = ("username", "email")
     actions = ("revoke_selected",)
-    inlines = (WeChatInline, PasskeyInline, TokenInline)
-    readonly_fields = ("balance", "confirmed", "time_login", "time_joined", "invited_by", "time_leaving")
+    inlines = (WeChatInline, TokenInline)
+    readonly_fields = (
+        *("balance", "confirmed", "passkey_names"),
+        *("time_login", "time_joined", "invited_by", "time_leaving"),
+    )
     filter_horizontal = ()
     fieldsets = (
-        (None, {"fields": ("username", "password", "email", "confirmed", "group", "balance")}),
+        (None, {"fields": ("username", "password", "email", "confirmed", "passkey_names", "group", "balance")}),
         (_("Access"), {"fields": ("is_active", *_POWERS)}),
         (_("Dates"), {"fields": ("time_login", "time_joined", "invited_by", "time_leaving")}),
     )

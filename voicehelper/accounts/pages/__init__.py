@@ -87,10 +87,12 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
+        # Hashing the password takes its time: before others wait.
+        user = form.save(commit=False)
         try:
             with transaction.atomic():
-                names.check_and_hold(form.cleaned_data["username"])
-                user = form.save()
+                names.check_and_hold(user.username)
+                user.save()
                 consents.agree(user, form.versions, client_address(self.request))
         except ValidationError as error:
             # Somebody else took one that looks like it.

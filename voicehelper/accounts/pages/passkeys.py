@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import RedirectURLMixin
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils.decorators import method_decorator
@@ -32,6 +33,10 @@ def place_of(request: HttpRequest) -> dict[str, Any]:
     return {"passkeys_here": True}
 
 
+def _mistakes(form: Form) -> str:
+    return " ".join(str(text) for texts in form.errors.values() for text in texts)
+
+
 def _no(words: str, status: int = 400, wait_s: int = 0) -> HttpResponse:
     headers = {"Retry-After": str(wait_s)} if wait_s else {}
     return JsonResponse({"message": words}, status=429 if wait_s else status, headers=headers)
@@ -45,7 +50,7 @@ class BeginPasskey(LoginRequiredMixin, View):
         user = user_of(request)
         form = proof.NewPasskeyForm(user, request.POST)
         if not form.is_valid():
-            return _no(" ".join(text for texts in form.errors.values() for text in texts))
+            return _no(_mistakes(form))
         try:
             proof.check(request, user, form.cleaned_data)
             return JsonResponse({"options": passkeys.begin(request, user)})
@@ -62,7 +67,7 @@ class AddPasskey(LoginRequiredMixin, View):
     def post(self, request: HttpRequest) -> HttpResponse:
         form = PasskeyName(request.POST)
         if not form.is_valid():
-            return _no(" ".join(text for texts in form.errors.values() for text in texts))
+            return _no(_mistakes(form))
         user = user_of(request)
         try:
             passkeys.add(request, user, form.cleaned_data["name"], request.POST.get("credential", ""))

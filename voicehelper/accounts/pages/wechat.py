@@ -38,7 +38,10 @@ def _callback(request: HttpRequest) -> str:
 def _problem(request: HttpRequest, error: Exception) -> HttpResponse:
     answer = answer_to(error)
     facts = {"words": answer.text, "bound": request.user.is_authenticated}
-    return render(request, "accounts/wechat_problem.html", facts, status=answer.status, headers=answer.all_headers)
+    response = render(request, "accounts/wechat_problem.html", facts, status=answer.status)
+    for name, value in answer.all_headers.items():
+        response[name] = value
+    return response
 
 
 @method_decorator(never_cache, name="dispatch")
