@@ -45,6 +45,7 @@ def made(user: User) -> DataExport:
     """Asked for on the page, and written by the worker."""
     assert browser_of(user).post(ASK, {"password": PASSWORD}).status_code == 302
     export = DataExport.objects.get(user=user, state="waiting")
+    User.objects.filter(pk=user.pk).update(language="en")
     assert exporting.write(export.pk)
     return DataExport.objects.get(pk=export.pk)
 
