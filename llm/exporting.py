@@ -8,7 +8,7 @@ import orjson
 from django.utils.translation import gettext as _
 
 from voicehelper.accounts.exports import Part, Source, as_json, moment
-from voicehelper.accounts.forgetting import batches
+from voicehelper.accounts.forgetting import FEW, batches
 from voicehelper.accounts.models import User
 
 from .models import ChatMessage, ChatSession, KeptResponse, Usage, UsageSum
@@ -23,8 +23,9 @@ def _parts(user: User) -> Iterator[Part]:
         for session in sessions:
             messages = ChatMessage.objects.filter(session=session)
             yield Part(f"conversations/{session.pk}.md", _markdown(session, messages))
-            yield Part(f"conversations/{session.pk}.json", as_json(messages, _message))
-    yield Part("responses.json", as_json(KeptResponse.objects.filter(user=user), _response))
+            yield Part(f"conversations/{session.pk}.json", as_json(messages, _message, FEW))
+    # Each may be megabytes.
+    yield Part("responses.json", as_json(KeptResponse.objects.filter(user=user), _response, 1))
     yield Part("usage.json", as_json(Usage.objects.filter(user=user), _usage))
     yield Part("usage_before.json", as_json(UsageSum.objects.filter(user=user), _sum))
 
@@ -35,7 +36,7 @@ TALKS = Source(_count, _parts)
 def _markdown(session: ChatSession, messages: Any) -> Iterator[bytes]:
     """As people read it. Who wrote what is said, also that a model did."""
     yield f"# {session.shown}\n\n{moment(session.created)}\n".encode()
-    for found in batches(messages):
+    for found in batches(messages, FEW):
         for message in found:
             who = _("You") if message.role == ChatMessage.Role.USER else _("AI-generated, by %(model)s")
             who = who % {"model": message.model_name} if message.role != ChatMessage.Role.USER else who

@@ -132,9 +132,13 @@ def delete(export: DataExport) -> bool:
 
 
 def _drop_object(export: DataExport) -> None:
-    bucket = Bucket.objects.filter(pk=export.bucket_id).first() if export.key else None
-    if bucket is not None:
+    if bucket := _bucket_of(export):
         store_of(bucket).delete(export.key)
+
+
+def _bucket_of(export: DataExport) -> Bucket | None:
+    """Where its file is, or was to be."""
+    return Bucket.objects.filter(pk=export.bucket_id).first() if export.bucket_id and export.key else None
 
 
 def forget_exports(person: Person) -> None:
@@ -152,13 +156,15 @@ def label_of(export: DataExport) -> Label:
 # --- Fetching --------------------------------------------------------------------------------------------------------
 def address_of(export: DataExport) -> str:
     """An address that gives the copy to whoever has it, for ten minutes. Raises ExportRefused."""
+    bucket = _bucket_of(export)
     try:
-        bucket = Bucket.objects.get(pk=export.bucket_id)
-        if address := store_of(bucket).signed_url(export.key, LINK_S, label_of(export)):
-            return address
-    except (Bucket.DoesNotExist, StoreError):
-        text = _("Files cannot be reached at the moment, please try again later")
-        raise ExportRefused(text) from None
+        address = store_of(bucket).signed_url(export.key, LINK_S, label_of(export)) if bucket else None
+    except StoreError:
+        bucket = None
+    if bucket is None:
+        raise ExportRefused(_("Files cannot be reached at the moment, please try again later"))
+    if address:
+        return address
     expires = str(int(time.time()) + LINK_S)
     query = urlencode({"expires": expires, "signature": _signature(export.key, expires)})
     return f"{settings.SERVER_ADDRESS}{reverse('storage_backends:export', args=[export.key])}?{query}"
@@ -173,7 +179,7 @@ def signed_export(key: str, expires: str, signature: str) -> tuple[DataExport, P
     if not constant_time_compare(signature, _signature(key, expires)) or int(expires) < time.time():
         raise FileNotFound
     export = DataExport.objects.filter(key=key, state=State.READY, expires__gt=Now()).first()
-    bucket = Bucket.objects.filter(pk=export.bucket_id).first() if export else None
+    bucket = _bucket_of(export) if export else None
     if export is None or bucket is None:
         raise FileNotFound
     try:

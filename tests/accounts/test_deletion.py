@@ -114,13 +114,15 @@ def recharge(user: User) -> Order:
 
 
 def talk(user: User, world: World) -> None:  # noqa: F811
-    async def scenario(w: World) -> None:
-        w.client = ApiClient(issue_token(user))
-        await w.client.post("/api/chat/message", {"content": SECRET_TALK, "model": "doubao-pro"})
-        w.client = ApiClient(create_api_key(user, KEY_NAME)[1])
-        await w.client.post("/v1/responses", {"model": "doubao-pro", "input": SECRET_TALK, "max_output_tokens": 100})
+    by_token, by_key = ApiClient(issue_token(user)), ApiClient(create_api_key(user, KEY_NAME)[1])
 
-    world.play(scenario)
+    async def scenario(_world: World) -> list[int]:
+        question = {"content": SECRET_TALK, "model": "doubao-pro"}
+        asked = {"model": "doubao-pro", "input": SECRET_TALK, "max_output_tokens": 100}
+        answers = await by_token.post("/api/chat/message", question), await by_key.post("/v1/responses", asked)
+        return [answer.status for answer in answers]
+
+    assert world.play(scenario) == [200, 200]
 
 
 def fill(user: User, wechat: WeChat, world: World) -> None:  # noqa: F811

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connections
 from django.test import Client
 from django.utils import translation
@@ -57,56 +58,89 @@ def minor(world: World, settings: Any, monkeypatch: pytest.MonkeyPatch) -> World
     return world
 
 
-def ask(world: World) -> tuple[int, str]:  # noqa: F811
+async def in_the_database(work: Callable[[], Any]) -> Any:
+    def closing() -> Any:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return await sync_to_async(closing, thread_sensitive=False)()
+
+
+async def ask(world: World) -> tuple[int, str]:  # noqa: F811
     """By a key, and what was said."""
-    answer = world.play(lambda w: w.client.post(CHAT, ASK))
+    answer = await world.client.post(CHAT, ASK)
     return answer.status, str(answer.body)
+
+
+async def seconds(**facts: Any) -> int:
+    """What is counted, before it is set to something else."""
+
+    def work() -> int:
+        found = MinorMode.objects.get().seconds
+        MinorMode.objects.update(**facts)
+        return found
+
+    return int(await in_the_database(work))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_minor_is_answered_and_each_question_counts_a_minute(minor: World) -> None:
-    assert ask(minor)[0] == 200
-    mode = MinorMode.objects.get()
-    assert (mode.day, mode.seconds) == (clock.today(), 60)
-    # Another within the minute adds what it reaches further; one after a pause of four minutes counts the pause.
-    assert ask(minor)[0] == 200
-    assert 60 <= MinorMode.objects.get().seconds < 75
-    MinorMode.objects.update(seconds=60, counted_to=clock.now() - timedelta(minutes=4))
-    assert ask(minor)[0] == 200
-    assert 355 <= MinorMode.objects.get().seconds <= 370
-    MinorMode.objects.update(seconds=60, counted_to=clock.now() - timedelta(minutes=6))
-    assert ask(minor)[0] == 200
-    assert MinorMode.objects.get().seconds == 120
+    now = clock.now()
+
+    async def scenario(w: World) -> list[int]:
+        counted, statuses = [], set[int]()
+        # Another within the minute adds what it reaches further; a pause of four minutes counts, one of six does not.
+        for ago in (0, 4, 6, 0):
+            statuses.add((await ask(w))[0])
+            counted.append(await seconds(seconds=60, counted_to=now - timedelta(minutes=ago), day=clock_day))
+        assert statuses == {200}
+        return counted
+
+    clock_day = clock.today()
+    first, within, paused, apart = minor.play(scenario)
+    assert first == 60
+    assert 115 <= within <= 135
+    assert 355 <= paused <= 375
+    assert apart == 120
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_last_second_is_answered_and_none_after_it(minor: World) -> None:
-    MinorMode.objects.update(day=clock.today(), seconds=3599)
-    assert ask(minor)[0] == 200
-    MinorMode.objects.update(seconds=3600)
-    status, said = ask(minor)
-    assert status == 403
-    assert "the time for today is used up" in said
-    # Nothing is held or counted of what was refused; yesterday is over.
+    today = clock.today()
+
+    async def scenario(w: World) -> list[tuple[int, str]]:
+        said = []
+        for facts in ({"seconds": 3599}, {"seconds": 3600}, {"seconds": 3600, "day": today - timedelta(days=1)}):
+            await seconds(**{"day": today, **facts})
+            said.append(await ask(w))
+        return said
+
+    last, after, tomorrow = minor.play(scenario)
+    assert (last[0], after[0], tomorrow[0]) == (200, 403, 200)
+    assert "the time for today is used up" in after[1]
+    # Nothing is held or charged of what was refused; a new day counts anew.
     assert not Hold.objects.filter(state="open").exists()
-    assert MinorMode.objects.get().seconds == 3600
-    MinorMode.objects.update(day=clock.today() - timedelta(days=1))
-    assert ask(minor)[0] == 200
+    assert Usage.objects.count() == 2
+    assert MinorMode.objects.get().seconds == 60
 
 
 @pytest.mark.django_db(transaction=True)
-def test_at_night_nothing_is_answered_in_the_chat_either(minor: World) -> None:
+def test_at_night_nothing_is_answered_by_key_or_in_the_chat(minor: World) -> None:
     MinorMode.objects.update(rests_from=hour(), rests_until=(hour() + 1) % 24)
-    assert ask(minor)[0] == 403
-    minor.client = ApiClient(issue_token(minor.user))
-    body = {"content": "Say hello", "model": "doubao-pro"}
-    answer = minor.play(lambda w: w.client.post("/api/chat/message", body))
-    assert answer.status == 403
-    assert answer.json["limit"] == "night", answer.body
-    assert Usage.objects.count() == 0
-    minors.switch_off(minor.user)
-    minor.client = ApiClient(issue_token(minor.user))
-    assert minor.play(lambda w: w.client.post("/api/chat/message", body)).status == 200
+    chat = ApiClient(issue_token(minor.user))
+
+    async def scenario(w: World) -> list[Any]:
+        body = {"content": "Say hello", "model": "doubao-pro"}
+        by_key, by_page = await ask(w), await chat.post("/api/chat/message", body)
+        await in_the_database(lambda: minors.switch_off(minor.user))
+        return [by_key[0], by_page, (await chat.post("/api/chat/message", body)).status]
+
+    by_key, by_page, afterwards = minor.play(scenario)
+    assert (by_key, by_page.status, afterwards) == (403, 403, 200)
+    assert "nothing is answered at night" in str(by_page.json)
+    assert Usage.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -114,26 +148,22 @@ def test_calls_at_once_do_not_spend_more_together_than_one_may_alone(minor: Worl
     """A hundred tokens and the question are some 6,000 quota held, 1,500 charged; ¥0.15 are 10,273 quota."""
     MinorMode.objects.update(use_fen=15)
 
-    async def scenario(w: World) -> list[int]:
-        answers = await asyncio.gather(*(w.client.post(CHAT, ASK) for _number in range(6)))
-        return sorted(answer.status for answer in answers)
+    async def scenario(w: World) -> tuple[list[int], list[int]]:
+        together = await asyncio.gather(*(ask(w) for _number in range(6)))
+        return [status for status, _said in together], [(await ask(w))[0] for _number in range(10)]
 
-    statuses = minor.play(scenario)
-    assert statuses.count(200) >= 1
-    assert statuses.count(403) >= 1
-    most = 15 * 500_000 // 730
-    for _number in range(12):
-        ask(minor)
-    assert ask(minor)[0] == 403
-    minor.wallet.refresh_from_db()
-    assert minor.wallet.used <= most
-    assert minor.wallet.held == 0
+    together, afterwards = minor.play(scenario)
+    assert set(together) == {200, 403}
+    assert afterwards[-1] == 403
+    wallet = minor.wallet
+    assert 0 < wallet.used <= 15 * 500_000 // 730
+    assert wallet.held == 0
 
 
 @pytest.mark.django_db(transaction=True)
 def test_whoever_is_none_is_not_asked_about_it(world: World) -> None:  # noqa: F811
     world.give(10**9)
-    assert ask(world)[0] == 200
+    assert world.play(ask)[0] == 200
     assert not MinorMode.objects.exists()
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
@@ -44,6 +45,7 @@ def made(user: User) -> DataExport:
     """Asked for on the page, and written by the worker."""
     assert browser_of(user).post(ASK, {"password": PASSWORD}).status_code == 302
     export = DataExport.objects.get(user=user, state="waiting")
+    User.objects.filter(pk=user.pk).update(language="en")
     assert exporting.write(export.pk)
     return DataExport.objects.get(pk=export.pk)
 
@@ -104,6 +106,19 @@ def test_everything_is_in_it_and_nothing_of_others(
         assert other.encode() not in everything
     # What is shown as progress was counted right.
     assert export.done == export.total == len(names)
+
+
+@pytest.mark.rare
+def test_large_files_need_no_memory(buyer: User, api: Any, settings: Any) -> None:
+    settings.FILE_MAX_BYTES = 64 * 1024**2
+    assert send(api, b"words " * (6 * 1024**2), "large.txt").status_code == 200
+    export = exports.ask(buyer)
+    tracemalloc.start()
+    try:
+        assert exporting.write(export.pk)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024**2
+    finally:
+        tracemalloc.stop()
 
 
 def test_it_takes_the_password_each_time_and_the_address_is_good_for_minutes(

@@ -19,7 +19,7 @@ from voicehelper import clock
 from voicehelper.api import ratelimit
 from voicehelper.spreadsheet import Columns, csv_lines
 
-from .forgetting import batches
+from .forgetting import BATCH, batches
 from .models import DataExport, User
 
 KEPT = timedelta(days=7)
@@ -72,11 +72,11 @@ def parts_of(user: User) -> Iterator[Part]:
         yield from source.parts(user)
 
 
-def as_json(rows: "QuerySet[Any]", read: Callable[[Any], dict[str, Any]]) -> Iterator[bytes]:
-    """Rows as one JSON array, a row a line, in constant memory."""
+def as_json(rows: "QuerySet[Any]", read: Callable[[Any], dict[str, Any]], at_once: int = BATCH) -> Iterator[bytes]:
+    """Rows as one JSON array, a row a line, in the memory that so many take."""
     yield b"["
     before = b"\n"
-    for found in batches(rows):
+    for found in batches(rows, at_once):
         for row in found:
             yield before + orjson.dumps(read(row), default=str)
             before = b",\n"

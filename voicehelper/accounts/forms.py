@@ -82,7 +82,11 @@ class AgreesForm(forms.Form):
         cleaned = super().clean()
         if self.versions and self.cleaned_data.get("texts") != consents.mark_of(self.versions):
             # From now on it is these that are shown.
-            self.data = {**self.data.dict(), "texts": consents.mark_of(self.versions), "agrees": ""}
+            self.data = {
+                **{name: self.data[name] for name in self.data},
+                "texts": consents.mark_of(self.versions),
+                "agrees": "",
+            }
             self.add_error(None, _("The texts have changed just now: read them again."))
         return cleaned
 
