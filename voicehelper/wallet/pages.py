@@ -88,9 +88,11 @@ def statement(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 @require_safe
-def statement_csv(request: HttpRequest) -> StreamingHttpResponse:
-    """All lines of a period, newest first, for a spreadsheet."""
+def statement_csv(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
+    """All lines of a period, newest first, for a spreadsheet; what is asked for wrongly is said on the page."""
     form = StatementForm(request.GET)
+    if not form.is_valid():
+        return statement(request)
     period = form.period
     name = "-".join(["statement", *(f"{day}" for day in (period.since, period.until) if day)])
     return csv_file(name, COLUMNS, _shown(_wallet(request), form))
