@@ -62,7 +62,7 @@ def recharge(user: User, amount: int = 10) -> Order:
 
 
 def spend(user: User, amount: int, model: str = "doubao-pro", held: int = 0) -> None:
-    ref = f"req_{next(_numbers)}"
+    ref = f"call-{next(_numbers)}"
     hold(user, held or amount, ref=ref, life=LIFE)
     capture(ref, amount, kind=Entry.Kind.SPEND, actor=user.username, reason=model)
 
@@ -94,7 +94,7 @@ class History:
         spend(self.user, amount, ("doubao-pro", "doubao-lite", "=gpt")[amount % 3], held=amount * 2)
 
     def free_call(self, amount: int) -> None:
-        ref = f"req_{next(_numbers)}"
+        ref = f"call-{next(_numbers)}"
         hold(self.user, amount, ref=ref, life=LIFE)
         release(ref)
 
