@@ -66,6 +66,8 @@ def statement(request: HttpRequest) -> HttpResponse:
     here = (number - 1) * PAGE_SIZE
     context: dict[str, Any] = {
         "account": shown_balance(cast(AbstractUser, request.user)),
+        "held": display.balance(wallet.held, rate) if wallet.held else None,
+        "used": display.balance(wallet.used, rate),
         "form": form,
         "quick": [
             (label, urlencode(asked | {"from": since, "to": until}), (since, until) == (asked["from"], asked["to"]))
