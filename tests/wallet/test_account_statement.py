@@ -120,7 +120,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=full(200, 12), database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=full(200, 8), database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=5, max_size=30))
 def test_whatever_happens_the_lines_add_up_to_the_ledger(
     steps: list[tuple[str, int, int]], wechat: WeChatMerchant
