@@ -12,7 +12,6 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.spenders import Spender, spenders
 
 from .models import Usage, UsageSum
-from .usage import rows_between
 
 _AT_ONCE = 500
 _IN_TOKENS = Q(operation__in=("chat", "embeddings"))
@@ -52,7 +51,7 @@ def every_spender(first: date, last: date) -> Iterator[SpenderRow]:
 def _details(ids: Sequence[int], first: date, last: date) -> Mapping[int, Sequence[int]]:
     """By user: tokens in and out (of chat and embeddings), charged and cost of calls whose cost is known."""
     begin, end = clock.midnight(first), clock.midnight(last + timedelta(days=1))
-    rows = rows_between(Usage.objects.filter(user__in=ids), begin, end).values_list("user")
+    rows = Usage.objects.filter(user__in=ids, created__gte=begin, created__lt=end).values_list("user")
     sums = UsageSum.objects.filter(user__in=ids, hour__gte=begin, hour__lt=end).values_list("user")
     tokens = {
         "tokens_in": Sum("input_tokens", filter=_IN_TOKENS, default=0),

@@ -17,9 +17,6 @@ from voicehelper.wallet.worth import list_price
 
 from .models import Usage, UsageSum
 
-# Longer than it takes to write a row.
-MARGIN = timedelta(hours=1)
-
 
 def forget_words(person: Person) -> None:
     """Calls stay, with what they cost; what was said in them, in an error or as a model's name, does not."""
@@ -73,20 +70,11 @@ def usage_of(user: User, *, days: int | None = None, day: date | None = None, mo
     """The user's calls, newest first; those of the last so many Beijing days (today is one) or of one, of one model."""
     found = Usage.objects.filter(user=user).order_by("-pk")
     if day is not None:
-        found = rows_between(found, *_span(days, day))
+        begin, end = _span(days, day)
+        found = found.filter(created__gte=begin, created__lt=end)
     elif days is not None:
         found = found.filter(created__gte=_since(days))
     return found.filter(model_name=model) if model else found
-
-
-def rows_between(rows: QuerySet[Usage], begin: datetime, end: datetime) -> QuerySet[Usage]:
-    """The rows of some time, found by their numbers too, for the index is on user and number. Numbers are taken within
-    the statement that writes a row, which takes far less than MARGIN: a number of that much earlier is lower."""
-    every = Usage.objects.order_by("-created")
-    below = every.filter(created__lt=begin - MARGIN).values_list("pk", flat=True).first()
-    above = every.filter(created__gte=end + MARGIN).order_by("created").values_list("pk", flat=True).first()
-    rows = rows.filter(created__gte=begin, created__lt=end, pk__gt=below or 0)
-    return rows.filter(pk__lt=above) if above else rows
 
 
 def _span(days: int | None, day: date | None) -> tuple[datetime, datetime]:

@@ -41,7 +41,9 @@ def test_chat_keys_usage_and_the_mini_program_answer_as_documented(server: Serve
     headers = {"Authorization": f"Bearer {issue_token(world.user)}"}
     schema = schemathesis.openapi.from_url(f"{server.address}/api/schema", headers={"Accept": "application/json"})
     tried = []
-    for found in schema.include(path_regex="^/api/(chat|user/keys|user/usage|share|auth/wx)").get_all_operations():
+    for found in schema.include(
+        path_regex="^/api/(chat|user/keys|user/usage|user/statement|share|auth/wx)"
+    ).get_all_operations():
         operation = found.ok()
         tried.append(operation.label)
 
@@ -53,4 +55,4 @@ def test_chat_keys_usage_and_the_mini_program_answer_as_documented(server: Serve
             case.call_and_validate(base_url=server.address, headers=headers, checks=CHECKS)
 
         answers_as_documented()
-    assert len(tried) == 28
+    assert len(tried) == 29

@@ -57,7 +57,8 @@ def test_each_fall_is_told_once(reader: User, post: Post) -> None:
     assert low_balance.tell() == 1
 
 
-def test_many_who_look_at_once_write_one_mail(db: None, transactional_db: None, reader: User) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_many_who_look_at_once_write_one_mail(reader: User) -> None:
     low_balance.ask_for_notice(reader, 500)
     lose(reader, 600)
     told = at_once(*[low_balance.tell] * 8)

@@ -107,9 +107,11 @@ MENU = {
     "Recharge": [
         "All orders", "Refunds", "Reconciliation", "Differences", "Recharge statistics", "Notices", "Gateway calls",
         "Redemption codes",
+        "Single codes",
     ],
     "Large models": [
-        "Provider accounts", "Models and prices", "Aliases", "Model statistics", "Usage log", "API keys",
+        "Provider accounts", "Models and prices", "Aliases", "Model statistics",
+        "Who spent what", "Usage log", "API keys",
         "Chat sessions",
     ],
     "Files": ["Files", "Buckets", "Retention", "Archives"],

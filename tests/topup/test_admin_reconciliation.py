@@ -140,12 +140,17 @@ def test_a_settled_difference_keeps_who_when_and_why_and_closes_the_day(differen
 
 
 def test_several_differences_are_settled_with_one_reason_that_each_keeps(difference: Difference, staff: User) -> None:
-    facts = {"kind": "not_understood", "said": "", "seen": 1}
-    rows = [
-        difference,
-        *(Difference.objects.create(reconciliation=difference.reconciliation, line=n, **facts) for n in (1, 2)),
+    odd = [
+        Difference.objects.create(
+            reconciliation=difference.reconciliation,
+            kind="not_understood",
+            transaction_id=f"odd{line}",
+            line=line,
+            seen=1,
+        )
+        for line in (1, 2, 3)
     ]
-    other = Difference.objects.create(reconciliation=difference.reconciliation, line=3, **facts)
+    rows, other = [difference, *odd[:2]], odd[2]
     chosen = {"action": "settle_together", "_selected_action": [row.pk for row in rows]}
     url = "/admin/topup/difference/"
     browser = browser_of(staff)

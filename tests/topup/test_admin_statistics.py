@@ -111,8 +111,8 @@ def test_the_page_says_what_happened(browser: Client) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", browser.get(PAGE).text))
     for words in ("Income ¥365.00", "Conversion 80.0%", "Refunded ¥10.00", "Net income ¥355.00", "New payers 1"):
         assert words in text, words
-    # The thirty days before had the payment of forty days ago.
-    assert "¥73.00 before · ¥91.25 on average" in text
+    # The thirty days before had the payments of forty and fifty days ago.
+    assert "¥146.00 before · ¥91.25 on average" in text
     assert "4 of 5 ended orders were paid" in text
     assert "1 refunds, 2.7% of the income" in text
     assert "Closed 1 16.7% ¥73.00" in text

@@ -62,7 +62,7 @@ def recharge(user: User, amount: int = 10) -> Order:
 
 
 def spend(user: User, amount: int, model: str = "doubao-pro", held: int = 0) -> None:
-    ref = f"req_{next(_numbers)}"
+    ref = f"call-{next(_numbers)}"
     hold(user, held or amount, ref=ref, life=LIFE)
     capture(ref, amount, kind=Entry.Kind.SPEND, actor=user.username, reason=model)
 
@@ -94,7 +94,7 @@ class History:
         spend(self.user, amount, ("doubao-pro", "doubao-lite", "=gpt")[amount % 3], held=amount * 2)
 
     def free_call(self, amount: int) -> None:
-        ref = f"req_{next(_numbers)}"
+        ref = f"call-{next(_numbers)}"
         hold(self.user, amount, ref=ref, life=LIFE)
         release(ref)
 
@@ -120,7 +120,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=full(200, 12), database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=full(200, 8), database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=5, max_size=30))
 def test_whatever_happens_the_lines_add_up_to_the_ledger(
     steps: list[tuple[str, int, int]], wechat: WeChatMerchant

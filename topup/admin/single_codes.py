@@ -42,7 +42,7 @@ class RedemptionCodeAdmin(ReadOnlyAdmin):
     user_link = linked("redeemed_by", _("redeemed by"))
     time_redeemed = when("redeemed_at", _("redeemed"))
     # Whoever sees an unused code whole has its money.
-    ending = column(_("code"), lambda code: f"…{shown(code.text.reveal())[-4:]}")
+    ending = column(_("redemption code"), lambda code: f"…{shown(code.text.reveal())[-4:]}")
     worth = column(
         _("worth"),
         lambda code: f"¥{in_yuan(code.batch.quota, list_price().yuan_per_quota)} ({grouped(code.batch.quota)})",

@@ -73,7 +73,7 @@ def _plain(found: Mapping[LineKind, int]) -> dict[str, int]:
     return {kind.value: quota for kind, quota in found.items()}
 
 
-class Statement(UserView):
+class OwnStatement(UserView):
     """Every change of the balance, newest first: spending one line per Beijing day and model, without a time; all else
     one by one."""
 

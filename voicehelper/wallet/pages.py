@@ -66,6 +66,8 @@ def statement(request: HttpRequest) -> HttpResponse:
     here = (number - 1) * PAGE_SIZE
     context: dict[str, Any] = {
         "account": shown_balance(cast(AbstractUser, request.user)),
+        "held": display.balance(wallet.held, rate) if wallet.held else None,
+        "used": display.balance(wallet.used, rate),
         "form": form,
         "quick": [
             (label, urlencode(asked | {"from": since, "to": until}), (since, until) == (asked["from"], asked["to"]))
@@ -88,9 +90,11 @@ def statement(request: HttpRequest) -> HttpResponse:
 @never_cache
 @login_required
 @require_safe
-def statement_csv(request: HttpRequest) -> StreamingHttpResponse:
-    """All lines of a period, newest first, for a spreadsheet."""
+def statement_csv(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
+    """All lines of a period, newest first, for a spreadsheet; what is asked for wrongly is said on the page."""
     form = StatementForm(request.GET)
+    if not form.is_valid():
+        return statement(request)
     period = form.period
     name = "-".join(["statement", *(f"{day}" for day in (period.since, period.until) if day)])
     return csv_file(name, COLUMNS, _shown(_wallet(request), form))

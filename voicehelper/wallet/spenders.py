@@ -3,6 +3,7 @@ calls."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -45,7 +46,7 @@ class Spenders:
 def spenders(first: date, last: date, *, skip: int = 0, limit: int = 50) -> Spenders:
     """From the first Beijing day to the last."""
     begin, end = clock.midnight(first), clock.midnight(last + timedelta(days=1))
-    asked = {"first": first, "last": last, "begin": begin, "end": end, "skip": skip, "limit": limit}
+    asked: dict[str, Any] = {"first": first, "last": last, "begin": begin, "end": end, "skip": skip, "limit": limit}
     with connection.cursor() as cursor:
         cursor.execute(_SPENT, asked)
         rows = cursor.fetchall()

@@ -29,7 +29,7 @@ class StatementForm(forms.Form):
         choices=[("", gettext_lazy("All kinds")), *LineKind.choices], required=False, label=gettext_lazy("Kind")
     )
     by = forms.ChoiceField(
-        choices=[("", gettext_lazy("each change")), *UNITS], required=False, label=gettext_lazy("Show")
+        choices=[("", gettext_lazy("each change")), *UNITS], required=False, label=gettext_lazy("Break down")
     )
 
     def __init__(self, typed: Mapping[str, Any]) -> None:
