@@ -13,20 +13,22 @@ SUPPORT, FINANCE, MODELS, READ_ONLY = "support", "finance", "models", "read-only
 
 
 @dataclass(frozen=True)
-class Role:
+class StandardRole:
     """What a role is called, and what it is for."""
 
     title: Any
     purpose: Any
 
 
-ROLES: Mapping[str, Role] = {
-    SUPPORT: Role(_("Support"), _("Finds anything, asks platforms about payments, signs out, resets. Moves no money.")),
-    FINANCE: Role(_("Finance"), _("Refunds, differences, quota by hand up to a limit, codes, statistics.")),
-    MODELS: Role(
+ROLES: Mapping[str, StandardRole] = {
+    SUPPORT: StandardRole(
+        _("Support"), _("Finds anything, asks platforms about payments, signs out, resets. Moves no money.")
+    ),
+    FINANCE: StandardRole(_("Finance"), _("Refunds, differences, quota by hand up to a limit, codes, statistics.")),
+    MODELS: StandardRole(
         _("Model operations"), _("Provider accounts, models, prices, and what was used of them. No customers’ money.")
     ),
-    READ_ONLY: Role(_("Read-only"), _("Sees every page of the admin and changes nothing.")),
+    READ_ONLY: StandardRole(_("Read-only"), _("Sees every page of the admin and changes nothing.")),
 }
 
 _granted: dict[str, set[str]] = {name: set() for name in ROLES}

@@ -1,6 +1,5 @@
 """Something in every table that has a page: a stand-in row of each model, whatever it needs."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -25,7 +24,6 @@ FACTS: dict[str, dict[str, Any]] = {
     "storage_backends.bucket": {"kind": "local"},
     "storage_backends.archive": {"log": "topup.notice"},
     "storage_backends.storedfile": {"state": "stored", "content_type": "text/plain"},
-    "wallet.hold": {"expires_at": clock.now() + timedelta(days=1)},
 }
 
 

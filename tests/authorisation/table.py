@@ -218,7 +218,7 @@ def line_of(route: str) -> Line | None:
 def needs_of(route: str) -> tuple[str, str, str] | None:
     """The model of an admin page ("topup.order") and what its GET and its POST need."""
     found = _ADMIN_ROUTE.fullmatch(route)
-    if found is None:
+    if found is None or route in STAFF:
         return None
     app, model, rest = found["app"], found["model"], found["rest"]
     needs = SPECIAL.get(f"{app}/{model}/{rest}") or BELOW.get(rest)

@@ -32,6 +32,18 @@ _WORDS = {
 }
 
 
+# What no page asks for although it could.
+_IDLE = {
+    *(f"auth.{verb}_group" for verb in ("add", "change", "delete")),  # superusers'
+    *(f"storage_backends.{verb}_retention" for verb in ("add", "delete")),
+    *(f"notifications.{verb}_rule" for verb in ("add", "delete")),
+    "admin.change_logentry",
+    "storage_backends.change_archive",
+    "topup.change_codebatch",
+    "wallet.change_wallet",
+}
+
+
 def name_of(permission: Permission) -> str:
     """`Orders: see`."""
     model, verb = permission.content_type.model_class(), permission.codename.partition("_")[0]
@@ -51,7 +63,7 @@ def _listed() -> set[str]:
         meta = model._meta
         if meta.app_label != "sandbox":
             found |= {f"{meta.app_label}.{verb}_{meta.model_name}" for verb in _verbs(page)}
-    return found
+    return found - _IDLE
 
 
 def _verbs(page: Any) -> Iterable[str]:
@@ -84,7 +96,7 @@ class PermissionsField(forms.ModelMultipleChoiceField):
 
     def __init__(self, queryset: QuerySet[Permission], **kwargs: Any) -> None:
         super().__init__(queryset, **kwargs)
-        self.choices = sorted(((one.pk, name_of(one)) for one in queryset), key=lambda each: _place(str(each[1])))
+        self.choices = [(one.pk, name_of(one)) for one in sorted(queryset, key=_place)]
 
     def label_from_instance(self, obj: Any) -> str:
         return name_of(obj)
@@ -100,9 +112,10 @@ class RolesField(forms.ModelMultipleChoiceField):
         return f"{roles.title_of(obj)} – {purpose}" if purpose else roles.title_of(obj)
 
 
-def _place(name: str) -> tuple[str, bool, str]:
-    title, _colon, word = name.partition(": ")
-    return title, word != str(_VERBS["view"]), word
+def _place(permission: Permission) -> tuple[str, str, bool, str]:
+    """App by app, page by page, seeing first."""
+    kind, codename = permission.content_type, permission.codename
+    return kind.app_label, kind.model, not codename.startswith("view_"), codename
 
 
 def field_for(request: HttpRequest, holder: str, **kwargs: Any) -> PermissionsField:

@@ -136,7 +136,14 @@ class UserAdmin(_DjangoUserAdmin, CustomerPage):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None and request.user.is_superuser:
             return (*self.add_fieldsets, *self.add_powers)
-        return super().get_fieldsets(request, obj)
+        found: Any = super().get_fieldsets(request, obj)
+        if obj is None or obj.is_staff:
+            return found
+        # Single permissions are an operator's; a hundred boxes would bury a customer's page.
+        single = "user_permissions"
+        return [
+            (title, {**facts, "fields": [one for one in facts["fields"] if one != single]}) for title, facts in found
+        ]
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name == "user_permissions":
