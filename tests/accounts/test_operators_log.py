@@ -103,7 +103,7 @@ def test_what_is_added_and_deleted_is_logged_with_what_it_was(browser: Client) -
     model = Model.objects.get(name="gpt-4")
     page = "/admin/llm/alias/add/"
     assert browser.post(page, as_shown(browser, page) | {"pattern": "gpt-*", "model": str(model.pk)}).status_code == 302
-    alias = Alias.objects.get()
+    alias = Alias.objects.get(pattern="gpt-*")
     assert browser.post(f"/admin/llm/alias/{alias.pk}/delete/", {"post": "yes"}).status_code == 302
     came, went = LogEntry.objects.select_related("logged", "content_type").order_by("pk")
     assert "gpt-*" in {change.new for change in read(came)}
