@@ -20,7 +20,6 @@ from ..models import Channel, Level, Rule
 from ..routing import DEFAULT
 from .alerts import TONES
 
-
 _LEAST: Any = Rule._meta.get_field("least")
 
 
