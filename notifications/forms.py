@@ -105,6 +105,9 @@ class ChannelForm(CardForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance.kind = self.kind
+        # A page that was opened before there was such a field does not send it.
+        if "language" in self.fields:
+            self.fields["language"].required = False
         for name, label in self.labels.items():
             if name in self.fields:
                 self.fields[name].label = label
@@ -118,6 +121,9 @@ class ChannelForm(CardForm):
             # A switch that is off is not kept: channels are older than their newest switch.
             self.instance.options = {name: cleaned[name] for name in self.options if cleaned[name] is not False}
         return cleaned
+
+    def clean_language(self) -> str:
+        return str(self.cleaned_data["language"] or self.instance.language)
 
     def secret_of(self, cleaned: dict[str, Any], name: str = "secret") -> str:
         return cleaned[name].reveal() if cleaned.get(name) else ""

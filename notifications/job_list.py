@@ -93,7 +93,8 @@ def _line(name: str, entry: Mapping[str, Any], run: JobRun | None, now: datetime
 def _every(schedule: Any) -> str:
     """How often, in words."""
     if isinstance(schedule, crontab):
-        times = [f"{hour:02}:{minute:02}" for hour in sorted(schedule.hour) for minute in sorted(schedule.minute)]
+        hours, minutes = (sorted(getattr(schedule, name)) for name in ("hour", "minute"))
+        times = [f"{hour:02}:{minute:02}" for hour in hours for minute in minutes]
         if len(times) > 4:
             return _("hourly, %(first)s to %(last)s") % {"first": times[0], "last": times[-1]}
         return _("daily at %(times)s") % {"times": _(", ").join(times)}

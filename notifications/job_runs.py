@@ -100,7 +100,7 @@ def run_now(name: str) -> None:
         runs = JobRun.objects.filter(pk=name).exclude(idle).exists()
         raise NotRun(_("It runs just now.") if runs else _("Somebody has asked for it already."))
     try:
-        options = {"expires": ASKED_FOR.total_seconds(), "retry": False}
+        options: dict[str, Any] = {"expires": ASKED_FOR.total_seconds(), "retry": False}
         current_app.send_task(entry["task"], kwargs=entry.get("kwargs", {}), **options)
     except OperationalError as error:
         JobRun.objects.filter(pk=name).update(asked_at=None)

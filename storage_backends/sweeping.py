@@ -95,7 +95,9 @@ def _clear_strays(bucket: Bucket, store: Store, found: list[Listed]) -> int:
     known = set(StoredFile.objects.filter(key__in=ours).values_list("key", flat=True))
     strays = [key for key in ours if key not in known]
     if len(strays) > A_FEW:
-        _tell(bucket, f"{len(strays)} objects without a row", "Is the bucket shared, or was a backup restored?")
+        count = len(strays)
+        title = Text(gettext_noop("%(bucket)s: %(count)s objects without a row"), bucket=bucket.name, count=count)
+        _tell(bucket, "strays", title, Text(gettext_noop("Is the bucket shared, or was a backup restored?")))
         return 0
     for key in strays:
         log.warning("Deleting %s from %s: no row knows it", key, bucket.name)

@@ -99,7 +99,7 @@ def asks_password(model: type[models.Model]) -> bool:
 def snapshot(row: models.Model, *, every: bool = False) -> dict[str, Any]:
     """What people edit in a row, as it is now, to be compared later; with `every`, all that has a name for people."""
     fields = [field for field in row._meta.concrete_fields if not field.primary_key and (field.editable or every)]
-    named = [field for field in fields if field.editable or isinstance(field._verbose_name, Promise)]
+    named = [field for field in fields if field.editable or isinstance(getattr(field, "_verbose_name", None), Promise)]
     values = {field.name: getattr(row, field.name, None) for field in named}
     return values | {field.name: _members(row, field.name) for field in row._meta.many_to_many}
 

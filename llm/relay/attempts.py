@@ -195,7 +195,7 @@ class Attempts:
                     ),
                     key=f"unpaid:{credential.id}",
                     about=f"llm.credential:{credential.id}",
-                    platform=credential.provider,
+                    platform=credential.account.provider,
                 )
         elif error.recovery is Recovery.RETRY and engine.statistics.failed(credential.id, model):
             engine.alert(
@@ -209,7 +209,7 @@ class Attempts:
                 ),
                 key=f"circuit:{credential.id}",
                 about=f"llm.credential:{credential.id}",
-                platform=credential.provider,
+                platform=credential.account.provider,
             )
 
     async def _try(self, act: Callable[[Lease, Candidate], Awaitable[T]], candidate: Candidate) -> T:

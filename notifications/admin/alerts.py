@@ -93,7 +93,8 @@ class AlertAdmin(ReadOnlyAdmin):
     event_label = column(_("event"), lambda alert: events.label_of(alert.event))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        return super().get_queryset(request).annotate(muted=is_muted()).prefetch_related("deliveries__channel")
+        rows: QuerySet[Alert] = super().get_queryset(request).annotate(muted=is_muted())
+        return rows.prefetch_related("deliveries__channel")
 
     @admin.display(description=_("told through"))
     def told_through(self, alert: Alert) -> SafeString:

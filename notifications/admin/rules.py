@@ -20,6 +20,8 @@ from ..models import Channel, Level, Rule
 from ..routing import DEFAULT
 from .alerts import TONES
 
+_LEAST: Any = Rule._meta.get_field("least")
+
 
 @dataclass(frozen=True)
 class RuleCell:
@@ -72,7 +74,7 @@ class RuleAdmin(BaseAdmin):
             messages.error(request, _("Saving failed"))
             return HttpResponseRedirect(request.path)
         for rule, old, new in _write(wanted):
-            self.log_change(request, rule, [Change(self.opts.get_field("least"), old, new)])
+            self.log_change(request, rule, [Change(_LEAST, old, new)])
         messages.success(request, _("Saved successfully"))
         return HttpResponseRedirect(request.path)
 

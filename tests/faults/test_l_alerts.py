@@ -169,7 +169,7 @@ def test_L3_a_channel_that_is_down_rests_and_loses_nothing(settings: Any, mailbo
     for _ in range(3):
         pass_time(timedelta(minutes=5))
         deliver()
-    assert any("Alerts do not get through robot" in mail.subject for mail in mailbox.mails)
+    assert any("告警无法通过“robot”送达" in mail.subject for mail in mailbox.mails)
     settings.DINGTALK_BASE_URL = working
     pass_time(timedelta(minutes=5))
     deliver()
@@ -254,7 +254,7 @@ def test_L6_a_job_that_stopped_succeeding_is_an_alert_until_it_succeeds_again() 
     deliver_alerts()
     alert = Alert.objects.get(event="job_missed")
     assert (alert.level, alert.key) == ("critical", "job:audit")
-    assert "audit has not succeeded since" in arrived()[0]
+    assert "“增量审计”自" in arrived()[0]
     deliver_alerts()
     assert Alert.objects.get().count == 1
     jobs.succeeded("voicehelper.wallet.tasks.audit", {})
@@ -303,7 +303,7 @@ def test_L6_when_the_sweep_itself_is_dead_the_web_process_tells() -> None:
     late_by("deliver_alerts", timedelta(minutes=10))
     jobs.look()
     assert len(arrived()) == 2
-    assert any("deliver_alerts has not succeeded since" in text for text in arrived())
+    assert any("“发送告警”自" in text for text in arrived())
 
 
 # --- D6, D7, D8 ------------------------------------------------------------------------------------------------------

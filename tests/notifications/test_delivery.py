@@ -139,7 +139,7 @@ def test_a_wrong_secret_fails_at_once_and_the_other_channels_report_it(mailbox: 
     assert (failed.state, failed.next_try_at) == ("failed", None)
     assert "sign not match" in failed.outcome
     deliver()
-    assert any("Alerts do not get through robot" in mail.subject for mail in mailbox.mails)
+    assert any("告警无法通过“robot”送达" in mail.subject for mail in mailbox.mails)
 
 
 def test_what_failed_is_sent_again_once_the_channel_works() -> None:

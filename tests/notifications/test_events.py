@@ -85,9 +85,9 @@ def test_two_gateways_that_do_not_answer_are_two_alerts_and_one_of_them_back_end
         # What the other one did is no reason to think ill of this one.
         assert Alert.objects.count() == (2 if number == UNREACHABLE_AFTER else 0)
     titles = set(Alert.objects.values_list("event", "title"))
-    assert titles == {("gateway_unreachable", f"{name} does not answer") for name in ("wechat", "alipay")}
+    assert titles == {("gateway_unreachable", f"{name}没有响应") for name in ("微信支付", "支付宝")}
     report_reachable("wechat")
-    assert list(Alert.objects.filter(resolved_at=None).values_list("title", flat=True)) == ["alipay does not answer"]
+    assert list(Alert.objects.filter(resolved_at=None).values_list("title", flat=True)) == ["支付宝没有响应"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,6 +1,7 @@
 """Alerts that lead to their record, in each channel's language; snoozed and muted with an end, and money never long."""
 
 from datetime import datetime, timedelta
+from email.headerregistry import Address
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def test_every_channel_names_record_and_platform_with_an_absolute_link_in_its_la
     ):
         with override(language):
             message = single(alert)
-            mail = compose(message, sender="a@example.com", recipients=[]).as_string()
+            mail = compose(message, sender=Address("", "a", "example.com"), recipients=[]).as_string()
         assert message.link == link
         for text in words:
             assert text in f"{message.title}\n{message.content}"

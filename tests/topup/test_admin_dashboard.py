@@ -117,13 +117,16 @@ MENU = {
     "Files": ["Files", "Buckets", "Retention", "Archives"],
     "Ledger": ["Wallets", "Entries", "Holds", "Adjustments", "Audit runs", "Closed periods"],
     "Users": ["Users", "Roles", "Shares"],
-    "Alerts": ["Alerts", "Deliveries", "Alert channels", "Alert rules", "Operators’ log"],
+    "Alerts": [
+        "Alerts", "Deliveries", "Alert channels", "Alert rules", "Muted alerts", "Operators’ log", "Scheduled jobs",
+    ],
     "Settings": [
         "Recharge settings",
         "WeChat Pay settings",
         "Alipay settings",
         "Mini program settings",
         "Wallet settings",
+        "Encryption keys",
     ],
 }  # fmt: skip
 

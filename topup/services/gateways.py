@@ -245,10 +245,7 @@ def _report_unreachable(name: str) -> None:
         raise_alert(
             "gateway_unreachable",
             title=Text(gettext_noop("%(gateway)s does not answer"), gateway=GATEWAYS[name].label),
-            content=Text(
-                gettext_noop("The last %(count)s calls came to nothing: see the log of gateway calls."),
-                count=UNREACHABLE_AFTER,
-            ),
+            content=Text(gettext_noop("The last calls came to nothing: see the log of gateway calls.")),
             key=f"unreachable:{name}",
             platform=name,
         )
@@ -314,11 +311,8 @@ def _warn_of_expiry(name: str, expires: datetime, account: MerchantAccount | Non
     stops = Text(gettext_noop("Refunds stop then, and all that it signs: get a new one in the provider’s console."))
     mend = Text(gettext_noop("Upload it in the settings."))
     if account is not None:
-        title = Text(
-            gettext_noop("%(gateway)s, %(account)s (retired): the certificate expires on %(day)s"),
-            **facts,
-            account=account,
-        )
+        retired = gettext_noop("%(gateway)s, %(account)s (retired): the certificate expires on %(day)s")
+        title = Text(retired, **facts, account=account)
         key = f"certificate:{name}:{account.pk}"
         mend = Text(
             gettext_noop(

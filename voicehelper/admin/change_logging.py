@@ -40,8 +40,8 @@ class LogsChanges(_ModelAdmin):
 
     object_history_template = "admin/history.html"
 
-    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return watched(super().get_form(request, obj, change=change, **kwargs))
+    def get_form(self, request: Any, obj: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return watched(super().get_form(request, obj, *args, **kwargs))
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         return watched(super().get_changelist_form(request, **kwargs))

@@ -1,6 +1,6 @@
 """A list's filters, search and order, kept under a name by the operator who wants to see it so again."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -33,6 +33,10 @@ def query_of(text: str) -> str:
     for name, value in pairs:
         ordered.appendlist(name, value)
     return ordered.urlencode()
+
+
+def _own(request: HttpRequest) -> int:
+    return cast(int, request.user.pk)
 
 
 class KeepsViews(_ModelAdmin):
@@ -76,7 +80,7 @@ class KeepsViews(_ModelAdmin):
     def _keep(self, request: HttpRequest, name: str, query: str) -> None:
         try:
             with transaction.atomic():
-                SavedView.objects.create(user_id=request.user.pk, model=self.opts.label_lower, name=name, query=query)
+                SavedView.objects.create(user_id=_own(request), model=self.opts.label_lower, name=name, query=query)
         except IntegrityError:
             messages.error(request, _("There is a view of this name already."))
         else:
@@ -97,7 +101,7 @@ class KeepsViews(_ModelAdmin):
         return query_of(request.POST.get("query", ""))
 
     def _views(self, request: HttpRequest) -> Any:
-        return SavedView.objects.filter(user_id=request.user.pk, model=self.opts.label_lower).order_by("pk")
+        return SavedView.objects.filter(user_id=_own(request), model=self.opts.label_lower).order_by("pk")
 
     def _back(self, query: str) -> HttpResponse:
         address = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")

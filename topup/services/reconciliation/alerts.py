@@ -30,8 +30,14 @@ def tell(reconciliation: Reconciliation) -> None:
         # The same news is told once, however often it is found again.
         elif not Alert.objects.filter(key=key, resolved_at=None, content=told).exists():
             title = Text(gettext_noop("%(day)s: %(count)s differences with the bill"), day=each.day, count=count)
-            facts = {"about": each, "platform": each.gateway}
-            raise_alert("reconciliation_difference", title=title, content=content, key=key, **facts)
+            raise_alert(
+                "reconciliation_difference",
+                title=title,
+                content=content,
+                key=key,
+                about=each,
+                platform=each.gateway,
+            )
 
 
 def key_of(reconciliation: Reconciliation) -> str:

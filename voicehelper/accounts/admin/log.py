@@ -56,7 +56,8 @@ class FieldOfKind(Choice):
 
 
 def _name_of(name: str, kind: ContentType) -> str:
-    fields = {field.name: field for field in kind.model_class()._meta.get_fields()} if kind.model_class() else {}
+    model = kind.model_class()
+    fields = {field.name: field for field in model._meta.get_fields()} if model else {}
     return str(capfirst(getattr(fields.get(name), "verbose_name", name.replace("_", " "))))
 
 
