@@ -182,6 +182,8 @@ function showPrices() {
 // What unfold's pages lack for those who hear them, or have no mouse.
 document.addEventListener("DOMContentLoaded", () => {
   (document.getElementById("main") ?? document.getElementById("page"))?.setAttribute("role", "main");
+  // A header within it is none of the whole page.
+  for (const header of document.querySelectorAll("#main header")) header.setAttribute("role", "presentation");
   nameTicks();
   const watch = new ResizeObserver((entries) => {
     for (const { target } of entries) letKeysScroll(target);
