@@ -24,6 +24,7 @@ from voicehelper.changes import Change
 from voicehelper.price_changes import NotTakenBack
 
 from .. import prices
+from ..capability_names import CAPABILITY_NAMES
 from ..kind_names import KIND_NAMES, name_of
 from ..models import Model, provider_choices
 from ..providers import PROVIDERS
@@ -46,7 +47,7 @@ class ModelForm(CardForm):
 
     capabilities = forms.MultipleChoiceField(
         label=_("capabilities"),
-        choices=lambda: list(words.CAPABILITIES.items()),
+        choices=lambda: list(CAPABILITY_NAMES.items()),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_("What it may be asked for. Function calls and pictures in a chat are not checked any further."),
     )
@@ -127,7 +128,7 @@ class ModelAdmin(CardAdmin):
         choice(
             _("capability"),
             "capability",
-            words.CAPABILITIES.items,
+            CAPABILITY_NAMES.items,
             lambda rows, name: rows.filter(capabilities__contains=[name]),
         ),
     )
@@ -292,11 +293,11 @@ def _lines(rows: Sequence[prices.PriceRow]) -> SafeString:
 
 def _unpriced(able: set[str], priced: set[str]) -> str:
     """Why a model with these capabilities cannot be sold at these prices; empty when it can."""
-    for capability in words.CAPABILITIES:
+    for capability in CAPABILITY_NAMES:
         wanted = _COUNTED_IN.get(capability, ("input",))
         if capability in able and not priced & set(wanted):
             facts = {
-                "capability": words.CAPABILITIES[capability],
+                "capability": CAPABILITY_NAMES[capability],
                 "kinds": " / ".join(str(KIND_NAMES[k]) for k in wanted),
             }
             return gettext("%(capability)s needs a price for: %(kinds)s.") % facts

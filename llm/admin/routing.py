@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget
 
+from ..capability_names import CAPABILITY_NAMES
 from ..models import provider_choices
 from ..relay.catalogue import ModelSpec
 from ..relay.router import ENOUGH, ModelHealth, Priority, RoutingRequest, balanced, goes_last, latency_ms, route
@@ -19,7 +20,7 @@ class RoutingForm(forms.Form):
 
     capability = forms.ChoiceField(
         label=gettext_lazy("Capability"),
-        choices=lambda: list(words.CAPABILITIES.items()),
+        choices=lambda: list(CAPABILITY_NAMES.items()),
         widget=UnfoldAdminSelectWidget,
     )
     priority = forms.ChoiceField(

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.columns import choice_label, label
 
-from ..capability_names import CAPABILITY_NAMES as CAPABILITIES
+from ..capability_names import CAPABILITY_NAMES
 from ..models import Usage, provider_choices
 
 OPERATIONS: dict[str, Any] = {
@@ -32,7 +32,7 @@ OUTCOME_TONES = {Usage.Outcome.OK: "success", Usage.Outcome.ABANDONED: "warning"
 
 
 def capabilities(names: Iterable[str]) -> SafeString:
-    labels = ((label("default", CAPABILITIES.get(name, name)),) for name in names)
+    labels = ((label("default", CAPABILITY_NAMES.get(name, name)),) for name in names)
     return format_html('<span class="vh-labels">{}</span>', format_html_join(" ", "{}", labels))
 
 

@@ -179,13 +179,36 @@ function showPrices() {
   }
 }
 
-// A table wider than its frame is scrolled with the arrow keys, too; one that fits is no stop of the Tab key.
+// What unfold's pages lack for those who hear them, or have no mouse.
 document.addEventListener("DOMContentLoaded", () => {
+  (document.getElementById("main") ?? document.getElementById("page"))?.setAttribute("role", "main");
+  // A header within it is none of the whole page.
+  for (const header of document.querySelectorAll("#main header")) header.setAttribute("role", "presentation");
+  nameTicks();
   const watch = new ResizeObserver((entries) => {
-    for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-      else target.removeAttribute("tabindex");
-    }
+    for (const { target } of entries) letKeysScroll(target);
   });
-  for (const frame of document.querySelectorAll(".vh-scroll")) watch.observe(frame);
+  for (const frame of document.querySelectorAll(".vh-scroll, .vh-pre")) watch.observe(frame);
 });
+
+// Each frame that scrolls is called by what it holds.
+addEventListener("load", () => {
+  for (const [number, frame] of document.querySelectorAll(".simplebar-content-wrapper[role=region]").entries()) {
+    const heading = frame.closest("fieldset, section, nav")?.querySelector("h2, legend")?.textContent.trim();
+    frame.setAttribute("aria-label", [heading, number + 1].filter(Boolean).join(" "));
+  }
+});
+
+/** What is wider or higher than its frame is scrolled with the arrow keys, too; what fits is no stop of the Tab key. */
+function letKeysScroll(frame) {
+  if (frame.scrollWidth > frame.clientWidth || frame.scrollHeight > frame.clientHeight) frame.tabIndex = 0;
+  else frame.removeAttribute("tabindex");
+}
+
+/** The boxes and fields in a list are called by their row and column. */
+function nameTicks() {
+  for (const field of document.querySelectorAll("#result_list td :is(input:not([type=hidden]), select)")) {
+    const [row, column] = [field.closest("tr").querySelector("th")?.textContent.trim(), field.closest("td").dataset.label];
+    if (!field.labels?.length && !field.ariaLabel) field.ariaLabel = [row, column].filter(Boolean).join(": ");
+  }
+}

@@ -10,6 +10,7 @@ from .. import services
 from ..gateways import label_of
 from ..gateways.orders import Trade, TradeState
 from ..models import GatewayCall, Order
+from ..stored_texts import in_words
 from . import words
 
 
@@ -91,4 +92,4 @@ def last_word_on(number: str) -> str:
     """Why the last call about an order, or about a payment by its own number, came to nothing."""
     call = GatewayCall.objects.filter(order_no=number).order_by("-pk").first()
     lines = call.response.strip().splitlines() if call else []
-    return lines[-1][:300] if lines else gettext("nobody was asked.")
+    return in_words(lines[-1][:300]) if lines else gettext("nobody was asked.")

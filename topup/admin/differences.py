@@ -19,6 +19,7 @@ from voicehelper.spreadsheet import Columns
 
 from ..models import Difference, Order, Refund, SurplusPayment
 from ..services import reconciliation
+from ..stored_texts import in_words
 from . import words
 from .settling_together import SettlingTogether
 
@@ -211,8 +212,12 @@ def _facts(difference: Difference, request: HttpRequest) -> list[tuple[str, obje
         (names["transaction_id"], difference.transaction_no or "—"),
         (names["refund_no"], refunded),
         (gettext("Time in the bill or here"), moment(difference.at)),
-        (names["said"], difference.said or "—"),
-        *([(names[name], getattr(difference, name)) for name in ("line", "problem")] if difference.text else []),
+        (names["said"], in_words(difference.said) or "—"),
+        *(
+            [(names[name], in_words(str(getattr(difference, name)))) for name in ("line", "problem")]
+            if difference.text
+            else []
+        ),
         (names["created"], moment(difference.created)),
         (names["ended"], moment(difference.ended)),
         (names["actor"], difference.actor or "—"),

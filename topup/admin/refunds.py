@@ -21,6 +21,7 @@ from voicehelper.spreadsheet import Columns, plain
 from .. import services
 from ..models import GatewayCall, Order, Refund
 from ..money import fen, yuan
+from ..stored_texts import in_words
 from . import words
 from .timeline import Moment, refund_timeline
 
@@ -40,7 +41,11 @@ def fen_of(text: str) -> int:
 
 def report(refund: Refund) -> Report:
     """What became of it, in plain words."""
-    facts = {"money": words.money(refund.amount_fen), "quota": grouped(refund.quota), "said": refund.said or "—"}
+    facts = {
+        "money": words.money(refund.amount_fen),
+        "quota": grouped(refund.quota),
+        "said": in_words(refund.said) or "—",
+    }
     texts = {
         Refund.State.SUCCEEDED: gettext("%(money)s went back; %(quota)s quota were taken back."),
         Refund.State.FAILED: gettext("Nothing was given back: %(said)s. The user has the quota again."),
@@ -199,7 +204,7 @@ def _facts(refund: Refund, request: HttpRequest) -> list[tuple[str, object]]:
         (names["requested_by"], refund.requested_by),
         (names["approved_by"], refund.approved_by or "—"),
         (names["refund_id"], refund.refund_id or "—"),
-        (names["said"], refund.said or "—"),
+        (names["said"], in_words(refund.said) or "—"),
         (names["asked"], str(refund.asked)),
         (names["succeeded_at"], moment(refund.succeeded_at)),
     ]

@@ -105,7 +105,9 @@ def refund_timeline(refund: Refund, request: HttpRequest) -> Iterator[Moment]:
         done = refund.state == Refund.State.SUCCEEDED
         title = gettext("Refund confirmed") if done else gettext("Refund failed")
         quota = gettext("%(quota)s quota taken back") % {"quota": grouped(refund.quota)}
-        yield Moment(refund.finished_at, title, quota if done else refund.said, url, "success" if done else "danger")
+        yield Moment(
+            refund.finished_at, title, quota if done else in_words(refund.said), url, "success" if done else "danger"
+        )
 
 
 def _entries(order: Order, request: HttpRequest) -> Iterator[Moment]:
