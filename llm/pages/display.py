@@ -63,7 +63,7 @@ AUTOMATIC = (
 def _automatic(value: str, name: Promise, found: Sequence[services.ModelOffer], rate: Fraction) -> ShownOffer:
     """What 1,000 tokens may cost when a model is chosen, of input or output, before anything is asked."""
     times = choice_of(value).times
-    models = {each.model.name for each in affordable([each.model for each in found], times)} if times else None
+    models = {each.name for each in affordable([each.model for each in found], times)} if times else None
     of_those = [each.tariff for each in found if models is None or each.model.name in models]
     costs = [charge(each, amount(**{kind: 1000})) for each in of_those for kind in ("input", "output")]
     facts = {"least": in_yuan(min(costs), rate), "most": in_yuan(max(costs), rate), "times": times}

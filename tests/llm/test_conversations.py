@@ -134,7 +134,7 @@ def test_a_search_among_two_thousand_conversations_reads_only_what_it_finds(worl
         cursor.execute("ANALYZE llm_chatmessage, llm_searchwords, llm_chatsession")
     rows = words.found_messages(world.user, words.terms_in("量子纠缠"))[:100]
     plan = json.loads(rows.explain(format="json", analyze=True))[0]
-    assert "chat_words" in json.dumps(plan)
+    assert "chat_words" in json.dumps(plan), json.dumps(plan["Plan"], indent=1)
     assert rows_read(plan["Plan"]) <= 5 * 10
     assert len(rows) == 10
     print(f"search among 2,000 conversations: {plan['Execution Time']:.1f} ms")
