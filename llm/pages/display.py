@@ -49,10 +49,11 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
         ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]))
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
-    return [*(_automatic(value, name, found, rate) for value, name in AUTOMATIC), *named]
+    first, *others = [_automatic(value, name, found, rate) for value, name in AUTOMATIC]
+    return [first, *named, *others]
 
 
-# How a model can be chosen for one, the page's own way first.
+# How a model can be chosen for one: the page's own way, and behind the models the others.
 AUTOMATIC = (
     (MODERATE, gettext_lazy("Automatic")),
     (f"{AUTO}:cost:2", gettext_lazy("Automatic, thrifty")),
