@@ -16,7 +16,7 @@ from voicehelper.accounts.models import ApiKey
 from voicehelper.api import frames
 from voicehelper.api.views import UserView
 
-from ..chat.conversations import NotFound
+from ..chat.sessions import NotFound
 from . import shapes
 
 

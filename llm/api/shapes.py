@@ -40,9 +40,8 @@ def _system_prompt() -> PlainText:
 
 
 def _temperature() -> serializers.DecimalField:
-    return serializers.DecimalField(
-        max_digits=3, decimal_places=2, min_value=0, max_value=sessions.WARMEST, required=False, allow_null=True
-    )
+    bounds: dict[str, Any] = {"max_digits": 3, "decimal_places": 2, "min_value": 0, "max_value": sessions.WARMEST}
+    return serializers.DecimalField(**bounds, coerce_to_string=False, required=False, allow_null=True)
 
 
 # --- In --------------------------------------------------------------------------------------------------------------

@@ -176,10 +176,11 @@ def ask_again(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:
     answer = message_of(user, answer_id)
     if answer.question is None:
         raise NotFound
-    parent = Tree(answer.session).parents.get(answer.question.pk)
-    before = ChatMessage.objects.filter(pk=parent).values_list("public_id", flat=True).first()
+    tree = Tree(answer.session)
+    parent = tree.parents.get(answer.question.pk)
+    before = ROOT if parent is None else tree.ids[parent]
     content, session_id = answer.question.content, answer.session.public_id
-    again: dict[str, Any] = {"parent": before or ROOT, "continues": answer.question.continues}
+    again: dict[str, Any] = {"parent": before, "continues": answer.question.continues}
     return ask(user, content, session_id=session_id, key=key, **again)
 
 
@@ -279,7 +280,7 @@ def write_answer(turn: Turn, content: str, model: str, *, complete: bool) -> Non
         raise NotFound
     both = ChatMessage.objects.filter(Q(pk=turn.question.pk) | Q(public_id=turn.answer_id))
     try:
-        keep_words(both.select_related("session"))
+        keep_words(list(both.select_related("session")))
     except DatabaseError as error:
         log.warning("The words of %s are kept in a while: %s", turn.answer_id, error)
 

@@ -28,7 +28,7 @@ _AT_ONCE = 20
 async def exported(user: User, kind: str, session: ChatSession | None = None) -> AsyncIterator[bytes]:
     """The pieces of the file: one conversation, or all of them, the newest first. `kind` is JSON or MARKDOWN."""
     show = _json if kind == JSON else _markdown
-    yield _begin(kind)
+    yield await in_thread(_begin, kind)
     first, last = True, None
     while found := [session] if session else await in_thread(_some, user, last):
         for each in found:

@@ -67,6 +67,6 @@ class Migration(migrations.Migration):
             ],
             options={"verbose_name": "words of a message", "verbose_name_plural": "words of messages"},
         ),
-        migrations.AddIndex("searchwords", GinIndex(fields=["words"], name="chat_words")),
+        migrations.AddIndex("searchwords", GinIndex(fields=["words"], fastupdate=False, name="chat_words")),
         migrations.RunSQL(GO_TOGETHER, "ALTER TABLE llm_searchwords DROP CONSTRAINT words_of_message"),
     ]

@@ -129,7 +129,7 @@ class SearchWords(models.Model):
     class Meta:
         verbose_name = _("words of a message")
         verbose_name_plural = _("words of messages")
-        indexes = [GinIndex(fields=["words"], name="chat_words")]
+        indexes = [GinIndex(fields=["words"], fastupdate=False, name="chat_words")]
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -37,7 +37,7 @@ from ..chat import conversations
 from ..chat.branches import ParentGone, Tree, place_of
 from ..chat.choices import UnknownPriority
 from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
-from ..chat.sessions import LONGEST_PROMPT
+from ..chat.sessions import LONGEST_PROMPT, NotFound
 from ..chat.writings import writings
 from ..models import ChatSession
 from ..relay.threads import in_thread
@@ -142,7 +142,7 @@ def again(request: HttpRequest, session_id: str, message_id: str) -> HttpRespons
         key = f"page:{form.cleaned_data['intent']}"
         do = conversations.go_on if form.cleaned_data["go_on"] else conversations.ask_again
         asked = do(user, message_id, key=key)
-    except conversations.NotFound:
+    except NotFound:
         raise Http404 from None
     except _REFUSED as error:
         return _refused(request, session, error)
@@ -174,7 +174,7 @@ def _branch(request: HttpRequest, session: ChatSession, rate: Fraction) -> Branc
     number = request.GET.get("page") or (1 + line[::-1].index(through) // TURNS_SHOWN if through in line else 1)
     page = pages.get_page(number)
     leaf = tree.ids[line[-1]] if line else ""
-    return Branch(display.turns(tree, page.object_list[::-1], rate), page, leaf)
+    return Branch(display.turns(tree, list(page.object_list)[::-1], rate), page, leaf)
 
 
 def _page(

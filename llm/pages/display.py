@@ -52,10 +52,11 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
         ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]))
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
-    return [*(_automatic(value, name, found, rate) for value, name in AUTOMATIC), *named]
+    first, *others = [_automatic(value, name, found, rate) for value, name in AUTOMATIC]
+    return [first, *named, *others]
 
 
-# How a model can be chosen for one, the page's own way first.
+# How a model can be chosen for one: the page's own way, and behind the models the others.
 AUTOMATIC = (
     (MODERATE, gettext_lazy("Automatic")),
     (f"{AUTO}:cost:2", gettext_lazy("Automatic, thrifty")),
@@ -66,9 +67,9 @@ AUTOMATIC = (
 def _automatic(value: str, name: Promise, found: Sequence[services.ModelOffer], rate: Fraction) -> ShownOffer:
     """What 1,000 tokens may cost when a model is chosen, of input or output, before anything is asked."""
     times = choice_of(value).times
-    models = {each.model.name for each in affordable([each.model for each in found], times)} if times else None
+    models = {each.name for each in affordable([each.model for each in found], times)} if times else None
     of_those = [each.tariff for each in found if models is None or each.model.name in models]
-    costs = [charge(each, amount(**{kind: 1000})) for each in of_those for kind in ("input", "output")]
+    costs = [charge(each, used) for each in of_those for used in (amount(input=1000), amount(output=1000))]
     facts = {"least": in_yuan(min(costs), rate), "most": in_yuan(max(costs), rate), "times": times}
     if times is None:
         return ShownOffer(value, str(name), _("¥%(least)s–%(most)s / 1k tokens") % facts)
@@ -163,9 +164,9 @@ def turns(tree: Tree, line: Sequence[int], rate: Fraction) -> list[ShownTurn]:
     for pk in line:
         others, other_answers = versions.get(pk, (None, None))
         parent = tree.parents[pk]
-        placed = {"parent": ROOT if parent is None else tree.ids[parent], "versions": others}
+        before = ROOT if parent is None else tree.ids[parent]
         if pk in asked:
-            shown.append(replace(_turn(asked[pk], rate), **placed))
+            shown.append(replace(_turn(asked[pk], rate), parent=before, versions=others))
         if pk in answers:
             shown.append(replace(_turn(answers[pk], rate), versions=other_answers))
     return shown
