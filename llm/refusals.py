@@ -9,9 +9,11 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from storage_backends.contents import readable
 from voicehelper.api.errors import ErrorAnswer, Rule, database_away
 from voicehelper.wallet.services import BudgetSpent, InsufficientQuota
 
+from .chat.attachments import MOST_PICTURE_BYTES, MOST_TEXT_BYTES, AttachmentsTooLarge, CannotSee, NotAttachable
 from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPriority
 from .chat.voice import NothingToSay
 from .providers.base import StreamBroke
@@ -91,6 +93,12 @@ def _budget_spent(error: BudgetSpent) -> ErrorAnswer:
     return replace(_call(429, code, text, retry_after_s=error.wait_s), headers=headers)
 
 
+def _attachments_too_large(_error: Exception) -> ErrorAnswer:
+    most = {"picture": readable(MOST_PICTURE_BYTES), "text": readable(MOST_TEXT_BYTES)}
+    words = _("Too large for a model: a picture may have %(picture)s, a text %(text)s") % most
+    return ErrorAnswer(413, words, "attachments_too_large")
+
+
 def _ledger_away(error: Exception) -> ErrorAnswer:
     return replace(database_away(error), retry_after_s=2)
 
@@ -107,6 +115,11 @@ REFUSALS: dict[type[Exception], Rule] = {
     UnknownPriority: ErrorAnswer(
         400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
     ),
+    NotAttachable: ErrorAnswer(
+        415, _("Models read pictures (PNG, JPEG, GIF, WebP) and texts, not this kind of file"), "not_attachable"
+    ),
+    CannotSee: ErrorAnswer(400, _("This model does not look at pictures: choose one that does"), "cannot_see"),
+    AttachmentsTooLarge: _attachments_too_large,
     NothingToSay: ErrorAnswer(400, _("There is nothing in it that could be spoken"), "nothing_to_say"),
     KeyConflict: ErrorAnswer(409, _("This idempotency key was used for a different question"), "idempotency_conflict"),
     AnswerUnderWay: ErrorAnswer(409, _("This question is being answered"), "under_way"),

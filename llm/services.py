@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import MAX_QUOTA
 
+from .dialects.chat_completions import needs
 from .models import Credential, KeptResponse
 from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
@@ -53,7 +54,8 @@ def _call(
     conversation: str = "",
     request_id: str = "",
 ) -> Call:
-    asked_for = RoutingRequest(frozenset({operation.capability}), max_tokens_of(body), priority, models, provider)
+    able = frozenset({operation.capability, *(() if models else needs(body))})
+    asked_for = RoutingRequest(able, max_tokens_of(body), priority, models, provider)
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, user.username)
     return Call(

@@ -29,7 +29,8 @@ class Asking(UserView):
     def ask(self, request: Request) -> Turn | Answer:
         form, key = self.form(shapes.QuestionShape, request.data), idempotency_key(request)
         ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(self.user.pk)))
-        return conversations.ask(self.user, form["content"], session_id=form["sessionId"], model=form["model"], key=key)
+        whom = {"session_id": form["sessionId"], "model": form["model"]}
+        return conversations.ask(self.user, form["content"], **whom, key=key, attachments=form.get("attachments", ()))
 
 
 class MessageView(Asking):

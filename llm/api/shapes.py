@@ -16,7 +16,7 @@ from voicehelper.net.addresses import network
 from voicehelper.wallet.models import Budget
 from voicehelper.wallet.services import MAX_QUOTA
 
-from ..chat import conversations
+from ..chat import attachments, conversations
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import amount, charge
 from ..services import ModelOffer
@@ -37,12 +37,14 @@ class PlainText(serializers.CharField):
 # --- In --------------------------------------------------------------------------------------------------------------
 class QuestionShape(serializers.Serializer[Any]):
     """`sessionId`: without it, or with one not seen before, a session is made. `model`: a name, "auto", "auto:cost",
-    "auto:speed" or "auto:quality"; without it the session's last choice."""
+    "auto:speed" or "auto:quality"; without it the session's last choice. `attachments`: paths of uploaded pictures
+    (PNG, JPEG, GIF, WebP) and texts."""
 
     sessionId = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)  # noqa: N815  # the mission's names
     content = PlainText(max_length=conversations.LONGEST_QUESTION, trim_whitespace=False)
     contentType = PlainText(max_length=32, default="text")  # noqa: N815
     model = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)
+    attachments = serializers.ListField(child=PlainText(max_length=128), max_length=attachments.MOST, required=False)
 
     def validate_sessionId(self, value: str | None) -> str:  # noqa: N802
         if value and not _SESSION_ID.fullmatch(value):
@@ -186,6 +188,7 @@ def message_json(message: ChatMessage) -> dict[str, Any]:
         "messageId": message.public_id,
         "role": message.role,
         "content": message.content,
+        "attachments": message.attachments,
         "complete": message.complete,
         "state": message.state,
         "model": message.model_name,

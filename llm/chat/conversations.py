@@ -28,6 +28,7 @@ from ..relay.call import new_request_id
 from ..relay.engine import STOPPED
 from ..relay.estimates import weigh_prompt
 from ..relay.router import Priority
+from . import attachments as attaching
 
 TITLE_LENGTH = 80
 LONGEST_QUESTION = 32_000
@@ -118,7 +119,10 @@ def delete_session(user: User, session_id: str) -> None:
     session = session_of(user, session_id)
     spoken = Spoken.objects.filter(message__session=session).exclude(path="")
     paths = list(spoken.values_list("path", flat=True))
+    with_files = session.messages.exclude(attachments=[]).values_list("attachments", flat=True)
+    attached = [each["path"] for several in with_files for each in several]
     session.delete()
+    attaching.forget(user, attached)
     for path in paths:
         with suppress(files.FileNotFound):
             files.delete_file(user, path)
@@ -146,24 +150,31 @@ def _charged(request_id: str) -> int | None:
 
 
 # --- Questions -------------------------------------------------------------------------------------------------------
-def ask(user: User, content: str, *, session_id: str = "", model: str = "", key: str = "") -> Turn | Answer:
+def ask(
+    user: User, content: str, *, session_id: str = "", model: str = "", key: str = "", attachments: Sequence[str] = ()
+) -> Turn | Answer:
     """Store a question, in a new session if there is none of that id; the answer itself when the key was used before.
 
-    `model` is a name, "auto", or "auto:" and a priority; without it the session's own choice counts. Raises
-    UnknownPriority, KeyConflict, AnswerUnderWay.
+    `model` is a name, "auto", or "auto:" and a priority; without it the session's own choice counts. `attachments` are
+    paths of the user's own files. Raises UnknownPriority, KeyConflict, AnswerUnderWay, and what attachments.py does.
     """
     digest = _digest(user, key) if key else None
     if digest is not None and (before := _asked_before(user, digest, content)) is not None:
         return before
     # A wrong one is refused before anything is stored.
-    _choice(model)
+    attached = attaching.attached(user, attachments, _choice(model)[0])
     try:
         with transaction.atomic():
             session, _ = ChatSession.objects.get_or_create(
                 user=user, public_id=session_id or _new_id("chat"), defaults={"title": _title(content)}
             )
             question = ChatMessage.objects.create(
-                public_id=_new_id("msg"), session=session, role=ChatMessage.Role.USER, content=content, key=digest
+                public_id=_new_id("msg"),
+                session=session,
+                role=ChatMessage.Role.USER,
+                content=content,
+                attachments=attached,
+                key=digest,
             )
             answer = _begin_answer(session, question)
             session.model_name = model or session.model_name
@@ -176,7 +187,8 @@ def ask(user: User, content: str, *, session_id: str = "", model: str = "", key:
 
 
 def _body(session: ChatSession, question: ChatMessage) -> dict[str, Any]:
-    return {"messages": [*_history(session, question), {"role": "user", "content": question.content}]}
+    asked = {"role": "user", "content": attaching.said(session.user, question)}
+    return {"messages": [*_history(session, question), asked]}
 
 
 def _digest(user: User, key: str) -> str:
@@ -236,16 +248,19 @@ def _choice(model: str) -> tuple[tuple[str, ...], Priority]:
         raise UnknownPriority(priority) from None
 
 
-def _history(session: ChatSession, question: ChatMessage) -> list[dict[str, str]]:
+def _history(session: ChatSession, question: ChatMessage) -> list[dict[str, Any]]:
     """The last questions and answers before this one that fit into the budget, oldest first."""
     answers = ChatMessage.objects.filter(session=session, question_id__lt=question.pk).exclude(content="")
-    history: list[dict[str, str]] = []
+    history: list[dict[str, Any]] = []
     weight = 0.0
+    seen: bool | None = None
     for answer in answers.select_related("question").order_by("-question_id")[:_MOST_HISTORY]:
         assert answer.question is not None  # noqa: S101  # what was filtered for
+        if answer.question.attachments and seen is None:
+            seen = attaching.sees(_choice(session.model_name)[0])
         pair = [
             {"role": "assistant", "content": answer.content},
-            {"role": "user", "content": answer.question.content},
+            {"role": "user", "content": attaching.said(session.user, answer.question, seen=bool(seen))},
         ]
         weight += weigh_prompt({"messages": pair})
         if weight > settings.LLM_HISTORY_TOKENS:

@@ -168,6 +168,7 @@ def _page(
         "examples": EXAMPLES,
         "typed": asked.get("content", "")[:LONGEST_QUESTION],
         "most": LONGEST_QUESTION,
+        "attachments": display.ATTACHMENTS,
         "intent": secrets.token_hex(16),
         "hears": bool(services.models_now("speech_to_text")),
         "speaks": bool(services.models_now("text_to_speech")),

@@ -9,11 +9,15 @@ from math import ceil
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
+from storage_backends.contents import readable
+from storage_backends.services import page_url
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
 from voicehelper.wallet.worth import in_yuan
 
 from .. import services
+from ..chat import attachments
+from ..chat.attachments import is_picture
 from ..chat.conversations import AUTO
 from ..kind_names import name_of
 from ..models import ChatMessage, ChatSession, Usage
@@ -28,6 +32,7 @@ class ShownOffer:
     value: str
     name: str
     price: str
+    sees: bool = False
 
 
 def offers(user: User, rate: Fraction) -> list[ShownOffer]:
@@ -40,11 +45,12 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
         for each in found
     }
     extras = {each.model.name: [_extra(one, rate) for one in each.rates if not _is_base(one)] for each in found}
+    seeing = {each.model.name for each in found if "multimodal" in each.model.capabilities}
     named = [
-        ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]))
+        ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]), name in seeing)
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
-    return [ShownOffer(AUTO, _("Automatic"), _("Weighs quality, speed and price")), *named]
+    return [ShownOffer(AUTO, _("Automatic"), _("Weighs quality, speed and price"), bool(seeing)), *named]
 
 
 def _price(per_input: int, per_output: int, rate: Fraction) -> str:
@@ -70,6 +76,14 @@ def _extra(rate: Rate, yuan_per_quota: Fraction) -> str:
     quota = ceil(rate.quota / max(1, rate.per // 1000))
     name, yuan = name_of(rate.kind, rate.variant, rate.from_tokens), in_yuan(quota, yuan_per_quota)
     return _("%(kind)s %(quota)s ≈ ¥%(yuan)s") % {"kind": name, "quota": grouped(quota), "yuan": yuan}
+
+
+# What the composer says of files that go along.
+ATTACHMENTS = {
+    "most": attachments.MOST,
+    "most_bytes": attachments.MOST_PICTURE_BYTES,
+    "shown_bytes": readable(attachments.MOST_PICTURE_BYTES),
+}
 
 
 # --- Conversations ---------------------------------------------------------------------------------------------------
@@ -99,6 +113,15 @@ def _age(day: date, today: date) -> str:
 
 
 @dataclass(frozen=True)
+class ShownAttachment:
+    """A file that went along with a question; `url` shows it for a while."""
+
+    name: str
+    url: str
+    is_picture: bool
+
+
+@dataclass(frozen=True)
 class ShownTurn:
     """One thing that was said. `note` tells what is unusual about an answer; `open` ones are not charged yet, `live`
     ones are being written."""
@@ -112,6 +135,7 @@ class ShownTurn:
     note: str = ""
     open: bool = False
     live: bool = False
+    attachments: tuple[ShownAttachment, ...] = ()
 
 
 def turns(messages: Sequence[ChatMessage], rate: Fraction) -> list[ShownTurn]:
@@ -120,7 +144,10 @@ def turns(messages: Sequence[ChatMessage], rate: Fraction) -> list[ShownTurn]:
 
 def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
     if message.role == ChatMessage.Role.USER:
-        return ShownTurn(message.public_id, mine=True, text=message.content)
+        shown = tuple(
+            ShownAttachment(each["name"], page_url(each["path"]), is_picture(each)) for each in message.attachments
+        )
+        return ShownTurn(message.public_id, mine=True, text=message.content, attachments=shown)
     charged = message.quota is not None
     quota, state = message.quota or 0, message.state
     notes = {"writing": _("Still answering"), "stopped": _("Stopped"), "broken": _("Broken off")}

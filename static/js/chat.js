@@ -49,12 +49,12 @@ turns.addEventListener("click", (event) => {
 });
 
 /** Puts a question. A repeat has the same key: whatever became of the first try, it is asked and paid once. */
-async function ask(question, key = newKey(), mine = add("mine", question)) {
+async function ask(question, key = newKey(), mine = composer.attachTo(add("mine", question))) {
   turns.querySelector("[data-welcome]")?.remove();
   const answer = new Answer(add("answer"), text, () => follower.grown());
   follower.toEnd();
   announce(text.textAsking);
-  const body = { sessionId: text.session, content: question, contentType: "text", model: composer.model };
+  const body = { sessionId: text.session, content: question, contentType: "text", model: composer.model, attachments: mine.attached };
   const problem = await hear(answer, key, (signal) =>
     askEvents(form.dataset.stream, { body, headers: { "Idempotency-Key": key }, signal }),
   );
