@@ -39,4 +39,7 @@ class LlmConfig(AppConfig):
             MenuPage(30, _("Model statistics"), "monitoring", "llm.usage", page="statistics"),
             MenuPage(40, _("Usage log"), "receipt", "llm.usage"),
             MenuPage(60, _("Chat sessions"), "forum", "llm.chatsession"),
+            MenuPage(70, _("Content safety"), "shield", "llm.safetysettings"),
+            MenuPage(80, _("Forbidden words"), "block", "llm.safetyword"),
+            MenuPage(90, _("Safety verdicts"), "gavel", "llm.safetyverdict"),
         )

@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from storage_backends.contents import readable
 from voicehelper.api.errors import ErrorAnswer, Rule, database_away
 from voicehelper.wallet.services import BudgetSpent, InsufficientQuota
 
@@ -18,9 +17,12 @@ from .chat.conversations import AnswerUnderWay, KeyConflict, NotFound, UnknownPr
 from .chat.voice import NothingToSay
 from .providers.base import StreamBroke
 from .relay.errors import CallFailed, CallRefused, LedgerAway
+from .safety.guard import ContentCut
 
 # What calls of models end with, in words for those who chat. Other codes bring a text that says more.
 _CALLS: dict[str, Promise] = {
+    "content_filter": _("The content filter does not let this question through; nothing was charged"),
+    "content_filter_away": _("The content filter does not answer at the moment, please try again"),
     "model_not_found": _("This model does not exist or is switched off: choose another one"),
     "no_provider": _("No model is available yet"),
     "not_a_recording": _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
@@ -60,6 +62,11 @@ def _failed(error: CallFailed) -> ErrorAnswer:
     return _call(502, "upstream_error", str(error), retry_after_s=retry_after_s)
 
 
+def _cut(error: ContentCut) -> ErrorAnswer:
+    words = _("The content filter ended the answer here; it is charged as far as it was written")
+    return ErrorAnswer(400, words, error.code, technical=error.text)
+
+
 def _broke(error: StreamBroke) -> ErrorAnswer:
     overloaded = error.overloaded
     return _call(503 if overloaded else 502, "upstream_overloaded" if overloaded else "upstream_error", error.told)
@@ -94,7 +101,7 @@ def _budget_spent(error: BudgetSpent) -> ErrorAnswer:
 
 
 def _attachments_too_large(_error: Exception) -> ErrorAnswer:
-    most = {"picture": readable(MOST_PICTURE_BYTES), "text": readable(MOST_TEXT_BYTES)}
+    most = {"picture": f"{MOST_PICTURE_BYTES // 1024**2} MB", "text": f"{MOST_TEXT_BYTES // 1024} KB"}
     words = _("Too large for a model: a picture may have %(picture)s, a text %(text)s") % most
     return ErrorAnswer(413, words, "attachments_too_large")
 
@@ -106,6 +113,7 @@ def _ledger_away(error: Exception) -> ErrorAnswer:
 REFUSALS: dict[type[Exception], Rule] = {
     CallRefused: _refused,
     CallFailed: _failed,
+    ContentCut: _cut,
     StreamBroke: _broke,
     InsufficientQuota: _insufficient,
     BudgetSpent: _budget_spent,

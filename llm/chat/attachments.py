@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from storage_backends import services as files
-from storage_backends.contents import TEXT
 from voicehelper.accounts.models import User
 
 from .. import services
 from ..models import ChatMessage
 
 MOST = 6
+TEXT = "text/plain; charset=utf-8"
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MOST_PICTURE_BYTES = 10 * 1024**2
 MOST_TEXT_BYTES = 200 * 1024

@@ -5,5 +5,6 @@ from .conversations import ChatMessage, ChatSession, Spoken
 from .credentials import Credential, provider_choices
 from .prices import ModelPrice, ServiceTierFactor, kind_choices
 from .responses import KeptResponse, KeptTotal
+from .safety import SafetySettings, SafetyVerdict, SafetyWord, moderator_choices
 from .sums import UsageSum
 from .usage import Usage

@@ -9,7 +9,6 @@ from math import ceil
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
-from storage_backends.contents import readable
 from storage_backends.services import page_url
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
@@ -82,7 +81,7 @@ def _extra(rate: Rate, yuan_per_quota: Fraction) -> str:
 ATTACHMENTS = {
     "most": attachments.MOST,
     "most_bytes": attachments.MOST_PICTURE_BYTES,
-    "shown_bytes": readable(attachments.MOST_PICTURE_BYTES),
+    "shown_bytes": f"{attachments.MOST_PICTURE_BYTES // 1024**2} MB",
 }
 
 

@@ -20,7 +20,7 @@ const BLOCKS = BRACKETS.filter(([, , display]) => display);
 const LONGEST = 4000;
 
 function inlineMath(state, silent) {
-  const found = bracketed(state.src, state.pos) ?? priced(state.src, state.pos);
+  const found = bracketed(state) ?? priced(state);
   if (!found || found.end > state.posMax) return false;
   if (!silent) push(state, "math_inline", found);
   state.pos = found.end;
@@ -35,10 +35,11 @@ function push(state, type, { tex, source, display }) {
   return token;
 }
 
-function bracketed(text, at) {
+function bracketed(state) {
+  const { src: text, pos: at } = state;
   for (const [open, close, display] of BRACKETS) {
     if (!text.startsWith(open, at)) continue;
-    const ends = closing(text, at + open.length, close);
+    const ends = closing(state, at + open.length, close);
     if (ends > at + open.length) return formula(text, at, ends + close.length, open.length, display);
   }
   return null;
@@ -46,9 +47,10 @@ function bracketed(text, at) {
 
 /** Between single dollars, unless they are money: nothing but the formula touches its dollars from inside, and no letter
  * or digit from outside. */
-function priced(text, at) {
+function priced(state) {
+  const { src: text, pos: at } = state;
   if (text[at] !== "$" || text[at + 1] === "$" || /[\w$]/.test(text[at - 1] ?? "") || !/\S/.test(text[at + 1] ?? " ")) return null;
-  const ends = closing(text, at + 1, "$");
+  const ends = closing(state, at + 1, "$");
   if (ends < 0 || /\s/.test(text[ends - 1]) || /[\w$]/.test(text[ends + 1] ?? "")) return null;
   return formula(text, at, ends + 1, 1, false);
 }
@@ -57,13 +59,17 @@ function formula(text, begin, end, width, display) {
   return { tex: text.slice(begin + width, end - width), source: text.slice(begin, end), display, end };
 }
 
-/** Where `close` stands first, not escaped; -1 without it. */
-function closing(text, from, close, to = text.length) {
-  const near = text.slice(from, Math.min(to, from + LONGEST));
-  for (let at = near.indexOf(close); at >= 0; at = near.indexOf(close, at + 1)) {
+/** Where `close` stands first, not escaped; -1 without it. What was found stays with the state: a text full of what
+ * opens is not searched again for each of them. */
+function closing(state, from, close, to = state.src.length) {
+  const text = state.src;
+  const ends = (state.ends ??= {});
+  if (!(close in ends) || (ends[close] >= 0 && ends[close] < from)) ends[close] = text.indexOf(close, from);
+  const last = Math.min(to, from + LONGEST);
+  for (let at = ends[close]; at >= 0 && at < last; at = text.indexOf(close, at + 1)) {
     let escapes = 0;
-    while (near[at - escapes - 1] === "\\") escapes++;
-    if (escapes % 2 === 0) return from + at;
+    while (at - escapes > from && text[at - escapes - 1] === "\\") escapes++;
+    if (escapes % 2 === 0) return at;
   }
   return -1;
 }
@@ -78,7 +84,7 @@ function blockMath(state, startLine, endLine, silent) {
   for (let line = startLine; line < endLine && state.eMarks[line] - begin <= LONGEST; line++) {
     if (line > startLine && state.sCount[line] < state.blkIndent) return false;
     const from = line === startLine ? begin + open.length : state.bMarks[line];
-    const ends = closing(state.src, from, close, state.eMarks[line]);
+    const ends = closing(state, from, close, state.eMarks[line]);
     if (ends < 0) continue;
     if (state.src.slice(ends + close.length, state.eMarks[line]).trim()) return false;
     if (silent) return true;
