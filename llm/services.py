@@ -15,6 +15,8 @@ from voicehelper.accounts.models import User
 from voicehelper.wallet.services import MAX_QUOTA
 
 from .dialects.chat_completions import needs
+from .labels.answers import label_of
+from .labels.sounds import label_sound
 from .models import Credential, KeptResponse
 from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
@@ -109,6 +111,12 @@ async def transcribe(
 ) -> Completed[Transcript]:
     """What was said. `fields` are the form's others: language, prompt, response_format."""
     return await _call(user, TRANSCRIBE, fields or {}, models=models, priority=priority, recording=recording).complete()
+
+
+async def labelled(spoken: Completed[Speech]) -> bytes:
+    """Spoken text that says in its metadata that a model made it, whatever /v1 passes on."""
+    policy = (await engine().catalogue()).safety
+    return label_sound(spoken.result.content, label_of(policy, spoken.request_id))
 
 
 class AnswerStream:

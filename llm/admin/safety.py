@@ -26,7 +26,7 @@ class SafetySettingsAdmin(SectionAdmin):
     fieldsets = (
         (_("What is checked"), {"fields": ["questions", "answers"]}),
         (_("Beside the list of words"), {"fields": ["moderator", "key_id", "key_secret", "service", "fail_open"]}),
-        (_("AI labels"), {"fields": ["label_media"]}),
+        (_("AI labels"), {"fields": ["producer", "label_media"]}),
     )
     help_texts = {
         "questions": _("Before anything is held or charged: what is refused costs nothing."),
@@ -41,6 +41,7 @@ class SafetySettingsAdmin(SectionAdmin):
             " BizType of your policy."
         ),
         "fail_open": _("Switched off, nothing is asked or answered that could not be checked."),
+        "producer": _("Its name, or its unified social credit code, as labels name it. Empty: VoiceHelper."),
         "label_media": _(
             "Whole sound and pictures that /v1 passes on carry the metadata that GB 45438-2025 asks for. Streamed ones"
             " pass as they are. What the chat page speaks is always labelled."

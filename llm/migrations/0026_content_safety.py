@@ -79,6 +79,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "producer",
+                    models.CharField(
+                        blank=True, db_default="", default="", max_length=128, verbose_name="who provides the service"
+                    ),
+                ),
+                (
                     "label_media",
                     models.BooleanField(db_default=True, default=True, verbose_name="label sound and pictures of /v1"),
                 ),

@@ -30,6 +30,7 @@ class SafetySettings(Section):
     key_secret = EncryptedField(_("secret key"), db_default="")
     service = models.CharField(_("service or policy"), max_length=64, blank=True, default="", db_default="")
     fail_open = models.BooleanField(_("go on while the moderator is away"), default=True, db_default=True)
+    producer = models.CharField(_("who provides the service"), max_length=128, blank=True, default="", db_default="")
     label_media = models.BooleanField(_("label sound and pictures of /v1"), default=True, db_default=True)
 
     class Meta(Section.Meta):

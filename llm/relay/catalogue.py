@@ -166,7 +166,7 @@ class AliasSpec(NamedTuple):
 class SafetyPolicy:
     """What of questions and answers is checked: by the operator's words, and by a moderator (empty: none). `service` is
     what is asked of it, `fail_open`: what it cannot check passes. `label_media`: sound and pictures say that they were
-    made by a model."""
+    made by a model, and by whose service (`producer`)."""
 
     questions: bool = False
     answers: bool = False
@@ -177,6 +177,7 @@ class SafetyPolicy:
     service: str = ""
     fail_open: bool = True
     label_media: bool = True
+    producer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

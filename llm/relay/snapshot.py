@@ -167,7 +167,7 @@ def _safety(row: Mapping[str, Any], words: tuple[str, ...]) -> SafetyPolicy:
         secret = decrypt(row["key_secret"])
     except SecretUnreadable:
         secret = ""
-    names = ("questions", "answers", "moderator", "key_id", "service", "fail_open", "label_media")
+    names = ("questions", "answers", "moderator", "key_id", "service", "fail_open", "label_media", "producer")
     return SafetyPolicy(words=words, key_secret=secret, **{name: row[name] for name in names})
 
 
