@@ -37,7 +37,7 @@ from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
 from ..chat.writings import writings
 from ..models import ChatSession
 from ..relay.threads import in_thread
-from . import display
+from . import display, voice_prices
 
 SESSIONS_SHOWN = 100
 TURNS_SHOWN = 100
@@ -171,6 +171,8 @@ def _page(
         "attachments": display.ATTACHMENTS,
         "intent": secrets.token_hex(16),
         "hears": bool(services.models_now("speech_to_text")),
+        "hearing": voice_prices.hearing(user, account.rate),
+        "speaking": voice_prices.speaking(user, account.rate),
         "speaks": bool(services.models_now("text_to_speech")),
         "problem": problem,
         "broke": broke,

@@ -4,6 +4,7 @@ import { Answer } from "./answer.js";
 import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
 import { askEvents, askFragment, askJson, Offline } from "./http.js";
+import { HandsFree } from "./handsfree.js";
 import { grouped, worth } from "./numbers.js";
 import { Player } from "./player.js";
 import { Recorder } from "./recorder.js";
@@ -28,14 +29,18 @@ const form = root.querySelector("[data-composer]");
 const composer = form && new Composer(form, { send: (question) => ask(question) });
 const spent = () => refresh("#purse").catch(() => {});
 
-new Player(turns, text, { spent });
+const player = new Player(turns, text, { spent });
+let handsFree = null;
 if (form?.querySelector("[data-speak]")) {
-  new Recorder(form, {
-    heard: (words) => {
-      composer.add(words);
+  const recorder = new Recorder(form, {
+    heard: (words, quota) => {
+      if (!handsFree?.heard(words)) composer.add(words);
+      composer.cost(quota, text);
       spent();
     },
   });
+  const button = form.querySelector("[data-handsfree]");
+  if (button) handsFree = new HandsFree(button, { recorder, player, texts: text, send: (words) => composer.sendNow(words) });
 }
 
 const live = turns.querySelector("[data-live]");
@@ -59,6 +64,7 @@ async function ask(question, key = newKey(), mine = composer.attachTo(add("mine"
     askEvents(form.dataset.stream, { body, headers: { "Idempotency-Key": key }, signal }),
   );
   if (problem?.words || problem?.broke) complain(problem, { question, key, mine, answer });
+  else handsFree?.answered(answer.turn);
   follower.grown();
 }
 
@@ -201,6 +207,7 @@ async function refresh(...parts) {
 
 /** What went wrong, under the question it went wrong with; nothing that was written is lost. */
 function complain({ words: what, broke }, { question, key, mine, answer }) {
+  handsFree?.failed();
   const card = copyOf(broke ? "broke" : "trouble");
   if (!broke) card.querySelector("[data-words]").textContent = what;
   answer.turn.after(card);

@@ -2,6 +2,7 @@
 // survives a reload.
 
 import { Attachments } from "./attachments.js";
+import { grouped, worth } from "./numbers.js";
 import { announce } from "./say.js";
 
 export class Composer {
@@ -46,6 +47,19 @@ export class Composer {
   /** What was said, behind what is there already. */
   add(words) {
     this.write([this.field.value.trimEnd(), words].filter(Boolean).join(" "));
+  }
+
+  /** What was said, at once. */
+  sendNow(words) {
+    this.write(words);
+    this.form.requestSubmit();
+  }
+
+  /** What understanding it has cost. */
+  cost(quota, { textHeardCost, rate }) {
+    const place = this.form.querySelector("[data-voice-cost]");
+    place.textContent = textHeardCost.replace("{quota}", grouped(quota)).replace("{yuan}", worth(quota, rate));
+    place.hidden = !quota;
   }
 
   /** While an answer is written there is a button that stops it instead of one that sends. */
