@@ -42,16 +42,22 @@ def keep(user: User, name: str, content: bytes) -> str:
     return store_file(user, name, io.BytesIO(content)).key
 
 
-def ask(world: World, *paths: str, **changes: Any) -> Answer:
-    body = {"content": "What is this?", "model": "doubao-pro", "attachments": list(paths)} | changes
-    return world.play(lambda w: w.client.post("/api/chat/message", body))
+def asked(*paths: str, **changes: Any) -> dict[str, Any]:
+    return {"content": "What is this?", "model": "doubao-pro", "attachments": list(paths)} | changes
+
+
+def ask(world: World, *bodies: dict[str, Any]) -> list[Answer]:
+    async def scenario(w: World) -> list[Answer]:
+        return [await w.client.post("/api/chat/message", body) for body in bodies]
+
+    return world.play(scenario)
 
 
 def test_a_picture_and_a_text_go_up_with_the_question_and_are_charged_as_the_model_counts(
     chatting: World, books_agree: Callable[[], None]
 ) -> None:
     picture, note = keep(chatting.user, "dot.png", DOT), keep(chatting.user, "note.md", "# 你好".encode())
-    answer = ask(chatting, picture, note, sessionId="mine")
+    (answer,) = ask(chatting, asked(picture, note, sessionId="mine"))
     assert answer.status == 200, answer.body
     text, image = chatting.upstream.asked[0].body["messages"][-1]["content"]
     assert text["text"].startswith("What is this?")
@@ -70,9 +76,12 @@ def test_a_picture_and_a_text_go_up_with_the_question_and_are_charged_as_the_mod
 
 
 def test_a_later_question_takes_the_picture_along_only_to_a_model_that_sees(chatting: World) -> None:
-    ask(chatting, keep(chatting.user, "dot.png", DOT), sessionId="mine")
-    ask(chatting, sessionId="mine", content="And now?")
-    ask(chatting, sessionId="mine", content="And to you?", model="doubao-lite")
+    ask(
+        chatting,
+        asked(keep(chatting.user, "dot.png", DOT), sessionId="mine"),
+        asked(sessionId="mine", content="And now?"),
+        asked(sessionId="mine", content="And to you?", model="doubao-lite"),
+    )
     seen, blind = (chatting.upstream.asked[number].body["messages"][0]["content"] for number in (1, 2))
     assert [part["type"] for part in seen] == ["text", "image_url"]
     assert blind == "What is this?\n\n[dot.png]"
@@ -108,7 +117,7 @@ def test_what_cannot_go_along_is_refused_by_name_and_costs_nothing(
         changes = {"model": "doubao-lite"}
     elif what == "too many":
         mine *= 7
-    answer = ask(chatting, *mine, **changes)
+    (answer,) = ask(chatting, asked(*mine, **changes))
     assert answer.status == status, answer.body
     assert code is None or answer.json["code"] == code
     assert chatting.upstream.asked == []
@@ -117,12 +126,12 @@ def test_what_cannot_go_along_is_refused_by_name_and_costs_nothing(
 
 
 def test_automatic_choice_with_a_picture_asks_a_model_that_sees(chatting: World) -> None:
-    assert ask(chatting, keep(chatting.user, "dot.png", DOT), model="auto:cost").json["model"] == "doubao-pro"
+    (answer,) = ask(chatting, asked(keep(chatting.user, "dot.png", DOT), model="auto:cost"))
+    assert answer.json["model"] == "doubao-pro"
 
 
 def test_a_deleted_conversation_takes_its_files_with_it_but_not_those_of_another(chatting: World) -> None:
     both, one = keep(chatting.user, "both.png", DOT), keep(chatting.user, "one.png", DOT)
-    ask(chatting, both, one, sessionId="first")
-    ask(chatting, both, sessionId="second")
+    ask(chatting, asked(both, one, sessionId="first"), asked(both, sessionId="second"))
     conversations.delete_session(chatting.user, "first")
     assert list(StoredFile.objects.values_list("name", flat=True)) == ["both.png"]

@@ -124,24 +124,29 @@ def test_a_moderator_that_is_away_lets_through_or_refuses_as_the_operator_chose(
 ) -> None:
     settings.ALIYUN_GREEN_URL = "http://127.0.0.1:9"
     moderated_by("aliyun", fail_open=fail_open)
-    answer = ask(guarded, asking("Hello"))
+
+    async def scenario(w: World) -> list[Answer]:
+        # What the list finds is refused either way.
+        return [await w.client.post(CHAT, asking(text)) for text in ("Hello", "假发票")]
+
+    answer, listed = guarded.play(scenario)
+    assert listed.json["error"]["code"] == "content_filter"
+    outcomes = set(SafetyVerdict.objects.values_list("outcome", flat=True)) - {"refused"}
     if fail_open:
         assert answer.status == 200
-        assert set(SafetyVerdict.objects.values_list("outcome", flat=True)) == {"passed"}
+        assert outcomes == {"passed"}
     else:
         assert (answer.status, answer.json["error"]["code"]) == (503, "content_filter_away")
         assert not Usage.objects.exists()
         assert guarded.wallet.balance == 10_000_000
-        assert set(SafetyVerdict.objects.values_list("outcome", flat=True)) == {"closed"}
-    # What the list finds is refused either way.
-    assert ask(guarded, asking("假发票")).json["error"]["code"] == "content_filter"
+        assert outcomes == {"closed"}
     books_agree()
 
 
-def test_a_wrong_key_at_a_moderator_is_a_moderator_that_is_away(guarded: World) -> None:
-    for kind in ("aliyun", "tencent"):
-        moderated_by(kind, key_secret="wrong", fail_open=False)
-        assert ask(guarded, asking("Hello")).status == 503
+@pytest.mark.parametrize("kind", ["aliyun", "tencent"])
+def test_a_wrong_key_at_a_moderator_is_a_moderator_that_is_away(guarded: World, kind: str) -> None:
+    moderated_by(kind, key_secret="wrong", fail_open=False)
+    assert ask(guarded, asking("Hello")).status == 503
 
 
 @pytest.mark.parametrize(
