@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -22,13 +23,15 @@ from ..relay.threads import in_thread
 from . import aliyun, tencent, texts
 from .base import ANSWER, QUESTION, Found, Moderator, ModeratorAway
 from .verdicts import note
-from .words import normalised, word_list
+from .words import WordList, normalised, word_list
 
 log = logging.getLogger(__name__)
 
 CONTENT_FILTER = "content_filter"
 # How many characters of an answer the moderator is shown at once, and again with the next ones.
 WINDOW, OVERLAP = 600, 60
+# Longer texts take long enough to be read elsewhere.
+_QUICK = 20_000
 # So much of a question it is shown at the most, in so many pieces.
 _MOST_PIECES = 8
 # A moderator that does not answer is left alone for so long.
@@ -79,7 +82,10 @@ class Guard:
 
     async def _admit(self, policy: SafetyPolicy, user_id: int, request_id: str, body: Mapping[str, Any]) -> None:
         whole = "\n".join(texts.said(body))
-        if word := word_list(policy.words).first(normalised(whole)):
+        words = word_list(policy.words)
+        # A long one is read beside the event loop.
+        find = partial(_first_word, words, whole)
+        if words and (word := find() if len(whole) < _QUICK else await asyncio.to_thread(find)):
             await _noted(user_id, request_id, QUESTION, WORDS, word, "refused")
             raise ContentRefused
         if not policy.moderator:
@@ -179,6 +185,10 @@ class AnswerWatch:
     async def _cut(self, source: str, rule: str) -> None:
         await _noted(*self._whose, ANSWER, source, rule, "cut")
         raise ContentCut
+
+
+def _first_word(words: WordList, text: str) -> str:
+    return words.first(normalised(text))
 
 
 def _unchecked(policy: SafetyPolicy) -> str:
