@@ -33,6 +33,8 @@ from .relay.questions import Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
 from .relay.settling import CallSettlement, Completed
 from .relay.snapshot import provider_account
+from .safety.base import QUESTION
+from .safety.guard import Guard
 
 
 class ModelOffer(NamedTuple):
@@ -273,6 +275,19 @@ async def _probe(account: Account, model_id: str) -> str:
         return await provider.probe(model_id)
     finally:
         await provider.close()
+
+
+def moderator_problem() -> str:
+    """Why the content moderator that is set up does not judge a harmless text; empty: it does."""
+    return loops.run(_moderator_problem())
+
+
+async def _moderator_problem() -> str:
+    policy, guard = (await engine().catalogue()).safety, Guard()
+    try:
+        return (await guard.judge(policy, "Hello", QUESTION))[1]
+    finally:
+        await guard.close()
 
 
 def forget_expired_responses() -> int:

@@ -1,5 +1,6 @@
 """Content safety: what is checked and by whom, the operator's words, and what was found."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -11,16 +12,33 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.columns import column, linked, when
 from voicehelper.admin.filters import Days, choice
-from voicehelper.admin.forms import CardAdmin, CardForm, Status
+from voicehelper.admin.forms import BoundSecret, CardAdmin, CardForm, Status
 from voicehelper.admin.keyset import EndlessAdmin
-from voicehelper.admin.sections import SectionAdmin
+from voicehelper.admin.sections import ProbedSectionAdmin, SectionForm
+from voicehelper.net.probe import Probe, nothing_called, since_ms
 
+from .. import services
 from ..models import SafetySettings, SafetyVerdict, SafetyWord
 from ..safety.words import normalised
 
 
+class SafetyForm(SectionForm):
+    """The section's fields."""
+
+    bound_secrets = (
+        BoundSecret(
+            "key_secret",
+            ("moderator",),
+            lambda values: values["moderator"],
+            _("Enter the key again: a stored key is never sent to another moderator than it was entered for."),
+        ),
+    )
+
+
 @admin.register(SafetySettings)
-class SafetySettingsAdmin(SectionAdmin):
+class SafetySettingsAdmin(ProbedSectionAdmin):
+    form = SafetyForm
+    test_hint = _("Has the moderator judge a harmless text.")
     purpose = _("What of questions and answers is checked before it passes, and what models made says so.")
     password_help = _("Only needed when you change what is checked, the key, or what happens while nobody can check.")
     fieldsets = (
@@ -54,6 +72,14 @@ class SafetySettingsAdmin(SectionAdmin):
         checked = row.questions or row.answers
         moderator = row.get_moderator_display() if row.moderator else gettext("no moderator")
         return Status("on" if checked else "off", (gettext("On") if checked else gettext("Off"), words, moderator))
+
+    def probe(self, request: HttpRequest, row: Any) -> Probe:
+        if not row.moderator:
+            return nothing_called(gettext("Nothing was called: no moderator is chosen."))
+        started = time.monotonic_ns()
+        problem = services.moderator_problem()
+        message = problem or gettext("The moderator accepted the key and judged a text.")
+        return Probe(not problem, str(row.get_moderator_display()), since_ms(started), message)
 
     def problems(self, row: Any) -> Mapping[str, str]:
         found = dict(super().problems(row))

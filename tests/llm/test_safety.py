@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 
 from llm.models import ChatMessage, Credential, SafetySettings, SafetyVerdict, SafetyWord, Usage
 from llm.safety.guard import WINDOW
 from llm.safety.words import WordList, normalised
 from sandbox.moderation import KEY_ID, KEY_SECRET
+from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key, issue_token
 from voicehelper.wallet.models import Entry, Hold
 
@@ -232,6 +234,28 @@ def test_the_chat_page_is_told_why_an_answer_ends_and_keeps_what_came(guarded: W
     assert kept.content.startswith("One two")
     assert "passport" not in kept.content
     assert kept.quota == guarded.usage().quota > 0
+
+
+def test_an_operator_writes_words_sees_verdicts_and_tries_the_moderator(guarded: World, client: Client) -> None:
+    boss = User.objects.create_superuser("boss", password="a long boss password")
+    client.force_login(boss)
+    page = client.get("/admin/llm/safetysettings/1/change/")
+    assert page.status_code == 200
+    assert "4 " in page.content.decode()
+    added = client.post("/admin/llm/safetyword/add/", {"word": "Neu", "enabled": "on", "more": "alt\n假发票\n\nx\n"})
+    assert added.status_code == 302, added.content.decode()[:2000]
+    assert set(SafetyWord.objects.values_list("word", flat=True)) == {*WORDS, "Neu", "alt"}
+    assert "at least" in client.post("/admin/llm/safetyword/add/", {"word": "x"}).content.decode().lower()
+    SafetyVerdict.objects.create(
+        user=guarded.user, request_id="req_1", direction="answer", source="words", rule="abc", outcome="cut"
+    )
+    verdicts = client.get("/admin/llm/safetyverdict/").content.decode()
+    assert "req_1" in verdicts
+    assert "abc" in verdicts
+    moderated_by("aliyun")
+    assert "accepted the key" in client.post("/admin/llm/safetysettings/test/").content.decode()
+    moderated_by("tencent", key_secret="wrong")
+    assert "AuthFailure.SignatureFailure" in client.post("/admin/llm/safetysettings/test/").content.decode()
 
 
 def test_what_is_not_to_be_checked_is_not(guarded: World) -> None:
