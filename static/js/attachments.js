@@ -129,7 +129,8 @@ export class Attachments {
   /** What there is goes along with the question in this turn: it is shown there, and gone here. */
   moveTo(turn) {
     const kept = this.chips.filter((chip) => chip.kept);
-    turn.attached = kept.map((chip) => chip.kept.path);
+    turn.kept = kept.map((chip) => chip.kept);
+    turn.attached = turn.kept.map(({ path }) => path);
     const place = turn.querySelector("[data-attached]");
     if (place && kept.length) {
       place.hidden = false;
@@ -142,6 +143,16 @@ export class Attachments {
     this.chips = this.chips.filter((chip) => !chip.kept);
     this.changed();
     return turn;
+  }
+
+  /** The question in this turn was not put: what went along with it is here again. */
+  takeBack(turn) {
+    for (const kept of turn.kept ?? []) {
+      const chip = { sending: false, kept, element: this.draw({ name: kept.name, type: "" }), stop: new AbortController() };
+      chip.element.querySelector("progress").hidden = true;
+      this.chips.push(chip);
+    }
+    this.changed();
   }
 
   say(words) {

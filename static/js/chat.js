@@ -222,7 +222,10 @@ function complain({ words: what, broke }, { question, key, mine, answer }) {
   });
   card.querySelector("[data-edit]")?.addEventListener("click", () => {
     card.remove();
-    if (!answer.id) mine.remove();
+    if (!answer.id) {
+      composer.attached.takeBack(mine);
+      mine.remove();
+    }
     composer.write(question);
   });
 }

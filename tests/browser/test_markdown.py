@@ -136,6 +136,10 @@ def count(person: Person, selector: str) -> int:
 
 
 def test_formulas_code_tasks_tables_and_pictures_are_drawn(reader: Person) -> None:
+    show(reader, "It costs $5 or $6, not `$x$`.")
+    assert not reader.script(
+        "return performance.getEntriesByType('resource').some(({ name }) => /katex|highlight/.test(name))"
+    )
     show(reader, "Euler: $e^{i\\pi} + 1 = 0$ and \\(a\\) of $5 and $6, `$x$`\n\n$$\n\\frac{1}{2}\n$$\n\n\\[ x \\]")
     reader.until(lambda: count(reader, ".katex") == 4, "the formulas stay source")
     assert count(reader, "div.math.display .katex-display") == 2

@@ -236,7 +236,8 @@ def test_the_chat_page_is_told_why_an_answer_ends_and_keeps_what_came(guarded: W
     assert kept.quota == guarded.usage().quota > 0
 
 
-def test_an_operator_writes_words_sees_verdicts_and_tries_the_moderator(guarded: World, client: Client) -> None:
+def test_an_operator_writes_words_sees_verdicts_and_tries_the_moderator(guarded: World) -> None:
+    client = Client(headers={"accept-language": "en"})
     boss = User.objects.create_superuser("boss", password="a long boss password")
     client.force_login(boss)
     page = client.get("/admin/llm/safetysettings/1/change/")
