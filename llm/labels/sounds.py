@@ -4,7 +4,7 @@ has no room for one, such as bare samples, stays as it is."""
 import io
 from collections.abc import Callable
 
-from mutagen import MutagenError
+from mutagen import MutagenError, PaddingInfo
 from mutagen.flac import FLAC
 from mutagen.id3 import ID3, TXXX, Encoding, ID3NoHeaderError
 from mutagen.oggopus import OggOpus
@@ -60,6 +60,11 @@ def _frame(text: str) -> TXXX:
     return TXXX(encoding=Encoding.UTF8, desc=KEY, text=[text])
 
 
+def _no_room(_info: PaddingInfo) -> int:
+    """For later tags: nobody writes any."""
+    return 0
+
+
 def _id3(file: io.BytesIO, text: str) -> None:
     try:
         tags = ID3(file)
@@ -67,7 +72,7 @@ def _id3(file: io.BytesIO, text: str) -> None:
         tags = ID3()
     tags.setall(f"TXXX:{KEY}", [_frame(text)])
     file.seek(0)
-    tags.save(file)
+    tags.save(file, padding=_no_room)
 
 
 def _wave(file: io.BytesIO, text: str) -> None:
@@ -76,7 +81,7 @@ def _wave(file: io.BytesIO, text: str) -> None:
         sound.add_tags()
     sound.tags.setall(f"TXXX:{KEY}", [_frame(text)])
     file.seek(0)
-    sound.save(file)
+    sound.save(file, padding=_no_room)
 
 
 def _comment(file: io.BytesIO, text: str) -> None:
