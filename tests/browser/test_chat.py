@@ -591,6 +591,12 @@ def test_a_pasted_picture_goes_to_a_model_that_sees_and_stays_in_the_history(
         lambda: chatter.script("return document.querySelector('.turn.mine .chip img')?.naturalWidth") == 1,
         "the history shows no picture",
     )
+    across = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    for width in (1280, 390):
+        chatter.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", across | {"width": width})
+        chatter.sees(f"{LAST} .made", "Made by AI")
+        chatter.sees(".composer > .help", "made by AI")
+    assert chatter.script("return document.documentElement.scrollWidth") <= 390
     chatter.script(PASTE, DOT)
     chatter.sees("[data-chips] [data-remove]")
     chatter.click("[data-chips] [data-remove]")
