@@ -157,6 +157,7 @@ function begin(answer, { sessionId, messageId, model }) {
 function finish(answer, { content, quota, balance }) {
   answer.show(content);
   answer.cost(quota);
+  player.price(answer.turn);
   const shown = document.querySelector("[data-balance-shown]");
   shown.textContent = grouped(balance);
   document.querySelector("[data-balance-worth]").textContent = worth(balance, text.rate);

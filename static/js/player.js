@@ -22,17 +22,19 @@ export class Player {
       const button = event.target.closest("[data-play]");
       if (button) this.press(button);
     });
-    for (const way of ["pointerover", "focusin"]) turns.addEventListener(way, ({ target }) => this.price(target.closest("[data-play]")));
+    for (const turn of turns.querySelectorAll(".turn.answer:not([data-live])")) this.price(turn);
   }
 
-  /** What reading an answer aloud costs at the most, before one presses. */
-  price(button) {
+  /** Says what reading an answer aloud costs at the most, before one presses. */
+  price(turn) {
     const per1k = Number(this.texts.speechPer1k);
-    const place = button?.parentElement.querySelector("[data-play-note]");
-    if (!per1k || !place || button === this.button || place.textContent) return;
-    const length = button.closest("[data-turn]").querySelector("[data-said]").textContent.length;
+    const place = turn.querySelector("[data-play-cost]");
+    const length = turn.querySelector("[data-said]").textContent.length;
+    if (!per1k || !place || !length) return;
     const about = worth(Math.max(1, (per1k * length) / 1000), this.texts.rate);
-    button.title = this.texts.textPlayPrice.replace("{yuan}", about);
+    place.textContent = `≈ ¥${about}`;
+    place.hidden = false;
+    turn.querySelector("[data-play]").title = place.title = this.texts.textPlayPrice.replace("{yuan}", about);
   }
 
   press(button) {
@@ -67,6 +69,7 @@ export class Player {
     const place = button.parentElement.querySelector("[data-play-cost]");
     place.textContent = this.texts.textPlayCost.replace("{quota}", grouped(quota)).replace("{yuan}", worth(quota, this.texts.rate));
     place.hidden = false;
+    place.title = "";
     announce(place.textContent);
   }
 

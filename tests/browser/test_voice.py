@@ -73,6 +73,7 @@ def test_what_is_said_is_looked_over_sent_answered_and_read_aloud(
     talker.press(Keys.ENTER)
     talker.sees(DONE, "quota")
     talker.sees(PLAY, "Play")
+    talker.sees(f"{LAST} [data-play-cost]", "≈ ¥")
     talker.click(PLAY)
     talker.sees(PLAY, "Stop playing")
     talker.sees(PLAY, "Play")
