@@ -9,7 +9,9 @@ export class Prose {
   constructor(place, words) {
     this.place = place;
     this.words = words;
+    // Of each block what it was made of, and its node.
     this.shown = [];
+    this.nodes = [];
     this.startOver();
   }
 
@@ -67,18 +69,26 @@ export class Prose {
     while (same < keys.length && keys[same] === this.shown[first + same]) same++;
     const last = found.length - 1;
     const grown = open && same === last && this.goOn(first + last, found[last]);
-    if (!grown && (same < keys.length || this.place.childNodes.length > first + same)) {
-      while (this.place.childNodes.length > first + same) this.place.lastChild.remove();
-      for (let at = same; at <= last; at++) build(found[at].tokens, this.place, this.words, open && at === last);
-      if (open && isList(found[last])) items.set(this.place.lastChild, itemsOf(found[last].tokens).map(({ key }) => key));
+    if (!grown) {
+      while (this.nodes.length > first + same) this.nodes.pop().remove();
+      // What the server wrote there before.
+      if (first + same === 0) this.place.replaceChildren();
+      for (let at = same; at <= last; at++) this.append(found[at], open && at === last);
     }
     this.shown.splice(first, Infinity, ...keys);
   }
 
+  append(block, open) {
+    build(block.tokens, this.place, this.words, open);
+    const node = this.place.lastChild;
+    this.nodes.push(node);
+    if (open && isList(block)) items.set(node, itemsOf(block.tokens).map(({ key }) => key));
+  }
+
   /** Adds to the block that is open what it has more than before. False: it has changed in another way. */
   goOn(number, block) {
-    const node = this.place.childNodes[number];
-    if (!node || this.place.childNodes.length > number + 1) return false;
+    const node = this.nodes[number];
+    if (!node || this.nodes.length > number + 1) return false;
     if (block.tokens[0].type === "fence") return moreCode(node, block.tokens[0]);
     return isList(block) && moreItems(node, block.tokens, this.words);
   }
@@ -95,7 +105,7 @@ function isList({ tokens }) {
 
 function normal(text) {
   // As the parser counts lines.
-  return text.replace(/\r\n?/g, "\n");
+  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
 }
 
 /** The blocks at the top, each with its tokens, the line it begins at and its source. Each becomes one node. */

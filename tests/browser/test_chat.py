@@ -444,7 +444,7 @@ def test_markdown_looks_as_it_was_meant(chatter: Person) -> None:
         '<ol start="3"><li>three</li><li>four</li></ol>',
         '<td style="text-align: right;">2</td>',
         "<figcaption><span>python</span>",
-        "print('&lt;hi&gt;')",
+        "&lt;hi&gt;",
         "<p>&lt;tag&gt;</p>",
     ):
         assert piece in drawn["html"], piece
