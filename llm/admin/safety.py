@@ -116,7 +116,7 @@ class WordForm(CardForm):
 class SafetyWordAdmin(CardAdmin):
     form = WordForm
     list_display = ("word", "enabled", "time_created")
-    list_filter = (choice(_("enabled"), "enabled", lambda: [(True, _("yes")), (False, _("no"))]),)
+    list_filter = (choice(_("enabled"), "enabled", lambda: [("1", _("yes")), ("0", _("no"))]),)
     search_fields = ("word",)
     ordering = ("word",)
     sortable_by = ()

@@ -258,7 +258,7 @@ def _history(session: ChatSession, question: ChatMessage) -> list[dict[str, Any]
         assert answer.question is not None  # noqa: S101  # what was filtered for
         if answer.question.attachments and seen is None:
             seen = attaching.sees(_choice(session.model_name)[0])
-        pair = [
+        pair: list[dict[str, Any]] = [
             {"role": "assistant", "content": answer.content},
             {"role": "user", "content": attaching.said(session.user, answer.question, seen=bool(seen))},
         ]

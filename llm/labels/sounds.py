@@ -3,6 +3,7 @@ has no room for one, such as bare samples, stays as it is."""
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 from mutagen import MutagenError, PaddingInfo
 from mutagen.flac import FLAC
@@ -94,5 +95,5 @@ def _comment(file: io.BytesIO, text: str) -> None:
     sound.save(file)
 
 
-def _ogg(content: bytes) -> type[OggOpus] | type[OggVorbis]:
+def _ogg(content: bytes) -> Any:
     return OggOpus if b"OpusHead" in content[:128] else OggVorbis

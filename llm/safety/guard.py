@@ -117,6 +117,7 @@ class Guard:
         return next(filter(None, verdicts), Found()), ""
 
     def _moderator(self, policy: SafetyPolicy) -> Moderator | None:
+        kind: type[Moderator]
         if policy.moderator == "aliyun":
             kind, ours, theirs = aliyun.AliyunModerator, settings.ALIYUN_GREEN_URL, aliyun.BASE_URL
         elif policy.moderator == "tencent":
