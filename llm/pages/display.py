@@ -115,6 +115,7 @@ def _age(day: date, today: date) -> str:
 class ShownAttachment:
     """A file that went along with a question; `url` shows it for a while."""
 
+    path: str
     name: str
     url: str
     is_picture: bool
@@ -144,7 +145,8 @@ def turns(messages: Sequence[ChatMessage], rate: Fraction) -> list[ShownTurn]:
 def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
     if message.role == ChatMessage.Role.USER:
         shown = tuple(
-            ShownAttachment(each["name"], page_url(each["path"]), is_picture(each)) for each in message.attachments
+            ShownAttachment(each["path"], each["name"], page_url(each["path"]), is_picture(each))
+            for each in message.attachments
         )
         return ShownTurn(message.public_id, mine=True, text=message.content, attachments=shown)
     charged = message.quota is not None

@@ -16,7 +16,7 @@ def said(body: Mapping[str, Any]) -> list[str]:
 
 def newest(body: Mapping[str, Any]) -> list[str]:
     """Those that no earlier call of the conversation can have had: what follows the last answer."""
-    found = []
+    found: list[str] = []
     for name in _SAID:
         given = body.get(name)
         if isinstance(given, list):

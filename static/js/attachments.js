@@ -130,11 +130,11 @@ export class Attachments {
   moveTo(turn) {
     const kept = this.chips.filter((chip) => chip.kept);
     turn.kept = kept.map((chip) => chip.kept);
-    turn.attached = turn.kept.map(({ path }) => path);
     const place = turn.querySelector("[data-attached]");
     if (place && kept.length) {
       place.hidden = false;
-      for (const { element } of kept) {
+      for (const { element, kept: { path } } of kept) {
+        element.dataset.path = path;
         element.querySelector("[data-remove]").remove();
         element.querySelector("progress").remove();
         place.append(element);
@@ -161,6 +161,11 @@ export class Attachments {
     place.hidden = !words;
     if (words) announce(words);
   }
+}
+
+/** Of the files that go along with the question in a turn. */
+export function pathsOf(turn) {
+  return [...turn.querySelectorAll("[data-path]")].map((each) => each.dataset.path);
 }
 
 function show(image, address) {

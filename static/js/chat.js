@@ -1,6 +1,7 @@
 // The chat page: asks through the streaming API and writes the answer as it comes. The server draws everything else.
 
 import { Answer } from "./answer.js";
+import { pathsOf } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
 import { askEvents, askFragment, askJson, Offline } from "./http.js";
@@ -59,7 +60,7 @@ async function ask(question, key = newKey(), mine = composer.attachTo(add("mine"
   const answer = new Answer(add("answer"), text, () => follower.grown());
   follower.toEnd();
   announce(text.textAsking);
-  const body = { sessionId: text.session, content: question, contentType: "text", model: composer.model, attachments: mine.attached };
+  const body = { sessionId: text.session, content: question, contentType: "text", model: composer.model, attachments: pathsOf(mine) };
   const problem = await hear(answer, key, (signal) =>
     askEvents(form.dataset.stream, { body, headers: { "Idempotency-Key": key }, signal }),
   );
