@@ -163,23 +163,25 @@ def test_formulas_code_tasks_tables_and_pictures_are_drawn(reader: Person) -> No
     assert reader.complaints() == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        BLOCK * 3,
-        "[a][b]\n\n- x\n\n  y\n- z\n\n1. q\n\n> w\n> v\n\n[b]: https://example.com/\n",
-        "a\n-\n\n| x |\n|--|\n| $y$ |\nfoo\n#\n#bar\r\n\r\nx\n\n$$\n1\n\n2\n$$\n",
-    ],
+GROWING = (
+    BLOCK * 3,
+    "[a][b]\n\n- x\n\n  y\n- z\n\n1. q\n\n> w\n> v\n\n[b]: https://example.com/\n",
+    "a\n-\n\n| x |\n|--|\n| $y$ |\nfoo\n#\n#bar\r\n\r\nx\n\n$$\n1\n\n2\n$$\n",
 )
-def test_a_text_that_was_written_in_pieces_looks_as_if_it_came_at_once(reader: Person, text: str) -> None:
+
+
+def test_a_text_that_was_written_in_pieces_looks_as_if_it_came_at_once(reader: Person) -> None:
     # Once for what is loaded when it first occurs.
     show(reader, BLOCK)
     reader.until(lambda: count(reader, ".katex") and count(reader, ".hl-keyword"), "nothing was loaded")
-    whole = show(reader, text)
-    reader.until(lambda: "```python" not in text or count(reader, ".hl-keyword"), "no colours")
-    whole = reader.script("return document.querySelector('#prose').innerHTML")
-    show(reader, text, pieces=True)
-    reader.until(lambda: reader.script("return document.querySelector('#prose').innerHTML") == whole, "it differs")
+    html = "return document.querySelector('#prose').innerHTML"
+    for text in GROWING:
+        coloured = "```python" in text
+        show(reader, text)
+        reader.until(lambda wanted=coloured: not wanted or count(reader, ".hl-keyword"), "no colours")
+        whole = reader.script(html)
+        show(reader, text, pieces=True)
+        reader.until(lambda wanted=whole: reader.script(html) == wanted, f"it differs: {text!r}")
 
 
 def test_nothing_an_answer_writes_runs_or_calls_home(reader: Person) -> None:
@@ -193,6 +195,7 @@ def test_nothing_an_answer_writes_runs_or_calls_home(reader: Person) -> None:
     assert reader.complaints() == []
 
 
+@pytest.mark.rare
 def test_a_frame_takes_as_long_at_the_thousandth_line_as_at_the_hundredth(reader: Person) -> None:
     show(reader, BLOCK)
     reader.until(lambda: count(reader, ".katex") and count(reader, ".hl-keyword"), "nothing was loaded")
