@@ -2,5 +2,6 @@
 
 Owns: Credential, Model, Usage, ChatSession, ChatMessage, SearchWords, Spoken. May import: wallet, accounts,
 notifications, storage_backends.services and voicehelper's own modules. Inside: edges (api, pages, admin, tasks) call
-services and relay; these call router, billing and providers; providers know neither models nor Django.
+services and relay; these call router, billing and providers; providers know neither models nor Django. safety
+says what must not pass, labels that a model made it.
 """

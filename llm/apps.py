@@ -61,4 +61,7 @@ class LlmConfig(AppConfig):
             MenuPage(35, _("Who spent what"), "leaderboard", "llm.usage", page="spenders"),
             MenuPage(40, _("Usage log"), "receipt", "llm.usage"),
             MenuPage(60, _("Chat sessions"), "forum", "llm.chatsession"),
+            MenuPage(70, _("Content safety"), "shield", "llm.safetysettings"),
+            MenuPage(80, _("Forbidden words"), "block", "llm.safetyword"),
+            MenuPage(90, _("Safety verdicts"), "gavel", "llm.safetyverdict"),
         )

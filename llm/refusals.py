@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.api.errors import ErrorAnswer, Rule, database_away
 from voicehelper.wallet.services import BudgetSpent, InsufficientQuota
 
+from .chat.attachments import MOST_PICTURE_BYTES, MOST_TEXT_BYTES, AttachmentsTooLarge, CannotSee, NotAttachable
 from .chat.branches import ParentGone
 from .chat.choices import UnknownPriority
 from .chat.conversations import AnswerUnderWay, KeyConflict, NothingToContinue
@@ -19,9 +20,12 @@ from .chat.sessions import NotFound, TooManyPinned
 from .chat.voice import NothingToSay
 from .providers.base import StreamBroke
 from .relay.errors import CallFailed, CallRefused, LedgerAway
+from .safety.guard import ContentCut
 
 # What calls of models end with, in words for those who chat. Other codes bring a text that says more.
 _CALLS: dict[str, Promise] = {
+    "content_filter": _("The content filter does not let this question through; nothing was charged"),
+    "content_filter_away": _("The content filter does not answer at the moment, please try again"),
     "model_not_found": _("This model does not exist or is switched off: choose another one"),
     "no_provider": _("No model is available yet"),
     "not_a_recording": _("This file is no recording that can be understood: send mp3, wav, m4a, ogg, webm or flac"),
@@ -61,6 +65,11 @@ def _failed(error: CallFailed) -> ErrorAnswer:
     return _call(502, "upstream_error", str(error), retry_after_s=retry_after_s)
 
 
+def _cut(error: ContentCut) -> ErrorAnswer:
+    words = _("The content filter ended the answer here; it is charged as far as it was written")
+    return ErrorAnswer(400, words, error.code, technical=error.text)
+
+
 def _broke(error: StreamBroke) -> ErrorAnswer:
     overloaded = error.overloaded
     return _call(503 if overloaded else 502, "upstream_overloaded" if overloaded else "upstream_error", error.told)
@@ -94,6 +103,12 @@ def _budget_spent(error: BudgetSpent) -> ErrorAnswer:
     return replace(_call(429, code, text, retry_after_s=error.wait_s), headers=headers)
 
 
+def _attachments_too_large(_error: Exception) -> ErrorAnswer:
+    most = {"picture": f"{MOST_PICTURE_BYTES // 1024**2} MB", "text": f"{MOST_TEXT_BYTES // 1024} KB"}
+    words = _("Too large for a model: a picture may have %(picture)s, a text %(text)s") % most
+    return ErrorAnswer(413, words, "attachments_too_large")
+
+
 def _ledger_away(error: Exception) -> ErrorAnswer:
     return replace(database_away(error), retry_after_s=2)
 
@@ -101,6 +116,7 @@ def _ledger_away(error: Exception) -> ErrorAnswer:
 REFUSALS: dict[type[Exception], Rule] = {
     CallRefused: _refused,
     CallFailed: _failed,
+    ContentCut: _cut,
     StreamBroke: _broke,
     InsufficientQuota: _insufficient,
     BudgetSpent: _budget_spent,
@@ -110,6 +126,11 @@ REFUSALS: dict[type[Exception], Rule] = {
     UnknownPriority: ErrorAnswer(
         400, _("Choose auto, auto:cost, auto:speed or auto:quality, or name a model"), "unknown_priority"
     ),
+    NotAttachable: ErrorAnswer(
+        415, _("Models read pictures (PNG, JPEG, GIF, WebP) and texts, not this kind of file"), "not_attachable"
+    ),
+    CannotSee: ErrorAnswer(400, _("This model does not look at pictures: choose one that does"), "cannot_see"),
+    AttachmentsTooLarge: _attachments_too_large,
     ParentGone: ErrorAnswer(404, _("What this follows is not there any more: load the page again"), "parent_gone"),
     NothingToContinue: ErrorAnswer(409, _("There is nothing in this answer to go on with"), "nothing_to_continue"),
     TooManyPinned: ErrorAnswer(409, _("So many conversations cannot be pinned: unpin one first"), "too_many_pinned"),

@@ -14,6 +14,9 @@ from django.db.models.functions import Now
 from voicehelper.accounts.models import User
 from voicehelper.wallet.services import MAX_QUOTA
 
+from .dialects.chat_completions import needs
+from .labels.answers import label_of
+from .labels.sounds import label_sound
 from .models import Credential, KeptResponse
 from .providers import open_provider
 from .providers.base import Account, Chunk, Completion, Speech, Transcript
@@ -30,6 +33,8 @@ from .relay.questions import Question, max_tokens_of
 from .relay.router import Priority, RoutingRequest
 from .relay.settling import CallSettlement, Completed
 from .relay.snapshot import provider_account
+from .safety.base import QUESTION
+from .safety.guard import Guard
 
 
 class ModelOffer(NamedTuple):
@@ -54,9 +59,8 @@ def _call(
     request_id: str = "",
     times: int | None = None,
 ) -> Call:
-    asked_for = RoutingRequest(
-        frozenset({operation.capability}), max_tokens_of(body), priority, models, provider, times=times
-    )
+    able = frozenset({operation.capability, *(() if models else needs(body))})
+    asked_for = RoutingRequest(able, max_tokens_of(body), priority, models, provider, times=times)
     question = Question(body, recording.weight if recording else operation.weigh(body), recording)
     caller = Caller(user.pk, user.group, minor=user.minor)
     return Call(
@@ -110,6 +114,12 @@ async def transcribe(
 ) -> Completed[Transcript]:
     """What was said. `fields` are the form's others: language, prompt, response_format."""
     return await _call(user, TRANSCRIBE, fields or {}, models=models, priority=priority, recording=recording).complete()
+
+
+async def labelled(spoken: Completed[Speech]) -> bytes:
+    """Spoken text that says in its metadata that a model made it, whatever /v1 passes on."""
+    policy = (await engine().catalogue()).safety
+    return label_sound(spoken.result.content, label_of(policy, spoken.request_id))
 
 
 class AnswerStream:
@@ -276,6 +286,19 @@ async def _probe(account: Account, model_id: str) -> str:
         return await provider.probe(model_id)
     finally:
         await provider.close()
+
+
+def moderator_problem() -> str:
+    """Why the content moderator that is set up does not judge a harmless text; empty: it does."""
+    return loops.run(_moderator_problem())
+
+
+async def _moderator_problem() -> str:
+    policy, guard = (await engine().catalogue()).safety, Guard()
+    try:
+        return (await guard.judge(policy, "Hello", QUESTION))[1]
+    finally:
+        await guard.close()
 
 
 def forget_expired_responses() -> int:

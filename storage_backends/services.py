@@ -215,10 +215,16 @@ def signed_url(file: StoredFile, seconds: int = MOST_SECONDS) -> str:
 
 
 def _our_url(key: str, seconds: int) -> str:
-    """For stores without addresses of their own. The signature is in the query, which we never log."""
+    """For stores without addresses of their own."""
+    return f"{settings.SERVER_ADDRESS}{page_url(key, seconds)}"
+
+
+def page_url(key: str, seconds: int = MOST_SECONDS) -> str:
+    """Where our own pages show a file, whatever its store: they load nothing from elsewhere. The signature is in the
+    query, which we never log."""
     expires = str(int(time.time()) + seconds)
     query = urlencode({"expires": expires, "signature": _signature(key, expires)})
-    return f"{settings.SERVER_ADDRESS}{reverse('storage_backends:signed', args=[key])}?{query}"
+    return f"{reverse('storage_backends:signed', args=[key])}?{query}"
 
 
 def _signature(key: str, expires: str) -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+ROW = re.compile(r"^\| (\S+\.(?:js|css|woff2)) \|.*\| ([0-9a-f]{64}) \|$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("folder", ["static/vendor", "tests/browser/vendor"])
-def test_vendored_scripts_are_the_ones_that_were_reviewed(folder: str) -> None:
+def test_vendored_files_are_the_ones_that_were_reviewed(folder: str) -> None:
     there = ROOT / folder
-    listed = dict(
-        re.findall(r"^\| (\S+\.js) \|.*\| ([0-9a-f]{64}) \|$", (there / "README.md").read_text(), re.MULTILINE)
-    )
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in there.glob("*.js")}
+    listed = dict(ROW.findall((there / "README.md").read_text()))
+    found = {
+        str(path.relative_to(there)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in there.rglob("*")
+        if path.suffix in (".js", ".css", ".woff2")
+    }
     assert listed == found != {}

@@ -59,6 +59,9 @@ LLM_ACCOUNTS: dict[str, tuple[str, str]] = {
 DINGTALK_BASE_URL: str = env.str("DINGTALK_BASE_URL", default="")
 ALIYUN_SMS_URL: str = env.str("ALIYUN_SMS_URL", default="")
 TENCENT_SMS_URL: str = env.str("TENCENT_SMS_URL", default="")
+# Where texts are moderated. Empty means the real ones.
+ALIYUN_GREEN_URL: str = env.str("ALIYUN_GREEN_URL", default="")
+TENCENT_TMS_URL: str = env.str("TENCENT_TMS_URL", default="")
 SMTP_PRIVATE_HOSTS: list[str] = env.list("SMTP_PRIVATE_HOSTS", default=[])
 # S3 servers that may be in a private network, or without TLS: host names, each with all below it.
 S3_PRIVATE_HOSTS: list[str] = env.list("S3_PRIVATE_HOSTS", default=[])

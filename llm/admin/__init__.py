@@ -3,4 +3,4 @@
 Presentation only: pages read rows, buttons call one service and report.
 """
 
-from . import aliases, credentials, models, sessions, usage
+from . import aliases, credentials, models, safety, sessions, usage

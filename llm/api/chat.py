@@ -40,6 +40,7 @@ class Asking(UserView):
             parent=form.get("parentId"),
             setting=shapes.setting_of(form),
             continues=form["continues"],
+            attachments=form.get("attachments", ()),
         )
 
 

@@ -16,7 +16,7 @@ from voicehelper.net.addresses import network
 from voicehelper.wallet.models import Budget
 from voicehelper.wallet.services import MAX_QUOTA
 
-from ..chat import conversations, export, sessions, words
+from ..chat import attachments, conversations, export, sessions, words
 from ..chat.choices import AUTO
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.billing import amount, charge
@@ -51,12 +51,14 @@ class QuestionShape(serializers.Serializer[Any]):
     does; without it the session's last choice. `parentId`: the message it follows, "root" where the conversation
     begins; without it, the last question. Another question in the place of one (an edited one, or the same again for
     another answer) begins a branch; a model is sent its own branch only. `continues`: go on with the answer `parentId`,
-    which broke off; `content` is not needed then. `systemPrompt` and `temperature` are the session's from then on."""
+    which broke off; `content` is not needed then. `systemPrompt` and `temperature` are the session's from then on.
+    `attachments`: paths of uploaded pictures (PNG, JPEG, GIF, WebP) and texts."""
 
     sessionId = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)  # noqa: N815  # the mission's names
     content = PlainText(max_length=conversations.LONGEST_QUESTION, trim_whitespace=False, required=False)
     contentType = PlainText(max_length=32, default="text")  # noqa: N815
     model = PlainText(max_length=64, default="", allow_blank=True, allow_null=True)
+    attachments = serializers.ListField(child=PlainText(max_length=128), max_length=attachments.MOST, required=False)
     parentId = PlainText(max_length=40, required=False, allow_blank=True, allow_null=True)  # noqa: N815
     continues = serializers.BooleanField(default=False)
     systemPrompt = _system_prompt()  # noqa: N815
@@ -251,6 +253,7 @@ def message_json(message: ChatMessage) -> dict[str, Any]:
         "parentId": before.public_id if before else None,
         "role": message.role,
         "content": message.content,
+        "attachments": message.attachments,
         "complete": message.complete,
         "state": message.state,
         "model": message.model_name,

@@ -1,10 +1,12 @@
 """The doors where programs have something made of something else: vectors, pictures, texts of recordings, sound."""
 
+import asyncio
 from typing import Any
 
 from django.conf import settings
 
 from ..dialects import chat_completions
+from ..labels.answers import labelled_pictures, labelled_speech
 from ..providers.base import CHAT, Chunk
 from ..relay.call import Call
 from ..relay.catalogue import ModelSpec
@@ -69,14 +71,15 @@ async def images(exchange: V1Request, relay: Engine) -> None:
     body = await _unstreamed(exchange)
     chat_completions.text(body, "prompt", longest=32_000)
     chat_completions.count(body, "n", _MOST_PICTURES)
-    await _whole(exchange, _call(exchange, relay, IMAGES, body))
+    await _drawn(exchange, relay, _call(exchange, relay, IMAGES, body))
 
 
 async def speech(exchange: V1Request, relay: Engine) -> None:
     body = chat_completions.said(await exchange.read_object())
     chat_completions.text(body, "input", longest=settings.LLM_SPEECH_CHARACTERS)
     completed = await _call(exchange, relay, SPEAK, body).complete()
-    await exchange.answer(completed.result.content, completed.result.content_type.encode("latin-1", "replace"))
+    content = labelled_speech(completed, (await relay.catalogue()).safety)
+    await exchange.answer(content, completed.result.content_type.encode("latin-1", "replace"))
 
 
 async def _unstreamed(exchange: V1Request) -> dict[str, Any]:
@@ -87,6 +90,12 @@ async def _unstreamed(exchange: V1Request) -> dict[str, Any]:
 
 async def _whole(exchange: V1Request, call: Call) -> None:
     await exchange.answer(passed_on(await call.complete()))
+
+
+async def _drawn(exchange: V1Request, relay: Engine, call: Call) -> None:
+    """Pictures in an answer are megabytes: they are labelled beside the event loop."""
+    completed, policy = await call.complete(), (await relay.catalogue()).safety
+    await exchange.answer(passed_on(await asyncio.to_thread(labelled_pictures, completed, policy)))
 
 
 # --- Forms -----------------------------------------------------------------------------------------------------------
@@ -107,7 +116,7 @@ async def _pictures(exchange: V1Request, relay: Engine, operation: Operation) ->
         raise CallRefused("Pictures are not streamed here.", param="stream", code="unsupported")
     call = _call(exchange, relay, operation, fields)
     call.question = Question(call.question.body, files=files)
-    await _whole(exchange, call)
+    await _drawn(exchange, relay, call)
 
 
 async def transcriptions(exchange: V1Request, relay: Engine) -> None:

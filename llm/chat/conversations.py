@@ -24,6 +24,7 @@ from voicehelper.wallet.services import wallet_of
 
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.call import new_request_id
+from . import attachments as attaching
 from .branches import ROOT, Tree, lift, place_of
 from .choices import ModelChoice, choice_of
 from .prompts import body_of
@@ -124,24 +125,26 @@ def ask(
     parent: str | None = None,
     setting: Mapping[str, Any] | None = None,
     continues: bool = False,
+    attachments: Sequence[str] = (),
 ) -> Turn | Answer:
     """Store a question, in a new session if there is none of that id; the answer itself when the key was used before.
 
     `model` is a name, or "auto" (choices.py); without it the session's own choice counts. `parent` is what it follows
     (branches.place_of), `setting` changes the session's system_prompt and temperature. One that `continues` has the
-    answer of `parent` go on. Raises UnknownPriority, KeyConflict, AnswerUnderWay, ParentGone, NothingToContinue.
+    answer of `parent` go on. Raises UnknownPriority, KeyConflict, AnswerUnderWay, ParentGone, NothingToContinue,
+    and what attachments.attached does. `attachments` are paths of the user's own files.
     """
     digest = _digest(user, key) if key else None
     if digest is not None and (before := _asked_before(user, digest, content)) is not None:
         return before
     # A wrong one is refused before anything is stored.
-    choice_of(model)
+    attached = attaching.attached(user, attachments, choice_of(model).models)
     try:
         with transaction.atomic():
             session, _ = ChatSession.objects.get_or_create(
                 user=user, public_id=session_id or _new_id("chat"), defaults={"title": title_of(content)}
             )
-            question = _put(session, content, digest, place_of(session, parent), continues=continues)
+            question = _put(session, content, digest, place_of(session, parent), attached, continues=continues)
             answer = _begin_answer(session, question)
             changes = {**(setting or {}), "model_name": model or session.model_name}
             ChatSession.objects.filter(pk=session.pk).update(last=Now(), **changes)
@@ -154,7 +157,13 @@ def ask(
 
 
 def _put(
-    session: ChatSession, content: str, digest: str | None, follows: int | None, *, continues: bool
+    session: ChatSession,
+    content: str,
+    digest: str | None,
+    follows: int | None,
+    attached: list[dict[str, Any]],
+    *,
+    continues: bool,
 ) -> ChatMessage:
     if continues:
         _check_continues(follows)
@@ -163,6 +172,7 @@ def _put(
         session=session,
         role=ChatMessage.Role.USER,
         content=content,
+        attachments=attached,
         key=digest,
         parent_id=follows,
         placed=True,
@@ -181,6 +191,7 @@ def ask_again(user: User, answer_id: str, *, key: str = "") -> Turn | Answer:
     before = ROOT if parent is None else tree.ids[parent]
     content, session_id = answer.question.content, answer.session.public_id
     again: dict[str, Any] = {"parent": before, "continues": answer.question.continues}
+    again["attachments"] = [each["path"] for each in answer.question.attachments]
     return ask(user, content, session_id=session_id, key=key, **again)
 
 

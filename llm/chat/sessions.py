@@ -16,6 +16,7 @@ from voicehelper.accounts.models import User
 
 from ..models import ChatMessage, ChatSession, Spoken
 from ..relay.engine import STOPPED
+from . import attachments
 
 TITLE_LENGTH = 80
 LONGEST_PROMPT = 8_000
@@ -135,7 +136,10 @@ def _delete(user: User, sessions: Sequence[int]) -> None:
     _hang_up(sessions)
     spoken = Spoken.objects.filter(message__session__in=sessions).exclude(path="")
     paths = list(spoken.values_list("path", flat=True))
+    with_files = ChatMessage.objects.filter(session__in=sessions).exclude(attachments=[])
+    attached = [each["path"] for several in with_files.values_list("attachments", flat=True) for each in several]
     ChatSession.objects.filter(user=user, pk__in=sessions).delete()
+    attachments.forget(user, attached)
     for path in paths:
         with suppress(files.FileNotFound):
             files.delete_file(user, path)

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -140,6 +140,7 @@ async def speak(spoken: Spoken, text: str, voice: str = VOICE) -> tuple[Spoken, 
     except BaseException:
         await in_thread(_forget, spoken)
         raise
+    done = replace(done, result=replace(done.result, content=await services.labelled(done)))
     await in_thread(_keep, spoken, done)
     return spoken, done
 

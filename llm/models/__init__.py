@@ -6,5 +6,6 @@ from .credentials import Credential, provider_choices
 from .lexemes import LexemesField
 from .prices import ModelPrice, ServiceTierFactor, kind_choices
 from .responses import KeptResponse, KeptTotal
+from .safety import SafetySettings, SafetyVerdict, SafetyWord, moderator_choices
 from .sums import UsageSum
 from .usage import Usage

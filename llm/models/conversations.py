@@ -86,6 +86,8 @@ class ChatMessage(models.Model):
     searchable = models.BooleanField(default=False, db_default=False, editable=False)
     key = models.CharField(max_length=64, null=True, unique=True, editable=False)
     content = models.TextField(_("content"))
+    # Of a question: what chat/attachments.py keeps of each file.
+    attachments = models.JSONField(default=list, db_default=[], editable=False)
     complete = models.BooleanField(_("complete"), default=True)
     ended = models.CharField(max_length=8, choices=Ended, default=Ended.NOT_EARLY, db_default="", blank=True)
     alive = models.DateTimeField(db_default=Now(), editable=False)

@@ -41,7 +41,7 @@ from ..chat.sessions import LONGEST_PROMPT, NotFound
 from ..chat.writings import writings
 from ..models import ChatSession
 from ..relay.threads import in_thread
-from . import display
+from . import display, voice_prices
 from .sessions import list_facts, session_or_404
 
 TURNS_SHOWN = 100
@@ -193,9 +193,12 @@ def _page(
         "examples": EXAMPLES,
         "typed": asked.get("content", "")[:LONGEST_QUESTION],
         "most": LONGEST_QUESTION,
+        "attachments": display.ATTACHMENTS,
         "most_prompt": LONGEST_PROMPT,
         "intent": secrets.token_hex(16),
         "hears": bool(services.models_now("speech_to_text")),
+        "hearing": voice_prices.hearing(user, account.rate),
+        "speaking": voice_prices.speaking(user, account.rate),
         "speaks": bool(services.models_now("text_to_speech")),
         "problem": problem,
         "broke": broke,

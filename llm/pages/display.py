@@ -12,11 +12,14 @@ from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from storage_backends.services import page_url
 from voicehelper.accounts.models import User
 from voicehelper.numbers import grouped
 from voicehelper.wallet.worth import in_yuan
 
 from .. import services
+from ..chat import attachments
+from ..chat.attachments import is_picture
 from ..chat.branches import ROOT, Tree, TurnVersions, answers_of
 from ..chat.choices import AUTO, MODERATE, choice_of
 from ..kind_names import name_of
@@ -36,6 +39,7 @@ class ShownOffer:
     value: str
     name: str
     price: str
+    sees: bool = False
 
 
 def offers(user: User, rate: Fraction) -> list[ShownOffer]:
@@ -48,11 +52,12 @@ def offers(user: User, rate: Fraction) -> list[ShownOffer]:
         for each in found
     }
     extras = {each.model.name: [_extra(one, rate) for one in each.rates if not _is_base(one)] for each in found}
+    seeing = {each.model.name for each in found if "multimodal" in each.model.capabilities}
     named = [
-        ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]))
+        ShownOffer(name, name, " · ".join([_price(*prices[name], rate), *extras[name]]), name in seeing)
         for name in sorted(prices, key=lambda n: (sum(prices[n]), n))
     ]
-    first, *others = [_automatic(value, name, found, rate) for value, name in AUTOMATIC]
+    first, *others = [replace(_automatic(value, name, found, rate), sees=bool(seeing)) for value, name in AUTOMATIC]
     return [first, *named, *others]
 
 
@@ -107,6 +112,14 @@ def _extra(rate: Rate, yuan_per_quota: Fraction) -> str:
     return _("%(kind)s %(quota)s ≈ ¥%(yuan)s") % {"kind": name, "quota": grouped(quota), "yuan": yuan}
 
 
+# What the composer says of files that go along.
+ATTACHMENTS = {
+    "most": attachments.MOST,
+    "most_bytes": attachments.MOST_PICTURE_BYTES,
+    "shown_bytes": f"{attachments.MOST_PICTURE_BYTES // 1024**2} MB",
+}
+
+
 # --- Conversations ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Group:
@@ -134,6 +147,16 @@ def _age(day: date, today: date) -> str:
 
 
 @dataclass(frozen=True)
+class ShownAttachment:
+    """A file that went along with a question; `url` shows it for a while."""
+
+    path: str
+    name: str
+    url: str
+    is_picture: bool
+
+
+@dataclass(frozen=True)
 class ShownTurn:
     """One thing that was said. `note` tells what is unusual about an answer; `open` ones are not charged yet, `live`
     ones are being written."""
@@ -155,6 +178,7 @@ class ShownTurn:
     versions: TurnVersions | None = None
     # Of the form below an answer: pressed twice, it asks once.
     intent: str = field(default_factory=lambda: secrets.token_hex(16))
+    attachments: tuple[ShownAttachment, ...] = ()
 
 
 def turns(tree: Tree, line: Sequence[int], rate: Fraction) -> list[ShownTurn]:
@@ -174,7 +198,12 @@ def turns(tree: Tree, line: Sequence[int], rate: Fraction) -> list[ShownTurn]:
 
 def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
     if message.role == ChatMessage.Role.USER:
-        return ShownTurn(message.public_id, mine=True, text=message.content, continues=message.continues)
+        shown = tuple(
+            ShownAttachment(each["path"], each["name"], page_url(each["path"]), is_picture(each))
+            for each in message.attachments
+        )
+        facts = {"continues": message.continues, "attachments": shown}
+        return ShownTurn(message.public_id, mine=True, text=message.content, **facts)
     charged = message.quota is not None
     quota, state = message.quota or 0, message.state
     notes = {"writing": _("Still answering"), "stopped": _("Stopped"), "broken": _("Broken off")}

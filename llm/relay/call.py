@@ -17,9 +17,9 @@ from django.conf import settings
 from voicehelper.net.deadlines import Deadline
 from voicehelper.wallet.services import KeyRoom
 
-from ..kinds import SEARCH
-from ..providers.base import RESPONSES, Chunk, Completion, ProviderError, Recovery, StreamBroke
+from ..providers.base import Chunk, Completion, ProviderError, Recovery, StreamBroke
 from ..providers.errors import refuses_streams
+from ..safety.guard import AnswerWatch, ContentCut
 from .attempts import Attempts, Candidate, candidates
 from .billing import Amount, Charge, ceiling, tokens_of
 from .catalogue import Catalogue, ModelSpec
@@ -28,13 +28,12 @@ from .errors import CallFailed
 from .gathering import gathered
 from .meter import Meter
 from .opening import Opened, begin
-from .operations import CHAT, Operation
+from .operations import CHAT, GENERATING, Operation, written_in
 from .pools import conversation_of
+from .priced import priced
 from .questions import Question
 from .router import RoutingRequest
-from .searching import search_is_optional, searches
 from .settling import CallSettlement, Completed
-from .unpriced import refusal_of
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +101,8 @@ class Call:
         self._attempts: Attempts
         self._catalogue: Catalogue
         self._settlement: CallSettlement
+        # Looks on while the answer passes, where the operator wants that.
+        self._watch: AnswerWatch | None = None
 
     @property
     def request_id(self) -> str:
@@ -146,7 +147,11 @@ class Call:
                     used, source = self._used(candidate.model, result)
         except BaseException as error:  # noqa: BLE001  # also when we are being stopped
             raise await self._settlement.release(error) from None
-        return await self._charge(result, candidate, used, source, "ok")
+        cut = await self._watch.whole(written_in(result)) if self._watch and isinstance(result, Completion) else None
+        completed = await self._charge(result, candidate, used, source, "abandoned" if cut else "ok")
+        if cut:
+            raise cut
+        return completed
 
     async def stream(self, emit: Emit) -> Completed[None]:
         """Pass chunks on as they come. Returns, or raises, when all is settled.
@@ -195,8 +200,11 @@ class Call:
         self._catalogue = await engine.catalogue()
         caller = self.caller
         asked_for = replace(self.asked_for, allowed=caller.models) if caller.models else self.asked_for
-        possible = self._priced(candidates(self._catalogue, engine, asked_for, self._marker()))
+        possible = priced(candidates(self._catalogue, engine, asked_for, self._marker()), self.operation, self.question)
         self._attempts = Attempts(engine, possible)
+        policy, whose = self._catalogue.safety, (caller.user_id, self.request_id)
+        if self.operation.capability in GENERATING and (policy.questions or policy.answers):
+            self._watch = await engine.guard.watch(policy, *whose, self.question.body)
         held = tokens = 0
         for model in {candidate.model.name: candidate.model for candidate in possible}.values():
             most = self.operation.most(self.question, model, engine.calibration)
@@ -213,27 +221,6 @@ class Call:
         self._settlement = CallSettlement(
             engine, self.bill, caller.group, self._catalogue, self._attempts, held, self._started
         )
-
-    def _priced(self, possible: list[Candidate]) -> list[Candidate]:
-        """Those that have a price for all that is asked. Raises CallRefused when none has."""
-        body = self.question.body
-        searching = searches(body)
-        refusals = [
-            refusal_of(self.operation.name, body, each.model, searches=searching and self._searches(each))
-            for each in possible
-        ]
-        if refusals[0] is not None and None not in refusals:
-            raise refusals[0]
-        return [candidate for candidate, refusal in zip(possible, refusals, strict=True) if refusal is None]
-
-    def _searches(self, candidate: Candidate) -> bool:
-        """Whether it would be told to search the web: Responses leave that out where they are translated, and where it
-        has no price and they can do without."""
-        question, model = self.question, candidate.model
-        if question.dialect != RESPONSES:
-            return True
-        native = question.native_to(candidate.credential.account, model)
-        return native and (SEARCH in model.prices.kinds or not search_is_optional(question.body))
 
     def _marker(self) -> str:
         """What marks the conversation, where there are credentials to choose from."""
@@ -293,6 +280,8 @@ class Call:
             async for chunk in opened.chunks:
                 meter.read(chunk.text, chunk.usage)
                 if not self.gone:
+                    if self._watch is not None:
+                        await self._watch.read(chunk.text)
                     # As `_emit` does; a coroutine more for every chunk would be felt.
                     try:
                         await emit(chunk, model)
@@ -302,11 +291,15 @@ class Call:
                 drained += 1
                 if drained > settings.LLM_DRAIN_CHUNKS:
                     break
+            if self._watch is not None and not self.gone:
+                await self._watch.end()
         finally:
             await opened.chunks.aclose()
             self.engine.providers.done(opened.lease)
 
     async def _emit(self, emit: Emit, chunk: Chunk, model: ModelSpec) -> None:
+        if self._watch is not None:
+            await self._watch.read(chunk.text)
         try:
             await emit(chunk, model)
         except OSError:
@@ -338,9 +331,10 @@ class Call:
         if candidate is None:
             # Between two tries when the client left: nobody was generating.
             raise await self._settlement.release(CallFailed(self._attempts.tries))
-        if broke:
+        cut = isinstance(broke, ContentCut)
+        if broke and not cut:
             self._attempts.note_failure(candidate, broke)
-        outcome = "failed" if broke else "abandoned" if self.gone else "ok"
+        outcome = "abandoned" if cut or (self.gone and not broke) else "failed" if broke else "ok"
         told = self.operation.told(self.question, candidate.model)
         used, source = self._metered(candidate.model) if told is None else (told, "estimate")
         return await self._charge(None, candidate, used, source, outcome)

@@ -163,6 +163,24 @@ class AliasSpec(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SafetyPolicy:
+    """What of questions and answers is checked: by the operator's words, and by a moderator (empty: none). `service` is
+    what is asked of it, `fail_open`: what it cannot check passes. `label_media`: sound and pictures say that they were
+    made by a model, and by whose service (`producer`)."""
+
+    questions: bool = False
+    answers: bool = False
+    words: tuple[str, ...] = ()
+    moderator: str = ""
+    key_id: str = ""
+    key_secret: str = field(default="", repr=False)
+    service: str = ""
+    fail_open: bool = True
+    label_media: bool = True
+    producer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pricing:
     """The operator's numbers: quota per unit, and the ratio of each group (0 or unknown means 1)."""
 
@@ -194,6 +212,7 @@ class Catalogue:
     pricing: Pricing
     tariffs: dict[tuple[str, str, int, str, str], Tariff] = field(default_factory=dict)
     aliases: tuple[AliasSpec, ...] = ()
+    safety: SafetyPolicy = SafetyPolicy()
 
     def named(self, name: str) -> ModelSpec | None:
         """The model that is meant by a name: its own, or else what the most exact alias leads to."""

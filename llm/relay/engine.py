@@ -25,6 +25,7 @@ from voicehelper.wallet.services import as_actor
 from ..credentials import ensure_environment_credentials
 from ..providers import open_provider
 from ..providers.base import Provider
+from ..safety.guard import Guard
 from .billing import RECORD
 from .catalogue import Catalogue, CredentialSpec
 from .doubts import Doubts
@@ -127,6 +128,7 @@ class Engine:
         self.unstreamed = Unstreamed()
         self.providers = Providers()
         self.kept = KeptResponses()
+        self.guard = Guard()
         self.under_way: dict[str, float] = {}
         self.stops: dict[str, Callable[[], None]] = {}
         self._snapshot = Snapshot(self._reader, self._renew_catalogue)
@@ -203,6 +205,7 @@ class Engine:
         await self.ledger.close()
         await self.kept.close()
         await self.providers.close()
+        await self.guard.close()
         await self.statistics.close()
         await self._reader.close()
 

@@ -15,6 +15,9 @@ from .questions import Question, answer_limits, by_estimate, prompt_tokens
 from .searching import blocks, said_in, searches, searching_field
 from .unpriced import variant_of
 
+# What makes something of what it is asked: the content filter looks at these.
+GENERATING = frozenset({"chat", "completion", "image", "text_to_speech"})
+
 # A prompt's estimate is held with this much more.
 _SAFETY = 1.15
 # So many searches are held for, when one may search and nobody says how often.
@@ -110,6 +113,14 @@ def reported(question: Question, report: Tokens) -> Amount:
 def _estimated_chat(question: Question, model: ModelSpec, calibration: Calibration, reply: Completion) -> Amount:
     output = _written(model, calibration, reply)
     return by_estimate(question, model, calibration, output) if output else NOTHING
+
+
+def written_in(reply: Completion) -> str:
+    """The text of a whole answer."""
+    if reply.text is not None:
+        return reply.text
+    choices = reply.body.get("choices", ())
+    return "\n".join(text_of(choice.get("message") or {}) or str(choice.get("text") or "") for choice in choices)
 
 
 def _written(model: ModelSpec, calibration: Calibration, reply: Completion) -> int:

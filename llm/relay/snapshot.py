@@ -13,7 +13,18 @@ from voicehelper.secrets import SecretUnreadable, decrypt
 from voicehelper.wallet.worth import list_price
 
 from ..providers.base import Account
-from .catalogue import PATIENCE_S, AliasSpec, Catalogue, CredentialSpec, ModelSpec, Price, PriceTable, Pricing, fits
+from .catalogue import (
+    PATIENCE_S,
+    AliasSpec,
+    Catalogue,
+    CredentialSpec,
+    ModelSpec,
+    Price,
+    PriceTable,
+    Pricing,
+    SafetyPolicy,
+    fits,
+)
 from .threads import in_thread
 
 LIFE_S = 5.0
@@ -59,7 +70,9 @@ _SQL = """
             SELECT COALESCE(json_agg(json_build_array(a.pattern, COALESCE(m.name, ''), a.provider, a.shown)
                    ORDER BY length(replace(a.pattern, '*', '')) DESC, a.pattern), '[]')
             FROM llm_alias a LEFT JOIN llm_model m ON m.id = a.model_id
-        )
+        ),
+        'safety', (SELECT row_to_json(s) FROM llm_safetysettings s),
+        'words', (SELECT COALESCE(json_agg(word ORDER BY word), '[]') FROM llm_safetyword WHERE enabled)
     )
 """
 _READ = Statement("llm_catalogue", f"{_SQL} WHERE $1::json IS NOT NULL")
@@ -141,7 +154,21 @@ def _catalogue(rows: Mapping[str, Any], pricing: Pricing) -> Catalogue:
         )
         if serving:
             models[row["name"]] = spec_of(row, tuple(row["fallbacks"]), serving)
-    return Catalogue(models, credentials, pricing, aliases=tuple(AliasSpec(*row) for row in rows["aliases"]))
+    aliases = tuple(AliasSpec(*row) for row in rows["aliases"])
+    safety = _safety(rows["safety"] or {}, tuple(rows["words"]))
+    return Catalogue(models, credentials, pricing, aliases=aliases, safety=safety)
+
+
+def _safety(row: Mapping[str, Any], words: tuple[str, ...]) -> SafetyPolicy:
+    """A moderator whose key no key of ours opens is away: whether calls go on is what the operator chose."""
+    if not row:
+        return SafetyPolicy(words=words)
+    try:
+        secret = decrypt(row["key_secret"])
+    except SecretUnreadable:
+        secret = ""
+    names = ("questions", "answers", "moderator", "key_id", "service", "fail_open", "label_media", "producer")
+    return SafetyPolicy(words=words, key_secret=secret, **{name: row[name] for name in names})
 
 
 def _credential(row: Mapping[str, Any]) -> CredentialSpec | None:

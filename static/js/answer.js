@@ -16,6 +16,7 @@ export class Answer {
       copy: texts.textCopy,
       copied: texts.textCopied,
       picture: texts.textPicture,
+      task: texts.textTask,
     });
   }
 
@@ -33,15 +34,10 @@ export class Answer {
   write(piece) {
     this.written += piece;
     this.frame ??= requestAnimationFrame(() => {
-      this.draw();
+      this.frame = null;
+      this.prose.grow(this.written);
       this.grown();
     });
-  }
-
-  draw() {
-    cancelAnimationFrame(this.frame);
-    this.frame = null;
-    this.prose.show(this.written);
   }
 
   /** The whole text. */
@@ -49,7 +45,9 @@ export class Answer {
     this.turn.classList.remove("writing", "waiting");
     this.turn.classList.add("rendered");
     this.written = all;
-    this.draw();
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.prose.show(all);
     this.part("copy-answer").dataset.copy = all;
   }
 

@@ -1,9 +1,11 @@
 // The chat page: asks through the streaming API and writes the answer as it comes. The server draws everything else.
 
 import { Answer } from "./answer.js";
+import { pathsOf } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
 import { askEvents, askFragment, askJson, Offline } from "./http.js";
+import { HandsFree } from "./handsfree.js";
 import { grouped, worth } from "./numbers.js";
 import { Player } from "./player.js";
 import { Recorder } from "./recorder.js";
@@ -36,14 +38,18 @@ let setting = {};
 let working = false;
 if (form) new Turns(turns, text, { ask, add, busy: () => working });
 
-new Player(turns, text, { spent });
+const player = new Player(turns, text, { spent });
+let handsFree = null;
 if (form?.querySelector("[data-speak]")) {
-  new Recorder(form, {
-    heard: (words) => {
-      composer.add(words);
+  const recorder = new Recorder(form, {
+    heard: (words, quota) => {
+      if (!handsFree?.heard(words)) composer.add(words);
+      composer.cost(quota, text);
       spent();
     },
   });
+  const button = form.querySelector("[data-handsfree]");
+  if (button) handsFree = new HandsFree(button, { recorder, player, texts: text, send: (words) => composer.sendNow(words) });
 }
 
 const live = turns.querySelector("[data-live]");
@@ -66,7 +72,7 @@ root.addEventListener("submit", (event) => {
 
 /** Puts a question behind `parent`, or at the end of the branch in sight; or has the answer `parent` go on. A repeat has
  * the same key: whatever became of the first try, it is asked and paid once. */
-async function ask(question, { key = newKey(), mine = add("mine", question), parent = text.leaf, continues, restore } = {}) {
+async function ask(question, { key = newKey(), mine = composer.attachTo(add("mine", question)), parent = text.leaf, continues, restore } = {}) {
   turns.querySelector("[data-welcome]")?.remove();
   mine.dataset.parent = parent || "root";
   const answer = new Answer(add("answer"), text, () => follower.grown());
@@ -74,11 +80,13 @@ async function ask(question, { key = newKey(), mine = add("mine", question), par
   announce(text.textAsking);
   const body = { sessionId: text.session, contentType: "text", model: composer.model, ...setting };
   if (parent) body.parentId = parent;
+  body.attachments = pathsOf(mine);
   Object.assign(body, continues ? { continues } : { content: question });
   const problem = await hear(answer, key, (signal) =>
     askEvents(form.dataset.stream, { body, headers: { "Idempotency-Key": key }, signal }),
   );
   if (problem?.words || problem?.broke) complain(problem, { question, key, mine, answer, parent, continues, restore });
+  else handsFree?.answered(answer.turn);
   follower.grown();
 }
 
@@ -202,6 +210,7 @@ function versions(answer, fragment) {
 function finish(answer, { content, quota, balance }) {
   answer.show(content);
   answer.cost(quota);
+  player.price(answer.turn);
   const shown = document.querySelector("[data-balance-shown]");
   shown.textContent = grouped(balance);
   document.querySelector("[data-balance-worth]").textContent = worth(balance, text.rate);
@@ -256,6 +265,7 @@ async function refresh(...parts) {
 
 /** What went wrong, under the question it went wrong with; nothing that was written is lost. */
 function complain({ words: what, broke }, { question, key, mine, answer, parent, continues, restore }) {
+  handsFree?.failed();
   const card = copyOf(broke ? "broke" : "trouble");
   if (!broke) card.querySelector("[data-words]").textContent = what;
   answer.turn.after(card);
@@ -276,7 +286,10 @@ function complain({ words: what, broke }, { question, key, mine, answer, parent,
   });
   card.querySelector("[data-edit]")?.addEventListener("click", () => {
     card.remove();
-    if (!answer.id) mine.remove();
+    if (!answer.id) {
+      composer.attached.takeBack(mine);
+      mine.remove();
+    }
     composer.write(question);
   });
 }

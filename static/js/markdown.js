@@ -1,145 +1,161 @@
-// Markdown of a model as nodes of the page. Nothing a model wrote is ever parsed as HTML: tags appear as text, links
-// lead only to the web and to mail, and pictures become links, so that an answer can neither run anything nor call home.
+// Markdown that may still be growing, shown in a place of the page. While it grows, only its last block is read and drawn
+// again: a frame takes as long at the thousandth line as at the tenth.
 
-import MarkdownIt from "../vendor/markdown-it.js";
+import { build } from "./nodes.js";
+import { parser } from "./syntax.js";
 
-const parser = new MarkdownIt({ html: false, linkify: true, breaks: true });
-// "chat.py" is a file, not a site in Paraguay.
-parser.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
-
-const TAGS = new Set(
-  "p h1 h2 h3 h4 h5 h6 ul ol li blockquote strong em s table thead tbody tr th td hr br".split(" "),
-);
-const SCHEMES = new Set(["http:", "https:", "mailto:"]);
-
-/** A place that shows Markdown which may still be growing. `words` are the page's texts: copy, copied, picture. */
+/** A place that shows Markdown. `words` are the page's texts: copy, copied, picture, task. */
 export class Prose {
   constructor(place, words) {
     this.place = place;
     this.words = words;
+    // Of each block what it was made of, and its node.
     this.shown = [];
+    this.nodes = [];
+    this.startOver();
   }
 
-  /** Blocks that have not changed keep their nodes, so that a selection in them survives and nothing flickers. */
+  startOver() {
+    // The blocks that nothing which follows can change, and where the text behind them begins.
+    this.settled = 0;
+    this.at = 0;
+    this.readTo = 0;
+    this.references = {};
+  }
+
+  /** The whole text. Blocks that have not changed keep their nodes, so that a selection in them survives. */
   show(text) {
-    const env = {};
-    // As the parser counts lines.
-    const lines = text.replace(/\r\n?/g, "\n").split("\n");
-    const blocks = split(parser.parse(text, env), lines);
+    const lines = normal(text);
+    this.startOver();
     // What a reference leads to may come after the text that uses it.
+    const env = {};
+    this.draw(0, blocks(lines, env), env);
+  }
+
+  /** A text of which more will follow. */
+  grow(text) {
+    // The other half of a line's end may follow.
+    const lines = normal(text.endsWith("\r") ? text.slice(0, -1) : text);
+    if (lines.length < this.readTo) this.startOver();
+    this.settle(lines);
+    const env = { references: { ...this.references } };
+    this.draw(this.settled, blocks(lines.slice(this.at), env), env, true);
+  }
+
+  /** A block is over when lines that are complete have begun the next one. */
+  settle(lines) {
+    const whole = lines.lastIndexOf("\n") + 1;
+    if (whole <= this.readTo) return;
+    this.readTo = whole;
+    const text = lines.slice(this.at, whole);
+    const env = { references: { ...this.references } };
+    const found = blocks(text, env);
+    if (found.length < 2) return;
+    this.references = env.references;
+    this.draw(this.settled, found.slice(0, -1), env);
+    this.settled += found.length - 1;
+    const last = found.at(-1).line;
+    for (let line = 0, from = 0; line < last; line++) {
+      from = text.indexOf("\n", from) + 1;
+      if (line === last - 1) this.at += from;
+    }
+  }
+
+  /** Blocks from the one of that number on, in place of what is there. `open`: the last may go on. */
+  draw(first, found, env, open = false) {
     const context = JSON.stringify(env.references ?? {});
-    const keys = blocks.map((block) => context + block.source);
+    const keys = found.map((block, at) => context + (open && at === found.length - 1 ? unfinished(block) : "") + block.source);
     let same = 0;
-    while (same < keys.length && keys[same] === this.shown[same]) same++;
-    while (this.place.childNodes.length > same) this.place.lastChild.remove();
-    for (const block of blocks.slice(same)) build(block.tokens, this.place, this.words);
-    this.shown = keys;
+    while (same < keys.length && keys[same] === this.shown[first + same]) same++;
+    const last = found.length - 1;
+    const grown = open && same === last && this.goOn(first + last, found[last]);
+    if (!grown) {
+      while (this.nodes.length > first + same) this.nodes.pop().remove();
+      // What the server wrote there before.
+      if (first + same === 0) this.place.replaceChildren();
+      for (let at = same; at <= last; at++) this.append(found[at], open && at === last);
+    }
+    this.shown.splice(first, Infinity, ...keys);
+  }
+
+  append(block, open) {
+    build(block.tokens, this.place, this.words, open);
+    const node = this.place.lastChild;
+    this.nodes.push(node);
+    if (open && isList(block)) items.set(node, itemsOf(block.tokens).map(({ key }) => key));
+  }
+
+  /** Adds to the block that is open what it has more than before. False: it has changed in another way. */
+  goOn(number, block) {
+    const node = this.nodes[number];
+    if (!node || this.nodes.length > number + 1) return false;
+    if (block.tokens[0].type === "fence") return moreCode(node, block.tokens[0]);
+    return isList(block) && moreItems(node, block.tokens, this.words);
   }
 }
 
-/** The tokens by block at the top, each with the lines it came from. Each becomes one node. */
+/** Code gets its colours when it is complete. */
+function unfinished({ tokens }) {
+  return tokens.some(({ type }) => type === "fence" || type === "code_block") ? "unfinished " : "";
+}
+
+function isList({ tokens }) {
+  return tokens[0].type.endsWith("_list_open");
+}
+
+function normal(text) {
+  // As the parser counts lines.
+  return text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text;
+}
+
+/** The blocks at the top, each with its tokens, the line it begins at and its source. Each becomes one node. */
+function blocks(text, env) {
+  const lines = text.split("\n");
+  return split(parser.parse(text, env), lines);
+}
+
 function split(tokens, lines) {
-  const blocks = [];
+  const found = [];
   let depth = 0;
   for (const token of tokens) {
-    if (depth === 0) blocks.push({ source: token.type + lines.slice(...token.map).join("\n"), tokens: [] });
-    blocks.at(-1).tokens.push(token);
+    if (depth === 0) {
+      found.push({ source: token.type + lines.slice(...token.map).join("\n"), line: token.map[0], tokens: [] });
+    }
+    found.at(-1).tokens.push(token);
     depth += token.nesting;
   }
-  return blocks;
+  return found;
 }
 
-function build(tokens, place, words) {
-  const open = [place];
-  for (const token of tokens) {
-    const here = open.at(-1);
-    // The paragraphs of a list without empty lines.
-    if (token.hidden) continue;
-    if (token.type === "inline") build(token.children, here, words);
-    else if (token.nesting > 0) open.push(enter(token, here));
-    else if (token.nesting < 0) open.pop();
-    else here.append(leaf(token, words));
-  }
+function moreCode(figure, { content, info }) {
+  const code = figure.querySelector?.("pre > code");
+  const [label, before] = [figure.querySelector?.("figcaption > span")?.textContent, code?.textContent];
+  if (label !== (info.trim().split(/\s/)[0].slice(0, 32) ?? "") || !content.startsWith(before)) return false;
+  if (code.firstChild) code.firstChild.appendData(content.slice(before.length));
+  else code.textContent = content;
+  return true;
 }
 
-function enter(token, here) {
-  if (token.type === "link_open") return here.appendChild(link(token.attrGet("href"), token.attrGet("title")));
-  const element = document.createElement(tagFor(token));
-  if (token.tag === "ol" && token.attrGet("start")) element.start = Number(token.attrGet("start"));
-  const align = token.attrGet("style")?.match(/^text-align:(left|center|right)$/)?.[1];
-  if (align) element.style.textAlign = align;
-  if (token.tag === "table") {
-    const frame = document.createElement("div");
-    frame.className = "frame";
-    frame.tabIndex = 0;
-    here.append(frame);
-    frame.append(element);
-  } else {
-    here.append(element);
-  }
-  return element;
+// What each item of a list that grows was made of.
+const items = new WeakMap();
+
+function moreItems(list, tokens, words) {
+  const found = itemsOf(tokens);
+  const before = items.get(list);
+  items.set(list, found.map(({ key }) => key));
+  if (!before || list.localName !== tokens[0].tag || list.children.length !== before.length) return false;
+  let same = 0;
+  while (same < found.length - 1 && found[same].key === before[same]) same++;
+  while (list.children.length > same) list.lastChild.remove();
+  for (let at = same; at < found.length; at++) build(found[at].tokens, list, words, at === found.length - 1);
+  return true;
 }
 
-function tagFor(token) {
-  if (!TAGS.has(token.tag)) return "span";
-  // The page has an h1, each turn an h2.
-  return token.type === "heading_open" ? `h${Math.min(6, Number(token.tag[1]) + 2)}` : token.tag;
+function itemsOf(tokens) {
+  return split(tokens.slice(1, -1), []).map((item) => ({ ...item, key: item.tokens.map(keyOf).join("\n") }));
 }
 
-function leaf(token, words) {
-  switch (token.type) {
-    case "softbreak":
-    case "hardbreak":
-      return document.createElement("br");
-    case "hr":
-      return document.createElement("hr");
-    case "code_inline":
-      return textIn("code", token.content);
-    case "fence":
-    case "code_block":
-      return code(token, words);
-    case "image": {
-      const picture = link(token.attrGet("src"), token.attrGet("title"));
-      picture.append(words.picture.replace("{name}", token.content || token.attrGet("src")));
-      return picture;
-    }
-    default:
-      return document.createTextNode(token.content);
-  }
-}
-
-/** A link that says where it leads; a mere piece of text when that is nowhere we let a model send people. */
-function link(address, title) {
-  const url = URL.canParse(address) ? new URL(address) : null;
-  if (!url || !SCHEMES.has(url.protocol)) return document.createElement("span");
-  const anchor = document.createElement("a");
-  anchor.href = url.href;
-  anchor.title = title ? `${title}\n${url.href}` : url.href;
-  anchor.target = "_blank";
-  anchor.rel = "noopener noreferrer nofollow";
-  return anchor;
-}
-
-function code(token, words) {
-  const figure = document.createElement("figure");
-  figure.className = "code";
-  figure.dataset.copyGroup = "";
-  const head = figure.appendChild(document.createElement("figcaption"));
-  head.append(textIn("span", token.info?.trim().split(/\s/)[0].slice(0, 32) ?? ""));
-  const button = head.appendChild(textIn("button", words.copy));
-  button.type = "button";
-  button.className = "copy";
-  button.dataset.copy = "";
-  button.dataset.done = words.copied;
-  const pre = figure.appendChild(document.createElement("pre"));
-  pre.tabIndex = 0;
-  pre.append(textIn("code", token.content));
-  pre.firstChild.dataset.copyText = "";
-  return figure;
-}
-
-function textIn(tag, text) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
+/** In a list whose items stand apart, paragraphs are no longer hidden. */
+function keyOf({ type, hidden, content, markup }) {
+  return `${type} ${hidden} ${markup} ${content}`;
 }

@@ -1,6 +1,7 @@
 // Answers aloud: one at a time, each paid once.
 
 import { askModel, Offline } from "./http.js";
+import { grouped, worth } from "./numbers.js";
 import { announce } from "./say.js";
 
 /** Plays answers; a second press stops. */
@@ -11,7 +12,9 @@ export class Player {
     this.spent = spent;
     this.audio = new Audio();
     this.audio.addEventListener("playing", () => this.show("playing"));
-    this.audio.addEventListener("ended", () => this.stop());
+    // Called once when what is played ends: whether it was heard to its end.
+    this.then = null;
+    this.audio.addEventListener("ended", () => this.stop(true));
     this.audio.addEventListener("error", () => {
       if (this.button && this.audio.src) this.fail(texts.textPlayFailed);
     });
@@ -19,6 +22,19 @@ export class Player {
       const button = event.target.closest("[data-play]");
       if (button) this.press(button);
     });
+    for (const turn of turns.querySelectorAll(".turn.answer:not([data-live])")) this.price(turn);
+  }
+
+  /** Says what reading an answer aloud costs at the most, before one presses. */
+  price(turn) {
+    const per1k = Number(this.texts.speechPer1k);
+    const place = turn.querySelector("[data-play-cost]");
+    const length = turn.querySelector("[data-said]").textContent.length;
+    if (!per1k || !place || !length) return;
+    const about = worth(Math.max(1, (per1k * length) / 1000), this.texts.rate);
+    place.textContent = `≈ ¥${about}`;
+    place.hidden = false;
+    turn.querySelector("[data-play]").title = place.title = this.texts.textPlayPrice.replace("{yuan}", about);
   }
 
   press(button) {
@@ -32,6 +48,7 @@ export class Player {
     this.show("loading");
     const { status, body, sound } = await askModel(this.texts.speech, { messageId: button.closest("[data-turn]").id });
     if (body?.quota || sound) this.spent();
+    if (body?.quota) this.cost(button, body.quota);
     if (this.button !== button) return;
     if (status !== 200) {
       this.fail(body?.message || this.texts.textPlayFailed);
@@ -47,8 +64,23 @@ export class Player {
     this.fail(error instanceof Offline ? this.texts.textPlayOffline : this.texts.textPlayFailed);
   }
 
-  stop() {
-    if (!this.button) return;
+  /** What it has cost. */
+  cost(button, quota) {
+    const place = button.parentElement.querySelector("[data-play-cost]");
+    place.textContent = this.texts.textPlayCost.replace("{quota}", grouped(quota)).replace("{yuan}", worth(quota, this.texts.rate));
+    place.hidden = false;
+    place.title = "";
+    announce(place.textContent);
+  }
+
+  stop(whole = false) {
+    const { then } = this;
+    this.then = null;
+    if (this.button) this.end();
+    then?.(whole);
+  }
+
+  end() {
     this.audio.pause();
     if (this.audio.src.startsWith("blob:")) URL.revokeObjectURL(this.audio.src);
     this.audio.removeAttribute("src");

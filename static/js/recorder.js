@@ -4,6 +4,11 @@ import { askModel, forgetFile, Offline, sendFile } from "./http.js";
 import { announce } from "./say.js";
 
 const MOST_S = 60;
+// Where a turn ends by itself: how loud speech is at least, after how much silence it is over, and how long one may
+// think before it.
+const LOUD = 0.02;
+const SILENCE_S = 1.5;
+const PATIENCE_S = 10;
 const KINDS = ["audio/webm;codecs=opus", "audio/mp4", "audio/ogg;codecs=opus"];
 
 /** The recording part of the composer. It is idle, asking for the microphone, recording, or having it understood. */
@@ -14,6 +19,9 @@ export class Recorder {
     this.button = form.querySelector("[data-speak]");
     this.text = this.panel.dataset;
     this.heard = heard;
+    // Whether silence ends a recording; `ended` is called when one comes to nothing.
+    this.turnEnds = false;
+    this.ended = () => {};
     this.button.addEventListener("click", () => this.begin());
     this.part("finish").addEventListener("click", () => this.finish());
     this.part("cancel").addEventListener("click", () => this.cancel());
@@ -51,6 +59,7 @@ export class Recorder {
     this.recorder.addEventListener("stop", () => this.stopped());
     this.recorder.start();
     this.started = performance.now();
+    this.loudAt = null;
     this.listen();
     this.show("recording", this.text.textRecording);
     this.part("finish").focus();
@@ -71,9 +80,22 @@ export class Recorder {
     const seconds = Math.min(MOST_S, (performance.now() - this.started) / 1000);
     this.part("clock").textContent = clock(seconds);
     this.analyser.getFloatTimeDomainData(this.samples);
-    this.part("level").value = Math.min(1, 3 * Math.sqrt(this.samples.reduce((sum, each) => sum + each * each, 0) / this.samples.length));
+    const loudness = Math.sqrt(this.samples.reduce((sum, each) => sum + each * each, 0) / this.samples.length);
+    this.part("level").value = Math.min(1, 3 * loudness);
+    if (this.turnEnds && this.turnIsOver(loudness)) return;
     if (seconds >= MOST_S) this.finish();
     else this.timer = setTimeout(() => this.tick(), 100);
+  }
+
+  /** Ends what was said when nobody goes on, and all of it when nobody begins. */
+  turnIsOver(loudness) {
+    const now = performance.now();
+    if (loudness >= LOUD) this.loudAt = now;
+    const silentS = (now - (this.loudAt ?? this.started)) / 1000;
+    if (silentS < (this.loudAt ? SILENCE_S : PATIENCE_S)) return false;
+    if (this.loudAt) this.finish();
+    else this.cancel();
+    return true;
   }
 
   finish() {
@@ -86,6 +108,7 @@ export class Recorder {
     this.release();
     this.hide();
     this.button.focus();
+    this.ended();
   }
 
   /** The recording is complete. */
@@ -150,6 +173,7 @@ export class Recorder {
     this.release();
     this.show("idle", words);
     this.button.focus();
+    this.ended();
   }
 }
 

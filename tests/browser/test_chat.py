@@ -444,7 +444,7 @@ def test_markdown_looks_as_it_was_meant(chatter: Person) -> None:
         '<ol start="3"><li>three</li><li>four</li></ol>',
         '<td style="text-align: right;">2</td>',
         "<figcaption><span>python</span>",
-        "print('&lt;hi&gt;')",
+        "&lt;hi&gt;",
         "<p>&lt;tag&gt;</p>",
     ):
         assert piece in drawn["html"], piece
@@ -547,3 +547,58 @@ def test_every_text_has_enough_contrast(chatter: Person, provider: Upstream, sch
         chatter.visit(path)
         found[path] = chatter.script(measure)
     assert {place: poor for place, poor in found.items() if poor} == {}
+
+
+# --- What goes along -------------------------------------------------------------------------------------------------
+PASTE = """
+const bytes = Uint8Array.from(atob(arguments[0]), (each) => each.charCodeAt(0));
+const clipboardData = new DataTransfer();
+clipboardData.items.add(new File([bytes], "dot.png", { type: "image/png" }));
+const paste = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+document.querySelector("#content").dispatchEvent(paste);
+"""
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def test_a_pasted_picture_goes_to_a_model_that_sees_and_stays_in_the_history(
+    chatter: Person, provider: Upstream
+) -> None:
+    Model.objects.filter(name="doubao-pro").update(capabilities=["chat", "multimodal"])
+
+    def somebody_sees() -> bool:
+        # The server hears of it a moment later.
+        chatter.visit("/chat")
+        return bool(chatter.driver.find_elements("css selector", "[value=doubao-pro][data-sees]"))
+
+    chatter.until(somebody_sees, "nobody sees")
+    chatter.click(".models summary")
+    chatter.click("[value=doubao-lite]")
+    chatter.script(PASTE, DOT)
+    chatter.sees("[data-chips] .chip", "dot.png")
+    chatter.sees("[data-blind]", "doubao-lite does not look at pictures.")
+    ask(chatter, "What is this?")
+    assert provider.asked == []
+    chatter.click("[data-see]")
+    assert not chatter.has("[data-blind]")
+    chatter.press(Keys.ENTER)
+    chatter.sees(DONE, "quota")
+    parts = provider.asked[0].body["messages"][-1]["content"]
+    assert parts[1]["image_url"]["url"] == f"data:image/png;base64,{DOT}"
+    assert not chatter.driver.find_elements("css selector", "[data-chips] .chip")
+    assert chatter.has(".turn.mine .chip img")
+    chatter.driver.refresh()
+    chatter.until(
+        lambda: chatter.script("return document.querySelector('.turn.mine .chip img')?.naturalWidth") == 1,
+        "the history shows no picture",
+    )
+    across = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    for width in (1280, 390):
+        chatter.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", across | {"width": width})
+        chatter.sees(f"{LAST} .generated", "AI-generated")
+        chatter.sees(".composer > .help", "made by AI")
+    assert chatter.script("return document.documentElement.scrollWidth") <= 390
+    chatter.script(PASTE, DOT)
+    chatter.sees("[data-chips] [data-remove]")
+    chatter.click("[data-chips] [data-remove]")
+    assert not chatter.driver.find_elements("css selector", "[data-chips] .chip")
+    assert chatter.complaints() == []

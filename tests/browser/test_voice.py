@@ -59,11 +59,13 @@ def test_what_is_said_is_looked_over_sent_answered_and_read_aloud(
     heard = says({"text": "Tell me a story", "usage": {"type": "duration", "seconds": 2}})
     provider.scripts = [heard, stream(["Once", "upon"], (12, 345)), sounds]
     speak(talker)
+    talker.sees("[data-voice-price]", "¥")
     assert float(talker.find("[data-level]").get_attribute("value") or 0) >= 0
     talker.click(DONE_SPEAKING)
     talker.until(lambda: talker.find("#content").get_attribute("value") == "Tell me a story", "no words")
     assert talker.script("return document.activeElement.id") == "content"
     assert not talker.has("[data-recording]")
+    talker.sees("[data-voice-cost]", f"{Usage.objects.get().quota:,} quota")
     sent = provider.asked[0].body["file"]
     assert sent[:4] == b"\x1aE\xdf\xa3"
     talker.until(lambda: not StoredFile.objects.exists(), "the recording stays")
@@ -71,9 +73,11 @@ def test_what_is_said_is_looked_over_sent_answered_and_read_aloud(
     talker.press(Keys.ENTER)
     talker.sees(DONE, "quota")
     talker.sees(PLAY, "Play")
+    talker.sees(f"{LAST} [data-play-cost]", "≈ ¥")
     talker.click(PLAY)
     talker.sees(PLAY, "Stop playing")
     talker.sees(PLAY, "Play")
+    talker.sees(f"{LAST} [data-play-cost]", f"{Usage.objects.latest('created').quota:,} quota")
     talker.until(lambda: balance_shown(talker) == wallet_of(shop).balance, "the balance is old")
     calls = Usage.objects.count()
     talker.click(PLAY)
@@ -138,3 +142,38 @@ def test_nothing_is_offered_that_no_model_can_do(chatter: Person, provider: Upst
     ask(chatter, "Hi")
     chatter.sees(DONE, "quota")
     assert not chatter.has(PLAY)
+
+
+# Loud for a second and a half, then silent, each time somebody listens.
+ONE_SENTENCE = """
+const since = new WeakMap();
+AnalyserNode.prototype.getFloatTimeDomainData = function (samples) {
+  if (!since.has(this)) since.set(this, performance.now());
+  samples.fill(performance.now() - since.get(this) < 1500 ? 0.5 : 0);
+};
+"""
+
+
+@pytest.mark.rare
+def test_hands_free_a_pause_sends_the_answer_is_read_aloud_and_it_is_ones_turn_again(
+    talker: Person,
+    provider: Upstream,  # noqa: F811
+    books_agree: Callable[[], None],
+) -> None:
+    heard = says({"text": "Tell me a story", "usage": {"type": "duration", "seconds": 2}})
+    again = says({"text": "And then?", "usage": {"type": "duration", "seconds": 2}})
+    provider.scripts = [heard, stream(["Once"], (12, 345)), sounds, again, stream(["Then"], (12, 345)), sounds]
+    talker.script(ONE_SENTENCE)
+    talker.click("[data-handsfree]")
+    assert talker.find("[data-handsfree]").get_attribute("aria-pressed") == "true"
+    talker.until(lambda: Usage.objects.count() == 6, "it is nobody's turn")
+    talker.sees("[data-recording]", "Recording")
+    assert [each.text for each in talker.driver.find_elements("css selector", ".turn.mine [data-said]")] == [
+        "Tell me a story",
+        "And then?",
+    ]
+    talker.press(Keys.ESCAPE)
+    talker.until(lambda: not talker.has("[data-recording]"), "it goes on")
+    assert talker.find("[data-handsfree]").get_attribute("aria-pressed") == "false"
+    assert talker.complaints() == []
+    books_agree()

@@ -126,7 +126,7 @@ def test_an_answer_is_spoken_once_and_played_again_for_nothing(talking: World, b
     assert talking.upstream.asked[0].body["input"] == "Title\nHello there, code :\none"
     assert (first.json["quota"], again.json["quota"]) == (talking.usage().quota, 0)
     assert first.json["path"] == again.json["path"]
-    assert files.read_file(talking.user, first.json["path"], 1000)[1] == SOUND
+    assert files.read_file(talking.user, first.json["path"], 1000)[1].endswith(SOUND)
     assert first.json["contentType"] == "audio/mpeg"
     books_agree()
 
@@ -165,7 +165,8 @@ def test_what_cannot_be_kept_is_given_away_as_it_is(talking: World) -> None:
     Bucket.objects.create(name="down", active=True, secret=Secret("s"), **facts)
     talking.upstream.scripts = [sounds]
     answer = post(talking, SPEECH, text="Hello")
-    assert (answer.status, answer.body) == (200, SOUND)
+    assert answer.status == 200
+    assert answer.body.endswith(SOUND)
     assert not Spoken.objects.exists()
 
 

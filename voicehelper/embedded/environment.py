@@ -48,6 +48,8 @@ def demo_values(port: int, keys: Mapping[str, str]) -> dict[str, str]:
         **accounts,
         "DINGTALK_BASE_URL": f"{address}/sandbox/dingtalk",
         "ALIYUN_SMS_URL": f"{address}/sandbox/aliyun-sms",
+        "ALIYUN_GREEN_URL": f"{address}/sandbox/aliyun-green",
+        "TENCENT_TMS_URL": f"{address}/sandbox/tencent-tms",
         "TENCENT_SMS_URL": f"{address}/sandbox/tencent-sms",
         "SMTP_PRIVATE_HOSTS": "127.0.0.1",
     }
