@@ -202,8 +202,8 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
             ShownAttachment(each["path"], each["name"], page_url(each["path"]), is_picture(each))
             for each in message.attachments
         )
-        facts = {"continues": message.continues, "attachments": shown}
-        return ShownTurn(message.public_id, mine=True, text=message.content, **facts)
+        turn = ShownTurn(message.public_id, mine=True, text=message.content, continues=message.continues)
+        return replace(turn, attachments=shown)
     charged = message.quota is not None
     quota, state = message.quota or 0, message.state
     notes = {"writing": _("Still answering"), "stopped": _("Stopped"), "broken": _("Broken off")}

@@ -65,7 +65,12 @@ export class Turns {
       if (!words || this.busy()) return;
       close();
       const restore = this.cut(mine);
-      this.ask(words, { parent: mine.dataset.parent, restore });
+      const fresh = this.add("mine", words);
+      const [from, to] = [mine, fresh].map((turn) => turn.querySelector("[data-attached]"));
+      // What went along with it goes along again.
+      to.replaceChildren(...[...from.children].map((chip) => chip.cloneNode(true)));
+      to.hidden = from.hidden;
+      this.ask(words, { mine: fresh, parent: mine.dataset.parent, restore });
     });
   }
 
