@@ -21,7 +21,9 @@ NAME = "VoiceHelper"
 class Command(BaseCommand):
     """Idempotent: the second run prints the same accounts."""
 
-    help = "Open (or show) a merchant account at each payment stand-in, a mini program and a website app, at the sandbox."
+    help = (
+        "Open (or show) a merchant account at each payment stand-in, a mini program and a website app, at the sandbox."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """--json prints one JSON object for scripts."""
