@@ -149,7 +149,7 @@ def test_the_foot_says_what_operators_entered_and_nothing_else(browser: Client, 
     for page in (
         english().get("/accounts/sign-in"),
         browser_of(buyer).get("/recharge"),
-        browser_of(buyer).get("/keys"),
+        browser_of(buyer).get("/accounts/data"),
     ):
         assert all(word in page.text for word in (form["icp_number"], "网信算备1", "010-1234", "beian.miit.gov.cn"))
         assert "beian.mps" not in page.text
