@@ -8,7 +8,7 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from llm.models import Usage
-from tests.merchants import WeChatMerchant
+from tests.merchants import WECHAT
 from tests.operators import browser_of, clerk
 from tests.orders import pending_order
 from topup.models import Order
@@ -23,10 +23,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def customer(buyer: User, wechat: WeChatMerchant) -> User:
+def customer(buyer: User) -> User:
     """Paid, called, has a key, and is signed in."""
     facts = {"state": "paid", "transaction_id": "4200001", "credited_at": clock.now(), "credited_by": "notice"}
-    order = pending_order(buyer, wechat, **facts)
+    WECHAT.configure()
+    order = pending_order(buyer, WECHAT, **facts)
     credit(buyer, order.quota, kind=Entry.Kind.TOPUP, ref=order.order_no, actor="notice")
     usage = {"model_name": "deep", "operation": "chat", "usage_source": "provider", "outcome": "ok"}
     Usage.objects.create(request_id="req_1", user=buyer, quota=4_321, input_tokens=7, output_tokens=8, **usage)
