@@ -10,17 +10,8 @@ from sandbox.history import MARK
 _WORD = re.compile(r"[A-Za-z][A-Za-z’']+(?![\w])")
 # Addresses, files, variables, dates, identifiers: whatever has a digit or one of these signs within is no word.
 _CODE = re.compile(r"\S*(?:[A-Za-z]\d|\d[A-Za-z]|://|\w[@_/=.]\w|\w:\d|[{}\\]|--?[a-z]|\w-\w|/\w|\w/|\*{3}|····)\S*")
-# Attributes that begin so are shown or said, or written by scripts.
-_ATTRIBUTES = (
-    "title",
-    "placeholder",
-    "aria-label",
-    "aria-description",
-    "alt",
-    "data-text",
-    "data-done",
-    "data-unknown",
-)
+# Attributes that are shown or said; those that begin with data-text are written by scripts.
+_ATTRIBUTES = {"title", "placeholder", "aria-label", "aria-description", "alt", "data-done", "data-unknown"}
 # Programs' text, and what another language says of itself.
 _SKIPPED = {"script", "style", "code", "pre", "noscript", "textarea", "svg"}
 # Identifiers, icons whose names a font draws, and what people say to models and those to them.
@@ -50,7 +41,9 @@ class _Texts(HTMLParser):
         # Django's names of permissions; tests/accounts/test_roles.py looks at them.
         other = other or (tag == "select" and facts.get("name") in ("permissions", "user_permissions"))
         if not self._inside and not other:
-            self.texts += [value for name, value in attrs if value and name.startswith(_ATTRIBUTES)]
+            self.texts += [
+                value for name, value in attrs if value and (name in _ATTRIBUTES or name.startswith("data-text"))
+            ]
             if tag == "input" and facts.get("type") in ("submit", "button"):
                 self.texts.append(facts.get("value") or "")
         if tag not in _EMPTY:
