@@ -48,6 +48,22 @@ _NAMES: Mapping[str, JobName] = {
     "settle_orphaned_answers": JobName(
         _("Settle broken answers"), _("Charges answers of the chat whose server died while it wrote them.")
     ),
+    "delete_accounts": JobName(
+        _("Delete accounts"), _("Forgets the users who asked for it a week ago; the books stay without their names.")
+    ),
+    "forget_ended_sessions": JobName(
+        _("Forget ended sessions"), _("Deletes what is known of browsers long signed out.")
+    ),
+    "sweep_exports": JobName(
+        _("Make copies of data"), _("Begins copies of their data that users asked for again, and deletes old ones.")
+    ),
+    "add_up_days": JobName(_("Add up days"), _("Sums spending by day and model, for users’ statements.")),
+    "tell_of_low_balances": JobName(
+        _("Tell of low balances"), _("Mails users whose balance fell to the amount they chose.")
+    ),
+    "arrange_old_messages": JobName(
+        _("Arrange old messages"), _("Puts messages of older releases into branches, and indexes them for the search.")
+    ),
     "rotate_secrets": JobName(
         _("Encrypt secrets anew"), _("Goes on with encrypting secrets with the newest key, once somebody began it.")
     ),

@@ -152,39 +152,6 @@ class OwnPassword(forms.Form):
     )
 
 
-class OwnProof(forms.Form):
-    """What shows that it is the user who asks: the password, a code of the second factor, or neither where there is
-    neither. own_password.check_own_proof looks at it."""
-
-    password = forms.CharField(
-        label=gettext_lazy("Your password"),
-        strip=False,
-        required=False,
-        max_length=1024,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-    code = forms.CharField(
-        label=gettext_lazy("Or a code of your app"),
-        required=False,
-        max_length=40,
-        widget=forms.TextInput(attrs={"autocomplete": "one-time-code"}),
-    )
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not user.has_usable_password():
-            del self.fields["password"]
-        if not second_factor.is_on(user):
-            del self.fields["code"]
-
-
-class DeleteForm(OwnProof):
-    """The last word on an account."""
-
-    gives_up = forms.BooleanField(required=False, label=gettext_lazy("I give up the balance"))
-    field_order = ("gives_up", "password", "code")
-
-
 class AddressForm(OwnPassword):
     """Another address, or none."""
 
@@ -258,3 +225,25 @@ class LowBalanceForm(forms.Form):
         if amount is not None and facts.get("unit") == "quota" and amount != int(amount):
             self.add_error("amount", _("Write how much quota as a whole number."))
         return facts
+
+
+class ProofForm(forms.Form):
+    """Asks for what this user can give to show that it is really they; proof.check looks at it."""
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if user.has_usable_password():
+            self.fields["password"] = OwnPassword().fields["password"]
+        elif second_factor.is_on(user):
+            self.fields["code"] = SecondFactorForm().fields["code"]
+
+
+class DeleteForm(ProofForm):
+    """The last word on an account."""
+
+    gives_up = forms.BooleanField(required=False, label=gettext_lazy("I give up the balance"))
+    field_order = ("gives_up", "password", "code")
+
+
+class NewPasskeyForm(ProofForm, PasskeyName):
+    """A name, and the proof."""

@@ -8,7 +8,7 @@ from django import forms
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
 
-from .forms import OwnProof
+from .forms import ProofForm
 from .minors import DEFAULT, MinorLimits
 from .models import MinorMode, User
 
@@ -22,7 +22,7 @@ def _digits(label: Any, *, required: bool, words: Any = "", complete: str = "off
     )
 
 
-class PinForm(OwnProof):
+class PinForm(ProofForm):
     """What shows that it is whoever switched the mode on: the PIN where there is one, else as for all that is grave."""
 
     def __init__(self, user: User, mode: MinorMode | None = None, *args: Any, **kwargs: Any) -> None:

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django import forms
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
 
 from . import second_factor
-from .forms import OwnPassword, PasskeyName, SecondFactorForm
 from .models import User
 from .own_password import PasswordRefused, check_own_password
 
@@ -33,21 +31,6 @@ class NotProven(Exception):
         self.wait_s = wait_s
 
 
-class ProofForm(forms.Form):
-    """Asks for what this user can give."""
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if user.has_usable_password():
-            self.fields["password"] = OwnPassword().fields["password"]
-        elif second_factor.is_on(user):
-            self.fields["code"] = SecondFactorForm().fields["code"]
-
-
-class NewPasskeyForm(ProofForm, PasskeyName):
-    """A name, and the proof."""
-
-
 def note_sign_in(request: HttpRequest | None, **_signal: Any) -> None:
     """Somebody has just signed in with a browser."""
     if request is not None:
@@ -55,7 +38,7 @@ def note_sign_in(request: HttpRequest | None, **_signal: Any) -> None:
 
 
 def check(request: HttpRequest, user: User, given: Mapping[str, str]) -> None:
-    """Raises NotProven unless what ProofForm asked for was given, and is right. Wrong ones count as guesses."""
+    """Raises NotProven unless what forms.ProofForm asked for was given, and is right. Wrong ones count as guesses."""
     try:
         if user.has_usable_password():
             check_own_password(request, user, given.get("password", ""))

@@ -13,10 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
-from .. import minors
+from .. import minors, proof
 from ..minors_form import MinorsForm, PinForm
 from ..models import MinorMode
-from ..own_password import PasswordRefused, check_own_proof
 from ..services import user_of
 
 
@@ -59,8 +58,8 @@ class Minors(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic
             if self.mode is not None and self.mode.pin:
                 minors.check_pin(self.mode, given["pin"])
             else:
-                check_own_proof(self.request, user, given.get("password", ""), given.get("code", ""))
-        except (minors.WrongPin, PasswordRefused) as error:
+                proof.check(self.request, user, given)
+        except (minors.WrongPin, proof.NotProven) as error:
             return self._refused(form, error)
         if isinstance(form, MinorsForm):
             minors.switch_on(user, form.limits, pin=given["new_pin"])
@@ -70,9 +69,8 @@ class Minors(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic
             messages.success(self.request, _("Minors’ mode is off."))
         return redirect("accounts:minors")
 
-    def _refused(self, form: Any, error: "minors.WrongPin | PasswordRefused") -> HttpResponse:
-        field = "pin" if isinstance(error, minors.WrongPin) else "password"
-        form.add_error(field if field in form.fields else None, getattr(error, "words", str(error)))
+    def _refused(self, form: Any, error: minors.WrongPin | proof.NotProven) -> HttpResponse:
+        form.add_error("pin" if isinstance(error, minors.WrongPin) else error.field, error.words)
         response = self.form_invalid(form)
         if error.wait_s:
             response.status_code = 429

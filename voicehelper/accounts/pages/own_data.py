@@ -18,9 +18,8 @@ from django.views.generic import FormView, TemplateView
 from voicehelper.numbers import grouped
 from voicehelper.wallet.shown_balance import shown_balance
 
-from .. import deleting, exports
-from ..forms import DeleteForm, OwnProof
-from ..own_password import PasswordRefused, check_own_proof
+from .. import deleting, exports, proof
+from ..forms import DeleteForm, ProofForm
 from ..services import user_of
 
 
@@ -30,24 +29,22 @@ class ProvenForm(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # gen
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"user": user_of(self.request)}
 
-    def form_valid(self, form: OwnProof) -> HttpResponse:
-        given = form.cleaned_data
+    def form_valid(self, form: ProofForm) -> HttpResponse:
         try:
-            proof = given.get("password", ""), given.get("code", "")
-            check_own_proof(self.request, user_of(self.request), *proof)
-        except PasswordRefused as refused:
-            form.add_error("password" if "password" in form.fields else None, str(refused))
-            return self.refused(form, refused.wait_s)
+            proof.check(self.request, user_of(self.request), form.cleaned_data)
+        except proof.NotProven as error:
+            form.add_error(error.field, error.words)
+            return self.refused(form, error.wait_s)
         return self.proven(form)
 
-    def refused(self, form: OwnProof, wait_s: int = 0) -> HttpResponse:
+    def refused(self, form: ProofForm, wait_s: int = 0) -> HttpResponse:
         response = self.form_invalid(form)
         if wait_s:
             response.status_code = 429
             response["Retry-After"] = str(wait_s)
         return response
 
-    def proven(self, form: OwnProof) -> HttpResponse:
+    def proven(self, form: ProofForm) -> HttpResponse:
         raise NotImplementedError
 
 
@@ -67,9 +64,9 @@ class AskExport(ProvenForm):
     """A copy of everything, by the password."""
 
     template_name = "accounts/export.html"
-    form_class = OwnProof
+    form_class = ProofForm
 
-    def proven(self, form: OwnProof) -> HttpResponse:
+    def proven(self, form: ProofForm) -> HttpResponse:
         try:
             exports.ask(user_of(self.request))
         except exports.ExportRefused as error:
@@ -83,7 +80,7 @@ class FetchExport(ProvenForm):
     """An address for the copy, good for minutes, each time by the password."""
 
     template_name = "accounts/export_fetch.html"
-    form_class = OwnProof
+    form_class = ProofForm
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         export = exports.ready_of(user_of(self.request))
@@ -91,7 +88,7 @@ class FetchExport(ProvenForm):
             raise Http404
         return super().get_context_data(**kwargs) | {"export": export}
 
-    def proven(self, form: OwnProof) -> HttpResponse:
+    def proven(self, form: ProofForm) -> HttpResponse:
         export = exports.ready_of(user_of(self.request))
         if export is None:
             raise Http404
@@ -130,7 +127,7 @@ class DeleteAccount(ProvenForm):
         }
         return super().get_context_data(**kwargs) | facts
 
-    def proven(self, form: OwnProof) -> HttpResponse:
+    def proven(self, form: ProofForm) -> HttpResponse:
         user = user_of(self.request)
         try:
             due = deleting.ask(user, gives_up_balance=form.cleaned_data["gives_up"])

@@ -19,7 +19,7 @@ from django.views.generic import TemplateView
 from voicehelper.api.ratelimit import TooMany
 
 from .. import passkeys, proof, second_factor
-from ..forms import PasskeyName
+from ..forms import NewPasskeyForm, PasskeyName, ProofForm
 from ..models import Passkey, User
 from ..services import user_of
 
@@ -48,7 +48,7 @@ class BeginPasskey(LoginRequiredMixin, View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         user = user_of(request)
-        form = proof.NewPasskeyForm(user, request.POST)
+        form = NewPasskeyForm(user, request.POST)
         if not form.is_valid():
             return _no(_mistakes(form))
         try:
@@ -128,7 +128,7 @@ class OnePasskey(LoginRequiredMixin, TemplateView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         row = self._row()
-        names = {"naming": PasskeyName(initial={"name": row.name}), "form": proof.ProofForm(user_of(self.request))}
+        names = {"naming": PasskeyName(initial={"name": row.name}), "form": ProofForm(user_of(self.request))}
         return super().get_context_data(**kwargs) | {"passkey": row} | names | kwargs
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -140,7 +140,7 @@ class OnePasskey(LoginRequiredMixin, TemplateView):
             passkeys.rename(user, row.pk, naming.cleaned_data["name"])
             messages.success(request, _("The passkey has another name."))
             return redirect("accounts:two_steps")
-        form = proof.ProofForm(user, request.POST)
+        form = ProofForm(user, request.POST)
         try:
             if not form.is_valid():
                 return self.render_to_response(self.get_context_data(form=form))

@@ -16,7 +16,7 @@ from django.views.generic import FormView, TemplateView
 from voicehelper.qr import qr_image
 
 from .. import passkeys, proof, second_factor, sessions, website
-from ..forms import SecondFactorForm
+from ..forms import NewPasskeyForm, ProofForm, SecondFactorForm
 from ..models import SecondFactor
 from ..services import user_of
 from .passkeys import place_of, refuse
@@ -70,9 +70,9 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
         context: dict[str, Any] = {
             "factor": factor,
             "required": second_factor.is_required(user) and not second_factor.suffices(user),
-            "form": proof.ProofForm(user),
+            "form": ProofForm(user),
             "passkeys": passkeys.passkeys_of(user),
-            "adding": proof.NewPasskeyForm(user, auto_id="passkey_%s"),
+            "adding": NewPasskeyForm(user, auto_id="passkey_%s"),
             "wechat": website.is_on() or website.is_bound(user),
             **place_of(self.request),
         }
@@ -89,7 +89,7 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
         if step is None:
             return redirect("accounts:two_steps")
         user = user_of(request)
-        form = SecondFactorForm(request.POST) if step == self._confirm else proof.ProofForm(user, request.POST)
+        form = SecondFactorForm(request.POST) if step == self._confirm else ProofForm(user, request.POST)
         try:
             if form.is_valid():
                 if step != self._confirm:

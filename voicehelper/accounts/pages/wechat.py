@@ -21,6 +21,7 @@ from voicehelper.api.errors import answer_to
 from voicehelper.net.addresses import client_address, network_of
 
 from .. import proof, website
+from ..forms import ProofForm
 from ..mini_program import AnotherUsers, Inactive, NotSetUp
 from ..models import User
 from ..services import user_of
@@ -104,11 +105,11 @@ class WeChatLink(LoginRequiredMixin, TemplateView):
         facts = {"bound": website.is_bound(user), "can_bind": website.is_on(), "stays": website.has_another_way(user)}
         if not (facts["bound"] or facts["can_bind"]):
             raise Http404
-        return super().get_context_data(**kwargs) | facts | {"form": proof.ProofForm(user)} | kwargs
+        return super().get_context_data(**kwargs) | facts | {"form": ProofForm(user)} | kwargs
 
     def post(self, request: HttpRequest) -> HttpResponse:
         user = user_of(request)
-        form = proof.ProofForm(user, request.POST)
+        form = ProofForm(user, request.POST)
         try:
             if not form.is_valid():
                 return self.render_to_response(self.get_context_data(form=form))
