@@ -16,9 +16,11 @@ from voicehelper.sections import Section
 from voicehelper.wallet.models import Budget
 
 from .name_shape import NameShape
+from .operator_models import BuiltInRole as BuiltInRole
 from .operator_models import LoggedChange as LoggedChange
 from .operator_models import SavedView as SavedView
 from .operator_models import SecretRotation as SecretRotation
+from .operator_models import UserNote as UserNote
 
 # They belong to this app's models as well.
 from .passkey_models import Passkey as Passkey
@@ -27,6 +29,7 @@ from .personal import AccountDeletion as AccountDeletion
 from .personal import Consent as Consent
 from .personal import DataExport as DataExport
 from .personal import LegalText as LegalText
+from .personal import LowBalanceNotice as LowBalanceNotice
 from .personal import MinorMode as MinorMode
 from .personal import SiteSettings as SiteSettings
 
@@ -153,59 +156,6 @@ class RecoveryCode(models.Model):
 
     def __str__(self) -> str:
         return f"{self.factor_id} #{self.pk}"
-
-
-class LowBalanceNotice(models.Model):
-    """That a user wants a mail when the balance falls to `threshold` quota. `armed` while it is above: see
-    low_balance.py."""
-
-    user = models.OneToOneField(User, models.CASCADE, related_name="low_balance_notice", verbose_name=_("user"))
-    threshold = models.BigIntegerField(_("threshold (quota)"), editable=False)
-    armed = models.BooleanField(_("armed"), editable=False)
-
-    class Meta:
-        verbose_name = _("low balance notice")
-        verbose_name_plural = _("low balance notices")
-        indexes = [models.Index(fields=["user"], condition=models.Q(armed=True), name="low_balance_armed")]
-        constraints = [models.CheckConstraint(condition=models.Q(threshold__gte=0), name="low_balance_not_negative")]
-
-    def __str__(self) -> str:
-        return f"{self.user} {self.threshold}"
-
-
-class UserNote(models.Model):
-    """What an operator noted about a user. Rows are added and never changed: a trigger refuses it."""
-
-    user = models.ForeignKey(User, models.CASCADE, related_name="notes", verbose_name=_("user"))
-    author = models.CharField(_("written by"), max_length=150, editable=False)
-    text = models.TextField(_("note"), editable=False)
-    created = models.DateTimeField(_("time"), db_default=Now(), editable=False)
-
-    class Meta:
-        verbose_name = _("note about a user")
-        verbose_name_plural = _("notes about users")
-        default_permissions = ("add",)
-        indexes = [models.Index(fields=["user", "-id"], name="note_of_user")]
-
-    def __str__(self) -> str:
-        return f"{self.user_id} #{self.pk}"
-
-
-class BuiltInRole(models.Model):
-    """A role that came along: which group was made for it, and what that was given. Operators change and delete the
-    group as they like; see roles.py."""
-
-    name = models.CharField(max_length=16, unique=True, editable=False)
-    group = models.OneToOneField(
-        "auth.Group", models.SET_NULL, null=True, editable=False, related_name="built_in_role", verbose_name=_("role")
-    )
-    given = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
-
-    class Meta:
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class ApiKey(models.Model):

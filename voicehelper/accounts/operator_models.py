@@ -1,4 +1,5 @@
-"""What is kept about operators at work: the details of their log, and the lists they want to see again."""
+"""What is kept about operators at work: the details of their log, the lists they want to see again, what they noted about
+users, and the roles that came along."""
 
 from typing import Any
 
@@ -93,3 +94,38 @@ class SecretRotation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.started:%Y-%m-%d %H:%M}"
+
+
+class UserNote(models.Model):
+    """What an operator noted about a user. Rows are added and never changed: a trigger refuses it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="notes", verbose_name=_("user"))
+    author = models.CharField(_("written by"), max_length=150, editable=False)
+    text = models.TextField(_("note"), editable=False)
+    created = models.DateTimeField(_("time"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("note about a user")
+        verbose_name_plural = _("notes about users")
+        default_permissions = ("add",)
+        indexes = [models.Index(fields=["user", "-id"], name="note_of_user")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} #{self.pk}"
+
+
+class BuiltInRole(models.Model):
+    """A role that came along: which group was made for it, and what that was given. Operators change and delete the
+    group as they like; see roles.py."""
+
+    name = models.CharField(max_length=16, unique=True, editable=False)
+    group = models.OneToOneField(
+        "auth.Group", models.SET_NULL, null=True, editable=False, related_name="built_in_role", verbose_name=_("role")
+    )
+    given = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

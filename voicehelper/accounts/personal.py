@@ -1,5 +1,5 @@
 """What the law gives people a right to, beside their accounts: to be forgotten, and to have a copy of what is kept;
-and what it has us tell them: the texts they agree to, and who runs the site."""
+and what it has us tell them: the texts they agree to, and who runs the site. And what they asked to be told of."""
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -186,3 +186,23 @@ class MinorMode(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.user_id}"
+
+
+class LowBalanceNotice(models.Model):
+    """That a user wants a mail when the balance falls to `threshold` quota. `armed` while it is above: see
+    low_balance.py."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="low_balance_notice", verbose_name=_("user")
+    )
+    threshold = models.BigIntegerField(_("threshold (quota)"), editable=False)
+    armed = models.BooleanField(_("armed"), editable=False)
+
+    class Meta:
+        verbose_name = _("low balance notice")
+        verbose_name_plural = _("low balance notices")
+        indexes = [models.Index(fields=["user"], condition=models.Q(armed=True), name="low_balance_armed")]
+        constraints = [models.CheckConstraint(condition=models.Q(threshold__gte=0), name="low_balance_not_negative")]
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.threshold}"

@@ -21,7 +21,7 @@ ROWS = 8
 
 
 def _wallet(user: AbstractUser) -> Wallet | None:
-    return Wallet.objects.filter(user=user).first()
+    return Wallet.objects.filter(user_id=user.pk).first()
 
 
 def balance(request: HttpRequest, user: AbstractUser) -> Iterable[Card]:
@@ -55,7 +55,7 @@ def entries(request: HttpRequest, user: AbstractUser) -> CustomerTable | None:
             entry.ref,
             " · ".join(filter(None, (entry.actor, entry.reason))),
         )
-        for entry in Entry.objects.filter(wallet__user=user).order_by("-pk")[:ROWS]
+        for entry in Entry.objects.filter(wallet__user_id=user.pk).order_by("-pk")[:ROWS]
     ]
     every, empty = list_url(Entry, username=user.username), _("Nothing was ever credited or spent.")
     return CustomerTable(_("Last changes of the balance"), headings, rows, empty, every)

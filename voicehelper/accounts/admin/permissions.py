@@ -89,7 +89,7 @@ def choices_of(given: Q) -> QuerySet[Permission]:
     return Permission.objects.filter(some | given).distinct().select_related("content_type")
 
 
-class PermissionsField(forms.ModelMultipleChoiceField):
+class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic only in the stubs
     """Boxes to tick, page by page."""
 
     widget = forms.CheckboxSelectMultiple
@@ -102,7 +102,7 @@ class PermissionsField(forms.ModelMultipleChoiceField):
         return name_of(obj)
 
 
-class RolesField(forms.ModelMultipleChoiceField):
+class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic only in the stubs
     """Boxes to tick, each with what the role is for."""
 
     widget = forms.CheckboxSelectMultiple

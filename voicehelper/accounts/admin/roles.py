@@ -29,7 +29,7 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
     purpose = column(_("what it is for"), lambda group: roles.purpose_of(group) or "—")
     num_people = column(_("people"), lambda group: group.user_set.count())
 
-    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
         if db_field.name == "permissions":
             return permissions.field_for(request, "group", label=_("What it may do"))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
