@@ -59,11 +59,13 @@ class TopupConfig(AppConfig):
         """What roles may do with its rows."""
         from voicehelper import roles
 
-        roles.grant(roles.SUPPORT, "topup", "view_order change_order view_refund view_notice view_codebatch")
+        for names in ("view_order change_order view_refund view_notice", "view_codebatch view_redemptioncode"):
+            roles.grant(roles.SUPPORT, "topup", names)
         for names in (
             "view_order change_order view_refund add_refund change_refund",
             "view_reconciliation change_reconciliation view_difference change_difference",
-            "view_notice change_notice view_gatewaycall view_codebatch add_codebatch view_rechargesettings",
+            "view_codebatch add_codebatch view_redemptioncode",
+            "view_notice change_notice view_gatewaycall view_rechargesettings",
         ):
             roles.grant(roles.FINANCE, "topup", names)
 

@@ -17,6 +17,7 @@ from voicehelper.numbers import grouped
 from ..gateways import GATEWAYS, label_of
 from ..models import CodeBatch, Order, RedemptionCode, Refund, SurplusPayment
 from ..models.codes import plain
+from ..services.redeeming import code_typed
 from . import words
 from .order_search import remembered, who_may_know
 
@@ -48,28 +49,9 @@ def _refund_note(refund: Refund) -> str:
     return " · ".join(str(fact) for fact in facts)
 
 
-def _code(term: str) -> RedemptionCode | None:
-    text = plain(term)
-    if not text:
-        return None
-    found = RedemptionCode.objects.filter(digest=RedemptionCode.digest_of(text))
-    return found.select_related("batch", "redeemed_by").first()
-
-
-def _batch_of(term: str) -> Q | None:
-    code = _code(term)
-    return Q(pk=code.batch_id) if code else None
-
-
-def _fate_of(term: str) -> str:
-    """What became of a code."""
-    code = _code(term)
-    if code is None:
-        return ""
-    facts = {"code": code, "user": code.redeemed_by, "time": moment(code.redeemed_at)}
-    if code.redeemed_by:
-        return gettext("Code %(code)s of this batch was redeemed by %(user)s on %(time)s.") % facts
-    return gettext("Code %(code)s of this batch has not been redeemed.") % facts
+def _typed(term: str) -> Q | None:
+    code = code_typed(term) if plain(term) else None
+    return Q(pk=code.pk) if code else None
 
 
 def _ask_platforms(request: HttpRequest, term: str) -> Iterable[AskOutside]:
@@ -103,14 +85,21 @@ def join() -> None:
         ),
         Finder(
             50,
-            CodeBatch,
-            _("the whole code, or the batch’s name"),
+            RedemptionCode,
+            _("the whole code"),
             "redeem",
-            exactly=_batch_of,
+            exactly=_typed,
+            note=lambda code: str(code.batch),
+            is_secret=lambda term: bool(plain(term)),
+        ),
+        Finder(
+            55,
+            CodeBatch,
+            _("the name of a batch of codes"),
+            "redeem",
+            exactly=lambda term: None,
             nearly=lambda term: Q(name__iexact=term),
             note=lambda batch: grouped(batch.quota),
-            is_secret=lambda term: bool(plain(term)),
-            told=_fate_of,
         ),
     )
     finding.asks(_ask_platforms)

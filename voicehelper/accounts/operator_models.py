@@ -1,5 +1,5 @@
-"""What is kept about operators at work: the details of their log, the lists they want to see again, what they noted about
-users, and the roles that came along."""
+"""What is kept about operators at work: the details of their log, the lists they want to see again, what they
+noted about users, and the roles that came along."""
 
 from typing import Any
 

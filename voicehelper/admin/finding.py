@@ -60,8 +60,6 @@ class Finder:
     note: Callable[[Any], str] = lambda record: ""
     # Whether a term is somebody's secret.
     is_secret: Callable[[str], bool] = lambda term: False
-    # What is said of what a secret opens, on the record's page.
-    told: Callable[[str], str] = lambda term: ""
     # The list with all that a term may mean.
     more: Callable[[str], str] = lambda term: ""
 
@@ -81,7 +79,6 @@ class Findings:
 
     groups: Sequence[FoundGroup]
     exact: FoundRecord | None
-    told: str = ""
 
 
 Asks = Callable[[HttpRequest, str], Iterable[AskOutside]]
@@ -108,12 +105,10 @@ def look_up(request: HttpRequest, term: str) -> Findings:
     """What a term means to this operator, a few of each kind."""
     exact: list[FoundRecord] = []
     groups: list[FoundGroup] = []
-    told = ""
     for finder in _finders:
         sure = _rows(request, finder, finder.exactly(term))
         near = _rows(request, finder, finder.nearly(term), besides=sure)
         exact += sure
-        told = told or (finder.told(term) if sure and finder.is_secret(term) else "")
         if sure or near:
             rest = finder.more(term) if len(near) > MOST else ""
             groups.append(FoundGroup([*sure, *near[:MOST]], rest))
@@ -121,7 +116,7 @@ def look_up(request: HttpRequest, term: str) -> Findings:
     # A number that is somebody's name as well as an amount is no answer yet.
     sole = exact if len(all_of_it) == 1 or not term.isdecimal() else []
     one = sole[0] if len(sole) == 1 else all_of_it[0] if len(all_of_it) == 1 else None
-    return Findings(groups, one, told)
+    return Findings(groups, one)
 
 
 def _rows(
@@ -165,8 +160,6 @@ def view(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return _palette(request, term, found)
     if found.exact:
-        if found.told:
-            messages.info(request, found.told)
         return HttpResponseRedirect(found.exact.url)
     if request.method == "POST" and not secret:
         return HttpResponseRedirect(address(term))
