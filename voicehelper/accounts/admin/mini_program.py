@@ -1,48 +1,26 @@
 """The mini program in the admin: its settings with "test connection", and what users shared."""
 
-import time
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.admin.base import ReadOnlyAdmin
-from voicehelper.admin.columns import linked, moment, number, when
+from voicehelper.admin.columns import linked, number, when
 from voicehelper.admin.filters import Days, username
-from voicehelper.admin.forms import Status
-from voicehelper.admin.sections import ProbedSectionAdmin
-from voicehelper.net.probe import Probe, nothing_called, since_ms
 
 from .. import mini_program, sharing
-from ..models import MiniProgramSettings, Share, WeChatIdentity
-from ..wechat.base import LoginFailed
-
-
-def _try_out(section: MiniProgramSettings) -> Probe:
-    """One real call to WeChat with what is saved."""
-    try:
-        app = mini_program.open_mini_program(section)
-    except mini_program.NotSetUp as error:
-        hint = gettext("Fill these in, save, and test again.")
-        if section.app_id and section.app_secret:
-            hint = str(error)
-        return nothing_called(gettext("Nothing was called: the settings are not complete yet."), hint)
-    started = time.monotonic_ns()
-    try:
-        app.check()
-    except LoginFailed as error:
-        text = f"{error} (errcode {error.errcode})" if error.errcode else str(error)
-        return Probe(False, app.check_address, since_ms(started), text, error.hint)
-    text = gettext("WeChat knows this app id, and the secret is right.")
-    return Probe(True, app.check_address, since_ms(started), text)
+from ..models import MiniProgramSettings, Share
+from .wechat_app import WeChatApp, WeChatAppAdmin
 
 
 @admin.register(MiniProgramSettings)
-class MiniProgramSettingsAdmin(ProbedSectionAdmin):
+class MiniProgramSettingsAdmin(WeChatAppAdmin):
+    without = _("Not set up: mini program users cannot sign in.")
     purpose = _("The WeChat mini program whose users sign in here.")
     fieldsets = (
         (_("Mini program"), {"fields": ["app_id", "app_secret"]}),
@@ -60,14 +38,8 @@ class MiniProgramSettingsAdmin(ProbedSectionAdmin):
         "share_image": _("Its address, five wide by four high, PNG or JPG. Empty: our own picture."),
     }
 
-    def status(self, row: Any) -> Status:
-        """On with its last sign-in, or that something is missing."""
-        if not (row.app_id and row.app_secret):
-            return Status("off", (gettext("Not set up: mini program users cannot sign in."),))
-        last = WeChatIdentity.objects.filter(app_id=row.app_id).aggregate(last=Max("seen_at"))["last"]
-        seen = gettext("last sign-in %(time)s") % {"time": moment(last)} if last else gettext("no sign-in yet")
-        key = gettext("key ····%(last4)s") % {"last4": row.app_secret.last4} if row.app_secret.last4 else ""
-        return Status("on", tuple(filter(None, (gettext("On"), seen, key))))
+    def open_app(self, row: Any) -> WeChatApp:
+        return mini_program.open_mini_program(row)
 
     def page_context(self, row: Any) -> dict[str, Any]:
         domain = settings.SERVER_ADDRESS
@@ -84,9 +56,6 @@ class MiniProgramSettingsAdmin(ProbedSectionAdmin):
             gettext("Save, then test the connection: it shows whether app id and secret belong together."),
         ]
         return {"address_title": gettext("Server domain"), "callback_address": domain, "help_steps": steps}
-
-    def probe(self, request: HttpRequest, row: Any) -> Probe:
-        return _try_out(row)
 
 
 @admin.register(Share)
