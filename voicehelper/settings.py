@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
-from voicehelper import admin_theme, schedule
+from voicehelper import admin_theme, log_lines, schedule
 from voicehelper.variables import BASE_DIR, DATA_DIR, database, direct_database, env, number, rate, redis_url, required
 
 # Django's generic classes take type parameters at run time too.
@@ -320,33 +320,6 @@ SPECTACULAR_SETTINGS = {
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="line")
 if LOG_FORMAT not in {"line", "json"}:
     raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}: use line or json.")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request": {"()": "voicehelper.middleware.AddRequestId"}},
-    "formatters": {
-        "line": {
-            "()": "voicehelper.middleware.OneLine",
-            "format": "{asctime} {levelname} {request_id} {name}: {message}",
-            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
-            "style": "{",
-        },
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "fmt": ["asctime", "levelname", "name", "message", "request_id"],
-            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
-            "datefmt": "%Y-%m-%dT%H:%M:%S%z",
-        },
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["request"]}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {
-        "celery": {"level": "WARNING"},
-        "django": {"level": "WARNING"},
-        "urllib3": {"level": "WARNING"},
-        # uvicorn would write its own lines in its own way.
-        "uvicorn": {"handlers": [], "propagate": True},
-    },
-}
+LOGGING = log_lines.logging_of(LOG_FORMAT, env.str("LOG_LEVEL", default="INFO"))
 
 UNFOLD = admin_theme.UNFOLD
