@@ -28,6 +28,7 @@ def tabs_until(operator: Person, name: str) -> int:
     return 60
 
 
+@pytest.mark.rare
 def test_an_operator_reaches_the_search_snoozes_an_alert_runs_a_job_and_keeps_a_view(
     open_browser: Callable[..., Person], staff: User
 ) -> None:

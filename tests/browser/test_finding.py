@@ -35,6 +35,7 @@ def arrives(operator: Counting, page: str) -> None:  # noqa: F811
     operator.operator.loaded()
 
 
+@pytest.mark.rare
 def test_a_number_that_a_customer_reads_out_opens_its_record_in_two_clicks(
     operator: Counting,  # noqa: F811
     lost: Trade,  # noqa: F811

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 PASSWORD = "a long buyer password"
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("width", ["phone"])
 def test_a_person_copies_limits_and_deletes_and_comes_back(
     shop: User, open_browser: Callable[..., Person], width: str

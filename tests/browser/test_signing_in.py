@@ -80,6 +80,7 @@ def test_an_operator_makes_a_passkey_and_is_in_the_admin_with_it(shop: User, sta
         assert not Passkey.objects.exists()
 
 
+@pytest.mark.rare
 def test_somebody_signs_in_by_wechats_qr_code(shop: User, open_browser: Callable[..., Person]) -> None:
     account = website()
     write_options({"WebsiteAppId": account["app_id"], "WebsiteAppSecret": account["secret"]})
