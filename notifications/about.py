@@ -1,14 +1,19 @@
 """What an alert is about: the record's name, and its address in the admin, absolute, for every channel."""
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import NoReverseMatch, reverse
 from django.utils.text import capfirst
 
 from .models import Alert
+
+# Where an alert that was looked at keeps its record.
+_READ = "_record"
 
 
 def name_of(alert: Alert) -> str:
@@ -19,13 +24,43 @@ def name_of(alert: Alert) -> str:
 
 def record_of(alert: Alert) -> models.Model | None:
     """The record, while it is there."""
-    label, _colon, pk = alert.about.partition(":")
-    try:
-        model: Any = apps.get_model(label) if pk else None
-        found: models.Model | None = model._default_manager.filter(pk=pk).first() if model else None
-    except (LookupError, ValueError):
-        return None
+    if _READ not in vars(alert):
+        read_records([alert])
+    found: models.Model | None = vars(alert)[_READ]
     return found
+
+
+def read_records(alerts: Iterable[Alert]) -> None:
+    """Read the records of many alerts: one question for each kind of record."""
+    kinds: dict[str, dict[str, list[Alert]]] = {}
+    for alert in alerts:
+        setattr(alert, _READ, None)
+        label, _colon, pk = alert.about.partition(":")
+        if pk:
+            kinds.setdefault(label, {}).setdefault(pk, []).append(alert)
+    for label, wanted in kinds.items():
+        for pk, row in _rows(label, wanted).items():
+            for alert in wanted.get(pk, ()):
+                setattr(alert, _READ, row)
+
+
+def _rows(label: str, keys: Collection[str]) -> dict[str, models.Model]:
+    """Those that are there, by the key as a text."""
+    try:
+        model: Any = apps.get_model(label)
+        # A key that cannot be one must not hide the others.
+        known = [key for key in keys if _is_key(model, key)]
+        return {str(row.pk): row for row in model._default_manager.filter(pk__in=known)}
+    except (LookupError, ValueError):
+        return {}
+
+
+def _is_key(model: Any, key: str) -> bool:
+    try:
+        model._meta.pk.to_python(key)
+    except ValidationError:
+        return False
+    return True
 
 
 def path_of(alert: Alert) -> str:

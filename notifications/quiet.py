@@ -74,5 +74,10 @@ def mute_of(alert: Alert) -> Mute | None:
     return Mute.objects.filter(own, event=alert.event, ended=None, until__gt=Now()).order_by("-until").first()
 
 
+def is_asleep() -> Q:
+    """The alerts that are snoozed now, for queries."""
+    return Q(resolved_at=None, snoozed_until__gt=Now())
+
+
 def asleep(alert: Alert, now: datetime) -> bool:
     return alert.resolved_at is None and alert.snoozed_until is not None and alert.snoozed_until > now

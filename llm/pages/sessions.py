@@ -4,6 +4,7 @@ deleted."""
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -15,10 +16,11 @@ from django.views.decorators.http import require_POST, require_safe
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import user_of
+from voicehelper.api.errors import answer_to
 from voicehelper.later import Later
 
 from ..chat import export, sessions, words
-from ..chat.sessions import LONGEST_PROMPT, TITLE_LENGTH, WARMEST, NotFound, Position
+from ..chat.sessions import LONGEST_PROMPT, TITLE_LENGTH, WARMEST, NotFound, Position, TooManyPinned
 from ..models import ChatSession
 from . import display
 
@@ -75,8 +77,7 @@ def find(request: HttpRequest) -> HttpResponse:
 def rename(request: HttpRequest, session_id: str) -> HttpResponse:
     """Give a conversation another name."""
     form = TitleForm(request.POST)
-    if form.is_valid():
-        _change(request, session_id, form.cleaned_data)
+    _change(request, session_id, form.cleaned_data if form.is_valid() else {})
     return redirect("chat:session", session_id)
 
 
@@ -84,7 +85,10 @@ def rename(request: HttpRequest, session_id: str) -> HttpResponse:
 @require_POST
 def pin(request: HttpRequest, session_id: str) -> HttpResponse:
     """Keep a conversation on top of the list, or no longer."""
-    _change(request, session_id, {"pinned": request.POST.get("pinned") == "yes"})
+    try:
+        _change(request, session_id, {"pinned": request.POST.get("pinned") == "yes"})
+    except TooManyPinned as error:
+        messages.warning(request, answer_to(error).text)
     return redirect("chat:session", session_id)
 
 
@@ -93,12 +97,12 @@ def pin(request: HttpRequest, session_id: str) -> HttpResponse:
 def setting(request: HttpRequest, session_id: str) -> HttpResponse:
     """What goes along with every question from now on; what is out of bounds changes nothing."""
     form = SettingForm(request.POST)
-    if form.is_valid():
-        _change(request, session_id, form.cleaned_data)
+    _change(request, session_id, form.cleaned_data if form.is_valid() else {})
     return redirect("chat:session", session_id)
 
 
 def _change(request: HttpRequest, session_id: str, changes: dict[str, Any]) -> None:
+    """Without any changes it is still looked at whose conversation it is."""
     try:
         sessions.change_session(user_of(request), session_id, changes)
     except NotFound:

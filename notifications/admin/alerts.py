@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -25,6 +26,11 @@ from ..models import Alert, Channel, Delivery, Mute
 from ..routing import is_muted
 from . import quieting
 
+if TYPE_CHECKING:
+    from django.contrib.admin.views.main import ChangeList
+else:
+    from unfold.views import ChangeList
+
 DELIVERY_ROWS = 50
 TONES = {Alert.Level.CRITICAL: "danger", Alert.Level.WARNING: "warning", Alert.Level.INFO: "info"}
 
@@ -39,6 +45,14 @@ STATE_TONES = {
 
 def state_label(delivery: Delivery) -> SafeString:
     return choice_label(delivery, STATE_TONES)
+
+
+class AlertList(ChangeList):
+    """A page of alerts, with what they are about."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        about.read_records(self.result_list)
 
 
 @admin.register(Alert)
@@ -92,8 +106,11 @@ class AlertAdmin(ReadOnlyAdmin):
     record = column(_("record"), lambda alert: _record(alert))
     event_label = column(_("event"), lambda alert: events.label_of(alert.event))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return AlertList
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alert]:
-        rows: QuerySet[Alert] = super().get_queryset(request).annotate(muted=is_muted())
+        rows: QuerySet[Alert] = super().get_queryset(request).annotate(muted=is_muted(), asleep=quiet.is_asleep())
         return rows.prefetch_related("deliveries__channel")
 
     @admin.display(description=_("told through"))
@@ -212,7 +229,7 @@ def quiet_label(alert: Alert) -> SafeString | None:
     """That nobody is told of it, and until when."""
     if getattr(alert, "muted", False) and (mute := quiet.mute_of(alert)):
         return label("info", gettext("Muted until %(time)s") % {"time": moment(mute.until)})
-    if quiet.asleep(alert, clock.now()):
+    if getattr(alert, "asleep", False):
         return label("info", gettext("Snoozed until %(time)s") % {"time": moment(alert.snoozed_until)})
     return None
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import InternalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
 from llm.models import Usage
-from tests.merchants import WECHAT
+from tests.merchants import AlipayMerchant
 from tests.operators import browser_of, clerk
 from tests.orders import pending_order
 from topup.models import Order
@@ -23,11 +23,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def customer(buyer: User) -> User:
+def customer(buyer: User, alipay: AlipayMerchant) -> User:
     """Paid, called, has a key, and is signed in."""
     facts = {"state": "paid", "transaction_id": "4200001", "credited_at": clock.now(), "credited_by": "notice"}
-    WECHAT.configure()
-    order = pending_order(buyer, WECHAT, **facts)
+    order = pending_order(buyer, alipay, **facts)
     credit(buyer, order.quota, kind=Entry.Kind.TOPUP, ref=order.order_no, actor="notice")
     usage = {"model_name": "deep", "operation": "chat", "usage_source": "provider", "outcome": "ok"}
     Usage.objects.create(request_id="req_1", user=buyer, quota=4_321, input_tokens=7, output_tokens=8, **usage)
@@ -112,7 +111,7 @@ def test_notes_have_an_author_and_a_time_and_are_never_changed(browser: Client, 
     assert (note.author, note.text) == ("operator", "Called about <b>order</b> 1.")
     page = browser.get(change_url(customer)).text
     assert "Called about &lt;b&gt;order&lt;/b&gt; 1." in page
-    with pytest.raises(InternalError), transaction.atomic(), connection.cursor() as cursor:
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("UPDATE accounts_usernote SET text = 'else'")
     customer_of_nobody: Any = browser.post("/admin/accounts/user/999999/note/", {"text": "x"})
     assert customer_of_nobody.status_code == 404

@@ -1,7 +1,6 @@
 """Deleting an account: what is said before, what calls it off, and what is left of the person afterwards: nothing."""
 
-import base64
-import re
+import io
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,30 +10,34 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import connection, connections
+from django.db import connections
 from django.test import Client
 from django.utils import translation
 from rest_framework.test import APIClient
 
 from llm.models import ChatMessage, KeptResponse
 from notifications.services import raise_alert
+from notifications.texts import Text
 from storage_backends.models import StoredFile
+from storage_backends.services import store_file
 from tests.accounts.conftest import Post, link_in
+from tests.accounts.test_admin import tokens_form
 from tests.llm.client import ApiClient
 from tests.llm.conftest import World, world  # noqa: F401  # a fixture
 from tests.merchants import WECHAT
 from tests.operators import PASSWORD as OPERATORS
 from tests.operators import browser_of
 from tests.orders import pending_order
+from tests.reading_back import traces
 from tests.storage_backends.samples import PNG
 from tests.wechat import WeChat
 from topup.models import CodeBatch, GatewayCall, Notice, Order, Refund
 from topup.services.redeeming import make_codes
 from voicehelper import clock
 from voicehelper.accounts import deleting, forgetting, second_factor, sessions
-from voicehelper.accounts.models import AccountDeletion, User
+from voicehelper.accounts.models import AccountDeletion, LoggedChange, Passkey, User
 from voicehelper.accounts.services import create_api_key, issue_token
-from voicehelper.secrets import decrypt
+from voicehelper.admin.base import change_url
 from voicehelper.wallet.models import Entry, Wallet
 from voicehelper.wallet.services import credit, wallet_of
 
@@ -65,32 +68,7 @@ def make_due(user: User) -> AccountDeletion:
 # --- Everything of a person ------------------------------------------------------------------------------------------
 NAME, EMAIL, SECRET_TALK = "lihua.1988", "li.hua@example.com", "my landlord is called Wang Gui"
 OPENID, FILE_NAME, KEY_NAME = "oUpF8uMEb4qRXf22hE3X68TekukE", "passport of li hua.png", "laptop of li hua"
-
-
-def everything_written() -> Iterator[tuple[str, str]]:
-    """Each row of each table as text, and what is encrypted in it, decrypted. What the stand-ins keep is not ours."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        tables = [name for (name,) in cursor.fetchall() if not name.startswith("sandbox_")]
-        assert len(tables) > 40
-        for table in tables:
-            cursor.execute(f'SELECT row_to_json(t)::text FROM "{table}" t')
-            for (row,) in cursor.fetchall():
-                yield table, row
-                for token in re.findall(r"gAAAA[\w=-]{40,}", row):
-                    yield table, decrypt(token)
-    for session in Session.objects.all():
-        yield "django_session", repr(session.get_decoded())
-
-
-def traces(needles: list[str], files: Path) -> set[str]:
-    """Where one of these can be read, as it is or as base64."""
-    wanted = [*needles, *(base64.b64encode(each.encode()).decode().rstrip("=")[:-1] for each in needles)]
-    found = {f"{table}: {each}" for table, text in everything_written() for each in wanted if each in text}
-    for path in files.rglob("*"):
-        content = path.read_bytes() if path.is_file() else b""
-        found |= {f"{path}: {each}" for each in wanted if each in str(path) or each.encode() in content}
-    return found
+NEW_EMAIL, DIARY, PASSKEY = "li.hua.2@example.org", "diary of li hua.txt", "phone of li hua"
 
 
 def sign_up(post: Post) -> User:
@@ -115,14 +93,28 @@ def recharge(user: User) -> Order:
 
 def talk(user: User, world: World) -> None:  # noqa: F811
     by_token, by_key = ApiClient(issue_token(user)), ApiClient(create_api_key(user, KEY_NAME)[1])
+    diary = store_file(user, DIARY, io.BytesIO(f"I am {NAME}".encode())).key
 
     async def scenario(_world: World) -> list[int]:
-        question = {"content": SECRET_TALK, "model": "doubao-pro"}
+        question = {"content": SECRET_TALK, "model": "doubao-pro", "attachments": [diary]}
         asked = {"model": "doubao-pro", "input": SECRET_TALK, "max_output_tokens": 100}
         answers = await by_token.post("/api/chat/message", question), await by_key.post("/v1/responses", asked)
         return [answer.status for answer in answers]
 
     assert world.play(scenario) == [200, 200]
+    assert ChatMessage.objects.get(role="user").attachments[0]["name"] == DIARY
+
+
+def told_and_changed_by_operators(user: User, operator: User) -> None:
+    """Alerts that name the person, and another address, written on the admin's page."""
+    raise_alert("quota_adjusted", title=f"{NAME}: +5 quota by hand", content=f"For {EMAIL}, openid {OPENID}", key="x")
+    title = Text("%(user)s: the password was guessed at", user=NAME)
+    content = [Text("Told: %(addresses)s", addresses=[EMAIL, NEW_EMAIL])]
+    raise_alert("quota_adjusted", title=title, content=content, key=f"guessed:{NAME}", about=user)
+    form = {"username": NAME, "email": NEW_EMAIL, "group": "default", "is_active": "on"} | tokens_form()
+    assert browser_of(operator).post(change_url(user), form).status_code == 302
+    assert [EMAIL, NEW_EMAIL] in [[line["old"], line["new"]] for line in LoggedChange.objects.latest("pk").values]
+    LogEntry.objects.log_actions(operator.pk, User.objects.filter(pk=user.pk), 2, f"Email → {EMAIL}")
 
 
 def fill(user: User, wechat: WeChat, world: World) -> None:  # noqa: F811
@@ -141,10 +133,8 @@ def fill(user: User, wechat: WeChat, world: World) -> None:  # noqa: F811
     browser.post("/accounts/sign-in", {"username": NAME, "password": "plum-tree-93-lake"})
     browser.get("/accounts/devices")
     second_factor.begin(user)
-    raise_alert("quota_adjusted", title=f"{NAME}: +5 quota by hand", content=f"For {EMAIL}, openid {OPENID}", key="x")
-    LogEntry.objects.log_actions(
-        User.objects.get(username="operator").pk, User.objects.filter(pk=user.pk), 2, f"Email → {EMAIL}"
-    )
+    Passkey.objects.create(user=user, credential_id=b"c", public_key=b"k", user_handle=b"h", name=PASSKEY)
+    told_and_changed_by_operators(user, User.objects.get(username="operator"))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -165,6 +155,7 @@ def test_a_person_with_everything_leaves_no_trace_and_the_books_agree(
     fill(user, wechat, world)
     identity = user.wechat_identities.get()
     needles = [NAME, EMAIL, OPENID, identity.openid, identity.unionid, SECRET_TALK, FILE_NAME, KEY_NAME, "198.51.100.7"]
+    needles += [NEW_EMAIL, DIARY, PASSKEY]
     before = traces(needles, files_dir)
     # All of it is really there, or its absence afterwards would prove nothing.
     assert all(any(found.endswith(f": {each}") for found in before) for each in needles), before

@@ -16,7 +16,6 @@ from llm.seeds import plant
 from notifications.models import Alert
 from notifications.services import raise_alert
 from tests.accounts.test_admin import tokens_form
-from tests.merchants import WeChatMerchant
 from tests.notifications.channels import robot_channel
 from tests.operators import PASSWORD, browser_of, clerk
 from tests.topup.test_admin_changes import RECHARGE, as_shown, saved
@@ -122,9 +121,7 @@ def test_a_button_and_a_rule_say_what_they_changed(browser: Client) -> None:
     assert lines()[1:] == ["From: — → Everything"]
 
 
-def test_the_list_is_narrowed_by_person_kind_field_and_day_and_searched_by_value(
-    browser: Client, wechat: WeChatMerchant
-) -> None:
+def test_the_list_is_narrowed_by_person_kind_field_and_day_and_searched_by_value(browser: Client) -> None:
     write = browser_of(clerk("change_rechargesettings", name="clerk"))
     saved(write, RECHARGE, order_life_minutes="45")
     saved(browser, "/admin/topup/wechatsettings/1/change/", min_topup="7")

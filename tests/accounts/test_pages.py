@@ -1,13 +1,12 @@
 """Signing in, up and out, and changing the password, in a browser."""
 
 import re
-from typing import Any
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from voicehelper.accounts import backends, pages
+from voicehelper.accounts import backends, names, pages
 from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db
@@ -100,18 +99,22 @@ def test_what_cannot_be_an_account_is_explained(page: Client, buyer: User, chang
     assert User.objects.count() == 1
 
 
-def test_a_name_taken_in_the_same_moment_is_explained(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The form finds the name free; somebody else takes it before the insert."""
-    save = pages.SignUpForm.save
+@pytest.mark.parametrize(("late", "words"), [(False, "that somebody has already"), (True, "already exists")])
+def test_a_name_taken_in_the_same_moment_is_explained(
+    page: Client, monkeypatch: pytest.MonkeyPatch, late: bool, words: str
+) -> None:
+    """The form finds the name free; somebody else takes it before it is looked at once more, or only after that, by a
+    way that does not ask (a command, an operator)."""
+    look = names.check_and_hold
 
-    def second(form: Any, commit: bool = True) -> Any:
-        User.objects.create_user("newcomer")
-        return save(form, commit)
+    def raced(name: str) -> None:
+        for step in (look, User.objects.create_user) if late else (User.objects.create_user, look):
+            step(name)
 
-    monkeypatch.setattr(pages.SignUpForm, "save", second)
+    monkeypatch.setattr(names, "check_and_hold", raced)
     answer = page.post(SIGN_UP, NEW)
     assert answer.status_code == 200
-    assert "already exists" in answer.content.decode()
+    assert words in answer.content.decode()
 
 
 def test_I6_signing_up_is_limited_per_address(page: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from llm.models import Credential
-from tests.merchants import WeChatMerchant
+from tests.merchants import WECHAT
 from tests.operators import PASSWORD, browser_of, clerk
 from topup.models.sections import WeChatSettings
 from voicehelper import clock, rotation, secrets
@@ -24,8 +24,9 @@ AGREED = {"everywhere": "on", "current_password": PASSWORD}
 
 
 @pytest.fixture
-def keys(wechat: WeChatMerchant, settings: Any) -> list[str]:
+def keys(settings: Any) -> list[str]:
     """A new key in front of the one that everything is encrypted with."""
+    WECHAT.configure()
     for number in range(4):
         Credential.objects.create(name=f"account {number}", api_key=f"sk-{number}" * 8)
     settings.SECRET_KEYS = [Fernet.generate_key().decode(), *settings.SECRET_KEYS]

@@ -9,6 +9,7 @@ from voicehelper.accounts.models import User
 
 # What a constraint, or a page, wants of a model beyond what its fields say.
 FACTS: dict[str, dict[str, Any]] = {
+    "llm.alias": {"pattern": "claude-*", "provider": "ark"},
     "llm.model": {"capabilities": ["chat"], "provider": "ark", "name": "deep"},
     "llm.credential": {"base_url": "http://127.0.0.1:9/v1", "provider": "ark"},
     "llm.usage": {"usage_source": "provider", "outcome": "ok", "operation": "chat", "request_id": "req_1"},

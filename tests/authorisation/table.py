@@ -1,7 +1,7 @@
 """The table: what every address answers to whom. A new address needs a line here.
 
 Visitors are strangers to us (nobody), the buyer whose rows they are, another user, an operator of each role that comes
-along, and a superuser. Never does any of them get a 5xx.
+along, and a superuser. Never does any of them get a 5xx, but where an operator has not set something up.
 """
 
 import re
@@ -13,7 +13,7 @@ ROLES = (SUPPORT, FINANCE, MODELS, READ_ONLY)
 VISITORS = (NOBODY, BUYER, OTHER, *ROLES, BOSS)
 
 # What a policy says of an answer.
-LET_IN, SIGN_IN, UNAUTHORIZED, FORBIDDEN, MISSING, REFUSED, WRONG_METHOD = (
+LET_IN, SIGN_IN, UNAUTHORIZED, FORBIDDEN, MISSING, REFUSED, WRONG_METHOD, NOT_SET_UP = (
     "let in",  # nothing below: a page, a form with its mistakes, a redirect to the next step
     "to the sign-in page",
     "401",
@@ -21,6 +21,7 @@ LET_IN, SIGN_IN, UNAUTHORIZED, FORBIDDEN, MISSING, REFUSED, WRONG_METHOD = (
     "404",
     "4xx",
     "405",
+    "503",
 )
 
 
@@ -45,6 +46,9 @@ _PUBLIC = [
     "accounts/forgot",
     "accounts/reset/<uidb64>/<token>",
     "accounts/email/<str:token>",
+    "accounts/passkeys/ask",
+    "legal/<slug:kind>",
+    "prices",
     "api/share/visit",
     "gateways.css",
     "i18n/setlang/",
@@ -53,13 +57,30 @@ _PUBLIC = [
     "healthz",
     "readyz",
     "admin/login/",
-    "admin/jsi18n/",
+    "admin/logout/",
 ]
 _PAGES = [
     "accounts/password",
     "accounts/email",
     "accounts/devices",
     "accounts/two-steps",
+    "accounts/passkeys/begin",
+    "accounts/passkeys/add",
+    "accounts/wechat",
+    "accounts/data",
+    "accounts/data/export",
+    "accounts/data/export/drop",
+    "accounts/delete",
+    "accounts/minors",
+    "accounts/consent",
+    "accounts/low-balance",
+    "statement",
+    "statement.csv",
+    "first-steps",
+    "conversations",
+    "conversations/find",
+    "conversations/export",
+    "conversations/delete",
     "recharge",
     "recharge/payer",
     "recharge/redeem",
@@ -72,6 +93,8 @@ _PAGES = [
 _OWN_PAGES = [
     "accounts/devices/<int:pk>/end",
     "accounts/tokens/<int:pk>/end",
+    "accounts/passkeys/<int:pk>",
+    "accounts/data/export/fetch",
     "recharge/orders/<str:order_no>",
     "recharge/orders/<str:order_no>/card",
     "recharge/orders/<str:order_no>/cancel",
@@ -79,12 +102,19 @@ _OWN_PAGES = [
     "recharge/orders/<str:order_no>/open",
     "chat/<str:session_id>",
     "chat/<str:session_id>/rename",
+    "chat/<str:session_id>/pin",
+    "chat/<str:session_id>/setting",
+    "chat/<str:session_id>/export",
+    "chat/<str:session_id>/again/<str:message_id>",
     "chat/<str:session_id>/delete",
     "keys/<int:key_id>",
     "keys/<int:key_id>/revoke",
 ]
 _API = [
     "api/user/self",
+    "api/user/consent",
+    "api/user/statement",
+    "api/user/statement/periods",
     "api/share",
     "api/auth/wx-bind",
     "api/user/wechat/pay",
@@ -99,6 +129,8 @@ _API = [
     "api/chat/stream",
     "api/chat/stop",
     "api/chat/sessions",
+    "api/chat/search",
+    "api/chat/export",
     "api/chat/models",
     "api/voice/transcribe",
     "api/voice/speech",
@@ -111,9 +143,11 @@ _OWN_API = [
     "api/files/<path:path>",
     "api/chat/sessions/<str:session_id>",
     "api/chat/sessions/<str:session_id>/messages",
+    "api/chat/sessions/<str:session_id>/export",
     "api/chat/messages/<str:message_id>",
     "api/chat/messages/<str:message_id>/events",
     "api/user/keys/<int:key_id>",
+    "api/share/<str:share_id>",
 ]
 _NOTICES = (
     "api/wechat/notify", "api/wechat/webhook", "api/wechat/refund-notify", "api/alipay/notify", "api/alipay/webhook",
@@ -131,23 +165,33 @@ LINES = (
     Line("api/auth/login", REFUSED, REFUSED, REFUSED),
     Line("api/auth/wx-login", REFUSED, REFUSED, REFUSED),
     Line("accounts/code", nobody=SIGN_IN),
-    Line("api/share/<str:share_id>", nobody=LET_IN),
+    # A passkey's signature, or WeChat's code with the state of the session's own question: none is given here.
+    Line("accounts/wechat/start", nobody=NOT_SET_UP),
+    Line("accounts/passkeys/sign-in", REFUSED, REFUSED, REFUSED),
+    Line("accounts/wechat/back", REFUSED, REFUSED, REFUSED),
     # The signature in the address is the right; none is given here.
     Line("files/<path:path>", FORBIDDEN, FORBIDDEN, FORBIDDEN),
+    Line("exports/<path:path>", FORBIDDEN, FORBIDDEN, FORBIDDEN),
     Line("api/option", UNAUTHORIZED, FORBIDDEN, FORBIDDEN, but=(FINANCE, READ_ONLY, BOSS)),
-    Line("metrics", FORBIDDEN, FORBIDDEN, FORBIDDEN),
+    # For whoever sends METRICS_TOKEN; nobody else is told that it is there.
+    Line("metrics", MISSING, MISSING, MISSING),
 )
 
 # --- The admin -------------------------------------------------------------------------------------------------------
 # What can be done to a model's rows beside looking at them, given the permission: add, change, delete. Whatever is not
 # here can only be looked at, whatever one's permissions.
 CAN = {
+    "accounts.legaltext": "add",  # the one there is in force, and stays
     "accounts.miniprogramsettings": "change",
+    "accounts.sitesettings": "change",
+    "accounts.websitesettings": "change",
     "accounts.user": "add change",  # deleting: only who has left no trace
     "auth.group": "superuser",
     "llm.alias": "add change delete",
     "llm.credential": "add change delete",
     "llm.model": "add change delete",
+    "llm.safetysettings": "change",
+    "llm.safetyword": "add change delete",
     "notifications.channel": "add change delete",
     "notifications.rule": "change",
     "storage_backends.bucket": "add change",
@@ -160,13 +204,14 @@ CAN = {
 }
 # Pages for every operator.
 STAFF = (
-    "admin/", "admin/find/", "admin/search/", "admin/logout/", "admin/password_change/", "admin/password_change/done/",
-    r"admin/^(?P<app_label>accounts|auth|admin|wallet|notifications|topup|storage_backends|llm)/$",
+    "admin/", "admin/find/", "admin/search/", "admin/jsi18n/", "admin/password_change/", "admin/password_change/done/",
+    r"admin/^(?P<app_label>accounts|admin|auth|wallet|notifications|topup|storage_backends|llm)/$",
     r"admin/(?P<url>.*)$",
     "admin/r/<path:content_type_id>/<path:object_id>/", "admin/autocomplete/",
 )  # fmt: skip
 # Below a model's list: what GET and POST need. "see": the permission to view or to change.
 SEE, ADD, CHANGE, DELETE, ANY_STAFF, NEVER = "see", "add", "change", "delete", "any operator", "never"
+ANOTHERS = "see, and it is somebody else's"
 BELOW = {
     "": (SEE, SEE),
     "export.csv": (SEE, SEE),
@@ -176,12 +221,15 @@ BELOW = {
     "<path:object_id>/history/": (SEE, SEE),
     "<path:object_id>/": (ANY_STAFF, ANY_STAFF),  # leads to the change page
     "<path:object_id>/do/<slug:name>/": (WRONG_METHOD, NEVER),  # the visitors press a button that is not there
+    "views/": (WRONG_METHOD, SEE),
+    "views/<int:pk>/delete/": (WRONG_METHOD, ANOTHERS),
 }
 # Pages of their own: permissions that all are needed for GET and for POST.
 SPECIAL = {
     "accounts/user/<id>/password/": ("accounts.change_user", "accounts.change_user"),
     "accounts/user/<path:object_id>/note/": (WRONG_METHOD, "accounts.add_usernote see"),
     "accounts/miniprogramsettings/test/": (WRONG_METHOD, "change"),
+    "accounts/websitesettings/test/": (WRONG_METHOD, "change"),
     "wallet/wallet/<path:object_id>/adjust/": ("wallet.add_adjustment see", "wallet.add_adjustment see"),
     "topup/codebatch/<int:key>/codes.csv": (NEVER, "topup.add_codebatch"),
     "topup/order/statistics/": ("see", "see"),
@@ -189,22 +237,26 @@ SPECIAL = {
     "topup/order/<path:object_id>/complete/": (BOSS, BOSS),
     "topup/order/<path:object_id>/refund/": (WRONG_METHOD, "topup.change_order topup.add_refund"),
     "topup/order/ask-payment/": (WRONG_METHOD, "topup.change_order"),
-    "topup/reconciliation/ask/": (WRONG_METHOD, "change"),
+    "topup/reconciliation/ask/": (WRONG_METHOD, "topup.change_reconciliation"),
     "topup/rechargesettings/test/": (WRONG_METHOD, "change"),
     "topup/wechatsettings/accounts/<int:pk>/delete/": (WRONG_METHOD, "change"),
     "topup/wechatsettings/test/": (WRONG_METHOD, "change"),
     "topup/alipaysettings/accounts/<int:pk>/delete/": (WRONG_METHOD, "change"),
     "topup/alipaysettings/test/": (WRONG_METHOD, "change"),
-    "storage_backends/archive/<int:pk>/download/": (WRONG_METHOD, BOSS),
+    "storage_backends/archive/<int:pk>/download/": ("see", "see"),
     "storage_backends/bucket/test/": (WRONG_METHOD, "add"),
     "storage_backends/bucket/<int:pk>/test/": (WRONG_METHOD, "change"),
     "llm/credential/test/": (WRONG_METHOD, "add"),
     "llm/credential/<int:pk>/test/": (WRONG_METHOD, "change"),
-    "llm/model/price/": ("see", "see"),
+    "llm/model/price/": (WRONG_METHOD, "change"),
     "llm/model/compare/": ("change", "change"),
     "llm/model/router/": ("see", "see"),
     "llm/usage/statistics/": ("see", "see"),
+    "llm/usage/spenders/": ("see", "see"),
+    "llm/usage/spenders.csv": ("see", "see"),
+    "llm/safetysettings/test/": (WRONG_METHOD, "change"),
     "notifications/channel/<int:pk>/test/": (WRONG_METHOD, "change"),
+    "notifications/jobrun/<slug:name>/run/": (WRONG_METHOD, "notifications.change_jobrun"),
 }
 # Mounted where SANDBOX is set, which production refuses.
 PLAYTHINGS = re.compile(r"sandbox/")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +18,18 @@ from tests.merchants import WeChatMerchant
 from tests.operators import clerk
 from tests.orders import pending_order
 from topup.models import MerchantAccount
+from voicehelper import clock
 from voicehelper.accounts import roles, sharing
-from voicehelper.accounts.models import AccessToken, BrowserSession, BuiltInRole, User
+from voicehelper.accounts.models import (
+    AccessToken,
+    BrowserSession,
+    BuiltInRole,
+    DataExport,
+    LegalText,
+    Passkey,
+    SavedView,
+    User,
+)
 from voicehelper.accounts.services import create_api_key, issue_token
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
@@ -96,6 +107,12 @@ def _places(buyer: User, wechat: WeChatMerchant) -> dict[str, object]:
     talk = ChatSession.objects.create(user=buyer, public_id="chat_1", title="Mine")
     ChatMessage.objects.create(public_id="m1", session=talk, role="assistant", content="x", complete=True)
     key, _text = create_api_key(buyer, "notebook")
+    Passkey.objects.create(user=buyer, credential_id=b"c", public_key=b"k", user_handle=b"h", name="laptop")
+    week = clock.now() + timedelta(days=7)
+    DataExport.objects.create(user=buyer, state=DataExport.State.READY, expires=week)
+    # It asks nobody to agree: whoever is asked sees no other page.
+    text = {"kind": "agreement", "language": "en", "version": 1, "text": "T", "valid_from": clock.now()}
+    LegalText.objects.create(**text, asks_again=False)
     order = pending_order(buyer, wechat)
     return {
         "<str:order_no>": order.order_no,
@@ -107,9 +124,10 @@ def _places(buyer: User, wechat: WeChatMerchant) -> dict[str, object]:
         "<uidb64>": "x",
         "<token>": "x-y",
         "<slug:name>": "nothing",
+        "<slug:kind>": "agreement",
         "<path:content_type_id>": 1,
         "(?P<url>.*)$": "nowhere/",
-        "^(?P<app_label>accounts|auth|admin|wallet|notifications|topup|storage_backends|llm)/$": "topup/",
+        "^(?P<app_label>accounts|admin|auth|wallet|notifications|topup|storage_backends|llm)/$": "topup/",
         r"^/*api/+wechat/+(?:notify|webhook|refund-notify)/*\Z": "api//wechat/notify",
         r"^/*api/+alipay/+(?:notify|webhook)/*\Z": "api//alipay/notify",
     }
@@ -124,6 +142,10 @@ def address_of(world: World, route: str) -> str:
         own = {"<path:object_id>": row, "<id>": row, "<int:pk>": row, "<int:key>": row}
         if "/accounts/<int:pk>/" in route:
             own["<int:pk>"] = MerchantAccount.objects.values_list("pk", flat=True)[0]
+        if route.endswith("views/<int:pk>/delete/"):
+            own["<int:pk>"] = _view_of_another(world, needs[0])
+    elif route.startswith("accounts/passkeys"):
+        own = {"<int:pk>": Passkey.objects.get(user__username="buyer").pk}
     elif route.startswith("accounts/devices"):
         own = {"<int:pk>": BrowserSession.objects.get(user__username="buyer").pk}
     elif route.startswith("accounts/tokens"):
@@ -134,6 +156,13 @@ def address_of(world: World, route: str) -> str:
         route = route.replace(place, str(value))
     assert "<" not in route, f"{route}: nothing stands in this place"
     return f"/{route}"
+
+
+def _view_of_another(world: World, label: str) -> int:
+    """A saved view of a model's list, of an operator who is none of those who ask."""
+    user, _created = User.objects.get_or_create(username="keeps-views", is_staff=True)
+    view, _created = SavedView.objects.get_or_create(user=user, model=label, name="Mine", query="q=1")
+    return view.pk
 
 
 def _row(world: World, label: str) -> object:
@@ -160,12 +189,20 @@ def expected(world: World, visitor: str, method: str, route: str) -> str:
         assert route in table.STAFF, route
         return table.LET_IN
     model, get, post = needs
+    if route.endswith("/export.csv") and not _page_of(model).export:
+        return table.MISSING
     need = get if method == "GET" else post
     if need == table.WRONG_METHOD:
         return table.WRONG_METHOD
     user = world.people[visitor]
     assert user is not None
+    if need == table.ANOTHERS:
+        return table.MISSING if _has(user, model, table.SEE) else table.FORBIDDEN
     return table.LET_IN if all(_has(user, model, each) for each in need.split()) else table.FORBIDDEN
+
+
+def _page_of(model: str) -> Any:
+    return next(page for each, page in admin.site._registry.items() if each._meta.label_lower == model)
 
 
 def _has(user: User, model: str, need: str) -> bool:
@@ -197,18 +234,30 @@ def kind_of(answer: Any) -> str:
 def fits(found: str, wanted: str, answer: Any, route: str) -> bool:
     if wanted == table.REFUSED:
         return 400 <= answer.status_code < 500
-    if found == table.WRONG_METHOD:
+    if found == table.WRONG_METHOD or (wanted, found) == (table.WRONG_METHOD, table.FORBIDDEN):
         # Looked at before or after who it is: either gives nothing away.
         return True
+    if route in SIGNS_OUT and wanted == table.LET_IN:
+        return found in (table.LET_IN, table.SIGN_IN)
+    if route in ASK_NOTHING and wanted == table.LET_IN:
+        return found == table.FORBIDDEN
     if route in LEADS_NOWHERE and wanted == table.LET_IN:
         return found in (table.LET_IN, table.MISSING)
     return found == wanted
 
 
-# Who is let in finds nothing there: no such page, file or token.
+# Whoever was signed out is at the sign-in page.
+SIGNS_OUT = {"accounts/sign-out", "admin/logout/"}
+# Fills in a field's choices, and refuses whoever does not say of which field.
+ASK_NOTHING = {"admin/autocomplete/"}
+# Who is let in finds nothing there: no such page, file, token or job, and WeChat's sign-in is not set up.
 LEADS_NOWHERE = {
     r"admin/(?P<url>.*)$",
     "admin/r/<path:content_type_id>/<path:object_id>/",
+    "admin/notifications/jobrun/<slug:name>/run/",
+    "admin/storage_backends/archive/<int:pk>/download/",
+    "admin/^(?P<app_label>accounts|admin|auth|wallet|notifications|topup|storage_backends|llm)/$",
+    "accounts/wechat",
     "accounts/email/<str:token>",
     "accounts/reset/<uidb64>/<token>",
     "api/files/<path:path>",

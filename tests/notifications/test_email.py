@@ -37,7 +37,8 @@ def _english() -> Iterator[None]:
 
 
 def test_a_mail_has_the_subject_the_coloured_header_and_a_text_alternative(mailbox: Mailbox) -> None:
-    account(mailbox.port, sender_name="告警").send(ALERT)
+    with translation.override("zh-hans"):
+        account(mailbox.port, sender_name="告警").send(ALERT)
     (mail,) = mailbox.mails
     assert mail.subject == "[VoiceHelper Alert - CRITICAL] 账目不平"
     assert (mail.sender, mail.recipients) == ("alerts@example.com", ("ops@example.com",))

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.utils import translation
 
 from notifications.transports import AliyunSMS, DingTalk, Message, TencentSMS, TransportError
 from notifications.transports.base import SMSText, Transport
@@ -47,7 +48,8 @@ def tencent(far_side: FarSide) -> TencentSMS:
 # --- DingTalk --------------------------------------------------------------------------------------------------------
 def test_a_robot_is_sent_a_signed_text_that_calls_everybody_when_it_is_critical(far_side: FarSide) -> None:
     says(far_side, {"errcode": 0, "errmsg": "ok"})
-    robot(far_side, mobiles=("13800138000",)).send(ALERT)
+    with translation.override("zh-hans"):
+        robot(far_side, mobiles=("13800138000",)).send(ALERT)
     (seen,) = far_side.seen
     query = parse_qs(urlsplit(seen.line.split()[1]).query)
     assert seen.line.startswith("POST /robot/send?")

@@ -18,12 +18,15 @@ from django.db.models import CASCADE, CharField, ForeignObjectRel, Model, Q, Que
 from django.db.models.functions import Cast, Concat, Now
 
 from notifications.models import Alert, Mail
+from voicehelper.differences import words
 from voicehelper.wallet.models import Adjustment
 
 from .models import LoggedChange, User, WeChatIdentity
 
 # Rows in one transaction; of those that have many below them, fewer.
 BATCH, FEW = 500, 20
+# Fields by which somebody is known.
+_NAMING = {"username", "email", "new_email", "first_name", "last_name", "openid", "unionid"}
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,33 @@ def register(name: str, step: Callable[[Person], None]) -> None:
 
 def person_of(user: User) -> Person:
     """What names a user now."""
-    found = {user.username, user.email, user.new_email, user.first_name, user.last_name}
+    found = {user.username, user.email, user.new_email, user.first_name, user.last_name, *_before_operators(user)}
     for openid, unionid in WeChatIdentity.objects.filter(user=user).values_list("openid", "unionid"):
         found |= {openid, unionid}
     for names_in in _names:
         found |= set(names_in(user))
-    names = sorted(found - {"", f"deleted#{user.pk}"}, key=len, reverse=True)
+    names = sorted(found - {"", words(""), f"deleted#{user.pk}"}, key=len, reverse=True)
     return Person(user.pk, user.date_joined, tuple(names))
+
+
+def _before_operators(user: User) -> Iterator[str]:
+    """What named them until an operator wrote something else; only the log knows."""
+    for values in LoggedChange.objects.filter(entry__in=_lines_about(user.pk)).values_list("values", flat=True):
+        for change in values:
+            if change.get("field") in _NAMING:
+                yield from (each for each in (change.get("old"), change.get("new")) if isinstance(each, str))
+
+
+def _lines_about(user_id: int) -> "QuerySet[LogEntry]":
+    of_user = ContentType.objects.get_for_model(User)
+    return LogEntry.objects.filter(content_type=of_user, object_id=str(user_id))
 
 
 def forget(person: Person) -> None:
     """All but the user's own row. Raises what a step raises. First where names are looked for: the steps after it
-    take those away by which they are known."""
-    for step in [_forget_in_logs, _forget_mails, *_steps.values(), _end_sessions, _delete_what_is_theirs]:
+    take those away by which they are known. Former names are known by the operators' log alone."""
+    in_texts = [_forget_mails, _forget_in_alerts, _forget_in_log]
+    for step in [*in_texts, *_steps.values(), _end_sessions, _delete_what_is_theirs]:
         step(person)
 
 
@@ -113,21 +130,24 @@ def _fitting(row: Model, field: str, said: Any) -> Any:
 
 
 # --- What accounts themselves know of -----------------------------------------------------------------------------
-def _forget_in_logs(person: Person) -> None:
-    """What operators did, and were told, since the person came. Whoever did it, and when, stays."""
-    of_user = ContentType.objects.get_for_model(User)
-    mine = LogEntry.objects.filter(content_type=of_user, object_id=str(person.user_id))
-    with _words_of_the_log_change():
-        LoggedChange.objects.filter(entry__in=mine).update(values=[])
-        mine.update(object_repr=person.pseudonym, change_message="")
-        unname(LoggedChange.objects.filter(entry__action_time__gte=person.joined), ["values"], person)
-        unname(LogEntry.objects.filter(action_time__gte=person.joined), ["object_repr", "change_message"], person)
+def _forget_in_alerts(person: Person) -> None:
+    """What operators were told since the person came, and why they gave quota."""
     alerts = Alert.objects.filter(last__gte=person.joined)
     unname(alerts, ["title", "content", "texts"], person)
     for name in person.names:
         # Keys tell open alerts apart: no two may become one.
         alerts.filter(key__contains=name).update(key=Concat(Value("forgotten:"), Cast("pk", CharField())))
     unname(Adjustment.objects.filter(wallet__user_id=person.user_id), ["reason"], person)
+
+
+def _forget_in_log(person: Person) -> None:
+    """What operators did since the person came. Whoever did it, and when, stays."""
+    mine = _lines_about(person.user_id)
+    with _words_of_the_log_change():
+        unname(LoggedChange.objects.filter(entry__action_time__gte=person.joined), ["values"], person)
+        unname(LogEntry.objects.filter(action_time__gte=person.joined), ["object_repr", "change_message"], person)
+        LoggedChange.objects.filter(entry__in=mine).update(values=[])
+        mine.update(object_repr=person.pseudonym, change_message="")
 
 
 @contextmanager

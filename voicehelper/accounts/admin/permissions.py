@@ -24,6 +24,7 @@ _WORDS = {
     "topup.add_refund": _("ask for a refund"),
     "topup.change_refund": _("approve, ask after, give up"),
     "topup.add_codebatch": _("make, download, revoke"),
+    "topup.view_redemptioncode": _("see single codes"),
     "wallet.add_adjustment": _("give and take quota"),
     "wallet.change_adjustment": _("approve and withdraw"),
     "accounts.help_user": _("help: sign out, reset, deactivate"),
