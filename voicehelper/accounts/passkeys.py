@@ -265,6 +265,7 @@ def _count(row: Passkey, count: int) -> None:
                 count=count,
             ),
             key=f"passkey:{row.pk}",
+            about=row.user,
         )
     raise PasskeyRefused
 
