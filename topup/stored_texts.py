@@ -1,12 +1,15 @@
 """What the rows keep in English of a notice, a call or a bill, in the reader's language.
 
 Services and gateways say it once, as it happens; whoever reads it later may speak another language. The sentences stand
-here as their patterns: {} is whatever a sentence named. tests/topup/test_stored_texts.py finds those that are missing.
+here, and those of one gateway with it, as their patterns: {} is whatever a sentence named.
+tests/topup/test_stored_texts.py finds those that are missing.
 """
 
 from django.utils.translation import gettext_noop as _
 
 from voicehelper.rewording import reworded
+
+from .gateways import GATEWAYS
 
 PATTERNS = (
     _("A surplus payment that has been given back or settled."),
@@ -31,7 +34,6 @@ PATTERNS = (
     _("The notice is not WeChat Pay's JSON: {}."),
     _("The notice is not WeChat Pay's XML: {}"),
     _("The notice is not a form in {}."),
-    _("The notice is not signed by Alipay with RSA2."),
     _("The notice is not signed by WeChat Pay. {}"),
     _("The notice is not signed with our API key."),
     _("The notice names a certificate that could not be fetched. {}"),
@@ -67,17 +69,6 @@ PATTERNS = (
     _("total_fee {} is not an amount in fen."),
     _("trade_no {} is not one."),
     _("transaction_id {} is not one."),
-    _("Alipay answered about another order."),
-    _("Alipay answered about another payment."),
-    _("Alipay answered about another refund."),
-    _("Alipay does not hand it out: {}."),
-    _("Alipay lists no refunds of {}: ask with their numbers, or read the bill."),
-    _("Alipay's answer does not fit the {}."),
-    _("Alipay's answer holds no bill_download_url."),
-    _("Alipay's answer holds no qr_code."),
-    _("Alipay's answer is not its JSON: {}"),
-    _("Alipay's answer names a certificate by what is no number of one."),
-    _("Alipay's trade_status {} is not known."),
     _("The gateway answered with HTTP status {}."),
     _("The gateway answered with HTTP status {}. {}"),
     _("The gateway answered with HTTP status {} and no code of WeChat Pay's."),
@@ -105,8 +96,6 @@ PATTERNS = (
     _("WeChat Pay's refund_status {}, or what stands beside it, is not known."),
     _("WeChat Pay's status {}, or what stands beside it, is not known."),
     _("WeChat Pay's trade_state {} is not known."),
-    _("the answer that brought it is not signed by Alipay."),
-    _("what Alipay handed out is no certificate."),
     _("{}WeChat Pay's answer is not signed as it should be. {}"),
     _("{} cannot be asked by its own number: {}"),
     _("{} fetches no certificates."),
@@ -124,6 +113,11 @@ PATTERNS = (
 )
 
 
+def patterns() -> list[str]:
+    """Those of all gateways, and what each says besides."""
+    return [*PATTERNS, *(each for gateway in GATEWAYS.values() for each in gateway.sentences)]
+
+
 def in_words(text: str) -> str:
     """A text that a row keeps; as it is where no pattern knows it."""
-    return reworded(text, PATTERNS)
+    return reworded(text, patterns())

@@ -138,7 +138,11 @@ class Search(UserView):
     """Where the user's conversations have all the words of `q`: titles first, then messages, newest first; fifty at
     the most."""
 
-    @extend_schema(responses=frames.or_refused(frames.ListShape), parameters=[shapes.SearchShape])
+    @extend_schema(
+        summary=_("Search one’s conversations: titles first, then messages; the fifty newest at the most"),
+        responses=frames.or_refused(frames.ListShape),
+        parameters=[shapes.SearchShape],
+    )
     def get(self, request: Request) -> Response:
         text = self.form(shapes.SearchShape, request.query_params)["q"]
         ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-search-user", str(self.user.pk)))
@@ -149,6 +153,7 @@ class Export(UserView):
     """A session, or all of them, as a file: Markdown with the branch that was asked in last, or JSON with all of it."""
 
     @extend_schema(
+        summary=_("One conversation, or all, as a file: Markdown, or JSON with every branch"),
         responses={
             **frames.or_refused(OpenApiTypes.STR, "text/markdown"),
             (200, "application/json"): OpenApiTypes.OBJECT,

@@ -129,7 +129,7 @@ def test_wechats_refusals_are_said_and_operators_learn_of_theirs(web: WeChat) ->
     write_options({"WebsiteAppSecret": "0" * 32})
     answer = go(client)
     assert (answer.status_code, "not finished setting up" in answer.text) == (503, True)
-    assert "QR code" in Alert.objects.get(event="wechat_login_broken").title
+    assert "微信扫码" in Alert.objects.get(event="wechat_login_broken").title
 
 
 def test_two_step_sign_in_asks_after_wechat_too(web: WeChat, buyer: User) -> None:

@@ -76,6 +76,8 @@ class Gateway(ABC):
     # pattern of the error's text), and how to mend it. The first that fits counts.
     config_class: ClassVar[Callable[..., Config]]
     known_mistakes: ClassVar[Sequence[tuple[str, object]]] = ()
+    # Its sentences that rows keep in English, as patterns to say them in the reader's language (stored_texts.py).
+    sentences: ClassVar[Sequence[str]] = ()
     # Whether one merchant's orders may come from several apps, all with the same keys. Then its configuration has
     # `other_app_ids`.
     many_apps: ClassVar[bool] = False

@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from webauthn import (
     base64url_to_bytes,
     generate_authentication_options,
@@ -39,6 +40,7 @@ from webauthn.helpers.structs import (
 )
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of, on_the_wire
 
@@ -256,9 +258,14 @@ def _count(row: Passkey, count: int) -> None:
     if kept := Passkey.objects.filter(pk=row.pk).first():
         raise_alert(
             "passkey_copied",
-            title=f"A passkey of {row.user.username} may have been copied",
-            content=f"Its device has counted to {kept.sign_count} before, and now says {count}. It was refused.",
+            title=Text(gettext_noop("A passkey of %(user)s may have been copied"), user=row.user.username),
+            content=Text(
+                gettext_noop("Its device has counted to %(kept)s before, and now says %(count)s. It was refused."),
+                kept=kept.sign_count,
+                count=count,
+            ),
             key=f"passkey:{row.pk}",
+            about=row.user,
         )
     raise PasskeyRefused
 

@@ -14,8 +14,10 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
+from notifications.texts import Text
 from voicehelper.secrets import SecretUnreadable
 
 from . import letters, sessions
@@ -143,9 +145,11 @@ def _ask(code: str) -> tuple[WebsiteLogin, WeChatPerson]:
         hint = error.hint if isinstance(error, LoginFailed) else ""
         raise_alert(
             "wechat_login_broken",
-            title="Nobody can sign in by WeChat's QR code",
+            title=Text(gettext_noop("Nobody can sign in by WeChat’s QR code")),
             content=" ".join(filter(None, [str(error), hint])),
             key="wechat-website",
+            about=WebsiteSettings.load(),
+            platform="wechat",
         )
         log.warning("Nobody can sign in by WeChat's QR code: %s", error)
         raise

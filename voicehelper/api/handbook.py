@@ -1,5 +1,6 @@
 """The API's document as a page of ours: what users' programs may call. Its facts come from the OpenAPI schema."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,14 +16,14 @@ from drf_spectacular.generators import SchemaGenerator
 
 from .document import Schema
 
-# Under which heading a route stands: the first whose beginning it has. All others are the last one's.
-_CHAPTERS: Sequence[tuple[str, Any, tuple[str, ...]]] = (
-    ("models", _("Models, with an API key"), ("/v1/",)),
-    ("chat", _("Chat"), ("/api/chat/",)),
-    ("voice", _("Voice and files"), ("/api/voice/", "/api/files")),
-    ("recharge", _("Recharge"), ("/api/user/topup", "/api/user/amount", "/api/user/wechat", "/api/user/alipay")),
-    ("account", _("Account, keys and usage"), ("/api/user/",)),
-    ("sign-in", _("Signing in and sharing"), ("/api/",)),
+# Under which heading a route stands: the first whose pattern its beginning fits. The last one's fits all.
+_CHAPTERS: Sequence[tuple[str, Any, str]] = (
+    ("models", _("Models, with an API key"), r"/v1/"),
+    ("chat", _("Chat"), r"/api/chat/"),
+    ("voice", _("Voice and files"), r"/api/(voice/|files)"),
+    ("recharge", _("Recharge"), r"/api/user/(topup|amount|\w+/pay$)"),
+    ("account", _("Account, keys and usage"), r"/api/user/"),
+    ("sign-in", _("Signing in and sharing"), r"/api/"),
 )
 
 
@@ -63,11 +64,11 @@ def handbook(request: HttpRequest) -> HttpResponse:
 def _chapters(_language: str) -> list[Chapter]:
     """What there is does not change while a process lives; its words are the reader's."""
     schema: Schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-    routes: dict[str, list[DocumentedRoute]] = {anchor: [] for anchor, _title, _beginnings in _CHAPTERS}
+    routes: dict[str, list[DocumentedRoute]] = {anchor: [] for anchor, _title, _pattern in _CHAPTERS}
     for path, methods in schema["paths"].items():
-        chapter = next((anchor for anchor, _title, starts in _CHAPTERS if path.startswith(starts)), _CHAPTERS[-1][0])
+        chapter = next((anchor for anchor, _title, pattern in _CHAPTERS if re.match(pattern, path)), _CHAPTERS[-1][0])
         routes[chapter] += [_route(schema, path, method, operation) for method, operation in methods.items()]
-    return [Chapter(anchor, str(title), routes[anchor]) for anchor, title, _starts in _CHAPTERS if routes[anchor]]
+    return [Chapter(anchor, str(title), routes[anchor]) for anchor, title, _pattern in _CHAPTERS if routes[anchor]]
 
 
 def _route(schema: Schema, path: str, method: str, operation: Schema) -> DocumentedRoute:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -78,6 +79,7 @@ class OwnStatement(UserView):
     one by one."""
 
     @extend_schema(
+        summary=_("Every change of the balance, newest first; spending by day and model"),
         responses=frames.or_refused(StatementAnswer),
         description="Newest first: spending one line per Beijing day and model, without a time; all else one by one."
         + _ABOUT,
@@ -105,6 +107,7 @@ class StatementPeriods(UserView):
     """The same by Beijing day, week (from Monday) or month in which something changed, newest first."""
 
     @extend_schema(
+        summary=_("The statement by day, week or month"),
         responses=frames.or_refused(frames.ListShape),
         description="By Beijing day, week (from Monday) or month in which something changed, newest first." + _ABOUT,
         parameters=[*_PERIOD, OpenApiParameter("by", enum=["day", "week", "month"], description="Without it: day.")],

@@ -16,6 +16,7 @@ from ..ways import PHONE, Place
 from . import bills, notices, orders, refunds
 from .config import AlipayConfig
 from .mistakes import KNOWN_MISTAKES
+from .sentences import SENTENCES
 from .wire import RSA2, AlipayWire, string_to_sign
 
 __all__ = ["RSA2", "Alipay", "AlipayConfig", "string_to_sign"]
@@ -40,6 +41,7 @@ class Alipay(AlipayWire):
 
     config_class = AlipayConfig
     known_mistakes = KNOWN_MISTAKES
+    sentences = SENTENCES
     closes_refunded = True
     # The day and the product come first.
     transaction_numbers = r"20[0-9]{26}"

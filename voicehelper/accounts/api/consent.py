@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -37,11 +38,15 @@ class ConsentOfUser(PlainView):
     """GET: the texts this user has not agreed to yet. POST {"agreement": 2, "privacy": 1}: agrees to these versions;
     409 when they are not, or not any more, what is in force."""
 
-    @extend_schema(responses={200: WantedTexts, 401: Refusal})
+    @extend_schema(summary=_("Legal texts to agree to"), responses={200: WantedTexts, 401: Refusal})
     def get(self, request: Request) -> Response:
         return Response({"success": True, "data": wanted_of(self.user)})
 
-    @extend_schema(request=Versions, responses={200: WantedTexts, **dict.fromkeys((400, 401, 409, 415), Refusal)})
+    @extend_schema(
+        summary=_("Agree to these versions of the legal texts"),
+        request=Versions,
+        responses={200: WantedTexts, **dict.fromkeys((400, 401, 409, 415), Refusal)},
+    )
     def post(self, request: Request) -> Response:
         versions = self.form(Versions, request.data)
         consents.agree(self.user, versions, client_address(request._request))
