@@ -4,6 +4,10 @@
 import { build } from "./nodes.js";
 import { parser } from "./syntax.js";
 
+// Blocks stand in groups of so many: a layout looks at each child of the place, and not at those of a group in which
+// nothing has changed.
+const GROUP = 32;
+
 /** A place that shows Markdown. `words` are the page's texts: copy, copied, picture, task. */
 export class Prose {
   constructor(place, words) {
@@ -70,7 +74,7 @@ export class Prose {
     const last = found.length - 1;
     const grown = open && same === last && this.goOn(first + last, found[last]);
     if (!grown) {
-      while (this.nodes.length > first + same) this.nodes.pop().remove();
+      while (this.nodes.length > first + same) this.removeLast();
       // What the server wrote there before.
       if (first + same === 0) this.place.replaceChildren();
       for (let at = same; at <= last; at++) this.append(found[at], open && at === last);
@@ -79,10 +83,19 @@ export class Prose {
   }
 
   append(block, open) {
-    build(block.tokens, this.place, this.words, open);
-    const node = this.place.lastChild;
+    if (this.nodes.length % GROUP === 0) this.place.append(document.createElement("div"));
+    const group = this.place.lastChild;
+    build(block.tokens, group, this.words, open);
+    const node = group.lastChild;
     this.nodes.push(node);
     if (open && isList(block)) items.set(node, itemsOf(block.tokens).map(({ key }) => key));
+  }
+
+  removeLast() {
+    const node = this.nodes.pop();
+    const group = node.parentNode;
+    node.remove();
+    if (!group.firstChild) group.remove();
   }
 
   /** Adds to the block that is open what it has more than before. False: it has changed in another way. */

@@ -361,9 +361,11 @@ EVIL = {
     "endless lists": "\n".join(f"{'  ' * level}- {level}" for level in range(300)),
 }
 DRAW = """
-const plain = (html) => html.replace(/<span class="hl-[^>]*>|<\\/span>/g, "");
 const [text, done] = arguments;
-import("/static/js/markdown.js").then(({ Prose }) => {
+const modules = ["markdown", "colours"].map((name) => import(`/static/js/${name}.js`));
+Promise.all(modules).then(async ([{ Prose }, { colour }]) => {
+  // Code gets its colours in the order in which they were asked for: when these are there, all are.
+  const coloured = () => colour(Object.assign(document.createElement("code"), { textContent: "<p>" }), "html");
   const place = document.createElement("div");
   place.className = "said";
   const turn = document.createElement("article");
@@ -372,14 +374,15 @@ import("/static/js/markdown.js").then(({ Prose }) => {
   document.querySelector("[data-turns]").replaceChildren(turn);
   const prose = new Prose(place, { copy: "Copy", copied: "Copied", picture: "Picture: {name}" });
   const step = Math.max(1, Math.floor(text.length / 40));
-  for (let end = step; end < text.length; end += step) prose.show(text.slice(0, end));
+  for (let end = step; end < text.length; end += step) prose.grow(text.slice(0, end));
   prose.show(text);
+  await coloured();
   const grown = place.innerHTML;
   place.replaceChildren();
   new Prose(place, { copy: "Copy", copied: "Copied", picture: "Picture: {name}" }).show(text);
+  await coloured();
   setTimeout(() => done({
-    // But for the colours of code, which come a moment later.
-    same: plain(grown) === plain(place.innerHTML),
+    same: grown === place.innerHTML,
     tags: [...new Set([...place.querySelectorAll("*")].map((each) => each.localName))],
     attributes: [...new Set([...place.querySelectorAll("*")].flatMap((each) => each.getAttributeNames()))],
     links: [...place.querySelectorAll("a")].map((each) => [each.getAttribute("href"), each.textContent, each.rel]),
@@ -423,7 +426,9 @@ def test_I10_an_evil_answer_is_harmless_from_the_model_to_the_reload(chatter: Pe
     ask(chatter, evil)
     chatter.sees(DONE)
     for _ in range(2):
-        tags = "return [...document.querySelectorAll('.turn .said *')].map((each) => each.localName)"
+        # But for the groups that blocks stand in.
+        written = "document.querySelectorAll('.turn .said > :not(div), .turn .said > * *')"
+        tags = f"return [...{written}].map((each) => each.localName)"
         assert set(chatter.script(tags)) <= {"p", "a", "br", "span"}
         assert chatter.script("return window.pwned") is None
         chatter.driver.refresh()

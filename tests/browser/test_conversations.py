@@ -103,6 +103,8 @@ def test_O3_a_server_that_is_lost_in_the_middle_leaves_what_came_and_the_page_go
     chatter.driver.refresh()
     answered(chatter, "and so on")
     assert chatter.text(".turn.answer [data-said]").startswith("word0 word1")
+    labels = "return [...document.querySelectorAll('.turn.answer .generated')].map((each) => each.checkVisibility())"
+    assert chatter.script(labels) == [False, True], "what was continued is one answer"
 
 
 @pytest.mark.rare

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from llm.chat import conversations
+from llm.chat import sessions
 from llm.models import ChatMessage, Model, Usage
 from storage_backends.models import StoredFile
 from storage_backends.services import store_file
@@ -133,5 +133,5 @@ def test_automatic_choice_with_a_picture_asks_a_model_that_sees(chatting: World)
 def test_a_deleted_conversation_takes_its_files_with_it_but_not_those_of_another(chatting: World) -> None:
     both, one = keep(chatting.user, "both.png", DOT), keep(chatting.user, "one.png", DOT)
     ask(chatting, asked(both, one, sessionId="first"), asked(both, sessionId="second"))
-    conversations.delete_session(chatting.user, "first")
+    sessions.delete_session(chatting.user, "first")
     assert list(StoredFile.objects.values_list("name", flat=True)) == ["both.png"]

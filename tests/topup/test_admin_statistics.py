@@ -198,6 +198,19 @@ def test_a_period_is_of_the_calendar_and_has_one_before_it(
     assert bool(found.problem) == ("from" in asked and first == "2026-11-03")
 
 
+def test_a_number_of_days_has_as_many_just_before_on_every_day_of_the_year() -> None:
+    for number in range(366):
+        on = date(2028, 1, 1) + timedelta(days=number)
+        for name, days in {"today": 1, "yesterday": 1, "7": 7, "30": 30, "90": 90}.items():
+            found = asked_period({"period": name}, on, "30")
+            assert len(found.days) == len(found.before.days) == days, (name, on)
+            assert found.before.last + timedelta(days=1) == found.first, (name, on)
+        for name in ("month", "last_month"):
+            found = asked_period({"period": name}, on, "30")
+            assert found.before.first == (found.first - timedelta(days=1)).replace(day=1), (name, on)
+            assert found.before.last < found.first, (name, on)
+
+
 @pytest.mark.usefixtures("shop")
 def test_any_period_stands_beside_the_one_before(browser: Client) -> None:
     first, last = today() - timedelta(days=4), today() - timedelta(days=1)

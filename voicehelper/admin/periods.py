@@ -39,7 +39,9 @@ class ReportPeriod:
         """The one to compare it with: as many days of the week or month before, or just before."""
         if self.name in ("week", "last_week"):
             return self._earlier(7)
-        if self.first.day != 1 or self.last >= _next_month(self.first):
+        # A day, or some days up to today, may begin on the first too and is no month.
+        of_a_month = self.name in ("", "month", "last_month")
+        if not of_a_month or self.first.day != 1 or self.last >= _next_month(self.first):
             return self._earlier((self.last - self.first).days + 1)
         end = self.first - DAY
         begin = end.replace(day=1)
