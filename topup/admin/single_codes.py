@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,11 @@ _STATES = {
 }
 
 
+def _ending(code: RedemptionCode) -> str:
+    """No word, whatever its letters spell."""
+    return format_html('<span translate="no">…{}</span>', shown(code.text.reveal())[-4:])
+
+
 @admin.register(RedemptionCode)
 class RedemptionCodeAdmin(ReadOnlyAdmin):
     list_display = ("ending", "batch_link", "worth", "state_label", "user_link", "time_redeemed")
@@ -42,7 +48,7 @@ class RedemptionCodeAdmin(ReadOnlyAdmin):
     user_link = linked("redeemed_by", _("redeemed by"))
     time_redeemed = when("redeemed_at", _("redeemed"))
     # Whoever sees an unused code whole has its money.
-    ending = column(_("redemption code"), lambda code: f"…{shown(code.text.reveal())[-4:]}")
+    ending = column(_("redemption code"), _ending)
     worth = column(
         _("worth"),
         lambda code: f"¥{in_yuan(code.batch.quota, list_price().yuan_per_quota)} ({grouped(code.batch.quota)})",

@@ -14,6 +14,7 @@ from voicehelper.admin.customer import CustomerTable, Heading
 from voicehelper.admin.front_page import Card
 from voicehelper.numbers import grouped
 
+from .actors import named
 from .models import Adjustment, Entry, Wallet
 from .worth import in_yuan, list_price
 
@@ -53,7 +54,7 @@ def entries(request: HttpRequest, user: AbstractUser) -> CustomerTable | None:
             signed(entry.amount),
             grouped(entry.balance_after),
             entry.ref,
-            " · ".join(filter(None, (entry.actor, entry.reason))),
+            " · ".join(filter(None, (named(entry.actor), entry.reason))),
         )
         for entry in Entry.objects.filter(wallet__user_id=user.pk).order_by("-pk")[:ROWS]
     ]

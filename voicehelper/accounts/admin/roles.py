@@ -42,3 +42,8 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The roles alone: the rows that join them to permissions and people go along, and have no names."""
+        going, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return [each for each in going if not isinstance(each, list)], counts, missing, protected
