@@ -55,4 +55,4 @@ def test_chat_keys_usage_and_the_mini_program_answer_as_documented(server: Serve
             case.call_and_validate(base_url=server.address, headers=headers, checks=CHECKS)
 
         answers_as_documented()
-    assert len(tried) == 29
+    assert len(tried) == 30
