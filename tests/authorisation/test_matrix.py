@@ -292,7 +292,6 @@ def test_every_line_of_the_table_is_an_address() -> None:
     assert set(table.CAN) <= {model._meta.label_lower for model in admin.site._registry}
 
 
-@pytest.mark.rare
 def test_I1_N1_a_part_of_all_addresses_answers_everybody_as_the_table_says(world: World) -> None:
     """One in seventeen of the whole product: seventeen is prime to the visitors and methods, so all of them appear."""
     found = differences(world, iter(EVERYTHING[::17]))

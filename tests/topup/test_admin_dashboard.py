@@ -99,7 +99,7 @@ def test_the_front_page_costs_few_queries(browser: Client, buyer: User, wechat: 
     for number in range(20):
         credited(pending_order(buyer, wechat))
         raise_alert("x", level="critical", title=f"{number}")
-    assert asked() == few
+    assert asked() <= few
 
 
 def test_figures_and_menu_show_only_what_an_operator_may_see() -> None:
