@@ -20,7 +20,10 @@ from ..wechat.base import LoginFailed
 class WeChatApp(Protocol):
     """An app as it is configured now."""
 
-    check_address: str
+    @property
+    def check_address(self) -> str:
+        """What `check` calls."""
+        ...
 
     def check(self) -> None:
         """Ask WeChat whether id and secret belong together. Raises LoginFailed."""
