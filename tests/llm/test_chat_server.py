@@ -57,10 +57,11 @@ def asking(server: Server, token: str) -> Iterator[http.client.HTTPResponse]:
 
 
 def next_event(response: http.client.HTTPResponse) -> tuple[str, Any]:
-    name = response.readline().decode().strip().removeprefix("event: ")
-    data = json.loads(response.readline().decode().removeprefix("data: "))
-    assert response.readline() == b"\n"
-    return name, data
+    fields: dict[str, str] = {}
+    while line := response.readline().decode().strip():
+        name, _, value = line.partition(": ")
+        fields[name] = value
+    return fields["event"], json.loads(fields["data"])
 
 
 def until(met: Callable[[], Any], within_s: float) -> float:

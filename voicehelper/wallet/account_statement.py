@@ -121,7 +121,7 @@ _PAGE = f"""
             )
         ) ORDER BY day DESC) FROM page)
     )
-"""  # noqa: S608  # constants only
+"""  # noqa: S608  # nosec B608  # constants only
 
 _BY_PERIOD = f"""
     WITH cell AS MATERIALIZED ({CELLS})
@@ -134,7 +134,7 @@ _BY_PERIOD = f"""
             GROUP BY 1, 2
         ) p)
     )
-"""  # noqa: S608  # constants only
+"""  # noqa: S608  # nosec B608  # constants only
 
 
 def statement_of(

@@ -26,7 +26,7 @@ _GROUPED = f"""
     SELECT wallet_id, {DAY} AS day, {KIND} AS kind, {_MODEL} AS model,
            COUNT(*) AS entries, SUM(amount)::bigint AS amount
     FROM wallet_entry
-"""  # noqa: S608  # constants only
+"""  # noqa: S608  # nosec B608  # constants only
 
 # What one wallet's entries came to: a subquery of (day, kind, model, entries, amount).
 CELLS = f"""
@@ -36,14 +36,14 @@ CELLS = f"""
         SELECT {DAY}, {KIND}, {_MODEL}, 1, amount FROM wallet_entry
         WHERE wallet_id = %(wallet)s AND id > (SELECT COALESCE(MAX(up_to_entry), 0) FROM wallet_daysummark)
     ) each GROUP BY day, kind, model
-"""  # noqa: S608  # constants only
+"""  # noqa: S608  # nosec B608  # constants only
 
 _ADD = f"""
     INSERT INTO wallet_daysum AS s (wallet_id, day, kind, model, entries, amount)
     {_GROUPED} WHERE id > %(after)s AND id <= %(up_to)s GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     ON CONFLICT (wallet_id, day, kind, model)
     DO UPDATE SET entries = s.entries + EXCLUDED.entries, amount = s.amount + EXCLUDED.amount
-"""
+"""  # nosec B608  # constants only
 _END_OF_STEP = """
     SELECT MAX(id) FROM (
         SELECT id FROM wallet_entry WHERE id > %(after)s AND id <= %(settled)s ORDER BY id LIMIT %(step)s
@@ -55,7 +55,7 @@ _WRONG = f"""
     FULL JOIN ({_GROUPED} WHERE id <= (SELECT MAX(up_to_entry) FROM wallet_daysummark) GROUP BY 1, 2, 3, 4) e
         USING (wallet_id, day, kind, model)
     WHERE (s.entries, s.amount) IS DISTINCT FROM (e.entries, e.amount) ORDER BY 1, 2, 3 LIMIT 100
-"""  # noqa: S608  # constants only
+"""  # noqa: S608  # nosec B608  # constants only
 
 
 def add_up(within: timedelta = WITHIN) -> int:
