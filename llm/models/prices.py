@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from ..kind_names import name_of
 from ..kinds import KINDS
 from .catalogue import Model
 
@@ -48,7 +49,7 @@ class ModelPrice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.variant} > {self.from_tokens}"
+        return name_of(self.kind, self.variant, self.from_tokens)
 
 
 class ServiceTierFactor(models.Model):

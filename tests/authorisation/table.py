@@ -228,6 +228,10 @@ BELOW = {
 SPECIAL = {
     "accounts/user/<id>/password/": ("accounts.change_user", "accounts.change_user"),
     "accounts/user/<path:object_id>/note/": (WRONG_METHOD, "accounts.add_usernote see"),
+    "accounts/secretrotation/": ("see", BOSS),  # begins one
+    "accounts/secretrotation/<path:object_id>/change/": ("see", "see"),  # leads to the list
+    "notifications/jobrun/<path:object_id>/change/": ("see", "see"),  # leads to the list
+    "notifications/rule/": ("see", "change"),
     "accounts/miniprogramsettings/test/": (WRONG_METHOD, "change"),
     "accounts/websitesettings/test/": (WRONG_METHOD, "change"),
     "wallet/wallet/<path:object_id>/adjust/": ("wallet.add_adjustment see", "wallet.add_adjustment see"),

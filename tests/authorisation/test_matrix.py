@@ -250,8 +250,11 @@ def fits(found: str, wanted: str, answer: Any, route: str) -> bool:
 SIGNS_OUT = {"accounts/sign-out", "admin/logout/"}
 # Fills in a field's choices, and refuses whoever does not say of which field.
 ASK_NOTHING = {"admin/autocomplete/"}
-# Who is let in finds nothing there: no such page, file, token or job, and WeChat's sign-in is not set up.
+# Who is let in finds nothing there: no such page, file, token or job, an order that is not paid, a question without
+# events, and WeChat's sign-in is not set up.
 LEADS_NOWHERE = {
+    "recharge/orders/<str:order_no>/receipt",
+    "api/chat/messages/<str:message_id>/events",
     r"admin/(?P<url>.*)$",
     "admin/r/<path:content_type_id>/<path:object_id>/",
     "admin/notifications/jobrun/<slug:name>/run/",
