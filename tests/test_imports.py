@@ -48,7 +48,7 @@ ROOMS = {
     "storage_backends.models": set(),
     "llm.kinds": set(),
     "llm.providers": {"llm.kinds"},
-    "llm.models": {"llm.kinds"},
+    "llm.models": {"llm.kinds", "llm.kind_names"},
     "llm.relay.router": {"llm.relay.catalogue"},
     "llm.relay.catalogue": {"llm.providers.base", "llm.kinds"},
     "llm.relay.billing": {"llm.relay.catalogue", "llm.kinds"},
