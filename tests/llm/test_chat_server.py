@@ -57,10 +57,12 @@ def asking(server: Server, token: str) -> Iterator[http.client.HTTPResponse]:
 
 
 def next_event(response: http.client.HTTPResponse) -> tuple[str, Any]:
+    """The next block of lines that is one: ids have blocks of their own."""
     fields: dict[str, str] = {}
-    while line := response.readline().decode().strip():
-        name, _, value = line.partition(": ")
-        fields[name] = value
+    while "event" not in fields:
+        while line := response.readline().decode().strip():
+            name, _, value = line.partition(": ")
+            fields[name] = value
     return fields["event"], json.loads(fields["data"])
 
 

@@ -320,7 +320,7 @@ def test_M2_a_certificate_of_a_retired_account_is_warned_of_while_orders_or_refu
     assert services.warn_of_expiry() == 1
     told = Alert.objects.get(event="certificate_expires")
     assert merchant_id in told.title
-    assert "save it in the settings together with" in str(told.texts["content"])
+    assert "save there again what they are now" in str(told.texts["content"])
     Order.objects.filter(pk=open_order.pk).update(next_ask_at=None)
     assert services.warn_of_expiry() == 1
     services.ask_refund(services.submit_refund(refund))
