@@ -60,7 +60,7 @@ def test_every_channel_names_record_and_platform_with_an_absolute_link_in_its_la
     alert = alert_of(about=row, platform="wechat", content=content)
     link = f"https://pay.example.com{change_url(row)}"
     for language, words in (
-        ("zh-hans", ("订单 202612010001 在关闭后付款", "平台: 微信支付", "记录: 充值设置", "已为 li 入账 5 额度。")),
+        ("zh-hans", ("订单 202612010001 在关闭后付款", "平台: 微信支付", "记录: 充值设置", "li 的 5 额度已到账。")),
         (
             "en",
             ("Order 202612010001 was paid after it was closed", "Platform: WeChat Pay", "Record: Recharge settings"),
