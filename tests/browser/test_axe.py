@@ -14,6 +14,7 @@ from tests.browser.accessibility import CONTRAST, too_wide, violations
 from tests.browser.person import Person
 from tests.browser.test_chat import provider  # noqa: F401  # a fixture
 from tests.browser.test_every_page import session, walk  # noqa: F401  # a fixture
+from tests.conftest import SOAK
 from tests.operators import browser_of
 from tests.walking import admin_starts
 from tests.walking import walk as walk_links
@@ -22,6 +23,7 @@ from voicehelper.accounts.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PATIENT = pytest.mark.skipif(not SOAK, reason="make soak: every page in every setting takes many minutes")
 LANGUAGES, WIDTHS, SCHEMES = ("zh-hans", "en"), ("small phone", "desktop"), ("light", "dark")
 # One page of each kind, for every run; the others are rare.
 COMMON = ("/", "/accounts/sign-up", "/first-steps", "/recharge", "/chat", "/usage", "/keys", "/api/docs", "/no/such")
@@ -77,6 +79,7 @@ def test_a_page_of_each_kind_has_no_violation(
     assert not found, "\n".join(found)
 
 
+@pytest.mark.rare
 def test_an_admin_page_of_each_kind_has_no_violation(month: User, open_browser: Callable[..., Person]) -> None:
     person = open_browser("desktop")
     person.is_signed_in(month)
@@ -87,6 +90,8 @@ def test_an_admin_page_of_each_kind_has_no_violation(month: User, open_browser: 
 
 
 @pytest.mark.rare
+@PATIENT
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("language", "width"), product(LANGUAGES, WIDTHS))
 def test_no_page_of_a_user_has_a_violation(
     shop: User,
@@ -102,6 +107,7 @@ def test_no_page_of_a_user_has_a_violation(
 
 
 @pytest.mark.rare
+@PATIENT
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("language", "width"), product(LANGUAGES, WIDTHS))
 def test_no_admin_page_has_a_violation(
