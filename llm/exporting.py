@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from django.utils.translation import gettext as _
 
 from voicehelper.accounts.exports import Part, Source, as_json, moment
-from voicehelper.accounts.forgetting import FEW, batches
+from voicehelper.accounts.forgetting import batches
 from voicehelper.accounts.models import User
 
-from .models import ChatMessage, ChatSession, KeptResponse, Usage, UsageSum
+from .chat.export import JSON, MARKDOWN, whole
+from .models import ChatSession, KeptResponse, Usage, UsageSum
 
 
 def _count(user: User) -> int:
@@ -21,9 +21,8 @@ def _count(user: User) -> int:
 def _parts(user: User) -> Iterator[Part]:
     for sessions in batches(ChatSession.objects.filter(user=user)):
         for session in sessions:
-            messages = ChatMessage.objects.filter(session=session)
-            yield Part(f"conversations/{session.pk}.md", _markdown(session, messages))
-            yield Part(f"conversations/{session.pk}.json", as_json(messages, _message, FEW))
+            yield Part(f"conversations/{session.pk}.md", whole(session, MARKDOWN))
+            yield Part(f"conversations/{session.pk}.json", whole(session, JSON))
     # Each may be megabytes.
     yield Part("responses.json", as_json(KeptResponse.objects.filter(user=user), _response, 1))
     yield Part("usage.json", as_json(Usage.objects.filter(user=user), _usage))
@@ -31,29 +30,6 @@ def _parts(user: User) -> Iterator[Part]:
 
 
 TALKS = Source(_count, _parts)
-
-
-def _markdown(session: ChatSession, messages: Any) -> Iterator[bytes]:
-    """As people read it. Who wrote what is said, also that a model did."""
-    yield f"# {session.shown}\n\n{moment(session.created)}\n".encode()
-    for found in batches(messages, FEW):
-        for message in found:
-            who = _("You") if message.role == ChatMessage.Role.USER else _("AI-generated, by %(model)s")
-            who = who % {"model": message.model_name} if message.role != ChatMessage.Role.USER else who
-            yield f"\n## {who} · {moment(message.created)}\n\n{message.content}\n".encode()
-
-
-def _message(row: ChatMessage) -> dict[str, Any]:
-    return {
-        "id": row.public_id,
-        "role": row.role,
-        "content": row.content,
-        "state": row.state,
-        "model": row.model_name,
-        "quota": row.quota,
-        "created": moment(row.created),
-        "ai_generated": row.role == ChatMessage.Role.ASSISTANT,
-    }
 
 
 def _response(row: KeptResponse) -> dict[str, Any]:

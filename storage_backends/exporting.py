@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.signing import Signer
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -56,18 +57,17 @@ def write(export_id: int) -> bool:
     export = DataExport.objects.select_related("user").get(pk=export_id)
     try:
         with translation.override(export.user.language or settings.LANGUAGE_CODE):
-            _write(export)
+            return _write(export)
     except Exception:
         log.exception("The copy %s could not be written", export)
         last = export.tries >= TRIES
         facts: dict[str, Any] = {"state": State.FAILED, "finished": Now()} if last else {}
         DataExport.objects.filter(pk=export.pk, state=State.WAITING).update(busy_until=None, **facts)
         return False
-    letters.export_is_ready(export.user, exports.KEPT.days)
-    return True
 
 
-def _write(export: DataExport) -> None:
+def _write(export: DataExport) -> bool:
+    """False: it was not wanted any more when it was done."""
     folder = Path(settings.FILES_DIR) / "incoming"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _drop_object(export)
@@ -81,9 +81,13 @@ def _write(export: DataExport) -> None:
         store_of(bucket).put(export.key, content, label_of(export))
     facts: dict[str, Any] = {"size": size, "finished": Now(), "expires": Now() + exports.KEPT, "busy_until": None}
     mine = DataExport.objects.filter(pk=export.pk, state=State.WAITING, key=export.key)
-    if not mine.update(state=State.READY, done=F("total"), **facts):
-        # It took so long that somebody began anew, or the account is gone.
-        store_of(bucket).delete(export.key)
+    with transaction.atomic():
+        if mine.update(state=State.READY, done=F("total"), **facts):
+            letters.export_is_ready(export.user, exports.KEPT.days)
+            return True
+    # It took so long that somebody began anew, or the copy was dropped, or the account is gone.
+    store_of(bucket).delete(export.key)
+    return False
 
 
 def _fill(export: DataExport, content: IO[bytes]) -> None:

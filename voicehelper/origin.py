@@ -15,19 +15,19 @@ _request: ContextVar[HttpRequest | None] = ContextVar("asking_request", default=
 
 
 @dataclass(frozen=True)
-class Origin:
+class ChangeOrigin:
     """`address` is an IP address, empty for what no request asked for; `way` is PAGE, API or COMMAND."""
 
     address: str
     way: str
 
 
-def origin() -> Origin:
+def origin() -> ChangeOrigin:
     """Of the request that is being answered; without one it is a command or a task."""
     request = _request.get()
     if request is None:
-        return Origin("", COMMAND)
-    return Origin(client_address(request), API if request.path.startswith(("/api/", "/v1/")) else PAGE)
+        return ChangeOrigin("", COMMAND)
+    return ChangeOrigin(client_address(request), API if request.path.startswith(("/api/", "/v1/")) else PAGE)
 
 
 class NoteOrigin:

@@ -37,7 +37,14 @@ async def exported(user: User, kind: str, session: ChatSession | None = None) ->
         last = found[-1].pk
         if session:
             break
-    yield b"\n]}\n" if kind == JSON else b""
+    yield _end(kind)
+
+
+def whole(session: ChatSession, kind: str) -> Iterator[bytes]:
+    """One conversation as a file, for whoever is on no event loop."""
+    yield _begin(kind)
+    yield _json(session) if kind == JSON else _markdown(session)
+    yield _end(kind)
 
 
 def download(user: User, kind: str, session: ChatSession | None = None) -> StreamingHttpResponse:
@@ -58,6 +65,10 @@ def _begin(kind: str) -> bytes:
         return _compact(about)[:-1] + b',"conversations":[\n'
     head = f"---\nAIGC: {json.dumps(AIGC)}\n---\n\n> {LABEL}\n\n"
     return head.encode()
+
+
+def _end(kind: str) -> bytes:
+    return b"\n]}\n" if kind == JSON else b""
 
 
 def _between(kind: str) -> bytes:
@@ -88,6 +99,8 @@ def _message(tree: Tree, message: ChatMessage) -> dict[str, Any]:
         "content": message.content,
         "created": clock.beijing_iso(message.created),
     }
+    if message.attachments:
+        said["attachments"] = [each["name"] for each in message.attachments]
     if message.role == ChatMessage.Role.ASSISTANT:
         said |= {"model": message.model_name, "state": message.state, "quota": message.quota, "label": LABEL}
         said["AIGC"] = AIGC | {"ProduceID": message.public_id}

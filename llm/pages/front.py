@@ -37,7 +37,7 @@ _EVERYBODY = str(User._meta.get_field("group").default)
 
 
 @dataclass(frozen=True)
-class ShownPrice:
+class PublicPrice:
     """A price in words: what for, how much, for how many."""
 
     kind: str
@@ -51,7 +51,7 @@ class PricedModel:
 
     name: str
     capabilities: Sequence[str]
-    prices: Sequence[ShownPrice]
+    prices: Sequence[PublicPrice]
 
 
 @never_cache
@@ -106,6 +106,6 @@ def _facts(group: str) -> dict[str, object]:
     }
 
 
-def _shown(rate: Rate, yuan_per_quota: Fraction) -> ShownPrice:
+def _shown(rate: Rate, yuan_per_quota: Fraction) -> PublicPrice:
     kind = name_of(rate.kind, rate.variant, rate.from_tokens)
-    return ShownPrice(kind, in_yuan(rate.quota, yuan_per_quota), str(_MEASURES.get(rate.kind, _PER_TOKENS)))
+    return PublicPrice(kind, in_yuan(rate.quota, yuan_per_quota), str(_MEASURES.get(rate.kind, _PER_TOKENS)))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 from django.utils.translation import gettext as _
 
@@ -14,7 +15,7 @@ from .. import services
 
 @dataclass(frozen=True)
 class VoicePrice:
-    """In words; empty where a model that may be asked is sold by something else. `per_1k` is the dearest, in quota."""
+    """In words; empty where a model that may be asked is sold by something else. `per_1k`: the dearest, in quota."""
 
     text: str = ""
     per_1k: str = ""
@@ -32,7 +33,7 @@ def speaking(user: User, rate: Fraction) -> VoicePrice:
     if not prices:
         return VoicePrice()
     text = _("¥%(yuan)s per 1,000 characters") % {"yuan": _range(prices, rate)}
-    return VoicePrice(text, str(float(max(prices))))
+    return VoicePrice(text, str(ceil(max(prices))))
 
 
 def _prices(user: User, capability: str, kind: str) -> list[Fraction]:

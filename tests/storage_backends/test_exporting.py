@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import translation
 
 from llm.models import ChatMessage, ChatSession
+from notifications.models import Mail
 from storage_backends import exporting
 from tests.accounts.conftest import Post, post  # noqa: F401  # a fixture
 from tests.merchants import WECHAT
@@ -62,9 +63,10 @@ def fetched(user: User) -> zipfile.ZipFile:
 
 def talked(user: User, words: str) -> ChatSession:
     session = ChatSession.objects.create(user=user, public_id=f"of-{user.pk}", title=f"About {words}")
+    question = None
     for role in ("user", "assistant"):
-        facts = {"role": role, "content": f"{role} says {words}", "model_name": "doubao-pro"}
-        ChatMessage.objects.create(public_id=f"{role}-{user.pk}", session=session, **facts)
+        facts = {"role": role, "content": f"{role} says {words}", "model_name": "doubao-pro", "question": question}
+        question = ChatMessage.objects.create(public_id=f"{role}-{user.pk}", session=session, **facts)
     return session
 
 
@@ -98,8 +100,10 @@ def test_everything_is_in_it_and_nothing_of_others(
     (line,) = csv.DictReader(io.StringIO(copy.read("statement.csv").decode("utf-8-sig")))
     assert (line["kind"], line["quota"], line["balance_after"]) == ("gift", "500000", "500000")
     told = copy.read(f"conversations/{session.pk}.md").decode()
-    assert "## AI-generated, by doubao-pro" in told
-    assert "user says lakes" in told
+    assert "**doubao-pro · AI 生成 / AI-generated**\n\nassistant says lakes" in told
+    assert "> user says lakes" in told
+    (talk,) = json.loads(copy.read(f"conversations/{session.pk}.json"))["conversations"]
+    assert [each["content"] for each in talk["messages"]] == ["user says lakes", "assistant says lakes"]
     # Neither secrets nor anybody else.
     everything = b"".join(copy.read(name) for name in names) + repr(names).encode()
     for other in ("mountains", "stranger", key_text, buyer.password, buyer.api_keys.first().digest):
@@ -165,6 +169,19 @@ def test_a_killed_run_is_begun_again_and_two_workers_do_not_both_write(buyer: Us
     export.refresh_from_db()
     assert (export.state, export.tries) == ("ready", 2)
     assert [path.relative_to(files_dir).as_posix() for path in files_dir.rglob("*.zip")] == [export.key]
+
+
+def test_a_copy_whose_account_went_while_it_was_made_is_neither_kept_nor_told_of(
+    buyer: User, files_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    User.objects.filter(pk=buyer.pk).update(email="buyer@example.com", email_verified_at=clock.now())
+    export = exports.ask(buyer)
+    monkeypatch.setattr(
+        exporting, "_fill", lambda _export, content: (content.write(b"PK"), DataExport.objects.all().delete())
+    )
+    assert not exporting.write(export.pk)
+    assert not Mail.objects.exists()
+    assert not list(files_dir.rglob("*.zip"))
 
 
 def test_what_cannot_be_written_is_given_up_and_said(buyer: User, monkeypatch: pytest.MonkeyPatch) -> None:

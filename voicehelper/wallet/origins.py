@@ -9,7 +9,7 @@ from .account_statement import LineKind
 
 
 @dataclass(frozen=True)
-class Origin:
+class LineOrigin:
     """`text` for users, `url` its page, `receipt` the address of what can be printed, `number` what programs call it
     by. Empty: there is none."""
 
@@ -19,7 +19,7 @@ class Origin:
     number: str = ""
 
 
-Named = Callable[[Collection[str]], Mapping[str, Origin]]
+Named = Callable[[Collection[str]], Mapping[str, LineOrigin]]
 
 _named: dict[LineKind, Named] = {}
 _calls: list[Callable[[date, str], str]] = []
@@ -35,7 +35,7 @@ def calls_listed_at(address: Callable[[date, str], str]) -> None:
     _calls[:] = [address]
 
 
-def origins_of(kind: LineKind, refs: Collection[str]) -> Mapping[str, Origin]:
+def origins_of(kind: LineKind, refs: Collection[str]) -> Mapping[str, LineOrigin]:
     return _named[kind](refs) if kind in _named and refs else {}
 
 

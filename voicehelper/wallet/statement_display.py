@@ -13,10 +13,10 @@ from voicehelper.numbers import grouped
 
 from .account_statement import LineKind, PeriodSums, StatementLine
 from .models import Hold, Wallet
-from .origins import Origin, calls_of, origins_of
+from .origins import LineOrigin, calls_of, origins_of
 from .worth import change_in_yuan, in_yuan
 
-_NO_ORIGIN = Origin()
+_NO_ORIGIN = LineOrigin()
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ def changes(found: Mapping[LineKind, int], rate: Fraction) -> list[tuple[str, Sh
 
 def lines(found: Sequence[StatementLine], rate: Fraction) -> list[ShownLine]:
     """Lines with what they are about, asked for once per kind."""
-    origins: dict[tuple[LineKind, str], Origin] = {}
+    origins: dict[tuple[LineKind, str], LineOrigin] = {}
     for kind, members in groupby(sorted(found, key=lambda line: line.kind), key=lambda line: line.kind):
         named = origins_of(kind, {line.ref for line in members if line.ref})
         origins |= {(kind, ref): origin for ref, origin in named.items()}
     return [_line(line, origins.get((line.kind, line.ref), _NO_ORIGIN), rate) for line in found]
 
 
-def _line(line: StatementLine, origin: Origin, rate: Fraction) -> ShownLine:
+def _line(line: StatementLine, origin: LineOrigin, rate: Fraction) -> ShownLine:
     spent = line.kind == LineKind.SPEND
     calls = _("%(count)s calls") % {"count": grouped(line.calls)} if spent else ""
     return ShownLine(
@@ -124,7 +124,7 @@ def holds(wallet: Wallet, rate: Fraction, most: int) -> list[ShownHold]:
     """What is set aside of the balance, newest first: for calls that run, and refunds that are on their way."""
     found = list(wallet.holds.filter(state=Hold.State.OPEN).order_by("-pk")[:most]) if wallet.held else []
     refunds = origins_of(LineKind.REFUND, {hold.ref for hold in found})
-    running = Origin(_("A call that is running"))
+    running = LineOrigin(_("A call that is running"))
     named = [(hold, refunds.get(hold.ref, running)) for hold in found]
     return [ShownHold(hold, origin.text, origin.url, balance(hold.amount, rate)) for hold, origin in named]
 
