@@ -10,7 +10,7 @@ from voicehelper.accounts.models import User
 from voicehelper.admin.base import change_url
 from voicehelper.wallet import audit
 from voicehelper.wallet.models import AuditRun, Entry
-from voicehelper.wallet.services import capture, credit, hold, wallet_of
+from voicehelper.wallet.services import as_actor, capture, credit, hold, wallet_of
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 def spender(buyer: User) -> User:
     credit(buyer, 5_000_000, kind=Entry.Kind.TOPUP, ref="20261121abc", actor="notice")
     hold(buyer, 1_300, ref="call-1", life=timedelta(minutes=5))
-    capture("call-1", 1_234, kind=Entry.Kind.SPEND, actor="llm", reason="<script>alert(1)</script>")
+    capture("call-1", 1_234, kind=Entry.Kind.SPEND, actor=as_actor(buyer.pk), reason="<script>alert(1)</script>")
     hold(buyer, 500, ref="chat-1", life=timedelta(minutes=5))
     return buyer
 
@@ -30,6 +30,9 @@ def test_a_wallet_shows_its_statement_newest_first(browser: Client, spender: Use
     for text in ("4,998,766", "4,998,266", "chat-1", "20261121abc"):
         assert text in page
     assert "<script>alert" not in page
+    # Who wrote an entry is said in words.
+    for said in (page, browser.get("/admin/wallet/entry/").text):
+        assert ("the user" in said, "a notice" in said, f"user:{spender.pk}" in said) == (True, True, False)
 
 
 def test_an_empty_wallet_says_so(browser: Client, buyer: User) -> None:

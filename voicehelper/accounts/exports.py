@@ -161,8 +161,3 @@ def drop(user: User) -> None:
     mine.update(expires=Now())
     for export in mine:
         _writer().delete(export)
-
-
-def percent_of(export: DataExport) -> int:
-    """How far it is, as people are told."""
-    return min(99, export.done * 100 // export.total) if export.total else 0

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from .services import OWNER
+
 PROGRAMS: Mapping[str, Any] = {
     "notice": _("a notice"),
     "poll": _("the payment page"),
@@ -20,4 +22,4 @@ PROGRAMS: Mapping[str, Any] = {
 
 def named(actor: str) -> str:
     """`Entry.actor` for people."""
-    return str(PROGRAMS.get(actor, actor))
+    return str(_("the user") if actor.startswith(OWNER) else PROGRAMS.get(actor, actor))

@@ -75,10 +75,14 @@ class Settled(NamedTuple):
     fresh: bool
 
 
+# How entries call the owner of their wallet.
+OWNER = "user:"
+
+
 def as_actor(user_id: int) -> str:
     """What entries call a user who spends or redeems what is theirs: a number. Entries stay as they are for ever, and
     accounts may be deleted."""
-    return f"user:{user_id}"
+    return f"{OWNER}{user_id}"
 
 
 def wallet_of(user: AbstractUser) -> Wallet:
