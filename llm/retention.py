@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voicehelper.retention import GrowingLog
 
-from .models import ChatMessage, Usage
+from .models import ChatMessage, SafetyVerdict, Usage
 
 # One statement: no row goes without its sums, and none is added twice.
 _ADD_UP_AND_DELETE = """
@@ -58,5 +58,14 @@ LOGS = (
         why=_("Network logs: at least six months (Cybersecurity Law, article 21)."),
         spared=_not_needed,
         delete=_add_up_and_delete,
+    ),
+    GrowingLog(
+        SafetyVerdict,
+        "created",
+        months=24,
+        least=6,
+        why=_("Network logs: at least six months (Cybersecurity Law, article 21)."),
+        spared=lambda rows: rows,
+        delete=lambda ids: SafetyVerdict.objects.filter(pk__in=ids).delete()[0],
     ),
 )
