@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.test import Client
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome, Keys
@@ -15,6 +16,8 @@ from tests.processes import Server
 from voicehelper.accounts.models import User
 
 PATIENCE_S = 30
+# What a condition may raise while the page, or the server behind it, is still at work.
+NOT_YET = (NoSuchElementException, StaleElementReferenceException, ObjectDoesNotExist)
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844), "small phone": (360, 640)}
 
 
@@ -36,7 +39,7 @@ class Person:
         return self.find(selector).text
 
     def until(self, condition: Callable[[], object], why: str) -> None:
-        waiting = WebDriverWait(self.driver, PATIENCE_S, 0.1, (NoSuchElementException, StaleElementReferenceException))
+        waiting = WebDriverWait(self.driver, PATIENCE_S, 0.1, NOT_YET)
         waiting.until(lambda _driver: condition(), why)
 
     def sees(self, selector: str, words: str = "") -> None:
