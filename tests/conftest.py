@@ -44,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Otherwise WhiteNoise reads all static files anew for each of our thousands of clients.
     settings.WHITENOISE_AUTOREFRESH = True
     # The same examples each time; `make soak` looks for new ones.
-    hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None)
+    examples = full(100, 50)
+    hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None, max_examples=examples)
     hypothesis.settings.load_profile("quick")
     if not SOAK:
         # A property that fails says so, with an example made as small as there is time for, before its test times out.
