@@ -66,6 +66,7 @@ def visited(person: Person, paths: Iterator[str] | tuple[str, ...] | list[str]) 
     return found
 
 
+@pytest.mark.rare
 def test_a_page_of_each_kind_has_no_violation(
     shop: User,
     session: ChatSession,  # noqa: F811
