@@ -23,9 +23,9 @@ from voicehelper.admin.probing import ProbedAdmin
 from voicehelper.net.probe import Probe
 
 from ..delivery import send_test
-from ..forms import FORMS, help_steps
 from ..mail import can_mail, carries_letters
 from ..models import Channel, kinds
+from .forms import FORMS, help_steps
 
 ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
 

@@ -20,8 +20,8 @@ from voicehelper.admin.filters import choice
 from voicehelper.admin.sections import SectionAdmin
 from voicehelper.numbers import grouped
 
-from . import adjusting
-from .models import Adjustment, Wallet, WalletSettings
+from .. import adjusting
+from ..models import Adjustment, Wallet, WalletSettings
 
 TEMPLATE = "admin/wallet/wallet/adjust.html"
 _SIGNS = {"give": 1, "take": -1}

@@ -19,10 +19,10 @@ from unfold.widgets import (
 
 from voicehelper.admin.forms import BoundSecret, CardForm
 
-from .models import Channel
-from .transports.base import SMS_WORDS
-from .transports.dingtalk import token_of
-from .transports.email import PLAIN, STARTTLS, TLS
+from ..models import Channel
+from ..transports.base import SMS_WORDS
+from ..transports.dingtalk import token_of
+from ..transports.email import PLAIN, STARTTLS, TLS
 
 _MOBILE = RegexValidator(r"^1[3-9][0-9]{9}$", _("Write mobile numbers with 11 digits, like 13800138000."))
 _PHONE = RegexValidator(r"^(\+86)?1[3-9][0-9]{9}$", _("Write phone numbers like 13800138000 or +8613800138000."))

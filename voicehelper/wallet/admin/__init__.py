@@ -1,5 +1,5 @@
 """The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here, but
-for the button that gives and takes quota (admin_adjusting.py)."""
+for the button that gives and takes quota (adjusting.py)."""
 
 from typing import Any, ClassVar
 
@@ -19,9 +19,9 @@ from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
-from .actors import named
-from .admin_adjusting import Adjusting
-from .models import AuditRun, ClosedPeriod, Entry, Hold, Wallet
+from ..actors import named
+from ..models import AuditRun, ClosedPeriod, Entry, Hold, Wallet
+from .adjusting import Adjusting
 
 STATEMENT_ROWS = 50
 
