@@ -39,7 +39,6 @@ class ChannelAdmin(ProbedAdmin):
     test_hint = _("Sends one real message with what is saved.")
     list_display = ("name", "get_kind_display", "state", "num_waiting")
     ordering = ("name",)
-    sortable_by = ()
     placeholders = {
         "webhook": "https://oapi.dingtalk.com/robot/send?access_token=…",
         "host": "smtp.example.com",

@@ -129,7 +129,6 @@ class AdjustmentAdmin(ReadOnlyAdmin):
     list_filter = (choice(_("state"), "state", lambda: Adjustment.State.choices),)
     list_select_related = ("wallet__user",)
     ordering = ("-created",)
-    sortable_by = ()
     fields = ("time_created", "user", "num_amount", "state", "reason", "requested_by", "decided_by")
 
     user = column(_("user"), lambda adjustment: link(change_url(adjustment.wallet), adjustment.wallet.user))
