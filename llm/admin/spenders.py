@@ -8,7 +8,6 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
@@ -77,8 +76,6 @@ class SpenderPages(BaseAdmin):
         number = min(_LAST_PAGE, max(1, int(typed[:6]))) if typed.isascii() and typed.isdigit() else 1
         found = spenders(period.first, period.last, skip=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": _("Who spent what"),
             "period": period,
             "spans": named_periods(period, clock.today()),
@@ -89,7 +86,7 @@ class SpenderPages(BaseAdmin):
             "older": f"?{period.query}&page={number + 1}" if found.count > number * PAGE_SIZE else "",
             "number": number,
         }
-        return TemplateResponse(request, "admin/llm/spenders.html", context)
+        return self.page(request, "admin/llm/spenders.html", context)
 
     def spenders_file(self, request: HttpRequest) -> HttpResponseBase:
         period = _asked(request)

@@ -8,7 +8,6 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
@@ -71,13 +70,11 @@ class StatisticsPages(RecordActions):
         found, before = _figures(period, by), _figures(period.before, by)
         file = reverse(f"admin:{url_name(self, 'statistics_file')}")
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": _("Recharge statistics"),
             "file": f"{file}?{period.query}&by={by}",
             **page_context(found, before, period, by, Links(found.days, refunds=may(request, Refund, "view"))),
         }
-        return TemplateResponse(request, "admin/topup/statistics.html", context)
+        return self.page(request, "admin/topup/statistics.html", context)
 
     def statistics_file(self, request: HttpRequest) -> HttpResponseBase:
         period, by = _asked(request)
