@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from voicehelper import charts, clock
 from voicehelper.admin.base import RecordActions, list_url, may, url_name
 from voicehelper.admin.front_page import Card
-from voicehelper.admin.periods import ReportPeriod, asked_period, named_periods
 from voicehelper.charts import Chart, Scale, Series, Words
 from voicehelper.numbers import grouped, percent
+from voicehelper.periods import ReportPeriod, asked_period, named_periods
 from voicehelper.spreadsheet import Columns, csv_file
 
 from ..gateways import GATEWAYS, label_of
