@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -39,7 +38,6 @@ class ChannelAdmin(ProbedAdmin):
     test_hint = _("Sends one real message with what is saved.")
     list_display = ("name", "get_kind_display", "state", "num_waiting")
     ordering = ("name",)
-    sortable_by = ()
     placeholders = {
         "webhook": "https://oapi.dingtalk.com/robot/send?access_token=…",
         "host": "smtp.example.com",
@@ -82,9 +80,8 @@ class ChannelAdmin(ProbedAdmin):
             if not self.has_add_permission(request):
                 raise PermissionDenied
             choices = [(kind, label, ICONS[kind]) for kind, label in kinds()]
-            context = {**self.admin_site.each_context(request), "choices": choices, "opts": self.opts}
-            context["title"] = gettext("Add an alert channel")
-            return TemplateResponse(request, "admin/notifications/choose.html", context)
+            context = {"title": gettext("Add an alert channel"), "choices": choices}
+            return self.page(request, "admin/notifications/choose.html", context)
         return super().add_view(request, form_url, extra_context)
 
     def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

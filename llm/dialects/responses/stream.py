@@ -23,8 +23,6 @@ from .tools import DeclaredTool, Toolbox, toolbox, unwrapped
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _REFUSED = "The provider's content filter stopped this answer."
 _SUMMARY = "response.reasoning_summary"
-_FUNCTION = ("fc", "function_call", "arguments")
-_CUSTOM = ("ctc", "custom_tool_call", "input")
 _Item = dict[str, Any]
 
 

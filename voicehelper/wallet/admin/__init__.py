@@ -33,7 +33,6 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
     search_fields = ("user__username",)
     search_help_text = _("Beginning of the user name")
     ordering = ("-pk",)
-    sortable_by = ()
     change_form_template = "admin/wallet/wallet/change_form.html"
     user_link = linked("user", _("user"))
     num_balance = number("balance", _("balance"))
@@ -141,7 +140,6 @@ class AuditRunAdmin(ReadOnlyAdmin):
         ("started", Days),
     )
     ordering = ("-pk",)
-    sortable_by = ()
     fields = ("time_started", "time_finished", "scope", "num_entries", "chain_text", "result", "found")
 
     chain_text = column(_("chain of closed periods"), lambda run: run.chain or "—")
@@ -174,7 +172,6 @@ class ClosedPeriodAdmin(ReadOnlyAdmin):
     sums = column(_("totals"), lambda period: _sums(period.totals))
     list_display = ("number", "day", "num_entries", "sums", "num_up_to", "time_closed")
     ordering = ("-number",)
-    sortable_by = ()
     fields = ("number", "day", "num_entries", "sums", "num_up_to", "digest", "previous", "chain", "time_closed")
 
 
