@@ -24,9 +24,7 @@ from voicehelper.net.probe import Probe
 from ..delivery import send_test
 from ..mail import can_mail, carries_letters
 from ..models import Channel, kinds
-from .forms import FORMS, help_steps
-
-ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
+from .forms import FORMS
 
 
 @admin.register(Channel)
@@ -79,7 +77,7 @@ class ChannelAdmin(ProbedAdmin):
         if not self._kind(request, None):
             if not self.has_add_permission(request):
                 raise PermissionDenied
-            choices = [(kind, label, ICONS[kind]) for kind, label in kinds()]
+            choices = [(kind, label, FORMS[kind].icon) for kind, label in kinds()]
             context = {"title": gettext("Add an alert channel"), "choices": choices}
             return self.page(request, "admin/notifications/choose.html", context)
         return super().add_view(request, form_url, extra_context)
@@ -131,7 +129,7 @@ class ChannelAdmin(ProbedAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         row = kwargs.get("obj")
         kind = self._kind(request, row)
-        context["help_steps"] = help_steps(kind)
+        context["help_steps"] = FORMS[kind].steps
         response = super().render_change_form(request, context, *args, **kwargs)
         if row is None:
             response.context_data["title"] = gettext("New channel: %(kind)s") % {"kind": dict(kinds())[kind]}

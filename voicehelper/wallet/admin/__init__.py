@@ -62,7 +62,7 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-class _Line(EndlessAdmin):
+class _LedgerList(EndlessAdmin):
     """What entries and holds have in common: a wallet, an amount, a reference to search by."""
 
     list_select_related = ("wallet__user",)
@@ -81,7 +81,7 @@ class _Line(EndlessAdmin):
 
 
 @admin.register(Entry)
-class EntryAdmin(_Line):
+class EntryAdmin(_LedgerList):
     time_created = when("created", _("time"))
     num_balance = number("balance_after", _("balance after"))
     list_display = ("entry_number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "written_by")
@@ -109,7 +109,7 @@ class EntryAdmin(_Line):
 
 
 @admin.register(Hold)
-class HoldAdmin(_Line):
+class HoldAdmin(_LedgerList):
     time_created = when("created", _("created"))
     time_expires = when("expires_at", _("expires"))
     num_amount = number("amount", _("amount"))
