@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from voicehelper.accounts.services import user_of
@@ -39,8 +38,6 @@ def page(request: HttpRequest, admin: "ModelAdmin[Any]") -> HttpResponse:
             messages.success(request, _("Prices taken over: %(names)s") % {"names": ", ".join(done)})
             return HttpResponseRedirect(request.path)
     context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
         "title": _("Compare with the price list"),
         "date": price_list.bundled().date,
         "sync": sync,
@@ -49,7 +46,7 @@ def page(request: HttpRequest, admin: "ModelAdmin[Any]") -> HttpResponse:
         "problem": problem,
         "confirmed": stepup.confirmed_until(request),
     }
-    return TemplateResponse(request, "admin/llm/compare.html", context, status=400 if problem else 200)
+    return admin.page(request, "admin/llm/compare.html", context, status=400 if problem else 200)
 
 
 def _effect(change: Change) -> Effect:

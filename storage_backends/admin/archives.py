@@ -73,7 +73,6 @@ class RetentionAdmin(CardAdmin):
     list_display = ("title", "kept", "since", "num_rows", "size_text", "latest")
     list_display_links = ("title",)
     ordering = ("log",)
-    sortable_by = ()
     actions: Any = None
     fields: ClassVar[Any] = ["months"]
     purpose = _("Finished months of this log are written into a file in the active bucket, and then deleted here.")
@@ -158,7 +157,6 @@ class ArchiveAdmin(ReadOnlyAdmin):
     list_filter = (choice(_("log"), "log", _logs),)
     list_select_related = ("bucket",)
     ordering = ("-created",)
-    sortable_by = ()
     fields = (
         "title", "month_text", "part", "state_label", "num_rows", "num_deleted", "size_text", "sha256", "bucket", "key",
         "time_created", "time_finished",
