@@ -27,6 +27,7 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver, set_script_prefix
 from django.utils.module_loading import import_string
 
+from storage_backends.with_files import comes_with_files
 from topup.gateways import is_callback
 from voicehelper import traffic
 from voicehelper.checks import refuse_to_start_wrongly
@@ -45,9 +46,8 @@ BODY_SECONDS = 10.0
 # A provider gives up after 5 s; what is not finished by then is answered "again", and finishes on its own.
 NOTICE_SECONDS = 4.5
 _UPLOAD_PATH = "/api/files/upload"
-# A question with the pictures that go along, from a page without JavaScript.
-_QUESTION_PATH = "/chat"
-QUESTION_BYTES = 16 * 1024 * 1024
+# Of a page's form with files.
+WITH_FILES_BYTES = 16 * 1024 * 1024
 _FILE_PATHS = ("/files/", "/exports/", "/api/files/")
 # The form around an uploaded file.
 FORM_BYTES = 64 * 1024
@@ -200,8 +200,8 @@ class BodyGuard:
         if scope["path"] == _UPLOAD_PATH:
             await self._upload(scope, receive, send, settings.FILE_MAX_BYTES + FORM_BYTES)
             return
-        if _with_files(scope):
-            await self._upload(scope, receive, send, QUESTION_BYTES)
+        if comes_with_files(scope["path"], dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")):
+            await self._upload(scope, receive, send, WITH_FILES_BYTES)
             return
         notice = is_callback(scope["path"])
         try:
@@ -233,12 +233,6 @@ class BodyGuard:
             await _refuse(send, 413, b"request body too large")
         else:
             await self.files(scope, io.BufferedReader(Arriving(receive, int(length)), 64 * 1024), receive, send)
-
-
-def _with_files(scope: Any) -> bool:
-    kind: bytes = dict(scope["headers"]).get(b"content-type", b"")
-    on_page: bool = scope["path"] == _QUESTION_PATH or scope["path"].startswith(f"{_QUESTION_PATH}/")
-    return on_page and kind.startswith(b"multipart/form-data")
 
 
 class Arriving(io.RawIOBase):

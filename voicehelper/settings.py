@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "voicehelper.accounts.middleware.NoteBrowser",
     "voicehelper.accounts.middleware.SecondStep",
+    "storage_backends.middleware.FormsWithFiles",
     "django.contrib.messages.middleware.MessageMiddleware",
     "voicehelper.accounts.middleware.Returned",
     "voicehelper.accounts.middleware.AsksConsent",
