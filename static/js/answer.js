@@ -89,16 +89,11 @@ export class Answer {
   /** The whole text. */
   show(all) {
     this.turn.classList.remove("writing", "waiting");
-    this.has(all);
+    this.written = all;
+    this.over = true;
     cancelAnimationFrame(this.frame);
     this.frame = null;
     this.draw();
-  }
-
-  /** The whole text, which is drawn another time. */
-  has(all) {
-    this.written = all;
-    this.over = true;
     this.part("copy-answer").dataset.copy = joined(this.before, all);
   }
 

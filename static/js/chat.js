@@ -19,22 +19,16 @@ const SETTLE_TRIES = 20;
 // An answer goes on without us: a lost connection is made again, so often, at this pace.
 const AGAIN_EVERY_MS = 1000;
 const AGAIN_TRIES = 60;
-// Answers of a page that are drawn before anything else is done. The others follow, for so long at a time.
-const DRAWN_AT_ONCE = 3;
-const DRAWN_FOR_MS = 8;
 
 const root = document.querySelector("[data-chat]");
 const text = root.dataset;
 const turns = root.querySelector("[data-turns]");
 
-const landed = location.hash && turns.querySelector(`#${CSS.escape(location.hash.slice(1))}`);
 const answers = [...turns.querySelectorAll(".turn.answer:not([data-live])")].map((turn) => new Answer(turn, text));
-for (const answer of answers) answer.has(answer.place.textContent);
-const undrawn = nearestLast(answers, landed);
-if (undrawn.length) await fetchProse();
-for (const answer of undrawn.splice(-DRAWN_AT_ONCE)) answer.draw();
+if (answers.length) await fetchProse();
+for (const answer of answers) answer.show(answer.place.textContent);
+const landed = location.hash && turns.querySelector(`#${CSS.escape(location.hash.slice(1))}`);
 const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"), landed);
-drawRest();
 const form = root.querySelector("[data-composer]");
 const composer = form && new Composer(form, { send: (question) => ask(question) });
 // Who writes a question will see an answer.
@@ -77,22 +71,6 @@ root.addEventListener("submit", (event) => {
   setting = { systemPrompt: prompt.value, temperature: temperature.value || null };
   root.querySelector("#setting").hidePopover();
 });
-
-/** Answers in the order of how far they are from `place`, or from the end of the page: the nearest is the last. */
-function nearestLast(answers, place) {
-  const from = place ? answers.findIndex(({ turn }) => turn === place || place.compareDocumentPosition(turn) & Node.DOCUMENT_POSITION_FOLLOWING) : -1;
-  const at = from < 0 ? answers.length : from;
-  const far = new Map(answers.map((answer, number) => [answer, Math.abs(number - at)]));
-  return [...answers].sort((one, other) => far.get(other) - far.get(one));
-}
-
-/** A few at a time: in between, what the reader does comes first. */
-function drawRest() {
-  const until = performance.now() + DRAWN_FOR_MS;
-  while (undrawn.length && performance.now() < until) undrawn.pop().draw();
-  follower.grown();
-  if (undrawn.length) setTimeout(drawRest, 0);
-}
 
 /** Puts a question behind `parent`, or at the end of the branch in sight; or has the answer `parent` go on. A repeat has
  * the same key: whatever became of the first try, it is asked and paid once. */
