@@ -141,7 +141,7 @@ async def speak(spoken: Spoken, text: str, voice: str = VOICE) -> tuple[Spoken, 
     except BaseException:
         await in_thread(_forget, spoken)
         raise
-    done = replace(done, result=replace(done.result, content=await services.labelled(done)))
+    done = done._replace(result=replace(done.result, content=await services.labelled(done)))
     await in_thread(_keep, spoken, done)
     return spoken, done
 

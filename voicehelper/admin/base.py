@@ -55,7 +55,7 @@ class BaseAdmin(LogsChanges, KeepsViews, _ModelAdmin):
     Nor is it sorted by what no index is for: a list names the columns it can be sorted by.
     """
 
-    sortable_by: Sequence[str] = ()
+    sortable_by: ClassVar[list[str] | tuple[str, ...] | None] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         of_day, _sep, part = lookup.rpartition("__")
@@ -172,14 +172,15 @@ class RecordActions(BaseAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
+def nobody(model_admin: Any, request: HttpRequest, obj: Any = None) -> bool:
+    """`has_…_permission` of what no operator does, whatever their rights."""
+    return False
+
+
 class OnePageAdmin(BaseAdmin):
     """No list and no forms: the list's address is one page of all rows, which are not added and deleted one by one."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_delete_permission = nobody
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -214,14 +215,7 @@ class ReadOnlyAdmin(RecordActions):
     actions: Any = None
     change_form_template = "admin/record.html"
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_change_permission = has_delete_permission = nobody
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export_view)

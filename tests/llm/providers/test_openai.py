@@ -401,7 +401,7 @@ def test_closing_a_stream_hangs_up_at_once_and_leaks_nothing() -> None:
             assert (await anext(chunks)).output
             await chunks.aclose()
             await asyncio.wait_for(upstream.hung_up.wait(), 1)
-        connector = provider._wire._http._session.connector
+        connector = provider._wire._http._pool
         return len(connector._acquired), upstream.open_connections
 
     (held, left), upstream = talk("openai", lambda _seen: stream(*ENDLESS), scenario)
@@ -417,7 +417,7 @@ def test_cancelling_the_reader_hangs_up(script: Script) -> None:
         await asyncio.wait_for(upstream.hung_up.wait(), 1)
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert not provider._wire._http._session.connector._acquired
+        assert not provider._wire._http._pool._acquired
 
     talk("openai", script, scenario)
 
