@@ -13,7 +13,7 @@ from sandbox.models import Script
 from storage_backends import exporting
 from tests.far_side import FarSide, Seen, http
 from tests.miniprogram.conftest import RECORDING, CallFailed, Phone
-from tests.processes import Server
+from tests.processes import Server, files_dir
 from topup.models import Order
 from voicehelper import clock
 from voicehelper.accounts.models import (
@@ -336,7 +336,9 @@ def test_the_server_is_asked_nothing_but_the_contract(shop: Server) -> None:
 
 
 # --- One's data ------------------------------------------------------------------------------------------------------
-def test_somebody_takes_a_copy_and_leaves_and_comes_back(phone: Phone) -> None:
+def test_somebody_takes_a_copy_and_leaves_and_comes_back(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the server looks for it.
+    monkeypatch.setattr(settings, "FILES_DIR", str(files_dir()))
     phone.call("profile")
     assert phone.call("exported") is None
     assert phone.call("exportData")["state"] in ("waiting", "ready")
