@@ -18,7 +18,7 @@ class TopupConfig(AppConfig):
         from notifications.events import PLATFORMS
         from voicehelper import metrics as all_metrics
         from voicehelper import retention as all_logs
-        from voicehelper.accounts import deleting, exports
+        from voicehelper.accounts import deleting, exports, passwords
         from voicehelper.accounts import forgetting as everywhere
         from voicehelper.api import errors
         from voicehelper.wallet import audit as whole_audit
@@ -39,6 +39,7 @@ class TopupConfig(AppConfig):
         deleting.register_obstacle(forgetting.unfinished_orders)
         everywhere.register_names(forgetting.openids_of)
         everywhere.register("topup", forgetting.forget_buyer)
+        passwords.register_words(lambda: (text for each in GATEWAYS.values() for text in (each.name, each.label)))
         exports.register("topup", exporting.RECHARGES)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
         self._explain_statements()

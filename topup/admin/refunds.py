@@ -167,6 +167,7 @@ class RefundAdmin(ReadOnlyAdmin):
         context |= {
             "refund": refund,
             "title": refund.refund_no,
+            "subtitle": None,
             "state": words.refund_state(refund),
             "gateway": words.gateway(refund.order.gateway),
             "money": words.money(refund.amount_fen),
