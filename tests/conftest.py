@@ -17,7 +17,7 @@ from hypothesis.internal.conjecture import engine as hypothesis_engine
 from psycopg.pq import TransactionStatus
 from rest_framework.test import APIClient
 
-from tests import emptying
+from tests import emptying, rewriting
 from tests.databases import database_of
 from tests.faults.report import (  # noqa: F401  # hooks
     pytest_deselected,
@@ -57,6 +57,11 @@ SHARED_SERVERS = {
     # The matrix of dialects is played once as well.
     "seen",
 }  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    rewriting.do_share(session.config)
 
 
 @pytest.hookimpl(trylast=True)

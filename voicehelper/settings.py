@@ -74,7 +74,7 @@ if SANDBOX_TOKENS_PER_SECOND <= 0:
     raise ImproperlyConfigured("SANDBOX_TOKENS_PER_SECOND must be greater than 0.")
 
 INSTALLED_APPS = [
-    "unfold",
+    "voicehelper.admin.site.Theme",
     "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
