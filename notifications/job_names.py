@@ -26,7 +26,7 @@ _NAMES: Mapping[str, JobName] = {
     "settle_unknown_refunds": JobName(
         _("Settle refunds"), _("Asks the provider about refunds whose outcome nobody knows yet.")
     ),
-    "reconcile": JobName(_("Reconcile"), _("Compares yesterday’s orders with the bills of WeChat Pay and Alipay.")),
+    "reconcile": JobName(_("Reconcile"), _("Compares yesterday’s orders with the payment platforms’ bills.")),
     "audit": JobName(_("Audit what is new"), _("Proves that balances equal the sum of new entries.")),
     "audit_in_full": JobName(_("Audit everything"), _("Proves it for the whole ledger and its chain.")),
     "warn_of_expiry": JobName(_("Warn of expiry"), _("Warns thirty days before a merchant certificate expires.")),

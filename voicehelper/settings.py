@@ -102,6 +102,7 @@ MIDDLEWARE = [
     "voicehelper.middleware.RefuseNul",
     "voicehelper.origin.NoteOrigin",
     "django.middleware.security.SecurityMiddleware",
+    "voicehelper.middleware.CompressedPages",
     "voicehelper.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -111,6 +112,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "voicehelper.accounts.middleware.NoteBrowser",
     "voicehelper.accounts.middleware.SecondStep",
+    "storage_backends.middleware.FormsWithFiles",
     "django.contrib.messages.middleware.MessageMiddleware",
     "voicehelper.accounts.middleware.Returned",
     "voicehelper.accounts.middleware.AsksConsent",
@@ -279,7 +281,7 @@ if PRODUCTION:
     STATIC_ROOT = BASE_DIR / "staticfiles"
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+        "staticfiles": {"BACKEND": "voicehelper.static_files.HashedModules"},
     }
 else:
     WHITENOISE_USE_FINDERS = True

@@ -246,7 +246,6 @@ class MuteAdmin(ReadOnlyAdmin):
     list_display = ("event_label", "whose", "state", "time_until", "by", "reason", "time_created")
     list_filter = (choice(_("event"), "event", lambda: [(name, each.label) for name, each in events.EVENTS.items()]),)
     ordering = ("-pk",)
-    sortable_by = ()
     fields = ("event_label", "whose", "state", "time_until", "by", "reason", "time_created")
 
     def actions_for(self, request: HttpRequest, record: Mute) -> Sequence[Action]:
@@ -297,7 +296,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
         ("created", Days),
     )
     ordering = ("-pk",)
-    sortable_by = ()
     actions = ("send_selected_again",)
     fields = (
         "alert_link",

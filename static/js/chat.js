@@ -1,6 +1,6 @@
 // The chat page: asks through the streaming API and writes the answer as it comes. The server draws everything else.
 
-import { Answer } from "./answer.js";
+import { Answer, fetchProse } from "./answer.js";
 import { pathsOf } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
@@ -19,18 +19,26 @@ const SETTLE_TRIES = 20;
 // An answer goes on without us: a lost connection is made again, so often, at this pace.
 const AGAIN_EVERY_MS = 1000;
 const AGAIN_TRIES = 60;
+// Answers of a page that are drawn before anything else is done. The others follow, for so long at a time.
+const DRAWN_AT_ONCE = 3;
+const DRAWN_FOR_MS = 8;
 
 const root = document.querySelector("[data-chat]");
 const text = root.dataset;
 const turns = root.querySelector("[data-turns]");
 
-for (const turn of turns.querySelectorAll(".turn.answer")) {
-  if (!("live" in turn.dataset)) new Answer(turn, text).show(turn.querySelector("[data-said]").textContent);
-}
 const landed = location.hash && turns.querySelector(`#${CSS.escape(location.hash.slice(1))}`);
+const answers = [...turns.querySelectorAll(".turn.answer:not([data-live])")].map((turn) => new Answer(turn, text));
+for (const answer of answers) answer.has(answer.place.textContent);
+const undrawn = nearestLast(answers, landed);
+if (undrawn.length) await fetchProse();
+for (const answer of undrawn.splice(-DRAWN_AT_ONCE)) answer.draw();
 const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"), landed);
+drawRest();
 const form = root.querySelector("[data-composer]");
 const composer = form && new Composer(form, { send: (question) => ask(question) });
+// Who writes a question will see an answer.
+form?.addEventListener("input", fetchProse, { once: true });
 const spent = () => refresh("#purse").catch(() => {});
 const sessions = new Sessions(root.querySelector("#sessions"), { restore: () => refresh("#session-list").catch(() => {}) });
 // What a conversation that has not begun is set to: sent along with its first question.
@@ -69,6 +77,22 @@ root.addEventListener("submit", (event) => {
   setting = { systemPrompt: prompt.value, temperature: temperature.value || null };
   root.querySelector("#setting").hidePopover();
 });
+
+/** Answers in the order of how far they are from `place`, or from the end of the page: the nearest is the last. */
+function nearestLast(answers, place) {
+  const from = place ? answers.findIndex(({ turn }) => turn === place || place.compareDocumentPosition(turn) & Node.DOCUMENT_POSITION_FOLLOWING) : -1;
+  const at = from < 0 ? answers.length : from;
+  const far = new Map(answers.map((answer, number) => [answer, Math.abs(number - at)]));
+  return [...answers].sort((one, other) => far.get(other) - far.get(one));
+}
+
+/** A few at a time: in between, what the reader does comes first. */
+function drawRest() {
+  const until = performance.now() + DRAWN_FOR_MS;
+  while (undrawn.length && performance.now() < until) undrawn.pop().draw();
+  follower.grown();
+  if (undrawn.length) setTimeout(drawRest, 0);
+}
 
 /** Puts a question behind `parent`, or at the end of the branch in sight; or has the answer `parent` go on. A repeat has
  * the same key: whatever became of the first try, it is asked and paid once. */
@@ -139,12 +163,12 @@ async function listen(answer, ask) {
   addEventListener("offline", lost);
   try {
     for await (const { event, data } of ask(line.signal)) {
-      if (event === "refused") return data.status >= 500 && answer.id ? { offline: true } : refused(data);
+      if (event === "refused") return data.status >= 500 && answer.id ? { offline: true } : refused(answer, data);
       if (event === "start") begin(answer, data);
       if (event === "delta") answer.write(data.content);
       if (event === "done") return finish(answer, data);
       if (event === "stopped") return halt(answer, data);
-      if (event === "error") return { words: data.message, unsettled: true };
+      if (event === "error") return data.messageId ? refused(answer, data) : { words: data.message, unsettled: true };
     }
   } catch (error) {
     if (!(error instanceof Offline)) throw error;
@@ -228,8 +252,13 @@ function halt(answer, { content, quota, balance }) {
   return null;
 }
 
-function refused({ status, message }) {
+function refused(answer, { status, message, sessionId, messageId }) {
   if (status === 401) location.reload();
+  // The question is kept, and after a reload the page says that it was not answered.
+  if (messageId) {
+    begin(answer, { sessionId, messageId, model: "" });
+    answer.turn.hidden = true;
+  }
   return { words: message || text.textFailed, broke: status === 402 };
 }
 
@@ -286,10 +315,9 @@ function complain({ words: what, broke }, { question, key, mine, answer, parent,
   });
   card.querySelector("[data-edit]")?.addEventListener("click", () => {
     card.remove();
-    if (!answer.id) {
-      composer.attached.takeBack(mine);
-      mine.remove();
-    }
+    if (answer.id) return answer.question?.querySelector("[data-edit-turn]").click();
+    composer.attached.takeBack(mine);
+    mine.remove();
     composer.write(question);
   });
 }

@@ -98,9 +98,7 @@ def recharge(request: HttpRequest) -> HttpResponse:
     try:
         order = _place(request, **form.cleaned_data)
     except ratelimit.TooMany as error:
-        response = _form_page(request, problem=error.words, status=429)
-        response["Retry-After"] = str(error.wait_s)
-        return response
+        return ratelimit.waiting(_form_page(request, problem=error.words), error.wait_s)
     except (services.TopupError, MinorsLimit) as error:
         answer = answer_to(error)
         problem = str(_CANNOT_BE_CHARGED) if isinstance(error, services.AmountInvalid) else answer.text

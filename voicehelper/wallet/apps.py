@@ -32,10 +32,9 @@ class WalletConfig(AppConfig):
         from voicehelper.admin import front_page, menu
         from voicehelper.admin.menu import MenuPage
 
-        from . import admin_customer
-        from .admin import findings
+        from .admin import customer, findings
 
-        admin_customer.join()
+        customer.join()
         front_page.asks(30, findings)
         menu.add(
             menu.LEDGER,

@@ -240,7 +240,6 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("user", "budget")
     ordering = ("-pk",)
-    sortable_by = ()
     search_fields = ("user__username",)  # what is searched really is in find
     search_help_text = _("User name, or the last four characters of a key")
     fields = ("name", "shown_key", "user_link", *_LIMITS, "time_created", "time_used", "time_expires", "time_revoked")

@@ -32,12 +32,6 @@ SIGN_UPS = "20 per hour"
 PASSWORD_CHANGES = "10 per 10 minutes"  # noqa: S105  # a rate, not a password
 
 
-def _wait(response: HttpResponse, wait_s: int) -> HttpResponse:
-    response.status_code = 429
-    response["Retry-After"] = str(wait_s)
-    return response
-
-
 class SignIn(LoginView):
     """Name and password, with the brake of backends.py. `next` leads only to this host."""
 
@@ -53,7 +47,7 @@ class SignIn(LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response = super().form_invalid(form)
-        return _wait(response, form.wait_s) if form.wait_s else response
+        return ratelimit.waiting(response, form.wait_s)
 
 
 @method_decorator([sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch")
@@ -83,7 +77,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
             form.full_clean()
             form.errors.clear()
             form.add_error(None, error.words)
-            return _wait(self.form_invalid(form), error.wait_s)
+            return ratelimit.waiting(self.form_invalid(form), error.wait_s)
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
@@ -136,7 +130,7 @@ class ChangePassword(LoginRequiredMixin, PasswordChangeView):
                 return super().post(request, *args, **kwargs)
         except ratelimit.TooMany as error:
             facts = self.get_context_data(form=self.form_class(cast(User, request.user)), wait=error.words)
-            return _wait(self.render_to_response(facts), error.wait_s)
+            return ratelimit.waiting(self.render_to_response(facts), error.wait_s)
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your password is changed. All other sessions are signed out."))

@@ -13,6 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
+from voicehelper.api.ratelimit import waiting
+
 from .. import sessions
 from ..forms import OwnPassword
 from ..own_password import PasswordRefused, check_own_password
@@ -42,11 +44,7 @@ class Devices(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generi
             check_own_password(self.request, user, form.cleaned_data["password"])
         except PasswordRefused as refused:
             form.add_error("password", str(refused))
-            response = self.form_invalid(form)
-            if refused.wait_s:
-                response.status_code = 429
-                response["Retry-After"] = str(refused.wait_s)
-            return response
+            return waiting(self.form_invalid(form), refused.wait_s)
         sessions.end_all_others(self.request, user)
         messages.success(self.request, _("Everything but this browser is signed out."))
         return redirect("accounts:devices")
