@@ -21,17 +21,18 @@ class TopupConfig(AppConfig):
         from voicehelper.accounts import deleting, exports, passwords
         from voicehelper.accounts import forgetting as everywhere
         from voicehelper.api import errors
+        from voicehelper.wallet import adding_up, worth
         from voicehelper.wallet import audit as whole_audit
-        from voicehelper.wallet import worth
 
-        from . import audit, metrics, refusals, retention
+        from . import audit, metrics, order_days, refusals, retention
         from .gateways import GATEWAYS
         from .models import GatewaySettings, RechargeSettings
         from .services import exporting, forgetting
         from .services.accounts import keep_account
 
         GatewaySettings.accounts_are_kept_by(keep_account)
-        whole_audit.register(audit.CHECKS)
+        whole_audit.register([*audit.CHECKS, *order_days.CHECKS])
+        adding_up.register(order_days.add_up)
         whole_audit.register_open_ends(audit.still_to_be_asked)
         all_metrics.register(metrics.collect)
         all_logs.register(*retention.LOGS)
