@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from voicehelper.accounts.exports import Part, Source, as_json, moment
+from voicehelper.accounts.exports import Part, Source, as_json
 from voicehelper.accounts.forgetting import batches
 from voicehelper.accounts.models import User
+from voicehelper.clock import beijing_iso
 
 from .chat.export import JSON, MARKDOWN, whole
 from .models import ChatSession, KeptResponse, Usage, UsageSum
@@ -37,8 +38,8 @@ def _response(row: KeptResponse) -> dict[str, Any]:
         "id": row.public_id,
         "input": orjson.Fragment(row.input),
         "response": orjson.Fragment(row.body),
-        "created": moment(row.created),
-        "expires": moment(row.expires),
+        "created": beijing_iso(row.created),
+        "expires": beijing_iso(row.expires),
     }
 
 
@@ -51,10 +52,10 @@ def _usage(row: Usage) -> dict[str, Any]:
         "output": row.output_tokens,
         "quota": row.quota,
         "outcome": row.outcome,
-        "created": moment(row.created),
+        "created": beijing_iso(row.created),
     }
 
 
 def _sum(row: UsageSum) -> dict[str, Any]:
     facts = {"calls": row.calls, "input": row.input_tokens, "output": row.output_tokens, "quota": row.quota}
-    return {"hour": moment(row.hour), "model": row.model_name, "operation": row.operation, **facts}
+    return {"hour": beijing_iso(row.hour), "model": row.model_name, "operation": row.operation, **facts}

@@ -9,13 +9,22 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.api.errors import ErrorAnswer, Rule, database_away
+from voicehelper.api.errors import ErrorAnswer, Rule, answer_to, database_away
 from voicehelper.wallet.services import BudgetSpent, InsufficientQuota
 
-from .chat.attachments import MOST_PICTURE_BYTES, MOST_TEXT_BYTES, AttachmentsTooLarge, CannotSee, NotAttachable
+from .chat.attachments import (
+    MOST,
+    MOST_PICTURE_BYTES,
+    MOST_TEXT_BYTES,
+    AttachmentsTooLarge,
+    CannotSee,
+    NotAttachable,
+    TooManyAttached,
+)
 from .chat.branches import ParentGone
 from .chat.choices import UnknownPriority
 from .chat.conversations import AnswerUnderWay, KeyConflict, NothingToContinue
+from .chat.failures import AnswerFailed
 from .chat.sessions import NotFound, TooManyPinned
 from .chat.voice import NothingToSay
 from .providers.base import StreamBroke
@@ -75,6 +84,12 @@ def _broke(error: StreamBroke) -> ErrorAnswer:
     return _call(503 if overloaded else 502, "upstream_overloaded" if overloaded else "upstream_error", error.told)
 
 
+def _kept(error: AnswerFailed) -> ErrorAnswer:
+    """Where the question stands, for whoever asks it again."""
+    where = {"sessionId": error.session_id, "messageId": error.message_id}
+    return replace(answer_to(error.cause), more=where)
+
+
 def _insufficient(_error: InsufficientQuota) -> ErrorAnswer:
     """OpenAI says 429 here, which its clients retry, twice and in vain; 402 they raise at once, and Anthropic's
     billing_error is 402 as well."""
@@ -109,6 +124,10 @@ def _attachments_too_large(_error: Exception) -> ErrorAnswer:
     return ErrorAnswer(413, words, "attachments_too_large")
 
 
+def _too_many_attached(_error: Exception) -> ErrorAnswer:
+    return ErrorAnswer(400, _("At most %(most)s files go along with a question") % {"most": MOST}, "too_many_attached")
+
+
 def _ledger_away(error: Exception) -> ErrorAnswer:
     return replace(database_away(error), retry_after_s=2)
 
@@ -118,6 +137,7 @@ REFUSALS: dict[type[Exception], Rule] = {
     CallFailed: _failed,
     ContentCut: _cut,
     StreamBroke: _broke,
+    AnswerFailed: _kept,
     InsufficientQuota: _insufficient,
     BudgetSpent: _budget_spent,
     LedgerAway: _ledger_away,
@@ -129,6 +149,7 @@ REFUSALS: dict[type[Exception], Rule] = {
     NotAttachable: ErrorAnswer(
         415, _("Models read pictures (PNG, JPEG, GIF, WebP) and texts, not this kind of file"), "not_attachable"
     ),
+    TooManyAttached: _too_many_attached,
     CannotSee: ErrorAnswer(400, _("This model does not look at pictures: choose one that does"), "cannot_see"),
     AttachmentsTooLarge: _attachments_too_large,
     ParentGone: ErrorAnswer(404, _("What this follows is not there any more: load the page again"), "parent_gone"),

@@ -26,7 +26,7 @@ _NAMES: Mapping[str, JobName] = {
     "settle_unknown_refunds": JobName(
         _("Settle refunds"), _("Asks the provider about refunds whose outcome nobody knows yet.")
     ),
-    "reconcile": JobName(_("Reconcile"), _("Compares yesterday’s orders with the bills of WeChat Pay and Alipay.")),
+    "reconcile": JobName(_("Reconcile"), _("Compares yesterday’s orders with the payment platforms’ bills.")),
     "audit": JobName(_("Audit what is new"), _("Proves that balances equal the sum of new entries.")),
     "audit_in_full": JobName(_("Audit everything"), _("Proves it for the whole ledger and its chain.")),
     "warn_of_expiry": JobName(_("Warn of expiry"), _("Warns thirty days before a merchant certificate expires.")),
@@ -57,7 +57,7 @@ _NAMES: Mapping[str, JobName] = {
     "sweep_exports": JobName(
         _("Make copies of data"), _("Begins copies of their data that users asked for again, and deletes old ones.")
     ),
-    "add_up_days": JobName(_("Add up days"), _("Sums spending by day and model, for users’ statements.")),
+    "add_up_days": JobName(_("Add up days"), _("Sums calls, spending and orders by day, for statistics.")),
     "tell_of_low_balances": JobName(
         _("Tell of low balances"), _("Mails users whose balance fell to the amount they chose.")
     ),

@@ -226,7 +226,7 @@ def _file_facts(file: StoredFile) -> dict[str, Any]:
         "type": file.content_type,
         "sha256": file.sha256,
         "purpose": file.purpose,
-        "created": exports.moment(file.created),
+        "created": clock.beijing_iso(file.created),
     }
 
 

@@ -108,6 +108,8 @@ def test_two_processes_count_together_and_a_trace_reaches_from_the_request_to_th
     assert counted["none", "4xx"] == 1
     assert counted["/v1/chat/completions", "4xx"] == counted["/v1/*", "4xx"] == 1
     assert after["voicehelper_http_request_seconds_count", PAY] == 7
+    # Requests are counted, and none has a line of the log to itself.
+    assert not [line for line in told if line["logger"] == "uvicorn.access"]
     assert not any("/nothing" in value for key in after for value in key)
     assert seen.services == {"voicehelper"}
     assert request.trace_id == asked.trace_id == bytes.fromhex(parent[3:35])

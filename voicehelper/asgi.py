@@ -27,6 +27,7 @@ from django.http.response import HttpResponseBase
 from django.urls import get_resolver, set_script_prefix
 from django.utils.module_loading import import_string
 
+from storage_backends.with_files import comes_with_files
 from topup.gateways import is_callback
 from voicehelper import traffic
 from voicehelper.checks import refuse_to_start_wrongly
@@ -45,6 +46,8 @@ BODY_SECONDS = 10.0
 # A provider gives up after 5 s; what is not finished by then is answered "again", and finishes on its own.
 NOTICE_SECONDS = 4.5
 _UPLOAD_PATH = "/api/files/upload"
+# Of a page's form with files.
+WITH_FILES_BYTES = 16 * 1024 * 1024
 _FILE_PATHS = ("/files/", "/exports/", "/api/files/")
 # The form around an uploaded file.
 FORM_BYTES = 64 * 1024
@@ -186,7 +189,7 @@ def _headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
 
 class BodyGuard:
     """Answers 413 to a body over its limit (64 KiB for provider callbacks), 408 to one that takes over 10 s, and 503 to
-    a callback that is not finished after 4.5 s. An upload may be as large as a file, and take its time."""
+    a callback that is not finished after 4.5 s. What comes with files may be larger, and take its time."""
 
     def __init__(self) -> None:
         self.pages = Django(threads=settings.WEB_THREADS)
@@ -195,7 +198,10 @@ class BodyGuard:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["path"] == _UPLOAD_PATH:
-            await self._upload(scope, receive, send)
+            await self._upload(scope, receive, send, settings.FILE_MAX_BYTES + FORM_BYTES)
+            return
+        if comes_with_files(scope["path"], dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")):
+            await self._upload(scope, receive, send, WITH_FILES_BYTES)
             return
         notice = is_callback(scope["path"])
         try:
@@ -219,11 +225,11 @@ class BodyGuard:
         except TimeoutError:
             await _refuse(send, 503, b"fail: not finished in time, send it again")
 
-    async def _upload(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def _upload(self, scope: Any, receive: Receive, send: Send, most: int) -> None:
         length = dict(scope["headers"]).get(b"content-length", b"")
         if not length.isdigit():
             await _refuse(send, 411, b"say how long the body is: Content-Length")
-        elif int(length) > settings.FILE_MAX_BYTES + FORM_BYTES:
+        elif int(length) > most:
             await _refuse(send, 413, b"request body too large")
         else:
             await self.files(scope, io.BufferedReader(Arriving(receive, int(length)), 64 * 1024), receive, send)

@@ -27,6 +27,12 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), BEIJING)
 
 
+def month_later(day: date, months: int) -> date:
+    """The first day of the month so many months on; 0: of its own."""
+    year, index = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, index + 1, 1)
+
+
 def beijing_iso(moment: datetime | None) -> str | None:
     """A moment as the API writes it: ISO 8601 in Beijing time, to the second."""
     return moment.astimezone(BEIJING).isoformat(timespec="seconds") if moment else None

@@ -31,5 +31,7 @@ def logging_of(form: str, level: str) -> dict[str, Any]:
             "urllib3": {"level": "WARNING"},
             # uvicorn would write its own lines in its own way.
             "uvicorn": {"handlers": [], "propagate": True},
+            # Not even told to write none does it stop: what is said of its parent would turn this one on again.
+            "uvicorn.access": {"handlers": [], "propagate": False},
         },
     }

@@ -70,20 +70,14 @@ def every_log() -> Iterator[GrowingLog]:
 # --- Months ----------------------------------------------------------------------------------------------------------
 def month_of(moment: datetime) -> date:
     """The first day of its month in Beijing."""
-    return moment.astimezone(clock.BEIJING).date().replace(day=1)
+    return clock.month_later(moment.astimezone(clock.BEIJING).date(), 0)
 
 
 def bounds(month: date) -> tuple[datetime, datetime]:
     """When a month begins and when it is over."""
-    return clock.midnight(month), clock.midnight(later(month, 1))
-
-
-def later(month: date, months: int) -> date:
-    """The first day of the month so many months on."""
-    year, index = divmod(month.year * 12 + month.month - 1 + months, 12)
-    return date(year, index + 1, 1)
+    return clock.midnight(month), clock.midnight(clock.month_later(month, 1))
 
 
 def kept_since(months: int, today: date) -> date:
     """The first day that is kept when so many whole months after a month's end have to pass."""
-    return later(today.replace(day=1), -months)
+    return clock.month_later(today, -months)

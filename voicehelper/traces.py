@@ -7,7 +7,7 @@ span has people's addresses, keys, bodies or prompts.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -37,7 +37,7 @@ class _Kept(TraceSpan):
         self._span.set_attributes(facts)
 
 
-_NONE = TraceSpan()
+_NOT_KEPT = nullcontext(TraceSpan())
 
 
 def _failed() -> Any:
@@ -62,13 +62,15 @@ def _tracer() -> Any:
     return provider.get_tracer("voicehelper")
 
 
-@contextmanager
-def request(scope: Any) -> Iterator[TraceSpan]:
+def request(scope: Any) -> AbstractContextManager[TraceSpan]:
     """While a request is answered. What the client says of a trace of its own is continued: it chooses no more than an
     id."""
-    if (tracer := _tracer()) is None:
-        yield _NONE
-        return
+    tracer = _tracer()
+    return _NOT_KEPT if tracer is None else _request(tracer, scope)
+
+
+@contextmanager
+def _request(tracer: Any, scope: Any) -> Iterator[TraceSpan]:
     from opentelemetry.propagate import extract
     from opentelemetry.trace import SpanKind
 
@@ -78,12 +80,14 @@ def request(scope: Any) -> Iterator[TraceSpan]:
         yield _Kept(span)
 
 
-@contextmanager
-def call(name: str, **facts: str | int) -> Iterator[TraceSpan]:
+def call(name: str, **facts: str | int) -> AbstractContextManager[TraceSpan]:
     """While a far side is asked; an exception marks the span as failed."""
-    if (tracer := _tracer()) is None:
-        yield _NONE
-        return
+    tracer = _tracer()
+    return _NOT_KEPT if tracer is None else _call(tracer, name, facts)
+
+
+@contextmanager
+def _call(tracer: Any, name: str, facts: dict[str, str | int]) -> Iterator[TraceSpan]:
     from opentelemetry.trace import SpanKind
 
     with tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=facts) as span:

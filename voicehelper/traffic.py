@@ -8,6 +8,7 @@ up (prometheus_client's own way).
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
+from functools import cache
 from typing import Any
 
 from django.urls import URLPattern, URLResolver
@@ -70,6 +71,12 @@ def text() -> bytes:
     return generate_latest(together)
 
 
+@cache
+def _series(route: str, status_class: int) -> tuple[Histogram, Counter]:
+    """Those of a route: looking them up by their labels costs as much as counting."""
+    return _seconds.labels(route), _requests.labels(route, f"{status_class}xx")
+
+
 def counted(application: Application) -> Application:
     """The application, with its requests counted."""
 
@@ -79,14 +86,15 @@ def counted(application: Application) -> Application:
             return
         started, status = time.perf_counter(), 0
 
-        async def note_start(message: Message) -> None:
+        # No coroutine of its own: every chunk of a stream passes here.
+        def note_start(message: Message) -> Coroutine[Any, Any, None]:
             nonlocal status
             if not status and message["type"] == "http.response.start":
                 status = message["status"]
-                route = scope.get(ROUTE, NOWHERE)
-                _seconds.labels(route).observe(time.perf_counter() - started)
-                _requests.labels(route, f"{status // 100}xx").inc()
-            await send(message)
+                seconds, requests = _series(scope.get(ROUTE, NOWHERE), status // 100)
+                seconds.observe(time.perf_counter() - started)
+                requests.inc()
+            return send(message)
 
         with traces.request(scope) as span:
             await application(scope, receive, note_start)

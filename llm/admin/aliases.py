@@ -35,7 +35,6 @@ class AliasAdmin(CardAdmin):
     list_display = ("pattern", "leads_to", "now", "shown")
     list_select_related = ("model",)
     ordering = ("pattern",)
-    sortable_by = ()
     actions: Any = None
     purpose = _("A name callers may ask for instead of a model’s own, such as those that programs bring along.")
     save_label = _("Save")

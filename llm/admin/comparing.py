@@ -4,17 +4,15 @@ operator's password."""
 import hashlib
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from voicehelper.accounts.services import user_of
 from voicehelper.admin import stepup
+from voicehelper.admin.base import BaseAdmin
 from voicehelper.admin.effects import Effect, ShownPrice
 from voicehelper.changes import Change
 
@@ -25,7 +23,7 @@ from ..prices import PriceRow
 _MOST_MARKUP = 1000
 
 
-def page(request: HttpRequest, admin: "ModelAdmin[Any]") -> HttpResponse:
+def page(request: HttpRequest, admin: BaseAdmin) -> HttpResponse:
     """GET shows, POST takes over what is ticked, if it is still what was shown."""
     if not admin.has_change_permission(request):
         raise PermissionDenied
@@ -39,8 +37,6 @@ def page(request: HttpRequest, admin: "ModelAdmin[Any]") -> HttpResponse:
             messages.success(request, _("Prices taken over: %(names)s") % {"names": ", ".join(done)})
             return HttpResponseRedirect(request.path)
     context = {
-        **admin.admin_site.each_context(request),
-        "opts": admin.opts,
         "title": _("Compare with the price list"),
         "date": price_list.bundled().date,
         "sync": sync,
@@ -49,7 +45,7 @@ def page(request: HttpRequest, admin: "ModelAdmin[Any]") -> HttpResponse:
         "problem": problem,
         "confirmed": stepup.confirmed_until(request),
     }
-    return TemplateResponse(request, "admin/llm/compare.html", context, status=400 if problem else 200)
+    return admin.page(request, "admin/llm/compare.html", context, status=400 if problem else 200)
 
 
 def _effect(change: Change) -> Effect:

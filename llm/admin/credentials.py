@@ -86,7 +86,6 @@ class CredentialAdmin(ProbedFormAdmin):
     change_form_template = "admin/llm/credential.html"
     list_display = ("name", "provider_name", "base_url", "state", "last_minutes", "key", "num_models", "num_order")
     ordering = ("name",)
-    sortable_by = ()
     actions: Any = None
     purpose = _("An account at a provider of large models. Its key is stored encrypted and never shown again.")
     password_help = _("Only needed when you enter or clear a key, or switch the account on.")

@@ -271,13 +271,11 @@ class ModelAdmin(CardAdmin):
             request.GET if "capability" in request.GET else {"capability": "chat", "priority": "balanced"}
         )
         context = {
-            **self.admin_site.each_context(request),
             "title": gettext("Router preview"),
-            "opts": self.opts,
             "form": form,
             "candidates": candidates(Live.now(), form.asked_for()) if form.is_valid() else [],
         }
-        return TemplateResponse(request, "admin/llm/router.html", context)
+        return self.page(request, "admin/llm/router.html", context)
 
 
 class _PriceForm(forms.Form):

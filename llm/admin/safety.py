@@ -119,7 +119,6 @@ class SafetyWordAdmin(CardAdmin):
     list_filter = (choice(_("enabled"), "enabled", lambda: [("1", _("yes")), ("0", _("no"))]),)
     search_fields = ("word",)
     ordering = ("word",)
-    sortable_by = ()
     purpose = _("A word that is let through neither in questions nor in answers, in any width, case or spacing.")
     save_label = _("Save")
     delete_link = True

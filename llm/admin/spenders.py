@@ -8,15 +8,14 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
 from voicehelper.accounts.models import User
 from voicehelper.admin.base import BaseAdmin, change_url, list_url, may, url_name
-from voicehelper.admin.periods import ReportPeriod, asked_period, named_periods
-from voicehelper.numbers import grouped
+from voicehelper.numbers import grouped, page_number
+from voicehelper.periods import ReportPeriod, asked_period, named_periods
 from voicehelper.spreadsheet import Columns, csv_file, plain
 from voicehelper.wallet.spenders import Spenders, spenders
 from voicehelper.wallet.worth import in_yuan, list_price
@@ -26,7 +25,6 @@ from ..spenders import SpenderRow, every_spender, spender_rows
 from .prices import margin
 
 PAGE_SIZE = 50
-_LAST_PAGE = 10_000
 COLUMNS: Columns = {
     "user_id": lambda row: row.user.pk,
     "user": lambda row: row.user.get_username(),
@@ -73,12 +71,9 @@ class SpenderPages(BaseAdmin):
 
     def spenders(self, request: HttpRequest) -> HttpResponse:
         period, file = _asked(request), reverse(f"admin:{url_name(self, 'spenders_file')}")
-        typed = request.GET.get("page", "")
-        number = min(_LAST_PAGE, max(1, int(typed[:6]))) if typed.isascii() and typed.isdigit() else 1
+        number = page_number(request.GET.get("page", ""))
         found = spenders(period.first, period.last, skip=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": _("Who spent what"),
             "period": period,
             "spans": named_periods(period, clock.today()),
@@ -89,7 +84,7 @@ class SpenderPages(BaseAdmin):
             "older": f"?{period.query}&page={number + 1}" if found.count > number * PAGE_SIZE else "",
             "number": number,
         }
-        return TemplateResponse(request, "admin/llm/spenders.html", context)
+        return self.page(request, "admin/llm/spenders.html", context)
 
     def spenders_file(self, request: HttpRequest) -> HttpResponseBase:
         period = _asked(request)

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -148,8 +147,8 @@ class UsageAdmin(SpenderPages, EndlessAdmin):
     def statistics(self, request: HttpRequest) -> HttpResponse:
         if not may(request, Usage, "view"):
             raise PermissionDenied
-        context = {**self.admin_site.each_context(request), "opts": self.opts, **page_context(request.GET)}
-        return TemplateResponse(request, "admin/llm/statistics.html", context)
+        context = page_context(request.GET)
+        return self.page(request, "admin/llm/statistics.html", context)
 
 
 def _kinds(counts: Mapping[str, int]) -> str:

@@ -186,8 +186,8 @@ class Messages(UserView):
 
 
 class OneMessage(UserView):
-    """One message: `state` is complete, writing, stopped or broken; after a stop, to learn what the answer cost
-    (`settled`)."""
+    """One message: `state` is complete, writing, stopped, broken or failed (no model answered: the question can be
+    asked again, with the same key too); after a stop, to learn what the answer cost (`settled`)."""
 
     @extend_schema(
         summary=_("One message, its state and its cost"),

@@ -57,7 +57,7 @@ class AnswerEvents:
         except Exception as error:  # noqa: BLE001  # the edge: every error has an answer
             with translation.override(self._language):
                 told = answer_to(error)
-            yield _event("error", {"message": told.text, "code": told.code})
+            yield _event("error", {"message": told.text, "code": told.code, **told.more})
 
 
 async def again(answer: Answer) -> AsyncIterator[bytes]:

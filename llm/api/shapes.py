@@ -199,7 +199,8 @@ class EventsShape(serializers.Serializer[Any]):
 class StreamEvent(serializers.Serializer[Any]):
     """A server-sent event. Its data is JSON: start {sessionId, messageId, model, and `failed`: the models that were
     asked before and did not answer, if any}, delta {content}, done or stopped (the whole answer, or as much as there
-    is, with balance, usageSource and latencyMs), error {message, code}."""
+    is, with balance, usageSource and latencyMs), error {message, code, and sessionId and messageId when the question
+    was kept because no model answered}."""
 
     event = serializers.ChoiceField(["start", "delta", "done", "stopped", "error"])
     data = serializers.CharField()  # type: ignore[assignment]  # the format's name

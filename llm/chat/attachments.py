@@ -6,13 +6,16 @@ earlier questions are named in their place.
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage_backends import services as files
 from voicehelper.accounts.models import User
 
 from .. import services
 from ..models import ChatMessage
+
+if TYPE_CHECKING:
+    from django.core.files.uploadedfile import UploadedFile
 
 MOST = 6
 TEXT = "text/plain; charset=utf-8"
@@ -21,6 +24,10 @@ MOST_PICTURE_BYTES = 10 * 1024**2
 MOST_TEXT_BYTES = 200 * 1024
 # Of all pictures of one question: base64 makes a third more of it, and providers take some 20 MB.
 _MOST_BYTES = 14 * 1024**2
+
+
+class TooManyAttached(Exception):
+    """More files than go along with one question."""
 
 
 class NotAttachable(Exception):
@@ -53,6 +60,21 @@ def attached(user: User, paths: Sequence[str], models: Sequence[str]) -> list[di
     if any(map(is_picture, kept)) and not sees(models):
         raise CannotSee
     return kept
+
+
+def keep(user: User, sent: Sequence["UploadedFile[Any]"]) -> list[str]:
+    """Store what came in a form along with a question; returns the paths. All of them or none: raises TooManyAttached,
+    FileRefused, StoreDown."""
+    if len(sent) > MOST:
+        raise TooManyAttached
+    paths = list[str]()
+    try:
+        for each in sent:
+            paths.append(files.store_file(user, each.name or "", each).key)
+    except BaseException:
+        forget(user, paths)
+        raise
+    return paths
 
 
 def is_picture(attachment: dict[str, Any]) -> bool:

@@ -1,8 +1,8 @@
 """Questions that are put to models, and their answers as they are stored. writings.py gets the answers, sessions.py has
 the conversations, branches.py says which question follows which, prompts.py what a model is sent.
 
-A question is stored before a model is asked, with an answer that is empty yet, and both are taken back when the call
-fails: what ended with an error changed nothing.
+A question is stored before a model is asked, with an answer that is empty yet. What becomes of both when the call fails
+says failures.py; nothing is charged then.
 """
 
 import hashlib
@@ -25,8 +25,9 @@ from voicehelper.wallet.services import wallet_of
 from ..models import ChatMessage, ChatSession, Usage
 from ..relay.call import new_request_id
 from . import attachments as attaching
-from .branches import ROOT, Tree, lift, place_of
+from .branches import ROOT, Tree, place_of
 from .choices import ModelChoice, choice_of
+from .failures import forget_failed
 from .prompts import body_of
 from .sessions import NotFound, notify_stop, session_of, title_of
 from .words import keep_words
@@ -224,14 +225,6 @@ def _begin_answer(session: ChatSession, question: ChatMessage) -> ChatMessage:
     )
 
 
-def take_back(turn: Turn) -> None:
-    """Forget a question nobody answered, and its session if there is nothing else in it."""
-    with transaction.atomic():
-        lift(turn.question)
-        ChatMessage.objects.filter(pk=turn.question.pk).delete()
-    ChatSession.objects.filter(pk=turn.session.pk, messages=None).delete()
-
-
 def _asked_before(user: User, digest: str, content: str) -> Answer | None:
     question = ChatMessage.objects.filter(key=digest).select_related("answer", "session").first()
     if question is None:
@@ -243,15 +236,16 @@ def _asked_before(user: User, digest: str, content: str) -> Answer | None:
         answer = message_of(user, answer.public_id)
         if answer.state == "writing":
             raise AnswerUnderWay(answer)
-        if answer.quota is not None:
+        failed = answer.ended == ChatMessage.Ended.FAILED
+        if answer.quota is not None and not failed:
             return answer_of(user, answer)
-        if answer.ended:
+        if answer.ended and not failed:
             # It is charged as soon as that is possible.
             raise AnswerUnderWay
     elif question.created > clock.now() - timedelta(seconds=settings.LLM_TOTAL_SECONDS):
         # Asked of a process of the release before, which adds answers later.
         raise AnswerUnderWay
-    # Whoever was answering it has died.
+    # Whoever was answering it has died, or the model failed.
     ChatMessage.objects.filter(pk=question.pk).update(key=None)
     return None
 
@@ -289,6 +283,7 @@ def write_answer(turn: Turn, content: str, model: str, *, complete: bool) -> Non
     )
     if not found:
         raise NotFound
+    forget_failed(turn.question)
     both = ChatMessage.objects.filter(Q(pk=turn.question.pk) | Q(public_id=turn.answer_id))
     try:
         keep_words(list(both.select_related("session")))

@@ -13,6 +13,7 @@ from voicehelper.accounts.models import User
 from ..models import ChatMessage, ChatSession
 from ..relay.threads import in_thread
 from .branches import Tree, answers_of
+from .continued import whole_text
 
 JSON, MARKDOWN = "json", "markdown"
 _CONTENT_TYPES = {JSON: "application/json; charset=utf-8", MARKDOWN: "text/markdown; charset=utf-8"}
@@ -99,6 +100,8 @@ def _message(tree: Tree, message: ChatMessage) -> dict[str, Any]:
         "content": message.content,
         "created": clock.beijing_iso(message.created),
     }
+    if message.continues:
+        said["continues"] = True
     if message.attachments:
         said["attachments"] = [each["name"] for each in message.attachments]
     if message.role == ChatMessage.Role.ASSISTANT:
@@ -121,12 +124,14 @@ def _paragraphs(session: ChatSession) -> Iterator[str]:
     line = tree.line(tree.newest)
     asked, answers = ChatMessage.objects.in_bulk(line), answers_of(line)
     yield f"# {session.shown}\n\n"
-    for pk in line:
+    for pk, follows in zip(line, [*line[1:], None], strict=True):
         question, answer = asked[pk], answers.get(pk)
         if not question.continues:
             yield f"## {clock.beijing_iso(question.created)}\n\n{_quoted(question.content)}\n\n"
-        if answer is not None and answer.content:
-            yield f"**{answer.model_name} · {LABEL}**\n\n{answer.content}\n\n"
+        # One that was gone on with stands where it ends.
+        ends = follows is None or not asked[follows].continues
+        if ends and answer is not None and (content := whole_text(answer)):
+            yield f"**{answer.model_name} · {LABEL}**\n\n{content}\n\n"
 
 
 def _quoted(text: str) -> str:

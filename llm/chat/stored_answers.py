@@ -9,6 +9,7 @@ from ..providers.base import Recovery, StreamBroke
 from ..relay.errors import LedgerAway
 from ..relay.threads import in_thread
 from .conversations import Answer, answer_of, message_of
+from .failures import AnswerFailed
 
 # How often a reader looks, and how long it waits for the price when all is written.
 POLL_S = 1.0
@@ -64,6 +65,8 @@ class StoredAnswer:
             await self._look()
         if self._state == "broken":
             raise broken_off()
+        if self._state == "failed":
+            raise AnswerFailed(broken_off(), self.session_id, self.message_id)
         return await in_thread(answer_of, self._user, self._message)
 
     async def _look(self) -> None:

@@ -27,6 +27,7 @@ from ..relay.audio import NotARecording, Recording, TooLong, measure
 from ..relay.settling import Completed
 from ..relay.threads import in_thread
 from . import conversations
+from .continued import whole_text
 
 MOST_SECONDS = 60
 # A minute of CD sound is 10.6 MB.
@@ -97,7 +98,7 @@ def claim(user: User, *, message_id: str = "", text: str = "", voice: str = VOIC
     Raises NothingToSay, and conversations' NotFound and UnderWay.
     """
     message = conversations.message_of(user, message_id) if message_id else None
-    words = plain(message.content if message else text)[: settings.LLM_SPEECH_CHARACTERS]
+    words = plain(whole_text(message) if message else text)[: settings.LLM_SPEECH_CHARACTERS]
     if not words or (message and message.role != ChatMessage.Role.ASSISTANT):
         raise NothingToSay
     if message and message.state == "writing":
@@ -140,7 +141,7 @@ async def speak(spoken: Spoken, text: str, voice: str = VOICE) -> tuple[Spoken, 
     except BaseException:
         await in_thread(_forget, spoken)
         raise
-    done = replace(done, result=replace(done.result, content=await services.labelled(done)))
+    done = done._replace(result=replace(done.result, content=await services.labelled(done)))
     await in_thread(_keep, spoken, done)
     return spoken, done
 

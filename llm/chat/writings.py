@@ -29,10 +29,10 @@ from .conversations import (
     bury,
     message_of,
     orphans,
-    take_back,
     under_way,
     write_answer,
 )
+from .failures import end_unanswered
 from .stored_answers import StoredAnswer, broken_off
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Writing:
         if self._error is not None and not self.model:
             if not isinstance(self._error, LedgerAway):
                 # Nothing was charged. Else: a repeat with the same key must not pass for a new question.
-                await in_thread(take_back, self.turn)
+                self._error = await in_thread(end_unanswered, self.turn, self._error)
             return
         await self._writings.done_with(self)
         for pause_s in (*_STORE_PAUSES_S, None):

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from dataclasses import replace
 from typing import Any
 
 from ..providers.base import Completion, Speech
@@ -39,7 +38,7 @@ def labelled_pictures(completed: Completed[Completion], policy: SafetyPolicy) ->
         return completed
     # Written anew, because it is no longer what came.
     result = Completion(body, completed.result.usage, text=completed.result.text)
-    return replace(completed, result=result)
+    return completed._replace(result=result)
 
 
 def _label(row: Any, label: AILabel) -> bool:

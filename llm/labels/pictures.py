@@ -2,11 +2,10 @@
 to the byte: a block is put in, nothing is drawn anew."""
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Iterator
-from html import escape, unescape
+from html import escape
 
 from PIL import Image, UnidentifiedImageError
 
@@ -15,7 +14,6 @@ from .label import KEY, AILabel
 _NAMESPACE = "http://www.tc260.org.cn/ns/AIGC/1.0/"
 _PNG, _XMP_NAME = b"\x89PNG\r\n\x1a\n", b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_KEYWORD = "XML:com.adobe.xmp"
-_FOUND = re.compile(rb"<TC260:AIGC>(.*?)</TC260:AIGC>", re.DOTALL)
 # Flags of a WebP's extended header.
 _HAS_XMP, _HAS_ALPHA = 0x04, 0x10
 
@@ -34,12 +32,6 @@ def label_picture(content: bytes, label: AILabel) -> bytes:
         # It breaks off, or is something else than it begins as.
         return content
     return content
-
-
-def read_picture(content: bytes) -> str:
-    """The label's JSON; empty without one."""
-    found = _FOUND.search(content)
-    return unescape(found[1].decode(errors="replace")) if found else ""
 
 
 def _xmp(text: str) -> bytes:

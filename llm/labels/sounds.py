@@ -29,23 +29,6 @@ def label_sound(content: bytes, label: AILabel) -> bytes:
     return file.getvalue()
 
 
-def read_sound(content: bytes) -> str:
-    """The label's JSON; empty without one."""
-    file = io.BytesIO(content)
-    try:
-        if content[:4] == b"RIFF":
-            frames = WAVE(file).tags
-            return str(frames.getall(f"TXXX:{KEY}")[0]) if frames and frames.getall(f"TXXX:{KEY}") else ""
-        if content[:4] == b"fLaC":
-            return str((FLAC(file).tags or {}).get(KEY, [""])[0])
-        if content[:4] == b"OggS":
-            return str((_ogg(content)(file).tags or {}).get(KEY, [""])[0])
-        found = ID3(file).getall(f"TXXX:{KEY}")
-    except MutagenError:
-        return ""
-    return str(found[0]) if found else ""
-
-
 def _writer(content: bytes) -> Callable[[io.BytesIO, str], None] | None:
     if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
         return _wave

@@ -31,19 +31,6 @@ class Model(models.Model):
     # See voicehelper/changes.py. The cost is the price where none is set.
     PRICES: ClassVar = frozenset({"measure", "input_price", "output_price", "cost_per_1k"})
     SENSITIVE: ClassVar = PRICES
-    CAPABILITIES: ClassVar[tuple[str, ...]] = (
-        "chat",
-        "embedding",
-        "function_call",
-        "code_generation",
-        "multimodal",
-        "image",
-        "speech_to_text",
-        "text_to_speech",
-        "completion",
-        "moderation",
-        "rerank",
-    )
 
     name = models.CharField(_("name"), max_length=64, unique=True)
     credential = models.ForeignKey(

@@ -66,6 +66,7 @@ class ChatMessage(models.Model):
         NOT_EARLY = "", "-"
         STOPPED = "stopped", _("Stopped")
         BROKEN = "broken", _("Broken off")
+        FAILED = "failed", _("Failed")
 
     class Role(models.TextChoices):
         USER = "user", _("User")
@@ -111,7 +112,7 @@ class ChatMessage(models.Model):
 
     @property
     def state(self) -> str:
-        """complete, writing, stopped or broken."""
+        """complete, writing, stopped, broken or failed: no model answered."""
         if self.complete:
             return "complete"
         if self.ended:

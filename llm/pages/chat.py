@@ -1,7 +1,7 @@
 """The chat page: conversations at the left, one of them in the middle, a field to write in.
 
-It works without JavaScript: the form posts, waits for the whole answer and shows it. With it, the form asks through the
-streaming API and the answer is written as it comes.
+It works without JavaScript: the form posts, with the files that go along, waits for the whole answer and shows it. With
+it, the form asks through the streaming API and the answer is written as it comes.
 """
 
 import secrets
@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from voicehelper.accounts.models import User
+from storage_backends.services import FileNotFound, FileRefused, StoreDown
 from voicehelper.accounts.services import user_of
 from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
@@ -33,10 +33,12 @@ from voicehelper.wallet.services import InsufficientQuota
 from voicehelper.wallet.shown_balance import shown_balance
 
 from .. import services
+from ..chat import attachments as attaching
 from ..chat import conversations
 from ..chat.branches import ParentGone, Tree, place_of
 from ..chat.choices import UnknownPriority
 from ..chat.conversations import LONGEST_QUESTION, Answer, Turn
+from ..chat.failures import AnswerFailed
 from ..chat.sessions import LONGEST_PROMPT, NotFound
 from ..chat.writings import writings
 from ..models import ChatSession
@@ -53,6 +55,13 @@ _REFUSED = (
     conversations.NothingToContinue,
     conversations.KeyConflict,
     conversations.AnswerUnderWay,
+    attaching.TooManyAttached,
+    attaching.NotAttachable,
+    attaching.AttachmentsTooLarge,
+    attaching.CannotSee,
+    FileNotFound,
+    FileRefused,
+    StoreDown,
 )
 
 EXAMPLES = (
@@ -91,16 +100,28 @@ def chat(request: HttpRequest, session_id: str = "") -> HttpResponseBase:
         text = _("Write a question of at most %(most)s characters.") % {"most": grouped(LONGEST_QUESTION)}
         return _page(request, session, problem=text, status=400)
     try:
-        asked = _ask(user_of(request), session_id, **form.cleaned_data)
+        asked = _ask(request, session_id, form.cleaned_data)
     except _REFUSED as error:
         return _refused(request, session, error)
     return _answered(asked) if isinstance(asked, Answer) else _when_answered(request, session, asked)
 
 
-def _ask(user: User, session_id: str, content: str, model: str, intent: str, parent: str) -> Turn | Answer:
+def _ask(request: HttpRequest, session_id: str, said: dict[str, Any]) -> Turn | Answer:
+    """Of the files that go along some are new, some went along before."""
+    user, kept = user_of(request), request.POST.getlist("attachments")[: attaching.MOST]
     ratelimit.brake((settings.CHAT_RATE_LIMIT, "chat-user", str(user.pk)))
-    text = content.replace("\r\n", "\n")
-    return conversations.ask(user, text, session_id=session_id, model=model, key=f"page:{intent}", parent=parent)
+    text, key = said["content"].replace("\r\n", "\n"), f"page:{said['intent']}"
+    where = {"session_id": session_id, "model": said["model"], "parent": said["parent"]}
+    paths = attaching.keep(user, request.FILES.getlist("files"))
+    try:
+        asked = conversations.ask(user, text, key=key, attachments=[*kept, *paths], **where)
+    except Exception:
+        attaching.forget(user, paths)
+        raise
+    if isinstance(asked, Answer):
+        # Sent twice.
+        attaching.forget(user, paths)
+    return asked
 
 
 def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn) -> Later:
@@ -114,13 +135,17 @@ def _when_answered(request: HttpRequest, session: ChatSession | None, turn: Turn
     async def make() -> HttpResponse:
         try:
             return _answered(await writings().begin(turn).end())
+        except AnswerFailed as error:
+            # The page says so, and asks again.
+            return _answered(error)
         except Exception as error:  # noqa: BLE001  # the edge: every error has a page
+            await in_thread(attaching.forget, turn.user, [each["path"] for each in turn.question.attachments])
             return await in_thread(refused, error)
 
     return Later(make)
 
 
-def _answered(answer: Answer) -> HttpResponse:
+def _answered(answer: Answer | AnswerFailed) -> HttpResponse:
     return redirect(f"{reverse('chat:session', args=[answer.session_id])}#{answer.message_id}")
 
 
@@ -211,7 +236,7 @@ def _page(
         facts |= {"page": branch.page, "turns": branch.turns, "leaf": branch.leaf, "turn": request.GET.get("turn", "")}
         facts["parent"] = asked.get("parent") or branch.leaf
         if edited := branch.question(request.GET.get("edit", "")):
-            facts |= {"typed": edited.text, "parent": edited.parent}
+            facts |= {"typed": edited.text, "parent": edited.parent, "kept": edited.attachments}
     return render(request, "llm/chat.html", facts, status=status)
 
 

@@ -175,6 +175,8 @@ class ShownTurn:
     continues: bool = False
     # Of an answer: whether it ended early with something to go on from.
     early: bool = False
+    # No model gave it; its question can be asked again.
+    failed: bool = False
     versions: TurnVersions | None = None
     # Of the form below an answer: pressed twice, it asks once.
     intent: str = field(default_factory=lambda: secrets.token_hex(16))
@@ -218,6 +220,7 @@ def _turn(message: ChatMessage, rate: Fraction) -> ShownTurn:
         open=not charged,
         live=state == "writing",
         early=state in ("stopped", "broken") and bool(message.content),
+        failed=state == "failed",
     )
 
 

@@ -53,7 +53,7 @@ class Repair:
 
 
 @dataclass
-class _Call:
+class _KnownCall:
     """What is known of a call; its arguments in the pieces they came in."""
 
     called: str = ""
@@ -80,7 +80,7 @@ class _Calls:
         self._count = 0
         # What the provider calls it → how we number it; and what is known of each call.
         self._numbers: dict[Any, int] = {}
-        self._known: dict[int, _Call] = {}
+        self._known: dict[int, _KnownCall] = {}
 
     def number(self, calls: list[dict[str, Any]]) -> bool:
         """Give each its index; whether any was wrong."""
@@ -90,14 +90,14 @@ class _Calls:
             if type(function.get("arguments")) is dict:
                 function["arguments"] = orjson.dumps(function["arguments"]).decode()
                 changed = True
-            said = _Call(call.get("id") or "", function.get("name") or "", [function.get("arguments") or ""])
+            said = _KnownCall(call.get("id") or "", function.get("name") or "", [function.get("arguments") or ""])
             number = self._number(given, said)
             if given != number or type(given) is not int:
                 call["index"] = number
                 changed = True
         return changed
 
-    def _number(self, given: Any, said: _Call) -> int:
+    def _number(self, given: Any, said: _KnownCall) -> int:
         # What says neither who it is nor what it calls goes on with the latest call.
         latest = self._count - 1 if given is None or not (said.called or said.name) else -1
         number = self._numbers.get(given, latest)
@@ -106,12 +106,12 @@ class _Calls:
             self._count = max(self._count, number + 1)
         if given is not None:
             self._numbers[given] = number
-        seen = self._known.setdefault(number, _Call())
+        seen = self._known.setdefault(number, _KnownCall())
         seen.called, seen.name = seen.called or said.called, seen.name or said.name
         seen.arguments += said.arguments
         return number
 
-    def _earlier(self, said: _Call, *, indexed: bool) -> int:
+    def _earlier(self, said: _KnownCall, *, indexed: bool) -> int:
         """The call that goes on under another index, or a new one. Some give each call the same id."""
         for number, seen in self._known.items():
             other = indexed and said.name and seen.name and (said.name != seen.name or is_whole(seen.arguments))
@@ -119,8 +119,8 @@ class _Calls:
                 return number
         return self._count
 
-    def _is_new(self, number: int, said: _Call, *, indexed: bool) -> bool:
-        seen = self._known.get(number, _Call())
+    def _is_new(self, number: int, said: _KnownCall, *, indexed: bool) -> bool:
+        seen = self._known.get(number, _KnownCall())
         if said.called:
             return bool(seen.called) and said.called != seen.called
         if not (said.name and seen.name):

@@ -13,7 +13,6 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from django.utils.translation import gettext_noop
@@ -42,8 +41,7 @@ _PROBE_POLL_S = 0.1
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     model: ModelSpec
     credential: CredentialSpec
 
@@ -55,7 +53,7 @@ def candidates(
     last. Raises CallRefused."""
     meant = tuple(dict.fromkeys(model.name if (model := catalogue.named(n)) else n for n in asked_for.names))
     if meant != asked_for.names or asked_for.allowed:
-        asked_for = replace(asked_for, names=meant, allowed=catalogue.patterns(asked_for.allowed))
+        asked_for = asked_for._replace(names=meant, allowed=catalogue.patterns(asked_for.allowed))
     models = route(catalogue.models, engine.seen(catalogue), asked_for)
     if not models:
         raise nothing_fits(catalogue, asked_for)

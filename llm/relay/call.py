@@ -9,8 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 
@@ -46,8 +45,7 @@ def new_request_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """On whose account: the user, the group that chooses the price ratio; with a key, its budget and
     the models it is good for (none: all). `told` is told what the budget's limits leave, once it is admitted."""
 
@@ -199,7 +197,7 @@ class Call:
         # What it costs is what it cost when it began.
         self._catalogue = await engine.catalogue()
         caller = self.caller
-        asked_for = replace(self.asked_for, allowed=caller.models) if caller.models else self.asked_for
+        asked_for = self.asked_for._replace(allowed=caller.models) if caller.models else self.asked_for
         possible = priced(candidates(self._catalogue, engine, asked_for, self._marker()), self.operation, self.question)
         self._attempts = Attempts(engine, possible)
         policy, whose = self._catalogue.safety, (caller.user_id, self.request_id)

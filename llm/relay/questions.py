@@ -1,7 +1,6 @@
 """What is asked, how long its answer may be, and how it is put to a model's provider."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -33,8 +32,7 @@ def limit_names(dialect: str) -> tuple[str, ...]:
     return ("max_output_tokens",) if dialect == RESPONSES else ("max_tokens", "max_completion_tokens")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What is asked: a body in OpenAI's shape or in `dialect`, for speech to text the form's fields and the recording.
     `weight` is about how many tokens the input has, `headers` are those of the client's that go up with the body.
 
@@ -48,7 +46,7 @@ class Question:
     # Of an operation with a form: its files, each with the name of its field.
     files: Sequence[tuple[str, Audio]] = ()
     dialect: str = CHAT_DIALECT
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     in_chat: Callable[[Addressee], Mapping[str, Any]] | None = None
     upward: Callable[[Addressee], Mapping[str, Any]] | None = None
     credential_id: int = 0
@@ -58,7 +56,7 @@ class Question:
         """The same, put to one account; it only makes a difference where it is not put as it came."""
         if self.in_chat is None:
             return self
-        return replace(self, credential_id=credential_id, user_id=user_id)
+        return self._replace(credential_id=credential_id, user_id=user_id)
 
     def to(
         self, model: ModelSpec, body: Mapping[str, Any] | None = None, dialect: str = CHAT_DIALECT

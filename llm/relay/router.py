@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
 from .catalogue import ModelSpec, fits
 
@@ -37,8 +38,7 @@ class ModelHealth:
     cooling_down: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingRequest:
+class RoutingRequest(NamedTuple):
     """What a call needs. With `names`, only those, in that order; else the best by `priority`. Of all of them only what
     is `allowed` (names and wildcards; none: all). Of those that are not named, none that costs more than so many
     `times` what the cheapest does."""

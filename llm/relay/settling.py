@@ -3,7 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import psycopg
 
@@ -24,8 +24,7 @@ SETTLE_S = 10.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Completed(Generic[T]):
+class Completed(NamedTuple, Generic[T]):
     """A call that was answered and settled. `result` is None for streams, whose chunks have been passed on."""
 
     result: T

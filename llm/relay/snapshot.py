@@ -85,6 +85,7 @@ class Snapshot:
         self._connection = connection
         self._changed = changed
         self._catalogue: Catalogue | None = None
+        self._made_of: tuple[Any, Pricing] | None = None
         self._read_at = -LIFE_S
         self._changes = 0
         self._reading: asyncio.Task[Catalogue] | None = None
@@ -120,11 +121,13 @@ class Snapshot:
     async def _read(self) -> Catalogue:
         started, changes = time.monotonic(), self._changes
         rows = await self._connection.run(_READ, True)
-        catalogue = _catalogue(rows, await in_thread(pricing))
+        made_of = rows, await in_thread(pricing)
         # When something changed while it was read it serves whoever waits for it, and nobody after them.
-        self._catalogue, self._read_at = catalogue, started if changes == self._changes else -LIFE_S
-        self._changed(catalogue)
-        return catalogue
+        self._read_at = started if changes == self._changes else -LIFE_S
+        if self._catalogue is None or made_of != self._made_of:
+            self._catalogue, self._made_of = _catalogue(*made_of), made_of
+            self._changed(self._catalogue)
+        return self._catalogue
 
 
 def read_now() -> Catalogue:

@@ -68,7 +68,6 @@ class AlertAdmin(ReadOnlyAdmin):
         "num_count",
         "told_through",
         "time_last",
-        "time_created",
         "resolution",
     )
     list_filter = (
@@ -246,7 +245,6 @@ class MuteAdmin(ReadOnlyAdmin):
     list_display = ("event_label", "whose", "state", "time_until", "by", "reason", "time_created")
     list_filter = (choice(_("event"), "event", lambda: [(name, each.label) for name, each in events.EVENTS.items()]),)
     ordering = ("-pk",)
-    sortable_by = ()
     fields = ("event_label", "whose", "state", "time_until", "by", "reason", "time_created")
 
     def actions_for(self, request: HttpRequest, record: Mute) -> Sequence[Action]:
@@ -297,7 +295,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
         ("created", Days),
     )
     ordering = ("-pk",)
-    sortable_by = ()
     actions = ("send_selected_again",)
     fields = (
         "alert_link",

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -23,11 +22,9 @@ from voicehelper.admin.probing import ProbedAdmin
 from voicehelper.net.probe import Probe
 
 from ..delivery import send_test
-from ..forms import FORMS, help_steps
 from ..mail import can_mail, carries_letters
 from ..models import Channel, kinds
-
-ICONS = {"dingtalk": "smart_toy", "email": "mail", "sms_aliyun": "sms", "sms_tencent": "sms"}
+from .forms import FORMS
 
 
 @admin.register(Channel)
@@ -39,7 +36,6 @@ class ChannelAdmin(ProbedAdmin):
     test_hint = _("Sends one real message with what is saved.")
     list_display = ("name", "get_kind_display", "state", "num_waiting")
     ordering = ("name",)
-    sortable_by = ()
     placeholders = {
         "webhook": "https://oapi.dingtalk.com/robot/send?access_token=…",
         "host": "smtp.example.com",
@@ -81,10 +77,9 @@ class ChannelAdmin(ProbedAdmin):
         if not self._kind(request, None):
             if not self.has_add_permission(request):
                 raise PermissionDenied
-            choices = [(kind, label, ICONS[kind]) for kind, label in kinds()]
-            context = {**self.admin_site.each_context(request), "choices": choices, "opts": self.opts}
-            context["title"] = gettext("Add an alert channel")
-            return TemplateResponse(request, "admin/notifications/choose.html", context)
+            choices = [(kind, label, FORMS[kind].icon) for kind, label in kinds()]
+            context = {"title": gettext("Add an alert channel"), "choices": choices}
+            return self.page(request, "admin/notifications/choose.html", context)
         return super().add_view(request, form_url, extra_context)
 
     def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
@@ -134,7 +129,7 @@ class ChannelAdmin(ProbedAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         row = kwargs.get("obj")
         kind = self._kind(request, row)
-        context["help_steps"] = help_steps(kind)
+        context["help_steps"] = FORMS[kind].steps
         response = super().render_change_form(request, context, *args, **kwargs)
         if row is None:
             response.context_data["title"] = gettext("New channel: %(kind)s") % {"kind": dict(kinds())[kind]}

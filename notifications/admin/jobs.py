@@ -5,13 +5,12 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 
 from voicehelper import change_log
-from voicehelper.admin.base import BaseAdmin, list_url, may, url_name
+from voicehelper.admin.base import OnePageAdmin, list_url, may, url_name
 from voicehelper.admin.front_page import OpenMatter
 
 from ..job_list import lines, standstill
@@ -22,14 +21,8 @@ from ..models import JobRun
 
 
 @admin.register(JobRun)
-class JobRunAdmin(BaseAdmin):
+class JobRunAdmin(OnePageAdmin):
     """Has no forms: the list's address is the table of the whole schedule."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def get_urls(self) -> list[URLPattern]:
         run = path("<slug:name>/run/", self.admin_site.admin_view(self.run_view), name=url_name(self, "run"))
@@ -41,19 +34,15 @@ class JobRunAdmin(BaseAdmin):
             raise PermissionDenied
         return HttpResponseRedirect(f"{list_url(JobRun)}#{object_id}")
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    def show(self, request: HttpRequest) -> HttpResponse:
         jobs = lines()
         context = {
-            **self.admin_site.each_context(request),
             "title": capfirst(str(self.opts.verbose_name_plural)),
-            "opts": self.opts,
             "jobs": jobs,
             "standstill": standstill(jobs),
             "may_run": may(request, JobRun, "change"),
         }
-        return TemplateResponse(request, "admin/notifications/jobs.html", context)
+        return self.page(request, "admin/notifications/jobs.html", context)
 
     def run_view(self, request: HttpRequest, name: str) -> HttpResponse:
         if request.method != "POST":

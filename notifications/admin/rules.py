@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import BaseAdmin, may
+from voicehelper.admin.base import OnePageAdmin, may
 from voicehelper.changes import Change
 
 from ..events import EVENTS
@@ -33,37 +31,23 @@ class RuleCell:
 
 
 @admin.register(Rule)
-class RuleAdmin(BaseAdmin):
+class RuleAdmin(OnePageAdmin):
     """Has no list and no forms of its own: the list's address is the table."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        if request.method == "POST":
-            return self._save(request)
+    def show(self, request: HttpRequest) -> HttpResponse:
         channels = list(Channel.objects.order_by("name"))
         context = {
-            **self.admin_site.each_context(request),
             "title": capfirst(str(self.opts.verbose_name_plural)),
-            "opts": self.opts,
             "channels": channels,
             "rows": _rows(channels),
             "choices": Rule.Least.choices,
             "may_change": may(request, Rule, "change"),
             "may_add_channels": may(request, Channel, "add"),
         }
-        return TemplateResponse(request, "admin/notifications/rules.html", context)
+        return self.page(request, "admin/notifications/rules.html", context)
 
-    def _save(self, request: HttpRequest) -> HttpResponse:
+    def save(self, request: HttpRequest) -> HttpResponse:
         """All cells in one transaction; one that is not a choice changes nothing."""
-        if not may(request, Rule, "change"):
-            raise PermissionDenied
         wanted: dict[tuple[int, str], str] = {}
         for channel in Channel.objects.all():
             for event in (Rule.EVERY, *EVENTS):

@@ -1,6 +1,7 @@
 """The transports, one protocol and one file each.
 
-A new one is a file here, a line in TRANSPORTS, a builder in channels.py, a form in forms.py and a kind in models.py.
+A new one is a file here, a line in TRANSPORTS, a builder in channels.py, a form in admin/forms.py and a kind in
+models.py.
 """
 
 from .base import Message, RecipientRefused, Sent, Transport, TransportError

@@ -1,6 +1,6 @@
 // The chat page: asks through the streaming API and writes the answer as it comes. The server draws everything else.
 
-import { Answer } from "./answer.js";
+import { Answer, fetchProse } from "./answer.js";
 import { pathsOf } from "./attachments.js";
 import { Composer } from "./composer.js";
 import { Follower } from "./follow.js";
@@ -24,13 +24,15 @@ const root = document.querySelector("[data-chat]");
 const text = root.dataset;
 const turns = root.querySelector("[data-turns]");
 
-for (const turn of turns.querySelectorAll(".turn.answer")) {
-  if (!("live" in turn.dataset)) new Answer(turn, text).show(turn.querySelector("[data-said]").textContent);
-}
+const answers = [...turns.querySelectorAll(".turn.answer:not([data-live])")].map((turn) => new Answer(turn, text));
+if (answers.length) await fetchProse();
+for (const answer of answers) answer.show(answer.place.textContent);
 const landed = location.hash && turns.querySelector(`#${CSS.escape(location.hash.slice(1))}`);
 const follower = new Follower(root.querySelector("[data-log]"), root.querySelector("[data-to-end]"), landed);
 const form = root.querySelector("[data-composer]");
 const composer = form && new Composer(form, { send: (question) => ask(question) });
+// Who writes a question will see an answer.
+form?.addEventListener("input", fetchProse, { once: true });
 const spent = () => refresh("#purse").catch(() => {});
 const sessions = new Sessions(root.querySelector("#sessions"), { restore: () => refresh("#session-list").catch(() => {}) });
 // What a conversation that has not begun is set to: sent along with its first question.
@@ -139,12 +141,12 @@ async function listen(answer, ask) {
   addEventListener("offline", lost);
   try {
     for await (const { event, data } of ask(line.signal)) {
-      if (event === "refused") return data.status >= 500 && answer.id ? { offline: true } : refused(data);
+      if (event === "refused") return data.status >= 500 && answer.id ? { offline: true } : refused(answer, data);
       if (event === "start") begin(answer, data);
       if (event === "delta") answer.write(data.content);
       if (event === "done") return finish(answer, data);
       if (event === "stopped") return halt(answer, data);
-      if (event === "error") return { words: data.message, unsettled: true };
+      if (event === "error") return data.messageId ? refused(answer, data) : { words: data.message, unsettled: true };
     }
   } catch (error) {
     if (!(error instanceof Offline)) throw error;
@@ -228,8 +230,13 @@ function halt(answer, { content, quota, balance }) {
   return null;
 }
 
-function refused({ status, message }) {
+function refused(answer, { status, message, sessionId, messageId }) {
   if (status === 401) location.reload();
+  // The question is kept, and after a reload the page says that it was not answered.
+  if (messageId) {
+    begin(answer, { sessionId, messageId, model: "" });
+    answer.turn.hidden = true;
+  }
   return { words: message || text.textFailed, broke: status === 402 };
 }
 
@@ -286,10 +293,9 @@ function complain({ words: what, broke }, { question, key, mine, answer, parent,
   });
   card.querySelector("[data-edit]")?.addEventListener("click", () => {
     card.remove();
-    if (!answer.id) {
-      composer.attached.takeBack(mine);
-      mine.remove();
-    }
+    if (answer.id) return answer.question?.querySelector("[data-edit-turn]").click();
+    composer.attached.takeBack(mine);
+    mine.remove();
     composer.write(question);
   });
 }

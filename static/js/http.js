@@ -9,7 +9,21 @@ const SLOW_MS = 120_000;
 export class Offline extends Error {}
 
 function csrfToken() {
-  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  const named = (name) => document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]+)`))?.[1];
+  return named("__Host-csrftoken") ?? named("csrftoken") ?? "";
+}
+
+function headersOf(more) {
+  return { Accept: "application/json", "X-CSRFToken": csrfToken(), ...more };
+}
+
+const JSON_BODY = { "Content-Type": "application/json" };
+
+function formOf(file, name) {
+  const form = new FormData();
+  form.append("file", file, name);
+  form.append("fileName", name);
+  return form;
 }
 
 async function reach(url, options) {
@@ -25,7 +39,7 @@ export async function askJson(url, { body, headers } = {}) {
   const posted = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   const response = await reach(url, {
     ...posted,
-    headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
+    headers: headersOf({ ...JSON_BODY, ...headers }),
   });
   return {
     status: response.status,
@@ -43,19 +57,13 @@ export async function askForm(url, form) {
 
 /** Sends a file to be kept: {status, body}. A slow phone may take its time. */
 export async function sendFile(url, file, name) {
-  const form = new FormData();
-  form.append("file", file, name);
-  form.append("fileName", name);
-  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
-  const response = await reach(url, { method: "POST", body: form, headers, signal: AbortSignal.timeout(SLOW_MS) });
+  const posted = { method: "POST", body: formOf(file, name), headers: headersOf() };
+  const response = await reach(url, { ...posted, signal: AbortSignal.timeout(SLOW_MS) });
   return { status: response.status, body: await response.json().catch(() => ({})) };
 }
 
 /** The same, telling how much of it is sent, from 0 to 1. fetch cannot tell. */
 export function sendFileTelling(url, file, name, { told, signal }) {
-  const form = new FormData();
-  form.append("file", file, name);
-  form.append("fileName", name);
   const request = new XMLHttpRequest();
   return new Promise((done, failed) => {
     for (const bad of ["error", "timeout", "abort"]) request.addEventListener(bad, () => failed(new Offline()));
@@ -65,15 +73,14 @@ export function sendFileTelling(url, file, name, { told, signal }) {
     request.open("POST", url);
     request.responseType = "json";
     request.timeout = SLOW_MS;
-    request.setRequestHeader("Accept", "application/json");
-    request.setRequestHeader("X-CSRFToken", csrfToken());
-    request.send(form);
+    for (const [header, value] of Object.entries(headersOf())) request.setRequestHeader(header, value);
+    request.send(formOf(file, name));
   });
 }
 
 /** Takes a kept file away again. */
 export async function forgetFile(url) {
-  await reach(url, { method: "DELETE", headers: { Accept: "application/json", "X-CSRFToken": csrfToken() } });
+  await reach(url, { method: "DELETE", headers: headersOf() });
 }
 
 /** Sends JSON to what a model has to work at: {status, body}, or {status, sound} when the answer is a sound. */
@@ -81,7 +88,7 @@ export async function askModel(url, body) {
   const response = await reach(url, {
     method: "POST",
     body: JSON.stringify(body),
-    headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken() },
+    headers: headersOf(JSON_BODY),
     signal: AbortSignal.timeout(SLOW_MS),
   });
   const kind = response.headers.get("Content-Type") ?? "";
@@ -95,7 +102,7 @@ export async function* askEvents(url, { body, headers, signal }) {
   const posted = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   const response = await reach(url, {
     ...posted,
-    headers: { Accept: "text/event-stream, application/json", "Content-Type": "application/json", "X-CSRFToken": csrfToken(), ...headers },
+    headers: headersOf({ ...JSON_BODY, Accept: "text/event-stream, application/json", ...headers }),
     signal,
   });
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {

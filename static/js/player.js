@@ -29,7 +29,7 @@ export class Player {
   price(turn) {
     const per1k = Number(this.texts.speechPer1k);
     const place = turn.querySelector("[data-play-cost]");
-    const length = turn.querySelector("[data-said]").textContent.length;
+    const length = turn.querySelector("[data-copy-answer]").dataset.copy?.length;
     if (!per1k || !place || !length) return;
     const about = worth(Math.max(1, (per1k * length) / 1000), this.texts.rate);
     place.textContent = `≈ ¥${about}`;

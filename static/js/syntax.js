@@ -10,6 +10,20 @@ parser.inline.ruler.before("escape", "math", inlineMath);
 parser.block.ruler.before("fence", "math", blockMath, { alt: ["paragraph", "reference", "blockquote", "list"] });
 parser.core.ruler.after("inline", "tasks", tasks);
 
+// Writings without spaces between words, and their punctuation.
+const UNSPACED = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff00-\uffef“”‘’…—]/u;
+const { scanDelims } = parser.inline.State.prototype;
+
+/** "**一句话：**先用" is bold, though no space stands between the punctuation and the next word. */
+parser.inline.State.prototype.scanDelims = function scan(start, withinWords) {
+  const found = scanDelims.call(this, start, withinWords);
+  const [before, after] = [this.src.slice(Math.max(0, start - 2), start), this.src.slice(start + found.length)];
+  if (!withinWords || !before || !after) return found;
+  if (!/^\s/.test(after) && UNSPACED.test([...before].at(-1))) found.can_open = true;
+  if (!/\s$/.test(before) && UNSPACED.test(after)) found.can_close = true;
+  return found;
+};
+
 const BRACKETS = [
   ["$$", "$$", true],
   ["\\[", "\\]", true],

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper import retention
-from voicehelper.admin.base import Action, ReadOnlyAdmin, change_url, list_url, url_name
+from voicehelper.admin.base import Action, ReadOnlyAdmin, change_url, list_url, nobody, url_name
 from voicehelper.admin.columns import choice_label, column, link, moment, number, when
 from voicehelper.admin.filters import choice
 from voicehelper.admin.forms import CardAdmin, Consequences
@@ -73,7 +73,6 @@ class RetentionAdmin(CardAdmin):
     list_display = ("title", "kept", "since", "num_rows", "size_text", "latest")
     list_display_links = ("title",)
     ordering = ("log",)
-    sortable_by = ()
     actions: Any = None
     fields: ClassVar[Any] = ["months"]
     purpose = _("Finished months of this log are written into a file in the active bucket, and then deleted here.")
@@ -90,11 +89,7 @@ class RetentionAdmin(CardAdmin):
     size_text = column(_("size"), lambda row: readable(_table(row)[0]))
     latest = column(_("last archive"), _latest)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_delete_permission = nobody
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Retention]":
         """Those there are now, made on first use."""
@@ -158,7 +153,6 @@ class ArchiveAdmin(ReadOnlyAdmin):
     list_filter = (choice(_("log"), "log", _logs),)
     list_select_related = ("bucket",)
     ordering = ("-created",)
-    sortable_by = ()
     fields = (
         "title", "month_text", "part", "state_label", "num_rows", "num_deleted", "size_text", "sha256", "bucket", "key",
         "time_created", "time_finished",

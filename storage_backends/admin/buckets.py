@@ -103,7 +103,6 @@ class BucketAdmin(ProbedFormAdmin):
     list_display = ("name", "kind", "where", "state", "num_files", "total_size")
     list_display_links = ("name",)
     ordering = ("-active", "name")
-    sortable_by = ()
     actions: Any = None
     purpose = _("A place for users’ files. New ones go into the active bucket; each stays in the one it was put into.")
     password_help = _("Only needed when you enter or clear the secret.")

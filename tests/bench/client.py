@@ -20,6 +20,8 @@ from typing import Any
 
 import uvloop
 
+from .upstream import CHUNK_TOKENS
+
 _STAMP = re.compile(rb"t=(\d+) ")
 _TEXT = "Explain how a router chooses between several language model providers. " * 10
 
@@ -49,7 +51,7 @@ class Order:
                 {"role": "user", "content": _TEXT},
             ],
             "temperature": 0.7,
-            "max_tokens": self.chunks,
+            "max_tokens": self.chunks * CHUNK_TOKENS,
         }
         if self.kind == "streams":
             body |= {"stream": True, "stream_options": {"include_usage": True}}

@@ -1,7 +1,7 @@
 """A model provider that costs almost nothing: OpenAI's protocol, fixed texts, the clock stamped into every chunk.
 
-python -m tests.bench.upstream FD INTERVAL_S, where FD is a listening socket. A stream has as many chunks as the request
-allows tokens. GET answers how many connections are open.
+python -m tests.bench.upstream FD INTERVAL_S, where FD is a listening socket. A stream has a chunk for each CHUNK_TOKENS
+that the request allows. GET answers how many connections are open.
 """
 
 import asyncio
@@ -13,7 +13,10 @@ from typing import Any
 
 import uvloop
 
-_CHUNKS = re.compile(rb'"max_tokens": ?(\d+)')
+# About what a chunk's text weighs: a provider whose reports fit no text is told of in the log, call by call.
+CHUNK_TOKENS = 6
+
+_TOKENS = re.compile(rb'"max_tokens": ?(\d+)')
 _STREAMED = re.compile(rb'"stream": ?true')
 _SAID = (
     b'{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"gpt-3.5-turbo","choices":'
@@ -69,8 +72,8 @@ class Upstream(asyncio.Protocol):
         self._read = b""
 
     def _begin(self, body: bytes) -> None:
-        asked = _CHUNKS.search(body)
-        self._chunks = self._left = int(asked[1]) if asked else 50
+        asked = _TOKENS.search(body)
+        self._chunks = self._left = int(asked[1]) // CHUNK_TOKENS if asked else 50
         self._transport.write(_EVENTS)
         self._due = self._loop.time() + self.interval_s
         self._loop.call_at(self._due, self._go_on)
@@ -85,7 +88,8 @@ class Upstream(asyncio.Protocol):
             self._due += self.interval_s
             self._loop.call_at(self._due, self._go_on)
             return
-        usage = _HEAD + _USAGE % (self._chunks, 120 + self._chunks)
+        tokens = self._chunks * CHUNK_TOKENS
+        usage = _HEAD + _USAGE % (tokens, 120 + tokens)
         ends = [chunk, _piece(_FINISH), _piece(usage), _piece(b"data: [DONE]\n\n"), b"0\r\n\r\n"]
         self._transport.write(b"".join(ends))
 

@@ -109,7 +109,7 @@ def test_no_page_of_a_user_has_a_violation(
 
 @pytest.mark.rare
 @PATIENT
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("language", "width"), product(LANGUAGES, WIDTHS))
 def test_no_admin_page_has_a_violation(
     month: User, open_browser: Callable[..., Person], language: str, width: str

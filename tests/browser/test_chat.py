@@ -1,5 +1,6 @@
 """A person chats, in a real browser, with a scripted provider behind a real server."""
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -254,11 +255,33 @@ def test_a_model_that_fails_is_said_and_the_question_can_be_edited(chatter: Pers
     chatter.sees(".trouble", "The model failed, please try again or choose another one")
     provider.otherwise = None
     chatter.click("[data-edit]")
-    assert chatter.find("#content").get_attribute("value") == "First try"
-    assert not chatter.has(".turn")
-    ask(chatter, "Second try")
+    assert chatter.find(".editor textarea").get_attribute("value") == "First try"
+    chatter.fill(".editor textarea", "Second try")
+    chatter.click(".editor .primary")
     chatter.sees(DONE)
-    assert ChatMessage.objects.filter(role="user").get().content == "Second try"
+    assert [each["content"] for each in provider.asked[-1].body["messages"]] == ["Second try"]
+
+
+@pytest.mark.rare
+def test_what_failed_says_so_after_a_reload_and_is_asked_again(chatter: Person, shop: User, provider: Upstream) -> None:
+    provider.otherwise = fails(500)
+    ask(chatter, "Tell me a story")
+    chatter.sees(".trouble", "The model failed")
+    session = ChatSession.objects.get()
+    chatter.until(lambda: chatter.path == f"/chat/{session.public_id}", "the address is not the conversation's")
+    chatter.driver.refresh()
+    chatter.sees(".turn.mine", "Tell me a story")
+    chatter.sees(f"{LAST}.failed", "The model did not answer; nothing was charged.")
+    assert chatter.find("#content").get_attribute("value") == ""
+    assert wallet_of(shop).balance == 1_000_000
+    provider.otherwise = None
+    chatter.click(f"{LAST} form.again .secondary")
+    chatter.sees(DONE, "quota")
+    chatter.driver.refresh()
+    chatter.sees(LAST, "Hello there")
+    assert not chatter.has(".failed")
+    assert not chatter.has("[data-versions]")
+    assert ChatMessage.objects.filter(role="user").count() == 1
 
 
 @pytest.mark.rare
@@ -556,7 +579,53 @@ def test_every_text_has_enough_contrast(chatter: Person, provider: Upstream, sch
     assert {place: poor for place, poor in found.items() if poor} == {}
 
 
+# --- What was gone on with -------------------------------------------------------------------------------------------
+@pytest.mark.rare
+def test_a_continued_answer_is_copied_as_one(chatter: Person, provider: Upstream) -> None:
+    first, second = ["The first", " half"], ["and the", " second."]
+    provider.scripts = [stream(first, space="", error_after=2), stream(second, space="")]
+    ask(chatter, "Tell me a story")
+    chatter.sees(".trouble [data-go-on-here]")
+    chatter.click("[data-go-on-here]")
+    chatter.sees(DONE, "quota")
+    whole = "The first half and the second."
+    copied = "return [...document.querySelectorAll('[data-copy-answer]')].filter((each) => each.offsetParent)"
+    assert chatter.script(f"{copied}.map((each) => each.dataset.copy)") == [whole]
+    chatter.driver.refresh()
+    chatter.sees(DONE, "quota")
+    assert chatter.script(f"{copied}.map((each) => each.dataset.copy)") == [whole]
+
+
 # --- What goes along -------------------------------------------------------------------------------------------------
+@pytest.mark.rare
+def test_without_javascript_a_picture_goes_along_with_the_form(
+    shop: User, provider: Upstream, open_browser: Callable[..., Person], tmp_path: Path
+) -> None:
+    give(shop, 1_000_000)
+    Model.objects.filter(name="doubao-pro").update(capabilities=["chat", "multimodal"])
+    picture, note = tmp_path / "large.png", tmp_path / "note.md"
+    # Larger than other forms may be.
+    picture.write_bytes(base64.b64decode(DOT) + bytes(2 * 1024**2))
+    note.write_text("# 你好")
+    person = open_browser("phone", javascript=False)
+    person.is_signed_in(shop)
+    person.visit("/chat")
+    person.fill("#content", "What is this?")
+    person.find("#files").send_keys(f"{picture}\n{note}")
+    person.click(".models summary")
+    person.until(lambda: person.has("[value=doubao-pro]"), "no model")
+    person.click("[value=doubao-pro]")
+    person.click("[data-send]")
+    person.sees(LAST, "Hello there")
+    text, shown = provider.asked[0].body["messages"][-1]["content"]
+    assert text["text"] == "What is this?\n\nnote.md:\n```\n# 你好\n```"
+    assert shown["image_url"]["url"].startswith(f"data:image/png;base64,{DOT[:-4]}")
+    assert [each.text for each in person.driver.find_elements("css selector", ".turn.mine .name")] == [
+        "large.png",
+        "note.md",
+    ]
+
+
 PASTE = """
 const bytes = Uint8Array.from(atob(arguments[0]), (each) => each.charCodeAt(0));
 const clipboardData = new DataTransfer();

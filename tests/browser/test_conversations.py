@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from llm.models import ChatMessage, ChatSession, Usage
+from llm.models import ChatMessage, ChatSession, Model, Usage
 from llm.tasks import arrange_old_messages
 from tests.browser.person import Person
 from tests.browser.test_chat import DONE, LAST, WORDS, ask, chatter, provider, said  # noqa: F401  # fixtures
@@ -166,3 +166,60 @@ def test_a_conversation_is_set_before_it_begins_and_says_whom_it_asked_instead(
     session = ChatSession.objects.get()
     assert (session.system_prompt, session.model_name) == ("Be brief.", "auto:balanced:5")
     assert chatter.find("#system-prompt").get_attribute("value") == "Be brief."
+
+
+# --- Two tabs --------------------------------------------------------------------------------------------------------
+def in_another_tab(person: Person, path: str) -> str:
+    """Opens it; returns the window that was in front."""
+    window = person.driver.current_window_handle
+    person.driver.switch_to.new_window("tab")
+    person.visit(path)
+    person.loaded()
+    return str(window)
+
+
+@pytest.mark.rare
+def test_an_answer_is_stopped_in_another_tab_and_the_first_says_so(
+    chatter: Person, shop: User, provider: Upstream, books_agree: Callable[[], None]
+) -> None:
+    provider.scripts = [stream(WORDS, (12, 345), pause_s=0.1)]
+    ask(chatter, "Tell me a story")
+    chatter.sees(LAST, "word3")
+    window = in_another_tab(chatter, chatter.path)
+    chatter.sees("[data-stop]")
+    chatter.click("[data-stop]")
+    chatter.sees(f"{LAST} [data-note]", "Stopped")
+    chatter.driver.switch_to.window(window)
+    chatter.sees(f"{LAST} [data-note]", "Stopped")
+    chatter.sees(f"{LAST} [data-spent]", "quota")
+    assert chatter.has("[data-send]")
+    assert provider.asked[0].hung_up
+    assert len(provider.asked) == Usage.objects.count() == 1
+    books_agree()
+
+
+@pytest.mark.rare
+def test_a_model_withdrawn_under_an_open_page_is_said_and_another_goes_on(chatter: Person, provider: Upstream) -> None:
+    chatter.click(".models summary")
+    chatter.click("[value=doubao-pro]")
+    ask(chatter, "First")
+    answered(chatter, "Hello there")
+    Model.objects.filter(name="doubao-pro").update(enabled=False)
+    window = in_another_tab(chatter, "/chat")
+
+    def gone() -> bool:
+        # The server hears of it a moment later.
+        chatter.driver.refresh()
+        return not chatter.driver.find_elements("css selector", "[value=doubao-pro]")
+
+    chatter.until(gone, "it is still offered")
+    chatter.driver.switch_to.window(window)
+    ask(chatter, "Second")
+    chatter.sees(".trouble", "This model does not exist or is switched off")
+    assert len(provider.asked) == 1
+    chatter.click(".models summary")
+    chatter.click("[value=doubao-lite]")
+    chatter.click("[data-again]")
+    chatter.until(lambda: len(provider.asked) == 2, "nobody else is asked")
+    answered(chatter, "Hello there")
+    assert told(provider) == ["First", "Hello there", "Second"]

@@ -154,6 +154,12 @@ def test_formulas_code_tasks_tables_and_pictures_are_drawn(reader: Person) -> No
     reader.until(lambda: count(reader, ".hl-keyword") == 2, "code has no colours")
     assert reader.text("#prose pre") == "def f():\n    return 'x'  # said"
     assert count(reader, "[data-copy]") == 2
+    show(reader, "**一句话：**先用前者，再用**“后者”**吧。他说**（真的）**没有；2 * 3 * 4，a**b **c")
+    assert [each.text for each in reader.driver.find_elements("css selector", "#prose strong")] == [
+        "一句话：",
+        "“后者”",
+        "（真的）",
+    ]
     show(reader, "- [ ] buy\n- [x] sell\n- [y] hold\n\n| a | b |\n|---|---|\n| 1 | 2 |")
     assert [count(reader, "input:disabled"), count(reader, "input:checked"), count(reader, ".frame table")] == [2, 1, 1]
     dot = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="

@@ -182,7 +182,7 @@ def test_a_model_that_fails_is_told_before_the_stream(
     assert (answer.status, answer.json["code"]) == (status, code), answer.body
     assert answer.headers["content-type"] == "application/json"
     assert ("retry-after" in answer.headers) == (status == 429)
-    assert not ChatMessage.objects.exists()
+    assert ChatMessage.objects.get(role="assistant").state == "failed"
     books_agree()
 
 

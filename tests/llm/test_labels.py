@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from mutagen.wave import WAVE
 from PIL import Image
 
 from llm.labels.label import AILabel
-from llm.labels.pictures import label_picture, read_picture
-from llm.labels.sounds import label_sound, read_sound
+from llm.labels.pictures import label_picture
+from llm.labels.sounds import label_sound
 from llm.models import SafetySettings
 from storage_backends.services import read_file
 from voicehelper.accounts.services import issue_token
@@ -49,9 +51,23 @@ def is_ours(text: str, produce_id: str = "req_1", producer: str = "某某公司"
     assert (said["Label"], said["ContentProducer"], said["ProduceID"]) == ("1", producer, produce_id)
 
 
+def read_sound(content: bytes) -> str:
+    tags = WAVE(io.BytesIO(content)).tags if content[:4] == b"RIFF" else ID3(io.BytesIO(content))
+    assert tags is not None
+    return str(tags.getall("TXXX:AIGC")[0])
+
+
+def read_picture(content: bytes) -> str:
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+        xmp = image.info["XML:com.adobe.xmp"] if image.format == "PNG" else image.info["xmp"]
+    [found] = re.findall("<TC260:AIGC>(.*)</TC260:AIGC>", xmp if isinstance(xmp, str) else xmp.decode())
+    return unescape(found)
+
+
 def test_spoken_mp3_carries_the_label_and_sounds_as_it_did() -> None:
     labelled = label_sound(CHIME, LABEL)
-    is_ours(str(ID3(io.BytesIO(labelled)).getall("TXXX:AIGC")[0]))
+    is_ours(read_sound(labelled))
     assert labelled.endswith(CHIME[-1000:])
     assert mutagen.File(io.BytesIO(labelled)).info.length == pytest.approx(mutagen.File(io.BytesIO(CHIME)).info.length)
     # A second label takes the place of the first.
@@ -63,9 +79,6 @@ def test_spoken_mp3_carries_the_label_and_sounds_as_it_did() -> None:
 def test_wav_carries_the_label_and_keeps_its_samples() -> None:
     sound = wav(2)
     labelled = label_sound(sound, LABEL)
-    tags = WAVE(io.BytesIO(labelled)).tags
-    assert tags is not None
-    is_ours(str(tags.getall("TXXX:AIGC")[0]))
     assert sound[44:] in labelled
     is_ours(read_sound(labelled))
 
@@ -86,12 +99,10 @@ def test_pictures_carry_the_label_and_keep_every_point(kind: str, mode: str, opt
     labelled = label_picture(plain, LABEL)
     is_ours(read_picture(labelled))
     assert points(labelled) == points(plain)
-    with Image.open(io.BytesIO(labelled)) as image:
-        image.load()
-        if kind == "PNG":
+    if kind == "PNG":
+        with Image.open(io.BytesIO(labelled)) as image:
+            image.load()
             is_ours(image.text["AIGC"])
-        xmp = image.info["XML:com.adobe.xmp"] if kind == "PNG" else image.info["xmp"]
-        assert "TC260:AIGC" in (xmp if isinstance(xmp, str) else xmp.decode())
 
 
 BROKEN = (

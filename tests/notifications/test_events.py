@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from notifications.admin.forms import FORMS
 from notifications.channels import _BUILDERS
 from notifications.events import EVENTS, label_of
-from notifications.forms import FORMS
 from notifications.models import Alert, Level, kinds
 from notifications.services import raise_alert
 from notifications.transports import TRANSPORTS

@@ -45,7 +45,7 @@ _numbers = itertools.count(1)
 
 
 def months_ago(months: int, *, day: int = 15, hour: int = 12) -> datetime:
-    first = retention.later(clock.today().replace(day=1), -months)
+    first = clock.month_later(clock.today(), -months)
     return datetime(first.year, first.month, day, hour, tzinfo=BEIJING)
 
 
@@ -341,5 +341,5 @@ def test_rejected_notices_are_forgotten_however_many(db: None, monkeypatch: pyte
 
 def test_months_are_beijings() -> None:
     assert retention.month_of(datetime(2026, 10, 31, 16, tzinfo=UTC)) == date(2026, 11, 1)
-    assert retention.later(date(2026, 11, 1), -23) == date(2024, 12, 1)
+    assert clock.month_later(date(2026, 11, 1), -23) == date(2024, 12, 1)
     assert retention.kept_since(6, date(2026, 11, 30)) == date(2026, 5, 1)

@@ -48,14 +48,14 @@ class Client:
         self.body += message.get("body", b"")
 
 
-def upload(client: Client, user: User | None, length: int | None = None) -> None:
+def upload(client: Client, user: User | None, length: int | None = None, path: str = "/api/files/upload") -> None:
     size = sum(len(piece) for piece in client.pieces if isinstance(piece, bytes)) if length is None else length
     headers = [(b"host", b"testserver"), (b"content-type", b"multipart/form-data; boundary=edge")]
     if size >= 0:
         headers.append((b"content-length", str(size).encode()))
     if user is not None:
         headers.append((b"authorization", f"Bearer {issue_token(user)}".encode()))
-    scope = {"type": "http", "method": "POST", "path": "/api/files/upload", "query_string": b"", "headers": headers}
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
 
     async def run() -> None:
         guard = asgi.BodyGuard()
@@ -123,3 +123,13 @@ def test_who_is_too_slow_or_hangs_up_leaves_nothing(
 
     assert not StoredFile.objects.exists()
     assert left(files_dir) == []
+
+
+def test_a_form_with_files_is_read_from_who_is_signed_in_and_no_larger_than_a_question(buyer: User) -> None:
+    stranger = Client([HEAD, b"x" * 1000, TAIL])
+    upload(stranger, None, path="/chat")
+    assert (stranger.status, stranger.taken) == (302, 0)
+
+    too_large = Client([HEAD, b"x", TAIL])
+    upload(too_large, None, asgi.WITH_FILES_BYTES + 1, path="/chat/mine")
+    assert (too_large.status, too_large.taken) == (413, 0)

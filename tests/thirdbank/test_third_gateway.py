@@ -26,10 +26,9 @@ from voicehelper.clock import BEIJING
 from voicehelper.wallet.models import Entry
 
 ROOT = Path(__file__).parent.parent.parent
-# Where one is named outside of its folder: the table, its section, and the demo's account at the stand-in.
+# Where one is named outside of its folder: the table, its section, and the address it may be given.
 NAMED_IN = {
     "topup/gateways/__init__.py",
-    "topup/management/commands/seed_demo.py",
     "topup/models/sections/__init__.py",
     "topup/models/sections/alipay.py",
     "voicehelper/embedded/environment.py",

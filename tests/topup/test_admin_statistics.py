@@ -21,8 +21,8 @@ from topup.admin.statistics import StatisticsRow, page_context
 from topup.models import Order, Refund
 from voicehelper import clock
 from voicehelper.accounts.models import User
-from voicehelper.admin.periods import ReportPeriod, asked_period
 from voicehelper.clock import BEIJING, midnight
+from voicehelper.periods import ReportPeriod, asked_period
 
 pytestmark = pytest.mark.django_db
 

@@ -27,7 +27,6 @@ from ..services.redeeming import code_typed
 class CodeBatchAdmin(ReadOnlyAdmin):
     list_display = ("name", "num_quota", "progress", "time_expires", "state", "time_created", "created_by")
     ordering = ("-pk",)
-    sortable_by = ()
     search_fields = ("name",)
     search_help_text = _("Name of the batch, or one of its codes")
     change_form_template = "admin/topup/codebatch/change_form.html"

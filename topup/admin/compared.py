@@ -6,8 +6,8 @@ from dataclasses import replace
 from django.utils.translation import gettext as _
 
 from voicehelper.admin.front_page import Card
-from voicehelper.admin.periods import ReportPeriod
 from voicehelper.numbers import percent
+from voicehelper.periods import ReportPeriod
 from voicehelper.wallet.margins import CallMargin, margin_of
 from voicehelper.wallet.worth import in_yuan, list_price
 

@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
@@ -97,8 +96,6 @@ class CompletingByHand(RecordActions):
 
     def _page(self, request: HttpRequest, order: Order, seen: str, shown: str, problem: str = "") -> HttpResponse:
         context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": gettext("Complete by hand"),
             "order": order,
             "money": words.money(order.amount_fen),
@@ -112,7 +109,7 @@ class CompletingByHand(RecordActions):
             "typed": {name: request.POST.get(name, "") for name in ("amount", "reason")},
             "confirmed": stepup.confirmed_until(request),
         }
-        return TemplateResponse(request, TEMPLATE, context, status=400 if problem else 200)
+        return self.page(request, TEMPLATE, context, status=400 if problem else 200)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -101,7 +101,6 @@ class DifferenceAdmin(SettlingTogether):
         ("reconciliation__day", RangeDateFilter),
     )
     list_select_related = ("reconciliation",)
-    sortable_by = ()
     search_fields = ("=order_no", "=transaction_id", "=refund_no")
     search_help_text = _("Order, transaction or refund number")
     change_form_template = "admin/topup/difference/change_form.html"

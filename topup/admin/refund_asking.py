@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
@@ -88,8 +87,6 @@ class RefundAsking(RecordActions):
     def _show(self, request: HttpRequest, order: Order, preview: services.Preview) -> HttpResponse:
         refund = preview.refund
         context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": gettext("Confirm the refund"),
             "order": order,
             "refund": refund,
@@ -104,7 +101,7 @@ class RefundAsking(RecordActions):
             "changed": "seen" in request.POST,
             "fields": {name: request.POST.get(name, "") for name in FIELDS} | {"seen": _seen(preview)},
         }
-        return TemplateResponse(request, TEMPLATE, context)
+        return self.page(request, TEMPLATE, context)
 
 
 def _hint(order: Order, user: User, rest: int, unspent: int) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -52,11 +51,9 @@ class SettlingTogether(ReadOnlyAdmin):
 
     def _ask(self, request: HttpRequest, rows: list[Difference]) -> HttpResponse:
         context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": gettext("Note %(count)d differences as settled") % {"count": len(rows)},
             "rows": [(row, words.money_or_dash(row.theirs_fen), words.money_or_dash(row.ours_fen)) for row in rows],
             "asked_again": "asked" in request.POST,
             "back": list_url(Difference, state="open"),
         }
-        return TemplateResponse(request, "admin/topup/difference/settle.html", context)
+        return self.page(request, "admin/topup/difference/settle.html", context)

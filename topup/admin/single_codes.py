@@ -41,7 +41,6 @@ class RedemptionCodeAdmin(ReadOnlyAdmin):
     list_filter = (marks(_("state"), "state", _STATES),)
     list_select_related = ("batch", "redeemed_by")
     ordering = ("-pk",)
-    sortable_by = ()
     search_fields = ("digest",)  # what is searched really is in find
     search_help_text = _("A whole code as it was typed or pasted, or the name of who redeemed it")
     batch_link = linked("batch", _("batch"))

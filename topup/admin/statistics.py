@@ -8,16 +8,15 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 
 from voicehelper import charts, clock
 from voicehelper.admin.base import RecordActions, list_url, may, url_name
 from voicehelper.admin.front_page import Card
-from voicehelper.admin.periods import ReportPeriod, asked_period, named_periods
 from voicehelper.charts import Chart, Scale, Series, Words
 from voicehelper.numbers import grouped, percent
+from voicehelper.periods import ReportPeriod, asked_period, named_periods
 from voicehelper.spreadsheet import Columns, csv_file
 
 from ..gateways import GATEWAYS, label_of
@@ -71,13 +70,11 @@ class StatisticsPages(RecordActions):
         found, before = _figures(period, by), _figures(period.before, by)
         file = reverse(f"admin:{url_name(self, 'statistics_file')}")
         context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": _("Recharge statistics"),
             "file": f"{file}?{period.query}&by={by}",
             **page_context(found, before, period, by, Links(found.days, refunds=may(request, Refund, "view"))),
         }
-        return TemplateResponse(request, "admin/topup/statistics.html", context)
+        return self.page(request, "admin/topup/statistics.html", context)
 
     def statistics_file(self, request: HttpRequest) -> HttpResponseBase:
         period, by = _asked(request)

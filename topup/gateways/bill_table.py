@@ -61,7 +61,7 @@ class Table:
 
     def rows(self, lines: Iterator[tuple[int, str]]) -> Iterator[BillRow | OddRow]:
         """Every row. A line that is none by itself may go on with the row before it."""
-        held: _Held | None = None
+        held: _HeldRow | None = None
         for at, line in lines:
             if not line.strip():
                 if held is not None and held.is_open:
@@ -80,7 +80,7 @@ class Table:
         if held is not None:
             yield held.row
 
-    def _joined(self, held: "_Held", line: str, alone: "_Held") -> "_Held | None":
+    def _joined(self, held: "_HeldRow", line: str, alone: "_HeldRow") -> "_HeldRow | None":
         """`line` as the rest of the row before it; None when it is a row of its own, or nothing."""
         text = f"{held.text}\n{line}"
         if len(text) > MAX_LINE_BYTES or held.lines == _MAX_LINES:
@@ -97,12 +97,12 @@ class Table:
         whole = self._read(held.at, text, held.lines + 1)
         return whole if isinstance(whole.row, BillRow) else None
 
-    def _read(self, at: int, text: str, lines: int = 1) -> "_Held":
+    def _read(self, at: int, text: str, lines: int = 1) -> "_HeldRow":
         problem, most, surely = "", list[str](), True
         for separator in self.separators:
             pieces = separator.split(text[self._begin(text) :])
             try:
-                return _Held(at, text, self._row(text, pieces, separator, surely=surely), len(pieces), False, lines)
+                return _HeldRow(at, text, self._row(text, pieces, separator, surely=surely), len(pieces), False, lines)
             except Unreadable as error:
                 if len(pieces) > len(most):
                     problem, most = str(error), pieces
@@ -111,7 +111,7 @@ class Table:
             surely = False
         values = self._values(most) if surely and len(most) == len(self.names) else {}
         row = OddRow(at, text, problem, tidy(values.get(self.order_no, "")), lines, values)
-        return _Held(at, text, row, len(most), len(most) < len(self.names), lines)
+        return _HeldRow(at, text, row, len(most), len(most) < len(self.names), lines)
 
     def _begin(self, text: str) -> int:
         """Behind the mark."""
@@ -171,7 +171,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class _Held:
+class _HeldRow:
     """A row that waits for what the next line is. `is_open`: there are too few values yet."""
 
     at: int

@@ -33,6 +33,7 @@ from voicehelper.wallet.shown_balance import shown_balance
 from .. import services
 from ..gateways import label_of
 from ..models import Order, RechargeSettings
+from ..models.codes import LONGEST_TYPED
 from ..services import brakes, wechat_payer
 from . import display
 from .devices import Browser, device_of
@@ -66,7 +67,7 @@ class AmountForm(forms.Form):
 class CodeForm(forms.Form):
     """What somebody read off a card, or pasted out of a message."""
 
-    key = forms.CharField(max_length=256)
+    key = forms.CharField(max_length=LONGEST_TYPED)
 
 
 def _browser(request: HttpRequest) -> Browser:
@@ -98,9 +99,7 @@ def recharge(request: HttpRequest) -> HttpResponse:
     try:
         order = _place(request, **form.cleaned_data)
     except ratelimit.TooMany as error:
-        response = _form_page(request, problem=error.words, status=429)
-        response["Retry-After"] = str(error.wait_s)
-        return response
+        return ratelimit.waiting(_form_page(request, problem=error.words), error.wait_s)
     except (services.TopupError, MinorsLimit) as error:
         answer = answer_to(error)
         problem = str(_CANNOT_BE_CHARGED) if isinstance(error, services.AmountInvalid) else answer.text

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from voicehelper.accounts.exports import Part, Source, as_json, moment
+from voicehelper.accounts.exports import Part, Source, as_json
 from voicehelper.accounts.models import User
+from voicehelper.clock import beijing_iso
 
 from ..models import Order, RedemptionCode, Refund
 from ..money import yuan
@@ -29,10 +30,10 @@ def _order(order: Order) -> dict[str, Any]:
         "money": yuan(order.amount_fen),
         "quota": order.quota,
         "transaction_id": order.transaction_id,
-        "created": moment(order.created),
-        "paid": moment(order.paid_at),
-        "credited": moment(order.credited_at),
-        "closed": moment(order.closed_at),
+        "created": beijing_iso(order.created),
+        "paid": beijing_iso(order.paid_at),
+        "credited": beijing_iso(order.credited_at),
+        "closed": beijing_iso(order.closed_at),
         "openid": order.openid,
         "address": order.client_ip,
     }
@@ -45,10 +46,10 @@ def _refund(refund: Refund) -> dict[str, Any]:
         "state": refund.state,
         "money": yuan(refund.amount_fen),
         "quota": refund.quota,
-        "created": moment(refund.created),
-        "finished": moment(refund.finished_at),
+        "created": beijing_iso(refund.created),
+        "finished": beijing_iso(refund.finished_at),
     }
 
 
 def _code(code: RedemptionCode) -> dict[str, Any]:
-    return {"quota": code.batch.quota, "redeemed": moment(code.redeemed_at)}
+    return {"quota": code.batch.quota, "redeemed": beijing_iso(code.redeemed_at)}

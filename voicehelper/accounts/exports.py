@@ -6,7 +6,7 @@ bytes come as they are read, so that nobody needs memory for all of them. No par
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -15,7 +15,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from voicehelper import clock
 from voicehelper.api import ratelimit
 from voicehelper.spreadsheet import Columns, csv_lines
 
@@ -87,11 +86,6 @@ def as_csv(rows: "QuerySet[Any]", columns: Columns) -> Iterator[bytes]:
     """Rows as a table for spreadsheets, oldest first, in constant memory."""
     for line in csv_lines(columns, (row for found in batches(rows) for row in found)):
         yield line.encode()
-
-
-def moment(when: datetime | None) -> str | None:
-    """A moment as copies write it: in Beijing time."""
-    return clock.beijing_iso(when)
 
 
 # --- Whoever writes it -----------------------------------------------------------------------------------------------

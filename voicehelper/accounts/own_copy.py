@@ -6,17 +6,18 @@ from typing import Any
 
 import orjson
 
+from voicehelper.clock import beijing_iso
 from voicehelper.spreadsheet import Columns
 from voicehelper.wallet.models import Adjustment, Entry
 from voicehelper.wallet.services import wallet_of
 
 from . import sharing
-from .exports import Part, Source, as_csv, as_json, moment
+from .exports import Part, Source, as_csv, as_json
 from .models import AccessToken, ApiKey, BrowserSession, Consent, Share, User, WeChatIdentity
 
 # An operator's reason for an adjustment is a note among operators.
 _STATEMENT: Columns = {
-    "time": lambda entry: moment(entry.created),
+    "time": lambda entry: beijing_iso(entry.created),
     "kind": lambda entry: entry.kind,
     "quota": lambda entry: entry.amount,
     "balance_after": lambda entry: entry.balance_after,
@@ -51,13 +52,13 @@ def _account(user: User) -> dict[str, Any]:
         "first_name": user.first_name,
         "last_name": user.last_name,
         "email": user.email,
-        "email_confirmed": moment(user.email_verified_at),
+        "email_confirmed": beijing_iso(user.email_verified_at),
         "email_to_be_confirmed": user.new_email,
         "language": user.language,
         "minors_mode": user.minor,
         "group": user.group,
-        "joined": moment(user.date_joined),
-        "last_sign_in": moment(user.last_login),
+        "joined": beijing_iso(user.date_joined),
+        "last_sign_in": beijing_iso(user.last_login),
         "balance": wallet.balance,
         "held": wallet.held,
         "used": wallet.used,
@@ -69,19 +70,19 @@ def _identity(row: WeChatIdentity) -> dict[str, Any]:
         "app_id": row.app_id,
         "openid": row.openid,
         "unionid": row.unionid,
-        "created": moment(row.created),
-        "last_seen": moment(row.seen_at),
+        "created": beijing_iso(row.created),
+        "last_seen": beijing_iso(row.seen_at),
     }
 
 
 def _browser(row: BrowserSession) -> dict[str, Any]:
-    seen = {"created": moment(row.created), "last_seen": moment(row.seen_at)}
+    seen = {"created": beijing_iso(row.created), "last_seen": beijing_iso(row.seen_at)}
     return {"browser": row.user_agent, "address": row.address, **seen}
 
 
 def _token(row: AccessToken) -> dict[str, Any]:
-    ends = {"expires": moment(row.expires_at), "revoked": moment(row.revoked_at)}
-    return {"created": moment(row.created), "last_used": moment(row.last_used_at), **ends}
+    ends = {"expires": beijing_iso(row.expires_at), "revoked": beijing_iso(row.revoked_at)}
+    return {"created": beijing_iso(row.created), "last_used": beijing_iso(row.last_used_at), **ends}
 
 
 def _key(row: ApiKey) -> dict[str, Any]:
@@ -90,10 +91,10 @@ def _key(row: ApiKey) -> dict[str, Any]:
     return {
         "name": row.name,
         "key": row.shown,
-        "created": moment(row.created),
-        "last_used": moment(row.last_used_at),
-        "revoked": moment(row.revoked_at),
-        "expires": moment(row.expires_at),
+        "created": beijing_iso(row.created),
+        "last_used": beijing_iso(row.last_used_at),
+        "revoked": beijing_iso(row.revoked_at),
+        "expires": beijing_iso(row.expires_at),
         "models": row.model_names,
         "addresses": row.addresses,
         **limits,
@@ -103,7 +104,7 @@ def _key(row: ApiKey) -> dict[str, Any]:
 def _share(row: Any) -> dict[str, Any]:
     """How many came by it, and not who: those are others."""
     counts = {"visits": row.visit_count, "sign_ups": row.sign_up_count}
-    return {"share_id": row.share_id, "created": moment(row.created), **counts}
+    return {"share_id": row.share_id, "created": beijing_iso(row.created), **counts}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -111,8 +112,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _adjustment(row: Adjustment) -> dict[str, Any]:
-    return {"reference": row.ref, "quota": row.amount, "state": row.state, "created": moment(row.created)}
+    return {"reference": row.ref, "quota": row.amount, "state": row.state, "created": beijing_iso(row.created)}
 
 
 def _consent(row: Consent) -> dict[str, Any]:
-    return {"kind": row.kind, "version": row.version, "agreed": moment(row.agreed), "address": row.address}
+    return {"kind": row.kind, "version": row.version, "agreed": beijing_iso(row.agreed), "address": row.address}

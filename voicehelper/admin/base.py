@@ -1,7 +1,7 @@
 """Records that may be looked at, and the buttons on a record's page."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,6 +14,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
@@ -51,7 +52,17 @@ class BaseAdmin(LogsChanges, KeepsViews, _ModelAdmin):
     """A list that can be asked by its own filters and by nothing else.
 
     Django lets an address filter by any field of a row: an operator could read what no page shows, letter by letter.
+    Nor is it sorted by what no index is for: a list names the columns it can be sorted by.
     """
+
+    sortable_by: ClassVar[list[str] | tuple[str, ...] | None] = ()
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Where nothing is looked for, nothing is left out: else the theme, told no count of all, offers the rest."""
+        found: Any = super().get_changelist_instance(request)
+        if not (found.query or found.has_active_filters):
+            found.full_result_count = found.result_count
+        return found
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         of_day, _sep, part = lookup.rpartition("__")
@@ -69,6 +80,13 @@ class BaseAdmin(LogsChanges, KeepsViews, _ModelAdmin):
     def find(self, rows: QuerySet[Any], term: str) -> QuerySet[Any] | None:
         """The rows that are searched for. None: look for the words in `search_fields`."""
         return None
+
+    def page(
+        self, request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200
+    ) -> TemplateResponse:
+        """A page of its own, in the frame that all have."""
+        frame = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, template, {**frame, **context}, status=status)
 
     def _names_of(self, declared: Any, request: HttpRequest) -> Sequence[str | None]:
         """What a filter of the list is called in an address."""
@@ -161,6 +179,33 @@ class RecordActions(BaseAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
+def nobody(model_admin: Any, request: HttpRequest, obj: Any = None) -> bool:
+    """`has_…_permission` of what no operator does, whatever their rights."""
+    return False
+
+
+class OnePageAdmin(BaseAdmin):
+    """No list and no forms: the list's address is one page of all rows, which are not added and deleted one by one."""
+
+    has_add_permission = has_delete_permission = nobody
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return self.show(request)
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        return self.save(request)
+
+    def show(self, request: HttpRequest) -> HttpResponse:
+        raise NotImplementedError
+
+    def save(self, request: HttpRequest) -> HttpResponse:
+        """What the page's form sent, by somebody who may change rows."""
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+
+
 class ReadOnlyAdmin(RecordActions):
     """A table people may look at and nobody may change, whatever their rights: money and its traces.
 
@@ -177,14 +222,7 @@ class ReadOnlyAdmin(RecordActions):
     actions: Any = None
     change_form_template = "admin/record.html"
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_change_permission = has_delete_permission = nobody
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export_view)

@@ -82,7 +82,6 @@ class EndlessAdmin(ReadOnlyAdmin):
     """A read-only table in which nothing is counted. `position` is the time it is ordered by, which needs an index."""
 
     position = "created"
-    sortable_by = ()
     list_filter_sheet = True
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from .base import url_name
+from .base import nobody, url_name
 from .forms import CardAdmin, CardForm
 from .probing import ProbedAdmin
 
@@ -28,11 +28,7 @@ class SectionAdmin(CardAdmin):
 
     form = SectionForm
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_delete_permission = nobody
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
 from django.utils.translation import ngettext
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
@@ -52,6 +53,14 @@ class TooMany(Exception):
             "Too many tries. Please wait %(minutes)d minutes, then try again.",
             minutes,
         ) % {"minutes": minutes}
+
+
+def waiting(response: HttpResponse, wait_s: int) -> HttpResponse:
+    """A page that says when to try again; with 0 it is as it was."""
+    if wait_s:
+        response.status_code = 429
+        response["Retry-After"] = str(wait_s)
+    return response
 
 
 class Guess:

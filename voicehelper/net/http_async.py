@@ -9,29 +9,28 @@ import asyncio
 import io
 import socket
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from typing import Any
-from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError
-from aiohttp.tracing import Trace
+from yarl import URL
 
 from .addresses import host_and_port, public_addresses
 from .deadlines import Deadline
 from .http import CONNECT_S, MAX_BYTES, HTTPAnswer, NoAnswer
+from .http_wire import Answer, Broken, Garbled, Wire
 
 # Idle connections are kept this long: a new TLS handshake to a provider costs a user's patience.
 KEEP_S = 30.0
 # How long the end of a finished stream may take to arrive, so that its connection can be used again.
 SETTLE_S = 0.05
-# aiohttp warns that larger bodies block the loop when given as bytes; a file is sent piece by piece.
-_LARGE = 1024 * 1024
+# Said unless the caller says otherwise.
+_HEADERS = {"User-Agent": "VoiceHelper", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+# Addresses of which is remembered how they are called.
+_MOST_KNOWN = 100
 
 Body = bytes | aiohttp.FormData
-_FAILURES = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError, TimeoutError)
+_FAILURES = (aiohttp.ClientError, Garbled, OSError, ValueError, RuntimeError, TimeoutError)
 
 
 class NoAnswerInTime(NoAnswer):
@@ -48,22 +47,22 @@ class AnswerBroke(NoAnswer):
 
 
 class HTTPStream:
-    """An answer read as it comes: HTTP status and headers (whatever the case of their names) now, the body by `read`.
+    """An answer read as it comes: HTTP status and headers (lower-case names) now, the body by `read`.
 
     Silence beyond `first_s`, and later `idle_s`, ends it, and so do bytes that never amount to anything: only
     `progress` starts the clock anew, the shorter one once the answer has `begun`. The time the reader takes for itself
     does not count. Must be closed.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, first_s: float, idle_s: float) -> None:
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self._response = response
+    def __init__(self, answer: Answer, first_s: float, idle_s: float) -> None:
+        self.status = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        self._answer = answer
         self._patience_s = first_s
         self._idle_s = idle_s
         self._loop = asyncio.get_running_loop()
-        # One timer that looks whether somebody waits too long: aiohttp's own is set anew with every packet, which
-        # costs a quarter of a stream's CPU.
+        # One timer that looks whether somebody waits too long: setting one anew with every packet would cost a quarter
+        # of a stream's CPU.
         self._waiting_since: float | None = None
         self._late = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -72,11 +71,10 @@ class HTTPStream:
         """What has arrived, at least a byte; empty at the end of the body. Raises NoAnswer."""
         if self._waiting_since is None:
             self._waiting_since = self._loop.time()
-        content = self._response.content
-        if self._alarm is None and not content.is_eof():
+        if self._alarm is None and not self._answer.complete:
             self._alarm = self._loop.call_later(min(self._patience_s, self._idle_s), self._watch)
         try:
-            return await content.readany()
+            return await self._answer.read()
         except _FAILURES as error:
             if self._late:
                 raise NoAnswerInTime from None
@@ -99,17 +97,16 @@ class HTTPStream:
             content += data
             if len(content) > max_bytes:
                 raise NoAnswer(f"The answer is larger than {max_bytes} bytes.", sent=True)
-            if self._response.content.at_eof():
+            if self._answer.at_end:
                 break
         return bytes(content)
 
     async def settle(self) -> None:
         """Close after everything of interest was read: the connection is kept if the body's end comes in a moment."""
-        content = self._response.content
-        if not content.is_eof():
+        if not self._answer.complete:
             try:
                 with Deadline(SETTLE_S):
-                    await content.wait_eof()
+                    await self._answer.ended()
             except _FAILURES:
                 pass
         self.close()
@@ -118,11 +115,7 @@ class HTTPStream:
         """Hang up at once, unless the body was complete: then its connection is back in the pool already."""
         if self._alarm is not None:
             self._alarm.cancel()
-        connection = self._response.connection
-        if connection is not None and connection.transport is not None:
-            # Closing politely would go on reading until a TLS peer agrees, and the provider on charging.
-            connection.transport.abort()
-        self._response.close()
+        self._answer.close()
 
     def _watch(self) -> None:
         waited = self._loop.time() - self._waiting_since if self._waiting_since is not None else 0.0
@@ -138,7 +131,8 @@ class AsyncHTTP:
 
     def __init__(self, *, trusted: bool) -> None:
         self._trusted = trusted
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: aiohttp.TCPConnector | None = None
+        self._places: dict[str, _Place] = {}
 
     async def send(
         self,
@@ -182,74 +176,110 @@ class AsyncHTTP:
         until = loop.time() + first_s
         try:
             with Deadline(first_s):
-                response = await self._ask(method, url, body, headers)
+                answer = await self._ask(method, url, body, headers or {})
         except TimeoutError as error:
             raise _explained(error) from None
-        return HTTPStream(response, max(idle_s, until - loop.time()), idle_s)
+        return HTTPStream(answer, max(idle_s, until - loop.time()), idle_s)
 
-    async def _ask(
-        self, method: str, url: str, body: Body | None, headers: Mapping[str, str] | None
-    ) -> aiohttp.ClientResponse:
+    async def _ask(self, method: str, url: str, body: Body | None, headers: Mapping[str, str]) -> Answer:
         """Send once, without a time limit but that of connecting. Raises NoAnswer, AddressRefused."""
         if not self._trusted:
             host_and_port(url, https_only=False)
-        data = io.BytesIO(body) if isinstance(body, bytes) and len(body) > _LARGE else body
-        _served_before.set(False)
+        answer: Answer | None = None
         try:
-            return await self._open_session().request(method, url, data=data, headers=headers, allow_redirects=False)
+            if isinstance(body, aiohttp.FormData):
+                form = body()
+                headers = {**headers, **form.headers}
+                body = await form.as_bytes()
+            place = self._place(url)
+            head = place.head(method, headers, body)
+            answer = await self._connected(place)
+            answer.ask(head, body or b"")
+            await answer.begun()
         except _FAILURES as error:
             told = _explained(error)
-            broke = isinstance(error, aiohttp.ClientConnectionError | OSError)
-            if told.sent and broke and not _served_before.get() and not isinstance(told, NoAnswerInTime):
+            if isinstance(error, Broken) and answer is not None and not answer.served:
                 raise AnswerBroke(told.reason, sent=True) from None
             raise told from None
+        finally:
+            if answer is not None and not answer.status:
+                answer.close()
+        return answer
+
+    async def _connected(self, place: "_Place") -> Answer:
+        """A connection from the pool, or a new one, for one request and its answer."""
+        try:
+            return Answer(await self._open_pool().connect(place.request, [], _TIMEOUT))
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError from error
 
     async def close(self) -> None:
         """Close every connection; calls under way fail. A later call opens the pool again."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open_pool(self) -> aiohttp.TCPConnector:
+        if self._pool is None:
             # No limit on connections: how many calls may be under way is decided where they are admitted.
-            connector = _Connector(
+            self._pool = _Pool(
                 limit=0,
                 keepalive_timeout=KEEP_S,
                 resolver=None if self._trusted else _PublicResolver(),
                 socket_factory=None if self._trusted else _public_socket,
             )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-                # Said, because aiohttp asks for whatever happens to be installed.
-                headers={"User-Agent": "VoiceHelper", "Accept-Encoding": "gzip, deflate"},
-            )
-        return self._session
+        return self._pool
+
+    def _place(self, url: str) -> "_Place":
+        found = self._places.get(url)
+        if found is None:
+            if len(self._places) >= _MOST_KNOWN:
+                self._places.clear()
+            found = self._places[url] = _Place(url)
+        return found
 
 
-# Whether the connection of this task's request had served another one before.
-_served_before: ContextVar[bool] = ContextVar("served_before", default=False)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells each request whether its connection is one that served before. (aiohttp's traces tell as well, for a tenth
-    of what a request costs.)"""
+class _Pool(aiohttp.TCPConnector):
+    """aiohttp's, whose connections speak as we do."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._serving: WeakSet[object] = WeakSet()
+        self._factory = Wire  # type: ignore[assignment]  # as aiohttp has it
 
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        _served_before.set(protocol in self._serving)
-        if protocol is not None:
-            self._serving.add(protocol)
-        return connection
+
+_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
+
+
+class _Place:
+    """A URL as it is called: what the pool asks of a `request`, and what is written in its first lines. Raises
+    ValueError when nothing can be asked there."""
+
+    def __init__(self, url: str) -> None:
+        parts = URL(url)
+        if parts.scheme not in ("http", "https") or not parts.raw_host:
+            raise ValueError(url)
+        self.request = aiohttp.ClientRequest("GET", parts.with_user(None), loop=asyncio.get_running_loop())
+        self._target = parts.raw_path_qs
+        # As they were written last time, for the same headers; a session of requests has the same ones.
+        self._heads: dict[tuple[Any, ...], bytes] = {}
+
+    def head(self, method: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        """The first lines of a request. Raises ValueError when one of them would be two."""
+        key = (method, *headers.items())
+        head = self._heads.get(key)
+        if head is None:
+            if len(self._heads) >= _MOST_KNOWN:
+                self._heads.clear()
+            head = self._heads[key] = self._written(method, headers)
+        return head + (b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body))
+
+    def _written(self, method: str, headers: Mapping[str, str]) -> bytes:
+        said = {name.lower(): f"{name}: {value}" for values in (_HEADERS, headers) for name, value in values.items()}
+        lines = [f"{method} {self._target} HTTP/1.1", f"Host: {self.request.headers['Host']}", *said.values(), ""]
+        text = "\r\n".join(lines)
+        if text.count("\n") + text.count("\r") != 2 * len(lines) - 2 or "\0" in text:
+            raise ValueError
+        return text.encode()
 
 
 def file_form(fields: Mapping[str, str | Sequence[str]], files: Sequence[tuple[str, bytes, str, str]]) -> Body:

@@ -15,6 +15,8 @@ from typing import Any
 from django.db import connection, models
 from django.utils.translation import gettext_lazy as _
 
+from voicehelper import clock
+
 from .day_sums import CELLS, KIND
 from .models import Wallet
 
@@ -187,7 +189,7 @@ def by_period(wallet: Wallet, period: StatementPeriod, by: str) -> list[PeriodSu
 
 def _last_day(first: date, by: str) -> date:
     if by == "month":
-        return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        return clock.month_later(first, 1) - timedelta(days=1)
     return first + timedelta(days=6 if by == "week" else 0)
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from voicehelper import clock
+from voicehelper.numbers import page_number
 from voicehelper.spreadsheet import Columns, csv_file
 
 from . import statement_display as display
@@ -24,7 +25,6 @@ from .worth import list_price
 
 PAGE_SIZE = 25
 MOST_HOLDS = 20
-_LAST_PAGE = 100_000
 # Lines of a file whose origins are asked for at once.
 _AT_ONCE = 500
 COLUMNS: Columns = {
@@ -58,7 +58,7 @@ def statement(request: HttpRequest) -> HttpResponse:
     """A page of it. What is asked for wrongly is said beside the field, and shown as if it were not asked for."""
     form = StatementForm(request.GET)
     wallet, rate = _wallet(request), list_price().yuan_per_quota
-    number = _page_number(request)
+    number = page_number(request.GET.get("page", ""))
     found = statement_of(wallet, form.period, kinds=form.kinds, skip=(number - 1) * PAGE_SIZE, limit=PAGE_SIZE)
     sums = by_period(wallet, form.period, form.unit) if form.unit else []
     pages = -(-(len(sums) if form.unit else found.total) // PAGE_SIZE)
@@ -108,8 +108,3 @@ def _shown(wallet: Wallet, form: StatementForm) -> Iterator[display.ShownLine]:
             yield from display.lines(waiting, rate)
             waiting = []
     yield from display.lines(waiting, rate)
-
-
-def _page_number(request: HttpRequest) -> int:
-    typed = request.GET.get("page", "")
-    return min(_LAST_PAGE, max(1, int(typed[:7]))) if typed.isascii() and typed.isdigit() else 1

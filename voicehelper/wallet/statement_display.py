@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from fractions import Fraction
 from itertools import groupby
 
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper import clock
 from voicehelper.numbers import grouped
+from voicehelper.periods import calendar_periods
 
 from .account_statement import LineKind, PeriodSums, StatementLine
 from .models import Hold, Wallet
@@ -131,12 +132,9 @@ def holds(wallet: Wallet, rate: Fraction, most: int) -> list[ShownHold]:
 
 def quick_periods(today: date) -> list[tuple[str, str, str]]:
     """Periods to choose with a click: label, first and last day."""
-    month = today.replace(day=1)
-    before = month - timedelta(days=1)
+    named = calendar_periods(today)
     return [
-        (_("30 days"), f"{today - timedelta(days=29)}", f"{today}"),
-        (_("This month"), f"{month}", f"{today}"),
-        (_("Last month"), f"{before.replace(day=1)}", f"{before}"),
+        *((label, f"{first}", f"{last}") for label, first, last in (named["30"], named["month"], named["last_month"])),
         (_("This year"), f"{today.replace(month=1, day=1)}", f"{today}"),
         (_("Everything"), "", ""),
     ]

@@ -23,12 +23,10 @@ from .tools import DeclaredTool, Toolbox, toolbox, unwrapped
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _REFUSED = "The provider's content filter stopped this answer."
 _SUMMARY = "response.reasoning_summary"
-_FUNCTION = ("fc", "function_call", "arguments")
-_CUSTOM = ("ctc", "custom_tool_call", "input")
 _Item = dict[str, Any]
 
 
-class _Call:
+class _ToolCall:
     """A call of a tool: nothing of it is told before its name is known."""
 
     def __init__(self) -> None:
@@ -56,7 +54,7 @@ class ResponsesTranslator:
         self._message: int | None = None
         self._thinking: int | None = None
         self._blocks: list[Any] = []
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, _ToolCall] = {}
         self._call_ids: set[str] = set()
         self._done: set[int] = set()
         self._finish = "stop"
@@ -219,7 +217,7 @@ class ResponsesTranslator:
 
     # --- Calls -----------------------------------------------------------------------------------------------------
     def _call(self, number: int, said: Mapping[str, Any]) -> None:
-        call = self._calls.setdefault(number, _Call())
+        call = self._calls.setdefault(number, _ToolCall())
         function = said.get("function") or {}
         delta = function.get("arguments") or ""
         call.id = call.id or said.get("id") or ""
@@ -233,7 +231,7 @@ class ResponsesTranslator:
             where = {"item_id": call.item["id"], "output_index": call.index}
             self._add("response.function_call_arguments.delta", **where, delta=delta)
 
-    def _open_call(self, call: _Call, function: str) -> None:
+    def _open_call(self, call: _ToolCall, function: str) -> None:
         self._close_reasoning()
         self._close_message("completed")
         tool = call.tool = self._box.tool(function)
@@ -250,7 +248,7 @@ class ResponsesTranslator:
         call.item = item
         call.index = self._open(item)
 
-    def _write_arguments(self, call: _Call, status: str) -> str:
+    def _write_arguments(self, call: _ToolCall, status: str) -> str:
         """What a call is given, into its item."""
         item = call.item or {}
         text = unwrapped(call.arguments) if call.tool.custom else call.arguments or "{}"
@@ -258,7 +256,7 @@ class ResponsesTranslator:
         item["status"] = status
         return text
 
-    def _close_call(self, call: _Call, status: str) -> None:
+    def _close_call(self, call: _ToolCall, status: str) -> None:
         if call.item is None:
             return
         text = self._write_arguments(call, status)

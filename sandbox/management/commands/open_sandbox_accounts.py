@@ -26,16 +26,48 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--json prints one JSON object for scripts."""
+        """--json prints one JSON object for scripts, --options what the settings of a deployment take of it."""
         parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--options", action="store_true", help="print what PUT /api/option takes, an object each")
 
     def handle(self, *_args: object, **options: object) -> str:
         """Returns what it prints."""
+        if options["options"]:
+            return json.dumps(as_options())
         accounts = {"wechat": wechat_account(), "alipay": alipay_account(), "mini_program": mini_program()}
         accounts["website"] = website()
         if options["json"]:
             return json.dumps(accounts)
         return "\n".join(f"{name}.{key}: {value}" for name, facts in accounts.items() for key, value in facts.items())
+
+
+def as_options() -> list[dict[str, object]]:
+    """Each account by the names of a deployment's options; the first tells it from others."""
+    wechat, alipay, mini, web = wechat_account(), alipay_account(), mini_program(), website()
+    return [
+        {"MiniProgramAppId": mini["app_id"], "MiniProgramAppSecret": mini["secret"]},
+        {"WebsiteAppId": web["app_id"], "WebsiteAppSecret": web["secret"]},
+        {
+            "WechatMchId": wechat["mch_id"],
+            "WechatAppId": wechat["app_id"],
+            "WechatAppSecret": wechat["app_secret"],
+            "WechatApiV2Key": wechat["api_key"],
+            # So that choosing v3 is enough to speak it.
+            "WechatClientCert": wechat["client_cert"],
+            "WechatClientKey": wechat["client_key"],
+            "WechatApiV3Key": wechat["api_v3_key"],
+            "WechatPublicKeyId": wechat["public_key_id"],
+            "WechatPublicKey": wechat["public_key"],
+            "WechatEnabled": True,
+        },
+        {
+            "AlipayAppId": alipay["app_id"],
+            "AlipaySellerId": alipay["seller_id"],
+            "AlipayPrivateKey": alipay["private_key"],
+            "AlipayPublicKey": alipay["public_key"],
+            "AlipayEnabled": True,
+        },
+    ]
 
 
 def wechat_account() -> dict[str, str]:

@@ -10,9 +10,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from topup.models.sections import AlipaySettings, WeChatSettings
-from topup.services.options import write_options
-from voicehelper.accounts.models import MiniProgramSettings, User, WebsiteSettings
+from topup.services.options import read_options, write_options
+from voicehelper.accounts.models import User
 from voicehelper.wallet.models import Entry
 from voicehelper.wallet.services import credit
 
@@ -61,45 +60,14 @@ def _welcome_demo() -> None:
 
 
 def _switch_on_gateways() -> None:
-    """Ask the sandbox for merchant accounts, as an operator would ask a provider; what is set already stays."""
+    """Ask the sandbox for accounts, as an operator would ask a provider; what is set already stays, and what such an
+    account has been given since is added."""
     answer = StringIO()
-    call_command("open_sandbox_accounts", "--json", stdout=answer)
-    accounts = json.loads(answer.getvalue())
-    wechat, alipay, mini_program = accounts["wechat"], accounts["alipay"], accounts["mini_program"]
-    if not MiniProgramSettings.load().app_id:
-        write_options({"MiniProgramAppId": mini_program["app_id"], "MiniProgramAppSecret": mini_program["secret"]})
-    if not WebsiteSettings.load().app_id:
-        website = accounts["website"]
-        write_options({"WebsiteAppId": website["app_id"], "WebsiteAppSecret": website["secret"]})
-    if not WeChatSettings.load().mch_id:
-        write_options(
-            {
-                "WechatAppId": wechat["app_id"],
-                "WechatAppSecret": wechat["app_secret"],
-                "WechatMchId": wechat["mch_id"],
-                "WechatApiV2Key": wechat["api_key"],
-                "WechatEnabled": True,
-            }
-        )
-    ours = WeChatSettings.load()
-    if ours.mch_id == wechat["mch_id"] and not ours.api_v3_key:
-        # So that choosing v3 is enough to speak it.
-        write_options(
-            {
-                "WechatClientCert": wechat["client_cert"],
-                "WechatClientKey": wechat["client_key"],
-                "WechatApiV3Key": wechat["api_v3_key"],
-                "WechatPublicKeyId": wechat["public_key_id"],
-                "WechatPublicKey": wechat["public_key"],
-            }
-        )
-    if not AlipaySettings.load().app_id:
-        write_options(
-            {
-                "AlipayAppId": alipay["app_id"],
-                "AlipaySellerId": alipay["seller_id"],
-                "AlipayPrivateKey": alipay["private_key"],
-                "AlipayPublicKey": alipay["public_key"],
-                "AlipayEnabled": True,
-            }
-        )
+    call_command("open_sandbox_accounts", "--options", stdout=answer)
+    for account in json.loads(answer.getvalue()):
+        now = read_options()
+        (name, number), *_others = account.items()
+        if not now[name]:
+            write_options(account)
+        elif now[name] == number:
+            write_options({key: value for key, value in account.items() if now[key] == "" and not now.get(f"{key}Set")})

@@ -85,7 +85,6 @@ class AccountDeletionAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("user",)
     ordering = ("-pk",)
-    sortable_by = ()
     search_fields = ("user__username",)
     fields = ("user_link", "time_asked", "by", "reason", "time_due", "time_finished", "waits_for")
 

@@ -24,7 +24,6 @@ class LegalTextAdmin(BaseAdmin):
     list_display = ("kind", "language", "version", "time_valid", "asks_again")
     list_filter = (choice(_("kind"), "kind", lambda: LegalText.Kind.choices),)
     ordering = ("kind", "-version", "language")
-    sortable_by = ()
     fields = ("kind", "language", "version", "valid_from", "asks_again", "text")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -59,7 +58,6 @@ class ConsentAdmin(ReadOnlyAdmin):
     list_filter = (choice(_("kind"), "kind", lambda: LegalText.Kind.choices), username())
     list_select_related = ("user",)
     ordering = ("-pk",)
-    sortable_by = ()
     fields = ("time_agreed", "user_link", "kind", "version", "address")
 
 

@@ -114,7 +114,6 @@ class LogEntryAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("user", "content_type", "logged")
     ordering = ("-action_time", "-pk")
-    sortable_by = ()
     search_fields = ("object_repr", "change_message", "user__username", "logged__values", "logged__address")
     search_help_text = _("Record, operator, address, or an old or new value")
     fields = ("time_done", "user", "record", "what", "where_from")

@@ -70,7 +70,6 @@ class ShareAdmin(ReadOnlyAdmin):
     list_filter = (username(), ("created", Days))
     list_select_related = ("user",)
     ordering = ("-pk",)
-    sortable_by = ()
     search_fields = ("share_id",)
     fields = ("time_created", "user_link", "share_id", "num_visits", "num_sign_ups")
 

@@ -23,7 +23,6 @@ class RoleAdmin(DjangoGroupAdmin, BaseAdmin):
 
     filter_horizontal = ()
     list_display = ("title", "purpose", "num_people")
-    sortable_by = ()
 
     title = column(_("role"), roles.title_of)
     purpose = column(_("what it is for"), lambda group: roles.purpose_of(group) or "—")

@@ -6,14 +6,13 @@ from celery import current_app
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from kombu.exceptions import OperationalError
 
 from voicehelper import change_log, clock, rotation
 from voicehelper.admin import stepup
-from voicehelper.admin.base import BaseAdmin, list_url, may, operator
+from voicehelper.admin.base import OnePageAdmin, list_url, may, operator
 
 from ..models import SecretRotation
 
@@ -21,14 +20,8 @@ REFRESH_S = 5
 
 
 @admin.register(SecretRotation)
-class SecretRotationAdmin(BaseAdmin):
+class SecretRotationAdmin(OnePageAdmin):
     """Has no list: its address is the page of the keys. The keys themselves are in the environment only."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """Where the log leads."""
@@ -36,18 +29,12 @@ class SecretRotationAdmin(BaseAdmin):
             raise PermissionDenied
         return HttpResponseRedirect(list_url(SecretRotation))
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        if request.method == "POST":
-            return self._begin(request)
+    def show(self, request: HttpRequest) -> HttpResponse:
         uses, whole = rotation.key_uses()
         latest = rotation.latest()
         running = latest is not None and latest.finished is None
         context = {
-            **self.admin_site.each_context(request),
             "title": gettext("Encryption keys"),
-            "opts": self.opts,
             "uses": uses,
             "whole": whole,
             "rotation": latest,
@@ -58,11 +45,9 @@ class SecretRotationAdmin(BaseAdmin):
             "needed": any(use.count for use in uses if not use.newest),
             "asks_password": stepup.confirmed_until(request) is None,
         }
-        return TemplateResponse(request, "admin/accounts/secret_keys.html", context)
+        return self.page(request, "admin/accounts/secret_keys.html", context)
 
-    def _begin(self, request: HttpRequest) -> HttpResponse:
-        if not may(request, SecretRotation, "change"):
-            raise PermissionDenied
+    def save(self, request: HttpRequest) -> HttpResponse:
         back = HttpResponseRedirect(list_url(SecretRotation))
         if request.POST.get("everywhere") != "on":
             messages.error(request, gettext("Tick that every process knows the newest key: others could not read."))

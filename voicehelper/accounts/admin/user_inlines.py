@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from voicehelper.admin.base import may
+from voicehelper.admin.base import may, nobody
 from voicehelper.admin.columns import column, linked, when
 
 from ..models import AccessToken, User, WeChatIdentity
@@ -26,11 +26,7 @@ class _ReadOnlyInline(_Inline):
     can_delete = False
     per_page = 10
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    has_add_permission = has_change_permission = nobody
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may(request, User, "view") or may(request, User, "change")

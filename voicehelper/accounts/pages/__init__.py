@@ -23,19 +23,13 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import consents, emails, names, returning, website
+from .. import consents, emails, names, own_choice, returning, website
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
 from .passkeys import place_of
 
 SIGN_UPS = "20 per hour"
 PASSWORD_CHANGES = "10 per 10 minutes"  # noqa: S105  # a rate, not a password
-
-
-def _wait(response: HttpResponse, wait_s: int) -> HttpResponse:
-    response.status_code = 429
-    response["Retry-After"] = str(wait_s)
-    return response
 
 
 class SignIn(LoginView):
@@ -53,7 +47,7 @@ class SignIn(LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response = super().form_invalid(form)
-        return _wait(response, form.wait_s) if form.wait_s else response
+        return ratelimit.waiting(response, form.wait_s)
 
 
 @method_decorator([sensitive_post_parameters(), csrf_protect, never_cache], name="dispatch")
@@ -83,7 +77,7 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
             form.full_clean()
             form.errors.clear()
             form.add_error(None, error.words)
-            return _wait(self.form_invalid(form), error.wait_s)
+            return ratelimit.waiting(self.form_invalid(form), error.wait_s)
         return super().post(request, *args, **kwargs)
 
     def form_valid(self, form: SignUpForm) -> HttpResponse:
@@ -117,11 +111,6 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
 class SignOut(LogoutView):
     """By POST only: a link on another page must not sign anybody out."""
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        response = super().post(request, *args, **kwargs)
-        returning.forget(response)
-        return response
-
 
 class ChangePassword(LoginRequiredMixin, PasswordChangeView):
     """Ends every other session and all tokens of the user. Wrong old passwords are limited per user."""
@@ -136,10 +125,15 @@ class ChangePassword(LoginRequiredMixin, PasswordChangeView):
                 return super().post(request, *args, **kwargs)
         except ratelimit.TooMany as error:
             facts = self.get_context_data(form=self.form_class(cast(User, request.user)), wait=error.words)
-            return _wait(self.render_to_response(facts), error.wait_s)
+            return ratelimit.waiting(self.render_to_response(facts), error.wait_s)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        why = own_choice.words() if own_choice.is_due(self.request) else ""
+        return super().get_context_data(**kwargs) | {"why": why}
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your password is changed. All other sessions are signed out."))
+        own_choice.is_done(self.request)
         return super().form_valid(form)
 
     def form_invalid(self, form: Any) -> HttpResponse:

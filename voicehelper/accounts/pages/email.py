@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, TemplateView
 
 from notifications.mail import can_mail
-from voicehelper.api.ratelimit import TooMany
+from voicehelper.api.ratelimit import TooMany, waiting
 
 from .. import emails
 from ..forms import AddressForm
@@ -50,11 +50,7 @@ class ChangeEmail(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # ge
 
     def _refused(self, form: AddressForm, field: str | None, text: str, wait_s: int) -> HttpResponse:
         form.add_error(field, text)
-        response = self.form_invalid(form)
-        if wait_s:
-            response.status_code = 429
-            response["Retry-After"] = str(wait_s)
-        return response
+        return waiting(self.form_invalid(form), wait_s)
 
 
 @method_decorator(never_cache, name="dispatch")

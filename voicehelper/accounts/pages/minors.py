@@ -13,6 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView
 
+from voicehelper.api.ratelimit import waiting
+
 from .. import minors, proof
 from ..minors_form import MinorsForm, PinForm
 from ..models import MinorMode
@@ -71,8 +73,4 @@ class Minors(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic
 
     def _refused(self, form: Any, error: minors.WrongPin | proof.NotProven) -> HttpResponse:
         form.add_error("pin" if isinstance(error, minors.WrongPin) else error.field, error.words)
-        response = self.form_invalid(form)
-        if error.wait_s:
-            response.status_code = 429
-            response["Retry-After"] = str(error.wait_s)
-        return response
+        return waiting(self.form_invalid(form), error.wait_s)

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, TemplateView
 
+from voicehelper.api.ratelimit import waiting
 from voicehelper.numbers import grouped
 from voicehelper.wallet.shown_balance import shown_balance
 
@@ -34,15 +35,8 @@ class ProvenForm(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # gen
             proof.check(self.request, user_of(self.request), form.cleaned_data)
         except proof.NotProven as error:
             form.add_error(error.field, error.words)
-            return self.refused(form, error.wait_s)
+            return waiting(self.form_invalid(form), error.wait_s)
         return self.proven(form)
-
-    def refused(self, form: ProofForm, wait_s: int = 0) -> HttpResponse:
-        response = self.form_invalid(form)
-        if wait_s:
-            response.status_code = 429
-            response["Retry-After"] = str(wait_s)
-        return response
 
     def proven(self, form: ProofForm) -> HttpResponse:
         raise NotImplementedError
@@ -71,7 +65,7 @@ class AskExport(ProvenForm):
             exports.ask(user_of(self.request))
         except exports.ExportRefused as error:
             form.add_error(None, error.words)
-            return self.refused(form, error.wait_s)
+            return waiting(self.form_invalid(form), error.wait_s)
         return redirect("accounts:data")
 
 
@@ -97,7 +91,7 @@ class FetchExport(ProvenForm):
             return self.render_to_response(self.get_context_data(address=exports.address_of(export)))
         except exports.ExportRefused as error:
             form.add_error(None, error.words)
-            return self.refused(form)
+            return self.form_invalid(form)
 
 
 class DropExport(LoginRequiredMixin, View):
@@ -132,10 +126,10 @@ class DeleteAccount(ProvenForm):
         try:
             due = deleting.ask(user, gives_up_balance=form.cleaned_data["gives_up"])
         except deleting.DeletionRefused:
-            return self.refused(form)
+            return self.form_invalid(form)
         except deleting.BalanceLeft:
             form.add_error("gives_up", _("Tick this to go on: the balance cannot be paid out."))
-            return self.refused(form)
+            return self.form_invalid(form)
         logout(self.request)
         text = _("Your account will be deleted on %(due)s. Sign in before then to keep it.")
         messages.success(self.request, text % {"due": f"{timezone.localtime(due):%Y-%m-%d %H:%M}"})

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import TemplateView
 
-from voicehelper.api.ratelimit import TooMany
+from voicehelper.api.ratelimit import TooMany, waiting
 
 from .. import passkeys, proof, second_factor
 from ..forms import NewPasskeyForm, PasskeyName, ProofForm
@@ -140,13 +140,8 @@ class OnePasskey(LoginRequiredMixin, TemplateView):
             passkeys.rename(user, row.pk, naming.cleaned_data["name"])
             messages.success(request, _("The passkey has another name."))
             return redirect("accounts:two_steps")
-        form = ProofForm(user, request.POST)
-        try:
-            if not form.is_valid():
-                return self.render_to_response(self.get_context_data(form=form))
-            proof.check(request, user, form.cleaned_data)
-        except proof.NotProven as error:
-            return refuse(self, form, error)
+        if again := unproven(self, ProofForm(user, request.POST)):
+            return again
         passkeys.remove(user, Passkey.objects.filter(pk=row.pk))
         if not second_factor.suffices(user):
             request.session.pop(second_factor.KEY, None)
@@ -164,8 +159,16 @@ class OnePasskey(LoginRequiredMixin, TemplateView):
 def refuse(page: Any, form: Any, error: proof.NotProven) -> HttpResponse:
     """The page again, with what is wrong at the field it is about."""
     form.add_error(error.field, error.words)
-    response: HttpResponse = page.render_to_response(page.get_context_data(form=form))
-    if error.wait_s:
-        response.status_code = 429
-        response["Retry-After"] = str(error.wait_s)
-    return response
+    return waiting(page.render_to_response(page.get_context_data(form=form)), error.wait_s)
+
+
+def unproven(page: Any, form: Any) -> HttpResponse | None:
+    """The page again, unless the form is right and shows that it is really they."""
+    if not form.is_valid():
+        shown: HttpResponse = page.render_to_response(page.get_context_data(form=form))
+        return shown
+    try:
+        proof.check(page.request, user_of(page.request), form.cleaned_data)
+    except proof.NotProven as error:
+        return refuse(page, form, error)
+    return None

@@ -41,10 +41,7 @@ class Forgotten(FormView):  # type: ignore[type-arg]  # generic only in the stub
             ratelimit.brake((PER_ADDRESS, "forgot-address", network), (PER_ASKED, "forgot", asked.casefold()))
         except ratelimit.TooMany as error:
             form.add_error(None, error.words)
-            response = self.form_invalid(form)
-            response.status_code = 429
-            response["Retry-After"] = str(error.wait_s)
-            return response
+            return ratelimit.waiting(self.form_invalid(form), error.wait_s)
         if can_mail():
             recovery.ask(asked)
         return self.render_to_response(self.get_context_data(form=form, asked=True))

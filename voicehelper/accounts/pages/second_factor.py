@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import FormView, TemplateView
 
+from voicehelper.api.ratelimit import waiting
 from voicehelper.qr import qr_image
 
 from .. import passkeys, proof, second_factor, sessions, website
@@ -23,13 +24,6 @@ from .passkeys import place_of, refuse
 
 # The factor that this session sets up: another one of the same user may not finish it.
 _SETTING_UP = "second_factor_begun"
-
-
-def _too_often(response: HttpResponse, wait_s: int) -> HttpResponse:
-    if wait_s:
-        response.status_code = 429
-        response["Retry-After"] = str(wait_s)
-    return response
 
 
 @method_decorator([sensitive_post_parameters("code"), never_cache], name="dispatch")
@@ -52,7 +46,7 @@ class AskCode(LoginRequiredMixin, RedirectURLMixin, FormView):  # type: ignore[t
             second_factor.check(self.request, user_of(self.request), form.cleaned_data["code"])
         except second_factor.WrongCode as error:
             form.add_error("code", error.words)
-            return _too_often(self.form_invalid(form), error.wait_s)
+            return waiting(self.form_invalid(form), error.wait_s)
         self.request.session.cycle_key()
         self.request.session[second_factor.KEY] = second_factor.DONE
         return HttpResponseRedirect(self.get_success_url())
@@ -99,7 +93,7 @@ class TwoSteps(LoginRequiredMixin, TemplateView):
             return refuse(self, form, error)
         except second_factor.WrongCode as error:
             form.add_error("code", error.words)
-            return _too_often(self.render_to_response(self.get_context_data(form=form)), error.wait_s)
+            return waiting(self.render_to_response(self.get_context_data(form=form)), error.wait_s)
         return self.render_to_response(self.get_context_data(form=form))
 
     def _begun(self) -> SecondFactor | None:

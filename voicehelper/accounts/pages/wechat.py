@@ -20,13 +20,13 @@ from voicehelper.api import ratelimit
 from voicehelper.api.errors import answer_to
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import proof, website
+from .. import website
 from ..forms import ProofForm
 from ..mini_program import AnotherUsers, Inactive, NotSetUp
 from ..models import User
 from ..services import user_of
 from ..wechat.base import CodeRefused, LoginFailed
-from .passkeys import refuse
+from .passkeys import unproven
 
 _REFUSED = (LoginFailed, NotSetUp, Inactive, AnotherUsers, website.QuestionDead, ratelimit.TooMany)
 
@@ -109,13 +109,8 @@ class WeChatLink(LoginRequiredMixin, TemplateView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         user = user_of(request)
-        form = ProofForm(user, request.POST)
-        try:
-            if not form.is_valid():
-                return self.render_to_response(self.get_context_data(form=form))
-            proof.check(request, user, form.cleaned_data)
-        except proof.NotProven as error:
-            return refuse(self, form, error)
+        if again := unproven(self, ProofForm(user, request.POST)):
+            return again
         return self._unbind(request, user) if request.POST.get("step") == "unbind" else self._bind(request, user)
 
     def _bind(self, request: HttpRequest, user: User) -> HttpResponse:

@@ -12,7 +12,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from psycopg import sql
 
-_DIGEST = b"scram-sha-256"
 # What settings.DATABASES asks for, for sessions that come through a pooler, which passes no options on.
 _DEFAULTS = {
     "statement_timeout": "15s",

@@ -1,5 +1,5 @@
 """The ledger to look at: wallets with their statements, entries, holds, audit runs. Nobody changes any of it here, but
-for the button that gives and takes quota (admin_adjusting.py)."""
+for the button that gives and takes quota (adjusting.py)."""
 
 from typing import Any, ClassVar
 
@@ -19,9 +19,9 @@ from voicehelper.admin.keyset import EndlessAdmin
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns
 
-from .actors import named
-from .admin_adjusting import Adjusting
-from .models import AuditRun, ClosedPeriod, Entry, Hold, Wallet
+from ..actors import named
+from ..models import AuditRun, ClosedPeriod, Entry, Hold, Wallet
+from .adjusting import Adjusting
 
 STATEMENT_ROWS = 50
 
@@ -33,7 +33,6 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
     search_fields = ("user__username",)
     search_help_text = _("Beginning of the user name")
     ordering = ("-pk",)
-    sortable_by = ()
     change_form_template = "admin/wallet/wallet/change_form.html"
     user_link = linked("user", _("user"))
     num_balance = number("balance", _("balance"))
@@ -63,7 +62,7 @@ class WalletAdmin(Adjusting, ReadOnlyAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-class _Line(EndlessAdmin):
+class _LedgerList(EndlessAdmin):
     """What entries and holds have in common: a wallet, an amount, a reference to search by."""
 
     list_select_related = ("wallet__user",)
@@ -82,7 +81,7 @@ class _Line(EndlessAdmin):
 
 
 @admin.register(Entry)
-class EntryAdmin(_Line):
+class EntryAdmin(_LedgerList):
     time_created = when("created", _("time"))
     num_balance = number("balance_after", _("balance after"))
     list_display = ("entry_number", "time_created", "user", "kind", "num_amount", "num_balance", "ref", "written_by")
@@ -110,7 +109,7 @@ class EntryAdmin(_Line):
 
 
 @admin.register(Hold)
-class HoldAdmin(_Line):
+class HoldAdmin(_LedgerList):
     time_created = when("created", _("created"))
     time_expires = when("expires_at", _("expires"))
     num_amount = number("amount", _("amount"))
@@ -141,7 +140,6 @@ class AuditRunAdmin(ReadOnlyAdmin):
         ("started", Days),
     )
     ordering = ("-pk",)
-    sortable_by = ()
     fields = ("time_started", "time_finished", "scope", "num_entries", "chain_text", "result", "found")
 
     chain_text = column(_("chain of closed periods"), lambda run: run.chain or "—")
@@ -174,7 +172,6 @@ class ClosedPeriodAdmin(ReadOnlyAdmin):
     sums = column(_("totals"), lambda period: _sums(period.totals))
     list_display = ("number", "day", "num_entries", "sums", "num_up_to", "time_closed")
     ordering = ("-number",)
-    sortable_by = ()
     fields = ("number", "day", "num_entries", "sums", "num_up_to", "digest", "previous", "chain", "time_closed")
 
 

@@ -14,9 +14,9 @@ from voicehelper.admin.customer import CustomerTable, Heading
 from voicehelper.admin.front_page import Card
 from voicehelper.numbers import grouped
 
-from .actors import named
-from .models import Adjustment, Entry, Wallet
-from .worth import in_yuan, list_price
+from ..actors import named
+from ..models import Adjustment, Entry, Wallet
+from ..worth import in_yuan, list_price
 
 ROWS = 8
 

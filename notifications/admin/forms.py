@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator, RegexValidator
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -19,10 +18,10 @@ from unfold.widgets import (
 
 from voicehelper.admin.forms import BoundSecret, CardForm
 
-from .models import Channel
-from .transports.base import SMS_WORDS
-from .transports.dingtalk import token_of
-from .transports.email import PLAIN, STARTTLS, TLS
+from ..models import Channel
+from ..transports.base import SMS_WORDS
+from ..transports.dingtalk import token_of
+from ..transports.email import PLAIN, STARTTLS, TLS
 
 _MOBILE = RegexValidator(r"^1[3-9][0-9]{9}$", _("Write mobile numbers with 11 digits, like 13800138000."))
 _PHONE = RegexValidator(r"^(\+86)?1[3-9][0-9]{9}$", _("Write phone numbers like 13800138000 or +8613800138000."))
@@ -93,6 +92,9 @@ class ChannelForm(CardForm):
 
     instance: Any
     kind = ""
+    icon = ""
+    # Where to find what it asks for.
+    steps: Sequence[Any] = ()
     options: Sequence[str] = ()
     cards: Sequence[tuple[Any, Sequence[str]]] = ()
     # What a kind calls the fields that others have too.
@@ -131,6 +133,13 @@ class ChannelForm(CardForm):
 
 class DingTalkForm(ChannelForm):
     kind = "dingtalk"
+    icon = "smart_toy"
+    steps = (
+        _("In the group: Settings → Robots → Add robot → Custom."),
+        _("As security choose “Sign”, and copy the secret that begins with SEC."),
+        _("Copy the webhook’s address as it is; it contains the robot’s token."),
+        _("A robot stands 20 messages a minute: when there is more to say, it comes as one digest."),
+    )
     options = ("mobiles",)
     labels = {"secret": _("Signing secret")}
     mobiles = Several(
@@ -162,6 +171,14 @@ class DingTalkForm(ChannelForm):
 
 class EmailForm(ChannelForm):
     kind = "email"
+    icon = "mail"
+    steps = (
+        _("Host, port and encryption are in your mail provider’s help under SMTP."),
+        _("Many providers want a password made for programs (授权码) instead of your own."),
+        _("The sender’s address must belong to the account."),
+        _("Switch on “Mail to users too”, or nobody can set a new password for one that is forgotten."),
+        _("A server in your own network must be allowed at deployment: SMTP_PRIVATE_HOSTS."),
+    )
     options = ("host", "port", "security", "username", "sender", "sender_name", "recipients", "users")
     bound_secrets = (
         BoundSecret(
@@ -208,6 +225,7 @@ class EmailForm(ChannelForm):
 class SMSForm(ChannelForm):
     """What both SMS vendors ask for. `characters` is what every account may put into a variable."""
 
+    icon = "sms"
     characters = 0
     key_id = TextBox()
     sign_name = TextBox(label=_("Sign name"), help_text=_("As approved, without the brackets 【】."))
@@ -236,6 +254,11 @@ class SMSForm(ChannelForm):
 
 class AliyunForm(SMSForm):
     kind = "sms_aliyun"
+    steps = (
+        _("AccessKey: RAM console → Users → create one with the right AliyunDysmsFullAccess."),
+        _("Sign name and template: SMS console → Domestic messages; both must be approved."),
+        _("Apply for a notification template like: VoiceHelper 告警：${title}，${time}。"),
+    )
     labels = {"key_id": "AccessKey ID", "secret": "AccessKey Secret"}
     characters = 35
     options = ("key_id", "sign_name", "template", "patterns", "most", "phones")
@@ -249,6 +272,12 @@ class AliyunForm(SMSForm):
 
 class TencentForm(SMSForm):
     kind = "sms_tencent"
+    steps = (
+        _("SecretId and SecretKey: console → Access management → API keys, with QcloudSMSFullAccess."),
+        _("SDK AppID, sign name and template: SMS console; both must be approved."),
+        _("Apply for a template like: VoiceHelper 告警：{1}，{2}。"),
+        _("Personal accounts may fill a variable with 6 to 12 characters, companies with more."),
+    )
     labels = {"key_id": "SecretId", "secret": "SecretKey"}
     characters = 12
     options = ("key_id", "sdk_app_id", "region", "sign_name", "template", "patterns", "most", "phones")
@@ -271,36 +300,3 @@ class TencentForm(SMSForm):
 
 
 FORMS: dict[str, type[ChannelForm]] = {form.kind: form for form in (DingTalkForm, EmailForm, AliyunForm, TencentForm)}
-
-
-def help_steps(kind: str) -> list[str]:
-    """Where to find what a kind's form asks for."""
-    return list(_HELP[kind]())
-
-
-_HELP: dict[str, Any] = {
-    "dingtalk": lambda: (
-        gettext("In the group: Settings → Robots → Add robot → Custom."),
-        gettext("As security choose “Sign”, and copy the secret that begins with SEC."),
-        gettext("Copy the webhook’s address as it is; it contains the robot’s token."),
-        gettext("A robot stands 20 messages a minute: when there is more to say, it comes as one digest."),
-    ),
-    "email": lambda: (
-        gettext("Host, port and encryption are in your mail provider’s help under SMTP."),
-        gettext("Many providers want a password made for programs (授权码) instead of your own."),
-        gettext("The sender’s address must belong to the account."),
-        gettext("Switch on “Mail to users too”, or nobody can set a new password for one that is forgotten."),
-        gettext("A server in your own network must be allowed at deployment: SMTP_PRIVATE_HOSTS."),
-    ),
-    "sms_aliyun": lambda: (
-        gettext("AccessKey: RAM console → Users → create one with the right AliyunDysmsFullAccess."),
-        gettext("Sign name and template: SMS console → Domestic messages; both must be approved."),
-        gettext("Apply for a notification template like: VoiceHelper 告警：${title}，${time}。"),
-    ),
-    "sms_tencent": lambda: (
-        gettext("SecretId and SecretKey: console → Access management → API keys, with QcloudSMSFullAccess."),
-        gettext("SDK AppID, sign name and template: SMS console; both must be approved."),
-        gettext("Apply for a template like: VoiceHelper 告警：{1}，{2}。"),
-        gettext("Personal accounts may fill a variable with 6 to 12 characters, companies with more."),
-    ),
-}

@@ -8,7 +8,6 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -20,8 +19,8 @@ from voicehelper.admin.filters import choice
 from voicehelper.admin.sections import SectionAdmin
 from voicehelper.numbers import grouped
 
-from . import adjusting
-from .models import Adjustment, Wallet, WalletSettings
+from .. import adjusting
+from ..models import Adjustment, Wallet, WalletSettings
 
 TEMPLATE = "admin/wallet/wallet/adjust.html"
 _SIGNS = {"give": 1, "take": -1}
@@ -67,8 +66,6 @@ class Adjusting(RecordActions):
     def _form(self, request: HttpRequest, wallet: Wallet, problem: str = "") -> HttpResponse:
         wallet.refresh_from_db()
         context: dict[str, Any] = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": gettext("Give or take quota"),
             "wallet": wallet,
             "available": grouped(wallet.available),
@@ -80,7 +77,7 @@ class Adjusting(RecordActions):
             "typed": {name: request.POST.get(name, "") for name in ("direction", "amount", "reason")},
             "confirmed": stepup.confirmed_until(request),
         }
-        return TemplateResponse(request, TEMPLATE, context, status=400 if problem else 200)
+        return self.page(request, TEMPLATE, context, status=400 if problem else 200)
 
 
 def _hint(wallet: Wallet, user: AbstractUser) -> str:
@@ -129,7 +126,6 @@ class AdjustmentAdmin(ReadOnlyAdmin):
     list_filter = (choice(_("state"), "state", lambda: Adjustment.State.choices),)
     list_select_related = ("wallet__user",)
     ordering = ("-created",)
-    sortable_by = ()
     fields = ("time_created", "user", "num_amount", "state", "reason", "requested_by", "decided_by")
 
     user = column(_("user"), lambda adjustment: link(change_url(adjustment.wallet), adjustment.wallet.user))

@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
 
+from voicehelper.clock import month_later
+
 DAY = timedelta(days=1)
 MOST_DAYS = 1100
 SPANS = (7, 30, 90)
@@ -41,11 +43,11 @@ class ReportPeriod:
             return self._earlier(7)
         # A day, or some days up to today, may begin on the first too and is no month.
         of_a_month = self.name in ("", "month", "last_month")
-        if not of_a_month or self.first.day != 1 or self.last >= _next_month(self.first):
+        if not of_a_month or self.first.day != 1 or self.last >= month_later(self.first, 1):
             return self._earlier((self.last - self.first).days + 1)
         end = self.first - DAY
-        begin = end.replace(day=1)
-        whole = self.last + DAY == _next_month(self.first)
+        begin = month_later(end, 0)
+        whole = self.last + DAY == month_later(self.first, 1)
         return ReportPeriod("", begin, end if whole else min(end, begin + (self.last - self.first)))
 
     def _earlier(self, days: int) -> "ReportPeriod":
@@ -64,27 +66,23 @@ class NamedPeriod:
     current: bool
 
 
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
-
-
-def _named(today: date) -> dict[str, tuple[str, date, date]]:
+def calendar_periods(today: date) -> dict[str, tuple[str, date, date]]:
     """By name: label, first day, last day."""
-    monday, month = today - today.weekday() * DAY, today.replace(day=1)
+    monday, month = today - today.weekday() * DAY, month_later(today, 0)
     return {
         "today": (_("Today"), today, today),
         "yesterday": (_("Yesterday"), today - DAY, today - DAY),
         "week": (_("This week"), monday, today),
         "last_week": (_("Last week"), monday - 7 * DAY, monday - DAY),
         "month": (_("This month"), month, today),
-        "last_month": (_("Last month"), (month - DAY).replace(day=1), month - DAY),
+        "last_month": (_("Last month"), month_later(today, -1), month - DAY),
         **{f"{days}": (_("%(days)d days") % {"days": days}, today - (days - 1) * DAY, today) for days in SPANS},
     }
 
 
 def asked_period(typed: Mapping[str, str], today: date, default: str) -> ReportPeriod:
     """What an address asks for; the default where it says nothing, or nothing that makes sense (`problem`)."""
-    named = _named(today)
+    named = calendar_periods(today)
     since, until = typed.get("from", ""), typed.get("to", "")
     name = typed.get("period") or typed.get("days") or ""
     problem = ""
@@ -112,5 +110,5 @@ def named_periods(period: ReportPeriod, today: date, more: str = "") -> list[Nam
     """Links to the others. `more` is what else the page's address keeps, like "&by=day"."""
     return [
         NamedPeriod(f"?period={name}{more}", label, name == period.name)
-        for name, (label, _first, _last) in _named(today).items()
+        for name, (label, _first, _last) in calendar_periods(today).items()
     ]
