@@ -14,7 +14,7 @@ class SessionStore(db.SessionStore):
     ends: datetime | None = None
 
     def _get_session_from_db(self) -> Any:
-        row = super()._get_session_from_db()
+        row = super()._get_session_from_db()  # type: ignore[misc]  # the stubs leave it out
         self.ends = row.expire_date if row else None
         return row
 

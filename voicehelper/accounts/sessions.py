@@ -86,7 +86,8 @@ def _end_of(request: HttpRequest, user: User) -> datetime:
     begun = proof.signed_in_at(request)
     if begun is None:
         # From before that was noted: it keeps its end.
-        return session.ends or session.get_expiry_date()
+        end: datetime = session.ends or session.get_expiry_date()
+        return end
     operator = user.is_staff or user.is_superuser
     idle = timedelta(minutes=settings.STAFF_IDLE_MINUTES) if operator else timedelta(hours=settings.SESSION_IDLE_HOURS)
     # By the node's clock, by which Django looks for sessions.

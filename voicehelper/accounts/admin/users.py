@@ -149,7 +149,7 @@ class UserAdmin(_DjangoUserAdmin, CustomerPage):
         response = super().user_change_password(request, id, form_url)
         # One's own is one's own choice.
         if id == str(request.user.pk):
-            User.objects.filter(pk=request.user.pk).update(password_given=False)
+            User.objects.filter(pk=int(id)).update(password_given=False)
         return response
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
