@@ -12,15 +12,16 @@ class LlmConfig(AppConfig):
         from voicehelper import retention as all_logs
         from voicehelper.accounts import exports, forgetting
         from voicehelper.api import document, errors
+        from voicehelper.wallet import adding_up, origins
         from voicehelper.wallet import audit as whole_audit
         from voicehelper.wallet import margins as all_margins
-        from voicehelper.wallet import origins
 
-        from . import audit, exporting, margins, metrics, refusals, retention, usage
+        from . import audit, exporting, margins, metrics, refusals, retention, usage, usage_days
         from .api import v1_document
         from .pages.usage import calls_url
 
-        whole_audit.register(audit.CHECKS)
+        whole_audit.register([*audit.CHECKS, *usage_days.CHECKS])
+        adding_up.register(usage_days.add_up)
         all_metrics.register(metrics.collect)
         all_logs.register(*retention.LOGS)
         errors.register(refusals.REFUSALS)

@@ -1,5 +1,6 @@
 """How long calls are kept one by one. Before their rows go they are added up, so that no page that adds up calls ever
-shows another sum: whoever adds up reads usage rows and usage sums (usage.py, upstream_bills.py)."""
+shows another sum: whoever adds up reads usage rows and usage sums (usage.py, upstream_bills.py), or the sums of days,
+which are of all (usage_days.py)."""
 
 from collections.abc import Sequence
 from typing import Any

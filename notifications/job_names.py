@@ -57,7 +57,7 @@ _NAMES: Mapping[str, JobName] = {
     "sweep_exports": JobName(
         _("Make copies of data"), _("Begins copies of their data that users asked for again, and deletes old ones.")
     ),
-    "add_up_days": JobName(_("Add up days"), _("Sums spending by day and model, for users’ statements.")),
+    "add_up_days": JobName(_("Add up days"), _("Sums calls, spending and orders by day, for statistics.")),
     "tell_of_low_balances": JobName(
         _("Tell of low balances"), _("Mails users whose balance fell to the amount they chose.")
     ),

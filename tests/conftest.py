@@ -17,7 +17,7 @@ from hypothesis.internal.conjecture import engine as hypothesis_engine
 from psycopg.pq import TransactionStatus
 from rest_framework.test import APIClient
 
-from tests import emptying
+from tests import emptying, rewriting
 from tests.databases import database_of
 from tests.faults.report import (  # noqa: F401  # hooks
     pytest_deselected,
@@ -44,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Otherwise WhiteNoise reads all static files anew for each of our thousands of clients.
     settings.WHITENOISE_AUTOREFRESH = True
     # The same examples each time; `make soak` looks for new ones.
-    hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None)
+    examples = full(100, 50)
+    hypothesis.settings.register_profile("quick", derandomize=not SOAK, deadline=None, max_examples=examples)
     hypothesis.settings.load_profile("quick")
     if not SOAK:
         # A property that fails says so, with an example made as small as there is time for, before its test times out.
@@ -57,6 +58,11 @@ SHARED_SERVERS = {
     # The matrix of dialects is played once as well.
     "seen",
 }  # fmt: skip
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    rewriting.do_share(session.config)
 
 
 @pytest.hookimpl(trylast=True)

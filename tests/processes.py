@@ -85,6 +85,7 @@ def environment(address: str) -> dict[str, str]:
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
         "WECHAT_OAUTH_URL": f"{address}/sandbox/weixin/connect/oauth2/authorize",
         "WECHAT_QR_URL": f"{address}/sandbox/weixin/connect/qrconnect",
+        "PWNED_PASSWORDS_URL": f"{address}/sandbox/pwned",
         "FILES_DIR": str(files_dir()),
         "LOG_LEVEL": "WARNING",
     }

@@ -14,6 +14,15 @@ def test_programs_are_told_in_json(path: str, db: None) -> None:
     assert (answer.status_code, answer.json()["success"]) == (404, False)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"authorization": "Bearer sk-x"}, {"api-key": "sk-x"}, {"x-goog-api-key": "k"}, {"accept": "application/json"}],
+)
+def test_Q_C5_programs_are_known_by_their_keys_too_wherever_they_ask(headers: dict[str, str], db: None) -> None:
+    answer = Client().post("/v1beta/models/x:generateContent", {}, headers=headers)
+    assert (answer.status_code, answer.json()["success"]) == (404, False)
+
+
 def test_people_get_a_page(db: None) -> None:
     answer = Client(headers={"accept-language": "en"}).get("/nothing")
     assert answer.status_code == 404

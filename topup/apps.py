@@ -18,20 +18,21 @@ class TopupConfig(AppConfig):
         from notifications.events import PLATFORMS
         from voicehelper import metrics as all_metrics
         from voicehelper import retention as all_logs
-        from voicehelper.accounts import deleting, exports
+        from voicehelper.accounts import deleting, exports, passwords
         from voicehelper.accounts import forgetting as everywhere
         from voicehelper.api import errors
+        from voicehelper.wallet import adding_up, worth
         from voicehelper.wallet import audit as whole_audit
-        from voicehelper.wallet import worth
 
-        from . import audit, metrics, refusals, retention
+        from . import audit, metrics, order_days, refusals, retention
         from .gateways import GATEWAYS
         from .models import GatewaySettings, RechargeSettings
         from .services import exporting, forgetting
         from .services.accounts import keep_account
 
         GatewaySettings.accounts_are_kept_by(keep_account)
-        whole_audit.register(audit.CHECKS)
+        whole_audit.register([*audit.CHECKS, *order_days.CHECKS])
+        adding_up.register(order_days.add_up)
         whole_audit.register_open_ends(audit.still_to_be_asked)
         all_metrics.register(metrics.collect)
         all_logs.register(*retention.LOGS)
@@ -39,6 +40,7 @@ class TopupConfig(AppConfig):
         deleting.register_obstacle(forgetting.unfinished_orders)
         everywhere.register_names(forgetting.openids_of)
         everywhere.register("topup", forgetting.forget_buyer)
+        passwords.register_words(lambda: (text for each in GATEWAYS.values() for text in (each.name, each.label)))
         exports.register("topup", exporting.RECHARGES)
         worth.sold_by(lambda: RechargeSettings.load().list_price())
         self._explain_statements()

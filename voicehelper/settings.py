@@ -74,7 +74,7 @@ if SANDBOX_TOKENS_PER_SECOND <= 0:
     raise ImproperlyConfigured("SANDBOX_TOKENS_PER_SECOND must be greater than 0.")
 
 INSTALLED_APPS = [
-    "unfold",
+    "voicehelper.admin.site.Theme",
     "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "voicehelper.middleware.CompressedPages",
     "voicehelper.middleware.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "voicehelper.cookies.FormerCookies",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -239,8 +240,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "voicehelper.accounts.passwords.NoPattern"},
+    {"NAME": "voicehelper.accounts.passwords.NoNamesOfOurs"},
+    {"NAME": "voicehelper.accounts.passwords.NotBreached"},
 ]
+# Names of the company and its brands, which no password may contain; and where passwords are compared with stolen ones.
+PASSWORD_WORDS: list[str] = env.list("PASSWORD_WORDS", default=[])
+PWNED_PASSWORDS_URL: str = env.str("PWNED_PASSWORDS_URL", default="")
 if MODE == "test":
     # Hashing a password properly takes longer than most tests.
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -267,6 +273,15 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+# Only this very host may set them; browsers take such names over TLS alone.
+COOKIE_PREFIX = "__Host-" if TLS else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
+LANGUAGE_COOKIE_NAME, LANGUAGE_COOKIE_SECURE = f"{COOKIE_PREFIX}django_language", TLS
+MESSAGE_STORAGE = "voicehelper.cookies.MessageStorage"
+# Who asks for nothing for as long is signed out: users, and operators.
+SESSION_IDLE_HOURS: int = number("SESSION_IDLE_HOURS", 7 * 24, least=1)
+STAFF_IDLE_MINUTES: int = number("STAFF_IDLE_MINUTES", 60, least=1)
+SESSION_ENGINE = "voicehelper.accounts.session_store"
 SECURE_SSL_REDIRECT = TLS
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if TLS else 0

@@ -1,4 +1,5 @@
-"""What models did in thirty days or the last hour: one pass over the usage rows feeds every chart and the table.
+"""What models did in thirty days or the last hour: one statement feeds every chart and the table. Days come out of
+their sums (usage_days.py), so that they cost the same however many calls there were; minutes out of the hour's rows.
 
 Percentiles come from a histogram whose steps are five per cent wide, so that nothing has to be sorted: what is shown is
 within three per cent of the exact value. Days are Beijing's.
@@ -6,13 +7,12 @@ within three per cent of the exact value. Days are Beijing's.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, FloatField, Q, Sum
-from django.db.models.functions import Cast, Floor, Greatest, Ln, Trunc
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from voicehelper import clock
@@ -21,15 +21,21 @@ from voicehelper.clock import BEIJING
 from voicehelper.numbers import grouped, percent
 from voicehelper.sums import Sums, percentile
 
-from ..models import Usage
+from .. import usage_days
 from . import words
 from .prices import margin
 
 # So many are told apart by colour; the rest is drawn as one.
 COLOURS = 6
-_STEPS_PER_E = 20
-# What is counted in tokens; seconds, characters and pictures are not added to them.
-_IN_TOKENS = Q(operation__in=("chat", "embeddings"))
+_STEP = usage_days.STEPS_PER_E
+# Seconds, characters and pictures are not added to tokens. What is told apart by slot and name needs no latencies.
+_SUMS = """
+    SELECT slot, name, step, GROUPING(slot), GROUPING(name), SUM(calls), SUM(failures),
+        SUM(CASE WHEN operation IN ('chat', 'embeddings') THEN input_tokens + output_tokens ELSE 0 END),
+        SUM(quota), SUM(costed), SUM(cost), SUM(answered)
+    FROM (SELECT day AS slot, {by} AS name, cell.* FROM ({source}) cell) each
+    GROUP BY GROUPING SETS ((slot, name), (slot, step), (name, step))
+"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class UsageSums(Sums):
     def latency_ms(self, per_cent: int) -> int | None:
         """The latency that so many per cent of the answered calls did not exceed; None without any."""
         step = percentile(self.steps, per_cent)
-        return None if step is None else round(math.exp((step + 0.5) / _STEPS_PER_E))
+        return None if step is None else round(math.exp((step + 0.5) / _STEP))
 
     @property
     def margin(self) -> int:
@@ -72,7 +78,17 @@ class UsageSums(Sums):
         return (2000 * self.failures + self.calls) // (2 * self.calls) if self.calls else None
 
 
-Table = Mapping[tuple[datetime, str], UsageSums]
+@dataclass
+class Table:
+    """Sums by slot and name, without latencies; and those of each slot and each name, with them."""
+
+    cells: dict[tuple[datetime, str], UsageSums] = field(default_factory=dict)
+    slots: dict[datetime, UsageSums] = field(default_factory=dict)
+    names: dict[str, UsageSums] = field(default_factory=dict)
+
+    @property
+    def total(self) -> UsageSums:
+        return UsageSums.together(self.names.values())
 
 
 def span_of(name: str) -> Span:
@@ -86,32 +102,34 @@ def span_of(name: str) -> Span:
 
 
 def sums(span: Span, by: str) -> Table:
-    """Sums by slot and model or provider, in one statement."""
-    rows = (
-        Usage.objects.filter(created__gte=span.slots[0])
-        .annotate(
-            slot=Trunc("created", span.kind, tzinfo=BEIJING),
-            step=Floor(Ln(Greatest(Cast("latency_ms", FloatField()), 1.0)) * _STEPS_PER_E),
-        )
-        .values_list("slot", by, "step")
-        .annotate(
-            calls=Count("pk"),
-            failures=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)),
-            tokens=Sum(F("input_tokens") + F("output_tokens"), filter=_IN_TOKENS, default=0),
-            # Before the sum that goes by the column's own name.
-            costed=Sum("quota", filter=Q(cost__isnull=False), default=0),
-            quota=Sum("quota"),
-            cost=Sum("cost", default=0),
-            answered=Count("pk", filter=Q(outcome=Usage.Outcome.OK)),
-        )
-        .order_by()
-    )
-    table: dict[tuple[datetime, str], UsageSums] = {}
-    for slot, name, step, calls, failures, tokens, costed, quota, cost, answered in rows:
-        cell = table.setdefault((slot, name), UsageSums())
-        steps = Counter({int(step): answered} if answered else {})
-        cell.add(UsageSums(calls, failures, int(tokens), int(quota), int(costed), int(cost), steps))
+    """Sums by slot and model or provider ("model_name" or "provider"), in one statement."""
+    table = Table()
+    for slot, name, step, no_slot, no_name, *counted, answered in _summed(span, by):
+        calls, failures, tokens, quota, costed, cost = map(int, counted)
+        steps = Counter({step: int(answered)} if answered and step is not None and step >= 0 else {})
+        found = UsageSums(calls, failures, tokens, quota, costed, cost, steps)
+        if no_slot:
+            table.names.setdefault(name, UsageSums()).add(found)
+        elif no_name:
+            table.slots.setdefault(_slot(slot), UsageSums()).add(found)
+        else:
+            table.cells[_slot(slot), name] = found
     return table
+
+
+def _summed(span: Span, by: str) -> Iterable[tuple[Any, ...]]:
+    asked = usage_days.cells_of(span.slots[0].date(), clock.today()) | {"begin": span.slots[0]}
+    source = usage_days.CELLS if span.kind == "day" else usage_days.MINUTES
+    summed = _SUMS.format(by=by, source=source)
+    with connection.cursor() as cursor:
+        cursor.execute(summed, asked)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def _slot(found: date) -> datetime:
+    """A day is told by its beginning, a minute by itself."""
+    return found if isinstance(found, datetime) else clock.midnight(found)
 
 
 @dataclass(frozen=True)
@@ -135,19 +153,15 @@ def page_context(typed: Mapping[str, str]) -> dict[str, Any]:
     by = "provider" if typed.get("by") == "provider" else "model_name"
     span = span_of(span_name)
     table = sums(span, by)
-    names = sorted({name for _slot, name in table}, key=lambda name: -_total(table, name).calls)
+    names = sorted(table.names, key=lambda name: (-table.names[name].calls, name))
     return {
         "title": _("Statistics of models"),
         "span": span_name,
         "by": by,
         "charts": _charts(span, table, names),
-        "rows": [_row(_name(name, by), _total(table, name)) for name in names],
-        "all": _row(_("Together"), UsageSums.together(table.values())) if len(names) > 1 else None,
+        "rows": [_row(_name(name, by), table.names[name]) for name in names],
+        "all": _row(_("Together"), table.total) if len(names) > 1 else None,
     }
-
-
-def _total(table: Table, name: str) -> UsageSums:
-    return UsageSums.together(cell for (_slot, other), cell in table.items() if other == name)
 
 
 def _name(name: str, by: str) -> str:
@@ -179,11 +193,7 @@ def _ms(value: int | None) -> str:
 
 
 def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, Chart]]:
-    whole = {slot: UsageSums() for slot in span.slots}
-    for (slot, _name), cell in table.items():
-        # One of the next minute may have come meanwhile.
-        if slot in whole:
-            whole[slot].add(cell)
+    whole = [table.slots.get(slot, _NONE) for slot in span.slots]
     nothing = _("No calls in this time.")
     found = []
     for title, what in ((_("Calls"), "calls"), (_("Tokens"), "tokens"), (_("Quota charged"), "quota")):
@@ -191,9 +201,9 @@ def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, C
         found.append(
             (title, stacked(span.slots, series, Scale(grouped, _short, ceiling), Words(title, nothing, span.words)))
         )
-    failing = [Series("s-bad", _("Failed"), [whole[slot].failure_permille for slot in span.slots])]
+    failing = [Series("s-bad", _("Failed"), [one.failure_permille for one in whole])]
     latency = [
-        Series(f"s{number}", f"p{per_cent}", [whole[slot].latency_ms(per_cent) for slot in span.slots])
+        Series(f"s{number}", f"p{per_cent}", [one.latency_ms(per_cent) for one in whole])
         for number, per_cent in enumerate((50, 95))
     ]
     # At least a tenth is drawn: a single failure should not look like the end of the world.
@@ -217,7 +227,7 @@ def _stack(span: Span, table: Table, names: Sequence[str], what: str) -> list[Se
         groups.append(("s-rest", _("Others"), set(names[COLOURS:])))
     found = []
     for colour, title, members in groups:
-        values = [sum(getattr(table.get((slot, name), _NONE), what) for name in members) for slot in span.slots]
+        values = [sum(getattr(table.cells.get((slot, name), _NONE), what) for name in members) for slot in span.slots]
         shown = words.provider(title) or _("none reached")
         found.append(Series(colour, shown, values, grouped(sum(values))))
     return found

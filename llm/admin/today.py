@@ -1,6 +1,5 @@
 """Models on the admin's front page: today's calls, what they charged, what failed, and who cools down."""
 
-from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -10,6 +9,7 @@ from voicehelper.admin.base import may
 from voicehelper.admin.front_page import Card, Panel
 from voicehelper.numbers import grouped, percent
 
+from .. import usage_days
 from ..models import Credential, Usage
 from ..relay.statistics import Statistics
 from .prices import PriceList
@@ -19,10 +19,8 @@ def panel(request: HttpRequest) -> Panel | None:
     """For whoever may see usage."""
     if not may(request, Usage, "view"):
         return None
-    found = Usage.objects.filter(created__gte=clock.midnight(clock.today())).aggregate(
-        calls=Count("pk"), failed=Count("pk", filter=Q(outcome=Usage.Outcome.FAILED)), quota=Sum("quota", default=0)
-    )
-    calls, failed, quota = found["calls"], found["failed"], int(found["quota"])
+    today = clock.today()
+    calls, failed, quota = usage_days.totals("SUM(calls), SUM(failures), SUM(quota)", today, today)
     cards = [
         Card(_("Calls today"), grouped(calls)),
         Card(_("Quota charged today"), grouped(quota), PriceList.now().yuan(quota)),

@@ -14,6 +14,8 @@ from ..relay.audio import Recording, measured
 from ..relay.errors import CallRefused
 
 T = TypeVar("T")
+# What is charged, and who is asked, hangs on these: two readers must not take different ones.
+_ONCE = ("model", "n", "size", "quality", "service_tier", "response_format", "stream")
 # Parsing a larger form takes long enough to be done beside the event loop.
 _QUICK = 256 * 1024
 
@@ -51,6 +53,8 @@ def _parse(content: bytes, kind: str) -> tuple[dict[str, Any], Audio]:
 
 def _read(content: bytes, kind: str) -> tuple[dict[str, Any], list[tuple[str, Audio]]]:
     form, uploads = _parts(content, kind)
+    if twice := next((name for name in _ONCE if len(form.getlist(name)) > 1), None):
+        raise CallRefused(f"{twice} comes twice.", param=twice)
     fields = {name: values if len(values) > 1 else values[0] for name, values in form.lists() if any(values)}
     files = [
         (name, Audio(each.read(), (each.name or "file")[:200], each.content_type or "application/octet-stream"))

@@ -3,9 +3,11 @@
 No ORM and no Django on this path: see docs/decisions.md for what that saves. An API key is the only way in.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from voicehelper.accounts.keys import Owner
 from voicehelper.api.errors import answer_to
 
 from ..dialects import chat_completions, messages
@@ -16,6 +18,10 @@ from .errors import wrong_key
 from .v1_request import ClientLeft, Receive, Send, V1Request
 
 Act = Callable[[V1Request, Engine], Awaitable[None]]
+
+
+# Whose clients send the key as `api-key` write addresses so; the model is in the body as well.
+_AZURE = re.compile(r"\A/openai/(?:v1|deployments/[^/]+)(?=/)")
 
 
 async def application(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -42,6 +48,7 @@ def path_of(path: str) -> str | None:
     path = path.rstrip("/")
     while "//" in path:
         path = path.replace("//", "/")
+    path = _AZURE.sub("/v1", path)
     while path.startswith("/v1/v1/") or path == "/v1/v1":
         path = path[3:]
     if path == "/v1" or path.startswith("/v1/"):
@@ -59,9 +66,7 @@ def route_of(path: str) -> str:
 
 async def _answer(exchange: V1Request) -> None:
     relay = engine()
-    owner = await relay.keys.owner(_key(exchange.headers))
-    if owner is None:
-        raise wrong_key()
+    owner = await _owner(exchange.headers, relay)
     limits.check(owner, exchange.address)
     exchange.owner = owner
     path, method = exchange.path, exchange.method
@@ -85,15 +90,26 @@ async def _answer(exchange: V1Request) -> None:
         limits.leave(owner.key_id)
 
 
-def _key(headers: Mapping[bytes, bytes]) -> bytes:
-    """The API key, wherever a client may put it. Without one, or with one that cannot be ours: CallRefused(401)."""
-    for name in (b"authorization", b"x-api-key", b"api-key"):
-        given = headers.get(name, b"").strip()
-        scheme, _, rest = given.partition(b" ")
-        key = rest.strip() if scheme.lower() == b"bearer" else given
-        if key.startswith(b"sk-") and len(key) <= 128:
-            return key
+async def _owner(headers: Mapping[bytes, bytes], relay: Engine) -> Owner:
+    """Whose key a request brings, wherever a client may put it; beside it there may be another provider's. Raises
+    CallRefused(401)."""
+    for key in _keys(headers):
+        if owner := await relay.keys.owner(key):
+            return owner
     raise wrong_key()
+
+
+def _keys(headers: Mapping[bytes, bytes]) -> dict[bytes, None]:
+    """What can be a key of ours, in the order in which it counts."""
+    found: dict[bytes, None] = {}
+    for name in (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"):
+        # People paste it with the word before it, and in quotes.
+        words = headers.get(name, b"").replace(b'"', b" ").split()
+        while words and words[0].lower() == b"bearer":
+            del words[0]
+        if len(words) == 1 and words[0].startswith(b"sk-") and len(words[0]) <= 128:
+            found[words[0]] = None
+    return found
 
 
 _POST: Mapping[str, Act] = {

@@ -1,8 +1,10 @@
 """The doors where programs have something made of something else: vectors, pictures, texts of recordings, sound."""
 
 import asyncio
+from base64 import b64encode
 from typing import Any
 
+import orjson
 from django.conf import settings
 
 from ..dialects import chat_completions
@@ -77,8 +79,16 @@ async def images(exchange: V1Request, relay: Engine) -> None:
 async def speech(exchange: V1Request, relay: Engine) -> None:
     body = chat_completions.said(await exchange.read_object())
     chat_completions.text(body, "input", longest=settings.LLM_SPEECH_CHARACTERS)
+    as_events = body.pop("stream_format", "audio")
+    if as_events not in ("audio", "sse"):
+        raise CallRefused("stream_format must be audio or sse.", param="stream_format")
     completed = await _call(exchange, relay, SPEAK, body).complete()
     content = labelled_speech(completed, (await relay.catalogue()).safety)
+    if as_events == "sse":
+        # Its label is in its head: it comes in one piece.
+        spoken = orjson.dumps({"type": "speech.audio.delta", "audio": b64encode(content).decode()})
+        await exchange.end_events(b'data: %b\n\ndata: {"type":"speech.audio.done"}\n\n' % spoken)
+        return
     await exchange.answer(content, completed.result.content_type.encode("latin-1", "replace"))
 
 

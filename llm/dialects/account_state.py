@@ -75,5 +75,5 @@ def _refers(name: str, value: str) -> bool:
     if name in _ADDRESSES:
         return _ELSEWHERE.match(value) is not None
     if name in ("text", "content"):
-        return value.startswith(_FILE_IN_WORDS)
+        return value.lstrip("\ufeff \t\r\n").startswith(_FILE_IN_WORDS)
     return (name in _IDS or name == "container") and bool(value)

@@ -27,7 +27,8 @@ _ROUTING = ("models", "fallbacks", "priority", "provider")
 def read_object(content: bytes) -> dict[str, Any]:
     """The JSON object a client sent. NaN and nesting beyond 64 levels are refused."""
     try:
-        body = orjson.loads(content)
+        # Some clients begin with a byte order mark.
+        body = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
         raise CallRefused(f"The body is not valid JSON: {error}.") from None
     if type(body) is not dict:

@@ -45,9 +45,9 @@ def check(body: Mapping[str, Any]) -> None:
     account_state.check(body)
 
 
-# What a provider charges more for than the prices here know of.
+# What a provider charges more for than the prices here know of. An adviser is another, dearer model.
 _DEARER: Mapping[str, str] = {"speed": "standard", "inference_geo": "global"}
-_DEARER_TOOLS = ("code_execution",)
+_DEARER_TOOLS = ("code_execution", "advisor")
 
 
 def weigh_request(body: Mapping[str, Any]) -> float:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("llm", "0026_content_safety")]
+    dependencies = [("llm", "0027_usage_day_sums")]
 
     operations = [
         migrations.AlterField(

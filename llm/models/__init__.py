@@ -7,5 +7,5 @@ from .lexemes import LexemesField
 from .prices import ModelPrice, ServiceTierFactor, kind_choices
 from .responses import KeptResponse, KeptTotal
 from .safety import SafetySettings, SafetyVerdict, SafetyWord, moderator_choices
-from .sums import UsageSum
+from .sums import UsageDaySum, UsageDaySumMark, UsageSum
 from .usage import Usage

@@ -56,6 +56,8 @@ class ChatEvents:
             delta = choice.get("delta") if "delta" in choice else {"content": choice.get("text")}
             shown, words = _visible(delta or {})
             output, text = output or shown, text + words
+            # Moonshot's report stands in the choice.
+            usage = choice.get("usage") if usage is None else usage
             if choice.get("finish_reason"):
                 last = self._finish(choice) or last
         if usage is not None:

@@ -1,13 +1,21 @@
 """Whether a 200 answer holds what was asked for. Error pages and empty lists come with that status too, and nobody
 should pay for them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
+from . import json_text
 
 # How an answer of text may be wanted; any other format of a transcript is JSON.
 _TEXTS = ("text", "srt", "vtt")
+# Those that begin with a number or a mark.
+_SUBTITLES = ("srt", "vtt")
+# How what stands in front of a provider says that nobody answered it.
+_EXCUSES = re.compile(
+    rb"(?i)(data:|event:|<|error code: ?[45]|upstream (connect|request)|no healthy upstream|bad gateway"
+    rb"|internal server error|service (temporarily )?unavailable|gateway time-?out|too many requests)"
+)
 
 
 def inputs(body: Mapping[str, Any]) -> int:
@@ -35,14 +43,17 @@ def is_transcript(body: bytes, wanted: str) -> bool:
     """Whether this is a transcript in the format that was wanted."""
     said = _json(body)
     if wanted not in _TEXTS:
-        return isinstance(said, dict) and isinstance(said.get("text"), str)
-    return bool(body) and not _is_page(body) and not (isinstance(said, dict) and "error" in said)
+        return isinstance(said, dict) and isinstance(said.get("text"), str) and not said.get("error")
+    if wanted in _SUBTITLES and _EXCUSES.match(body.lstrip()):
+        return False
+    # What is said is no object, however it is said.
+    return bool(body) and not _is_page(body) and not isinstance(said, dict)
 
 
 def is_sound(body: bytes, content_type: str) -> bool:
     """Whether this can be sound: what is written in words is none, whatever it calls itself."""
     words = content_type.startswith(("application/json", "text/")) or _is_page(body)
-    return bool(body) and not words and _json(body) is None
+    return bool(body.strip()) and not words and not _EXCUSES.match(body.lstrip()) and _json(body) is None
 
 
 def _is_page(body: bytes) -> bool:
@@ -51,6 +62,6 @@ def _is_page(body: bytes) -> bool:
 
 def _json(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return json_text.read(body)[0]
+    except ValueError:
         return None

@@ -89,7 +89,23 @@ def is_error(said: Mapping[str, Any], name: bytes = b"") -> bool:
         return False
     coded = any(said.get(key) for key in ("code", "error_code", "err_code"))
     worded = any(type(said.get(key)) is str for key in ("message", "error_msg", "msg"))
-    return (coded and worded) or _status_in(said) is not None
+    return (coded and worded) or _status_in(said) is not None or bool(_within(said)) or _is_plain(said)
+
+
+def _is_plain(said: Mapping[str, Any]) -> bool:
+    """FastAPI's errors, and those of gateways that only say that it did not succeed."""
+    return "type" not in said and (said.get("success") is False or type(said.get("detail")) is str)
+
+
+def _within(said: Mapping[str, Any]) -> dict[str, Any]:
+    """An error where others have their answer: Spark's header, Tencent Cloud's Response, a list of errors."""
+    header, response, several = said.get("header"), said.get("Response"), said.get("errors")
+    if type(header) is dict and header.get("code"):
+        return header
+    if type(response) is dict and type(error := response.get("Error")) is dict:
+        return {"code": error.get("Code"), "message": error.get("Message")}
+    first = several[0] if type(several) is list and several else None
+    return first if type(first) is dict else {"message": first} if first else {}
 
 
 def _status_in(said: Mapping[str, Any]) -> Any:
@@ -103,7 +119,7 @@ def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float
 
     Its text is whole; `without` makes it fit to be told.
     """
-    inner = (said.get("error") or said) if isinstance(said, dict) else said
+    inner = (said.get("error") or _within(said) or said) if isinstance(said, dict) else said
     named = inner if isinstance(inner, dict) else {"message": inner}
     if isinstance(named.get("base_resp"), dict):
         named = {**named["base_resp"], "code": named["base_resp"].get("status_code")}

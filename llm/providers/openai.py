@@ -8,11 +8,9 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import orjson
-
 from voicehelper.net.http_async import Body, file_form
 
-from . import contents, functions, responses_request
+from . import contents, functions, json_text, responses_request
 from .base import (
     CHAT,
     COMPLETIONS,
@@ -204,7 +202,7 @@ class OpenAI(Provider):
         said, content = self._wire.object_in(answer)
         if not contents.pictures(said):
             raise self._wire.unusable("The provider's answer holds no picture.")
-        return Completion(said, tokens_of(said.get("usage"), service_tier=said.get("service_tier")), content)
+        return Completion(said, image_tokens(said.get("usage")), content)
 
     async def probe(self, model_id: str) -> str:
         question = {"model": model_id, "messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
@@ -292,20 +290,20 @@ def _written(form: Form) -> Body:
 def _transcript(body: bytes, content_type: str) -> Transcript:
     """A transcript, and what it says was used: verbose JSON and usage by duration name seconds, others tokens."""
     try:
-        said = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        said = None
+        said, clean = json_text.read(body)
+    except ValueError:
+        said, clean = None, body
     if not isinstance(said, dict):
         return Transcript(body, content_type, text=body.decode("utf-8", "replace"))
     usage, text = said.get("usage"), said.get("text")
     seconds = _seconds(said.get("duration") or (usage.get("seconds") if isinstance(usage, dict) else None))
-    return Transcript(body, content_type, seconds, tokens_of(usage), text if isinstance(text, str) else "")
+    return Transcript(clean, content_type, seconds, tokens_of(usage), text if isinstance(text, str) else "")
 
 
 def _seconds(found: Any) -> float | None:
     """How long a recording was."""
     try:
-        seconds = float(found) if isinstance(found, int | float | str) else -1.0
+        seconds = float(found) if isinstance(found, int | float | str) and not isinstance(found, bool) else -1.0
     except ValueError:
         return None
     # Neither nothing nor a day of sound is a recording.

@@ -72,7 +72,7 @@ def _is_plain(usage: _JSON) -> bool:
     for name, value in usage.items():
         if value and name not in _PLAIN and (type(value) is not dict or any(value.values())):
             return False
-    return True
+    return not _beside(usage, usage["prompt_tokens"], usage["completion_tokens"])
 
 
 def _tier(said: Any) -> str:
@@ -105,27 +105,49 @@ def _openai(usage: _JSON, details: _JSON) -> dict[str, int] | None:
     if read is None or wrote is None:
         return None
     written = _details(usage, _WROTE_DETAILS)
-    reasoning = _part(written, "reasoning_tokens")
-    if reasoning and _part(usage, "total_tokens") - read - wrote == reasoning:
-        # Beside the output (Gemini through gateways, some of xAI's versions): router-for-me/CLIProxyAPI#5733.
-        wrote += reasoning
+    cached = _part(usage, "prompt_cache_hit_tokens") or _part(usage, "cache_read_input_tokens")
+    stored, stored_long = _into_cache(usage, details)
+    beside = _beside(usage, read, wrote)
+    if beside and beside == cached + stored:
+        # Of a gateway that left its Claude's cache beside the prompt.
+        read += beside
+    elif beside and _part(written, "reasoning_tokens") in (0, beside) and not (cached or stored):
+        # Thoughts, told or not (Gemini through gateways, some of xAI's versions): router-for-me/CLIProxyAPI#5733,
+        # mozilla-ai/any-llm#1290.
+        wrote += beside
     audio = min(wrote, _part(written, "audio_tokens"))
     image = min(wrote - audio, _part(written, "image_tokens"))
     kinds = {"output": wrote - audio - image, "output_audio": audio, "output_image": image}
-    cached = _part(usage, "prompt_cache_hit_tokens") or _part(usage, "cache_read_input_tokens")
-    if not (details or cached):
+    if not (details or cached or stored):
         return {"input": read, **kinds}
     by_kind = details.get("cached_tokens_details")
     by_kind = by_kind if type(by_kind) is dict else {}
-    return kinds | _inside(
+    found = kinds | _inside(
         read,
         audio=_part(details, "audio_tokens"),
         image=_part(details, "image_tokens"),
         cached=_part(details, "cached_tokens") or cached,
         cached_audio=_part(by_kind, "audio_tokens") or _part(details, "audio_cached_tokens"),
         cached_image=_part(by_kind, "image_tokens"),
-        written=next(filter(None, (_part(details, name) for name in _WRITTEN)), 0),
+        written=stored,
     )
+    long = min(stored_long, found["cache_write"])
+    return found | {"cache_write": found["cache_write"] - long, "cache_write_long": long}
+
+
+def _into_cache(usage: _JSON, details: _JSON) -> tuple[int, int]:
+    """What went into a cache, and how much of it for an hour: LiteLLM repeats Claude's words for it."""
+    split = details.get("cache_creation_token_details")
+    split = split if type(split) is dict else usage.get("cache_creation")
+    long = _part(split, "ephemeral_1h_input_tokens") if type(split) is dict else 0
+    short = _part(split, "ephemeral_5m_input_tokens") if type(split) is dict else 0
+    told = next(filter(None, (_part(details, name) for name in _WRITTEN)), 0)
+    return max(told or _part(usage, "cache_creation_input_tokens"), long + short), long
+
+
+def _beside(usage: _JSON, read: int, wrote: int) -> int:
+    """How much more the total is than what came in and went out."""
+    return max(0, (count(usage.get("total_tokens")) or 0) - read - wrote)
 
 
 def _anthropic(usage: _JSON) -> dict[str, int] | None:

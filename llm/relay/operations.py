@@ -190,6 +190,8 @@ def _used_images(
 
 # Of models that are paid by the token: what a second of sound is at the most, and what may be said in it.
 _AUDIO_TOKENS, _SPOKEN_TOKENS = 25, 20
+# A recording that is said to be so many times as long was measured in milliseconds.
+_BELIEVED = 100
 
 
 def _by_the_second(model: ModelSpec) -> bool:
@@ -218,9 +220,10 @@ def _used_audio(
             return Amount(transcript.usage.kinds), "provider"
         written = calibration.tokens(model.name, weigh(transcript.text))
         return by_estimate(question, model, calibration, written), "estimate"
-    if transcript.seconds is not None:
+    measured = _recording(question).seconds
+    if transcript.seconds is not None and transcript.seconds <= measured * _BELIEVED:
         return amount(second=-int(-transcript.seconds // 1)), "provider"
-    return amount(second=_recording(question).seconds), "estimate"
+    return amount(second=measured), "estimate"
 
 
 def _most_characters(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-_SEARCHES_BY_KIND = ("web_search", "x_search", "live_search", "google_search")
+_SEARCHES_BY_KIND = (
+    "web_search", "x_search", "live_search", "google_search", "browser_search", "openrouter:web_search",
+)  # fmt: skip
+# Google's tools have no type.
+_SEARCHES_BY_NAME = ("google_search", "googleSearch", "google_search_retrieval", "googleSearchRetrieval")
+# Fields that switch it on: Qwen's, Hunyuan's.
+_SWITCHES = ("enable_search", "enable_enhancement", "force_search_enhancement")
 
 
 def searches(body: Mapping[str, Any]) -> bool:
@@ -12,22 +18,30 @@ def searches(body: Mapping[str, Any]) -> bool:
 
 
 def searching_field(body: Mapping[str, Any]) -> str | None:
-    """The field that asks for searches of the web: OpenAI's, Qwen's, xAI's, OpenRouter's."""
-    live, plugins = body.get("search_parameters"), body.get("plugins")
+    """The field that asks for searches of the web: OpenAI's, Qwen's, Hunyuan's, Baidu's, xAI's, OpenRouter's, Cohere's;
+    also where a client has sent as a field what its library would have unpacked."""
     if body.get("web_search_options") is not None:
         return "web_search_options"
-    if body.get("enable_search"):
-        return "enable_search"
+    if switch := next((name for name in _SWITCHES if body.get(name)), None):
+        return switch
+    live, baidus, more = body.get("search_parameters"), body.get("web_search"), body.get("extra_body")
     if live and not (type(live) is dict and live.get("mode") == "off"):
         return "search_parameters"
-    return "plugins" if any(plugin.get("id") == "web" for plugin in blocks(plugins)) else None
+    if baidus and not (type(baidus) is dict and baidus.get("enable") is False):
+        return "web_search"
+    for name, marks in (("plugins", ("web",)), ("connectors", ("web-search",))):
+        if any(each.get("id") in marks for each in blocks(body.get(name))):
+            return name
+    return "extra_body" if type(more) is dict and searches(more) else None
 
 
 def is_search(tool: Mapping[str, Any]) -> bool:
-    """Whatever they are called: OpenAI's and Anthropic's, xAI's, Google's, Moonshot's."""
+    """Whatever they are called: OpenAI's and Anthropic's, xAI's, Google's, Moonshot's, Groq's."""
     kind, function = tool.get("type"), tool.get("function")
     if type(kind) is str and kind.startswith(_SEARCHES_BY_KIND):
         return True
+    if kind is None:
+        return any(name in tool for name in _SEARCHES_BY_NAME)
     return kind == "builtin_function" and type(function) is dict and function.get("name") == "$web_search"
 
 

@@ -1,5 +1,6 @@
 """What has no price and costs more upstream: refused by name, before anybody is asked."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from .errors import CallRefused
 from .searching import searching_field
 
 # What a picture's price is for when its row names neither; other qualities, and more pixels, cost more.
+# How sizes are written: 1792x1024, 1792*1024 (Qwen), 1792X1024; or in words, 1K being the plain one.
+_TIMES = str.maketrans("X*×", "xxx")
+_LARGE_WORDS = re.compile(r"(?i)[2-9]k|[1-9][0-9]k|u?hd")
 _PLAIN_QUALITIES = frozenset({"", "auto", "standard", "low", "medium"})
 _PLAIN_PIXELS = 1024 * 1024
 
@@ -30,7 +34,10 @@ def variant_of(body: Mapping[str, Any], model: ModelSpec) -> str | None:
 
 
 def _pixels(size: str) -> int:
-    """0 for a size in words. Ark's pictures cost the same whatever their size."""
+    """0 for a size in words, unless it is a large one. Ark's pictures cost the same whatever their size."""
+    size = size.strip().translate(_TIMES)
+    if _LARGE_WORDS.fullmatch(size):
+        return _PLAIN_PIXELS + 1
     width, _, height = size.partition("x")
     short = width.isascii() and height.isascii() and len(size) < 12
     return int(width) * int(height) if short and width.isdigit() and height.isdigit() else 0

@@ -12,6 +12,7 @@
 
 const TOKEN_KEY = 'voicehelper.token'
 const SHARE_KEY = 'voicehelper.shareId'
+const LEAVING_KEY = 'voicehelper.leaving'
 
 /** What the microphone is asked for: a minute at the most, small, and what speech recognition wants. */
 const RECORDER_OPTIONS = Object.freeze({
@@ -46,6 +47,7 @@ const WORDS = {
     pending: '尚未确认到账，请稍后在充值记录中查看',
     closed: '订单已关闭，请重新下单',
     recorder: '录音失败，请检查麦克风权限',
+    leaving: '账号即将注销，重新登录即可保留',
     unconfigured: '尚未配置服务器地址',
   },
   en: {
@@ -58,6 +60,7 @@ const WORDS = {
     pending: 'The payment is not confirmed yet: look at your orders in a moment',
     closed: 'The order is closed: place another one',
     recorder: 'Recording failed: is the microphone allowed?',
+    leaving: 'The account is about to be deleted: sign in to keep it',
     unconfigured: 'The address of the server is not configured',
   },
 }
@@ -66,7 +69,7 @@ const WORDS = {
  * Why a call failed.
  *
  * `code`: 'http' (the server refused; see `status`), 'network', 'timeout', 'nonsense', 'login', 'cancelled', 'payment',
- * 'pending', 'closed', 'recorder', 'unconfigured'. `status` is HTTP's, 0 without an answer. `retryAfter` is in seconds,
+ * 'pending', 'closed', 'recorder', 'leaving' (see deleteAccount), 'unconfigured'. `status` is HTTP's, 0 without an answer. `retryAfter` is in seconds,
  * 0 when the server did not say. `data` is the server's answer, or the order that is meant.
  */
 class ApiError extends Error {
@@ -186,6 +189,8 @@ let signingIn = null
 /** Do something with a token; once more with a new one when the server says 401, and then no more. */
 function signedIn(act) {
   const token = wx.getStorageSync(TOKEN_KEY)
+  // Signing in would keep the account: that is for its user to decide.
+  if (!token && wx.getStorageSync(LEAVING_KEY)) return Promise.reject(new ApiError('leaving'))
   if (!token) return wxLogin().then((found) => act(found.token))
   return act(token).catch((error) => {
     if (error.status !== 401) throw error
@@ -221,6 +226,7 @@ function newToken() {
       if (!answer.token) throw new ApiError('nonsense')
       wx.setStorageSync(TOKEN_KEY, answer.token)
       wx.removeStorageSync(SHARE_KEY)
+      wx.removeStorageSync(LEAVING_KEY)
       return answer
     })
 }
@@ -429,6 +435,82 @@ function visited(options) {
     .then(() => true, () => false)
 }
 
+// --- One's data ------------------------------------------------------------------------------------------------------
+
+/** What shows that it is really they: the password of whoever has one, else a new code of `wx.login`. */
+function withProof(password, act) {
+  if (password) return act({ password })
+  return loginCode().then((code) => act({ code }))
+}
+
+/**
+ * The last copy of all that is kept of the user, or null. It can be fetched while `state` is 'ready'.
+ * @returns {Promise<?{state: string, askedAt: string, done: number, total: number, size: number, expiresAt: ?string}>}
+ */
+function exported() {
+  return request('/api/user/export').then((answer) => answer.data)
+}
+
+/**
+ * Have a copy made; ask `exported` how far it is.
+ * @param {string} [password] of a user who has one
+ * @returns {Promise<object>} as of `exported`
+ */
+function exportData(password) {
+  return withProof(password, (data) => request('/api/user/export', { method: 'POST', data })).then(
+    (answer) => answer.data
+  )
+}
+
+/**
+ * Fetch the copy, a ZIP, into a file of this phone; then `wx.shareFileMessage` or `wx.saveFile` takes it on.
+ * @param {string} [password] of a user who has one
+ * @returns {Promise<string>} where it lies: a temporary path
+ */
+function fetchExport(password) {
+  return withProof(password, (data) => request('/api/user/export/link', { method: 'POST', data })).then((answer) =>
+    downloaded(answer.data.url)
+  )
+}
+
+function downloaded(url) {
+  return new Promise((resolve, reject) => {
+    wx.downloadFile({
+      url,
+      timeout: config.uploadTimeout,
+      success: (answer) =>
+        answer.statusCode === 200 ? resolve(answer.tempFilePath) : reject(refusal(answer, null)),
+      fail: () => reject(new ApiError('network')),
+    })
+  })
+}
+
+/**
+ * What keeps the account (`obstacles`, sentences; often none), and the quota that would be lost.
+ * @returns {Promise<{due: ?string, obstacles: string[], quota: number, days: number}>}
+ */
+function deletion() {
+  return request('/api/user/deletion').then((answer) => answer.data)
+}
+
+/**
+ * Delete the account at `due`. From now on nothing signs in by itself, for that would keep the account: calls fail with
+ * the code 'leaving' until you call `wxLogin`, which you do when the user says so.
+ * @param {{password?: string, givesUpBalance?: boolean}} [options] `givesUpBalance`: the user was told of the quota
+ * @returns {Promise<{due: string}>}
+ */
+function deleteAccount(options) {
+  const { password, givesUpBalance } = options || {}
+  return withProof(password, (proof) => {
+    const data = Object.assign({ givesUpBalance: Boolean(givesUpBalance) }, proof)
+    return request('/api/user/deletion', { method: 'POST', data })
+  }).then((answer) => {
+    wx.setStorageSync(LEAVING_KEY, answer.data.due)
+    signOut()
+    return answer.data
+  })
+}
+
 // --- Small things ----------------------------------------------------------------------------------------------------
 
 function sleep(ms) {
@@ -461,4 +543,9 @@ module.exports = {
   visited,
   wantedTexts,
   agree,
+  exported,
+  exportData,
+  fetchExport,
+  deletion,
+  deleteAccount,
 }

@@ -68,7 +68,6 @@ class AlertAdmin(ReadOnlyAdmin):
         "num_count",
         "told_through",
         "time_last",
-        "time_created",
         "resolution",
     )
     list_filter = (

@@ -9,7 +9,8 @@ const SLOW_MS = 120_000;
 export class Offline extends Error {}
 
 function csrfToken() {
-  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
+  const named = (name) => document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]+)`))?.[1];
+  return named("__Host-csrftoken") ?? named("csrftoken") ?? "";
 }
 
 function headersOf(more) {

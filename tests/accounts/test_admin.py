@@ -120,3 +120,9 @@ def test_the_pages_open(browser: Client, buyer: User) -> None:
 def test_a_username_is_shown_as_text(browser: Client) -> None:
     user = User.objects.create(username="<script>alert(1)</script>")
     assert "<script>alert(1)" not in browser.get(change_url(user)).text + browser.get(USERS).text
+
+
+def test_a_list_offers_the_rest_only_where_something_is_looked_for(buyer: User, staff: User) -> None:
+    browser = browser_of(staff)
+    assert "Show all" not in browser.get("/admin/accounts/user/").text
+    assert "Show all" in browser.get("/admin/accounts/user/?q=buyer").text

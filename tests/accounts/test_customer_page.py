@@ -42,7 +42,16 @@ def do(browser: Client, user: User, name: str, **data: str) -> str:
 def test_everything_about_a_customer_is_on_one_page(browser: Client, customer: User) -> None:
     page = browser.get(change_url(customer)).text
     order = Order.objects.get()
-    for text in (order.order_no, "5,000,000", "4,321", "notebook", "Firefox on Windows", "Paid and kept", "deep"):
+    for text in (
+        order.order_no,
+        "5,000,000",
+        "4,321",
+        "notebook",
+        "Firefox on Windows",
+        "Paid and kept",
+        "deep",
+        "Last sign-in",
+    ):
         assert text in page, text
     for address in (change_url(order), f"/admin/wallet/wallet/{customer.wallet.pk}/adjust/"):
         assert address in page

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
@@ -69,6 +70,7 @@ def make_due(user: User) -> AccountDeletion:
 NAME, EMAIL, SECRET_TALK = "lihua.1988", "li.hua@example.com", "my landlord is called Wang Gui"
 OPENID, FILE_NAME, KEY_NAME = "oUpF8uMEb4qRXf22hE3X68TekukE", "passport of li hua.png", "laptop of li hua"
 NEW_EMAIL, DIARY, PASSKEY = "li.hua.2@example.org", "diary of li hua.txt", "phone of li hua"
+FORMER = "plumtree_before"
 
 
 def sign_up(post: Post) -> User:
@@ -115,6 +117,11 @@ def told_and_changed_by_operators(user: User, operator: User) -> None:
     assert browser_of(operator).post(change_url(user), form).status_code == 302
     assert [EMAIL, NEW_EMAIL] in [[line["old"], line["new"]] for line in LoggedChange.objects.latest("pk").values]
     LogEntry.objects.log_actions(operator.pk, User.objects.filter(pk=user.pk), 2, f"Email → {EMAIL}")
+    # Of the time before the log kept values, and of another record.
+    old = {"user": operator, "action_flag": 2, "change_message": "Changed.", "action_time": clock.now()}
+    of_users = ContentType.objects.get_for_model(User)
+    LogEntry.objects.create(content_type=of_users, object_id=str(user.pk), object_repr=FORMER, **old)
+    LogEntry.objects.create(content_type=None, object_id="1", object_repr=f"{FORMER}: 500", **old)
 
 
 def fill(user: User, wechat: WeChat, world: World) -> None:  # noqa: F811
@@ -155,7 +162,7 @@ def test_a_person_with_everything_leaves_no_trace_and_the_books_agree(
     fill(user, wechat, world)
     identity = user.wechat_identities.get()
     needles = [NAME, EMAIL, OPENID, identity.openid, identity.unionid, SECRET_TALK, FILE_NAME, KEY_NAME, "198.51.100.7"]
-    needles += [NEW_EMAIL, DIARY, PASSKEY]
+    needles += [NEW_EMAIL, DIARY, PASSKEY, FORMER]
     before = traces(needles, files_dir)
     # All of it is really there, or its absence afterwards would prove nothing.
     assert all(any(found.endswith(f": {each}") for found in before) for each in needles), before

@@ -19,6 +19,7 @@ from voicehelper.accounts.services import issue_token
 pytestmark = pytest.mark.django_db
 
 DEVICES, PASSWORD = "/accounts/devices", "a long buyer password"
+PROOF = {"password": PASSWORD}
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
@@ -80,23 +81,44 @@ def test_the_page_lists_browsers_and_programs_and_marks_this_one(buyer: User, ot
 
 def test_a_browser_and_a_program_are_ended_alone(buyer: User) -> None:
     here, (there, row), tokens = browser_of(buyer), other(buyer), [issue_token(buyer), issue_token(buyer)]
-    assert here.post(f"/accounts/devices/{row.pk}/end").status_code == 302
+    assert here.post(f"/accounts/devices/{row.pk}/end", PROOF).status_code == 302
     assert not signed_in(there)
     assert signed_in(here)
     first = AccessToken.objects.earliest("pk")
-    assert here.post(f"/accounts/tokens/{first.pk}/end").status_code == 302
+    assert here.post(f"/accounts/tokens/{first.pk}/end", PROOF).status_code == 302
     assert [call(token) for token in tokens] == [401, 200]
     page = here.get(DEVICES)
     assert (len(page.context["browsers"]), len(page.context["tokens"])) == (1, 1)
+
+
+def test_N5_a_single_one_is_ended_by_the_password_only(buyer: User) -> None:
+    here, (there, row), token = browser_of(buyer), other(buyer, headers={"user-agent": CHROME}), issue_token(buyer)
+    browser, program = f"/accounts/devices/{row.pk}/end", f"/accounts/tokens/{AccessToken.objects.get().pk}/end"
+    assert "Chrome on Windows" in here.get(browser).text
+    for path in (browser, program):
+        assert "required" in here.post(path).text
+        assert "not your password" in here.post(path, {"password": "wrong"}).text
+    assert (signed_in(there), call(token)) == (True, 200)
+
+
+def test_who_has_no_password_ends_others_soon_after_signing_in(buyer: User) -> None:
+    buyer.set_unusable_password()
+    buyer.save()
+    here, (there, row) = browser_of(buyer), other(buyer)
+    assert here.post(f"/accounts/devices/{row.pk}/end").status_code == 302
+    assert not signed_in(there)
+    assert here.post(DEVICES).status_code == 302
+    assert signed_in(here)
 
 
 def test_N1_nobody_ends_what_is_somebody_elses(buyer: User, other_user: User) -> None:
     there, row = other(buyer)
     token = issue_token(buyer)
     stranger = browser_of(other_user)
-    assert stranger.post(f"/accounts/devices/{row.pk}/end").status_code == 404
-    assert stranger.post(f"/accounts/tokens/{AccessToken.objects.get().pk}/end").status_code == 404
-    assert stranger.get(f"/accounts/devices/{row.pk}/end").status_code == 405
+    mine = {"password": "a long stranger password"}
+    for path in (f"/accounts/devices/{row.pk}/end", f"/accounts/tokens/{AccessToken.objects.get().pk}/end"):
+        assert stranger.get(path).status_code == 404
+        assert stranger.post(path, mine).status_code == 404
     assert Client().post(f"/accounts/devices/{row.pk}/end").status_code == 302
     assert signed_in(there)
     assert call(token) == 200

@@ -1,5 +1,6 @@
 """The second factor: asked for after the password everywhere, good once, obligatory for operators where it is set."""
 
+import hashlib
 import re
 import threading
 from collections.abc import Iterator
@@ -104,6 +105,19 @@ def test_a_code_on_paper_stands_in_for_the_phone_once(buyer: User) -> None:
     assert with_password().post(CODE, {"code": fresh[0]}).status_code == 302
 
 
+def test_a_code_on_paper_holds_more_than_112_bits(buyer: User) -> None:
+    _client, codes = switch_on(buyer)
+    assert all(5 * len(code.replace("-", "")) == 120 for code in codes)
+
+
+def test_a_code_of_the_release_before_is_good_still(buyer: User) -> None:
+    switch_on(buyer)
+    factor = SecondFactor.objects.get(user=buyer)
+    factor.codes.create(digest=hashlib.sha256(b"ABCDEFGHIJKLMNOP").hexdigest())
+    assert with_password().post(CODE, {"code": "abcd-efgh-ijkl-mnop"}).status_code == 302
+    assert with_password().post(CODE, {"code": "abcd-efgh-ijkl-mnop"}).status_code == 200
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_use_a_code_at_once_one_gets_in(buyer: User) -> None:
     _client, codes = switch_on(buyer)
@@ -183,7 +197,7 @@ def test_the_secret_is_encrypted_and_the_codes_are_digests(buyer: User) -> None:
 def test_a_program_sends_the_code_along(buyer: User) -> None:
     switch_on(buyer)
     without = APIClient().post("/api/auth/login", RIGHT, format="json")
-    assert without.status_code == 401
+    assert (without.status_code, without.json()["code"]) == (401, "second_factor")
     wrong = APIClient().post("/api/auth/login", RIGHT | {"code": "000000"}, format="json")
     assert wrong.status_code == 401
     right = APIClient().post("/api/auth/login", RIGHT | {"code": digits(buyer)}, format="json")

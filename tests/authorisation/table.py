@@ -113,6 +113,8 @@ _OWN_PAGES = [
 _API = [
     "api/user/self",
     "api/user/consent",
+    "api/user/export",
+    "api/user/deletion",
     "api/user/statement",
     "api/user/statement/periods",
     "api/share",
@@ -139,6 +141,7 @@ _API = [
     "api/user/usage/summary",
 ]
 _OWN_API = [
+    "api/user/export/link",
     "api/user/topup/orders/<str:order_no>",
     "api/files/<path:path>",
     "api/chat/sessions/<str:session_id>",

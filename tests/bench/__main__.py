@@ -6,16 +6,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
 
 import django
 
-from . import lists, pages
-
-PARTS = ("money", "relay", "sweep", "pages", "lists", "files")
-WALLETS = 100
-WARM_UP = 200
+PARTS = ("money", "relay", "sweep", "files", "growth")
 
 
 def main() -> int:
@@ -28,46 +22,41 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicehelper.settings")
     django.setup()
-    from . import files, relay, sweep
+    from . import files, growth, money, relay, sweep
 
     orders = options.orders // options.clients * options.clients
     wanted = {options.only} if options.only else set(PARTS)
     figures = {}
     with database():
         if "money" in wanted:
-            settled, asked = notices(orders, options.clients), placed(orders, options.clients)
+            settled, asked = money.notices(orders, options.clients), money.placed(orders, options.clients)
             figures["money"] = {"notices settled": settled, "orders placed": asked}
         relayed = relay.measure(relay.Plan()) if "relay" in wanted else None
         plan = sweep.Plan(orders=options.due)
         swept = sweep.measure(plan) if "sweep" in wanted else None
         stored = files.measure() if "files" in wanted else None
         books = findings()
-        # Both fill their tables with what no book has.
-        log = pages.measure() if "pages" in wanted else None
-        listed = lists.measure() if "lists" in wanted else None
+    grown = [growth.measure(many) for many in growth.SIZES] if "growth" in wanted else None
     if options.json:
         parts = figures | {
             "relay": relayed and relay.as_rows(relayed),
             "sweep": swept,
-            "pages": log,
             "files": stored,
-            "lists": listed,
+            "growth": grown,
             "findings": books,
         }
         print(json.dumps(parts, indent=2))
         return 1 if books else 0
     if "money" in figures:
-        show(figures["money"], orders, options.clients)
+        money.show(figures["money"], orders, options.clients)
     if relayed:
         relay.show(relayed)
     if swept:
         sweep.show(plan, swept)
-    if log:
-        pages.show(log)
     if stored:
         files.show(stored)
-    if listed:
-        lists.show(listed)
+    if grown:
+        growth.show(*growth.SIZES, grown)
     print("\nThe books agree." if not books else "\n" + "\n".join(books))
     return 1 if books else 0
 
@@ -85,131 +74,12 @@ def database() -> Iterator[None]:
         connection.creation.destroy_test_db(name, verbosity=0)
 
 
-def notices(orders: int, clients: int) -> dict[str, float]:
-    from tests.merchants import WECHAT
-    from tests.processes import Server
-    from topup.models import Order
-    from voicehelper.wallet.models import Wallet
-
-    from . import pgbench
-    from .load import drive, request
-
-    WECHAT.configure()
-    wallets = people()
-    quota = pending(WARM_UP + orders, wallets)
-
-    def bodies(some: Any) -> list[bytes]:
-        return [request("/api/wechat/notify", WECHAT.notice(order), "text/xml") for order in some]
-
-    waiting = list(Order.objects.filter(state="pending").order_by("id"))
-    with Server() as server:
-        drive(server.port, server.pid, bodies(waiting[:WARM_UP]), clients=clients, wanted=b"SUCCESS")
-        ours = drive(server.port, server.pid, bodies(waiting[WARM_UP:]), clients=clients, wanted=b"SUCCESS")
-    if left := Order.objects.filter(state="pending").count():
-        raise RuntimeError(f"{left} orders were not credited.")
-
-    pending(orders, wallets)
-    first = Order.objects.filter(state="pending").order_by("id")[0].pk
-    # Wallet ids are consecutive, and orders took turns with them; pgbench reckons which belongs to which.
-    first_wallet: int = Wallet.objects.order_by("id")[0].pk
-    shift = (Order.objects.get(pk=first).user.wallet.pk - first_wallet - first) % WALLETS
-    facts = {"base": first - 1, "first_wallet": first_wallet, "wallets": WALLETS, "quota": quota, "shift": shift}
-    theirs = pgbench.settle(orders, clients=clients, **facts)
-    return row(ours, theirs)
-
-
-def placed(orders: int, clients: int) -> dict[str, float]:
-    import socket
-    from pathlib import Path
-
-    from tests.merchants import WECHAT
-    from tests.processes import Server
-    from topup.models import Order
-    from voicehelper.accounts.models import User
-    from voicehelper.accounts.services import issue_token
-    from voicehelper.embedded.process import Process
-
-    from . import pgbench
-    from .load import drive, request
-
-    tokens = [issue_token(user) for user in User.objects.all()[:20]]
-    ask = json.dumps({"amount": 10, "payment_method": "wechat"}).encode()
-    asked = [
-        request("/api/user/wechat/pay", ask, "application/json", f"Authorization: Bearer {tokens[n % len(tokens)]}")
-        for n in range(WARM_UP + orders)
-    ]
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        account = [WECHAT.app_id, WECHAT.mch_id, WECHAT.key]
-        command = [sys.executable, "-m", "tests.bench.provider", *account, str(listener.fileno())]
-        data = Path(os.environ["VOICEHELPER_DATA"])
-        with (
-            Process("bench-provider", command, data, pass_fds=[listener.fileno()]),
-            Server(WECHAT_PAY_BASE_URL=address) as server,
-        ):
-            drive(server.port, server.pid, asked[:WARM_UP], clients=clients, wanted=b"weixin://")
-            ours = drive(server.port, server.pid, asked[WARM_UP:], clients=clients, wanted=b"weixin://")
-    like: int = Order.objects.filter(state="pending").latest("id").pk
-    return row(ours, pgbench.place(orders, clients=clients, like=like))
-
-
-def people() -> list[Any]:
-    """Users with a wallet each, its ids consecutive."""
-    from voicehelper.accounts.models import User
-    from voicehelper.wallet.models import Wallet
-
-    users = User.objects.bulk_create([User(username=f"bench{n}") for n in range(WALLETS)])
-    return Wallet.objects.bulk_create([Wallet(user=user) for user in users])
-
-
-def pending(orders: int, wallets: list[Any]) -> int:
-    """That many orders that wait for payment, the users taking turns; the quota of each."""
-    from tests.merchants import WECHAT
-    from tests.orders import pending_order
-    from topup.models import Order
-    from voicehelper import clock
-
-    like = pending_order(wallets[0].user, WECHAT)
-    facts = {
-        field.attname: getattr(like, field.attname) for field in Order._meta.concrete_fields if not field.primary_key
-    }
-    like.delete()
-    now = clock.now()
-    facts |= {"next_ask_at": now + timedelta(hours=1)}
-    Order.objects.bulk_create(
-        Order(**facts | {"order_no": Order.new_number(now), "user_id": wallets[n % WALLETS].user_id})
-        for n in range(orders)
-    )
-    return like.quota
-
-
-def row(ours: Any, pgbench: float) -> dict[str, float]:
-    return {
-        "per_second": round(ours.per_second, 1),
-        "cpu_ms": round(ours.cpu_ms, 2),
-        "database_cpu_ms": round(ours.database_cpu_ms, 2),
-        "p50_ms": round(ours.p50_ms, 1),
-        "p99_ms": round(ours.p99_ms, 1),
-        "pgbench_per_second": round(pgbench, 1),
-        "ratio": round(ours.per_second / pgbench, 3),
-    }
-
-
 def findings() -> list[str]:
     """What `manage.py audit` says of all that was written, pgbench's rows included."""
     from voicehelper.wallet import audit
 
     found: list[str] = audit.run(full=True).findings
     return found
-
-
-def show(figures: dict[str, dict[str, float]], orders: int, clients: int) -> None:
-    print(f"\n{orders} orders, {clients} clients, one server process, durable commits; pgbench does the same writes.\n")
-    columns = ("per_second", "cpu_ms", "database_cpu_ms", "p50_ms", "p99_ms", "pgbench_per_second", "ratio")
-    heads = ("per second", "CPU ms each", "PostgreSQL's", "p50 ms", "p99 ms", "pgbench per s", "ratio")
-    print(f"{'':16}" + "".join(f"{head:>15}" for head in heads))
-    for name, values in figures.items():
-        print(f"{name:16}" + "".join(f"{values[column]:>15}" for column in columns))
 
 
 if __name__ == "__main__":

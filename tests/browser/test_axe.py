@@ -66,6 +66,7 @@ def visited(person: Person, paths: Iterator[str] | tuple[str, ...] | list[str]) 
     return found
 
 
+@pytest.mark.rare
 def test_a_page_of_each_kind_has_no_violation(
     shop: User,
     session: ChatSession,  # noqa: F811
@@ -108,7 +109,7 @@ def test_no_page_of_a_user_has_a_violation(
 
 @pytest.mark.rare
 @PATIENT
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("language", "width"), product(LANGUAGES, WIDTHS))
 def test_no_admin_page_has_a_violation(
     month: User, open_browser: Callable[..., Person], language: str, width: str

@@ -27,6 +27,7 @@ def query(url: str, sql: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+@pytest.mark.rare
 def test_data_outlives_a_restart_and_even_the_killing_of_server_and_keeper(folder: Path) -> None:
     first = Postgres(folder)
     process = first.start()

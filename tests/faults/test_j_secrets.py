@@ -27,6 +27,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from llm.models import Credential
+from tests.conftest import rarely
 from tests.far_side import FarSide, http
 from tests.image import Image
 from tests.merchants import AlipayMerchant, WeChatMerchant
@@ -610,6 +611,7 @@ def test_J9_production_does_not_start_with_a_setting_missing_or_wrong() -> None:
         assert not written or "THREADS" not in refusal or "use a whole number of 1 or more" in refusal, name
 
 
+@pytest.mark.rare
 def test_J9_the_tls_that_the_databases_address_asks_for_is_asked_for_by_every_session() -> None:
     show = "import json; from voicehelper.postgres import _address; print(json.dumps(_address()))"
     asked = {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
@@ -620,7 +622,7 @@ def test_J9_the_tls_that_the_databases_address_asks_for_is_asked_for_by_every_se
     assert "lock_timeout=2s" in address["options"]
 
 
-@pytest.mark.parametrize("password", ["p/a@s%s#w:o?r d$&+", "密码'\\\""])
+@pytest.mark.parametrize("password", ["p/a@s%s#w:o?r d$&+", *rarely("密码'\\\"")])
 def test_J9_a_password_may_hold_any_character(password: str) -> None:
     show = (
         "import json, redis; from django.conf import settings; from voicehelper.postgres import _address;"
@@ -633,6 +635,7 @@ def test_J9_a_password_may_hold_any_character(password: str) -> None:
     assert json.loads(run.stdout) == [password, password, password, "db"]
 
 
+@pytest.mark.rare
 def test_J9_only_commands_may_take_their_time_at_the_database() -> None:
     show = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['options'])"
     assert "statement_timeout=15s" in production("-c", show).stdout

@@ -63,7 +63,7 @@ STEPS = st.lists(
 LARGEST_HOLD = 60
 
 
-@settings(max_examples=full(300, 25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=full(300, 10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_batches_follow_the_rules(steps: list[Any], pair: list[User]) -> None:
     agree(steps, pair)

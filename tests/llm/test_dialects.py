@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from llm.relay import engine
+from tests.conftest import sampled
 
 from .conftest import ASK, CHAT, CLAUDE, MESSAGES, STREAM, World, post
 from .upstream import DONE, USED, Script, chunk, says, sends
@@ -216,7 +217,7 @@ OUT_OF_PLACE: list[tuple[str, Script]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "script"), OUT_OF_PLACE, ids=[name for name, _ in OUT_OF_PLACE])
+@pytest.mark.parametrize(("name", "script"), sampled(OUT_OF_PLACE, keep=4), ids=[name for name, _ in OUT_OF_PLACE])
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_Q_M3_W16_an_error_inside_a_200_is_told_and_free(
     rich: World, path: str, name: str, script: Script, books_agree: Callable[[], None]

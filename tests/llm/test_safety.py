@@ -11,6 +11,7 @@ from llm.models import ChatMessage, Credential, SafetySettings, SafetyVerdict, S
 from llm.safety.guard import WINDOW
 from llm.safety.words import WordList, normalised
 from sandbox.moderation import KEY_ID, KEY_SECRET
+from tests.conftest import rarely
 from voicehelper.accounts.models import User
 from voicehelper.accounts.services import create_api_key, issue_token
 from voicehelper.wallet.models import Entry, Hold
@@ -155,10 +156,10 @@ def test_a_wrong_key_at_a_moderator_is_a_moderator_that_is_away(guarded: World, 
     ("path", "body"),
     [
         (CHAT, asking("假发票")),
-        (CHAT, asking("假发票", stream=True)),
+        *rarely((CHAT, asking("假发票", stream=True))),
         (CHAT, {**ASK, "messages": [{"role": "user", "content": [{"type": "text", "text": "假发票"}]}]}),
         (MESSAGES, asking("假发票")),
-        ("/v1/responses", {"model": "doubao-pro", "input": "假发票"}),
+        *rarely(("/v1/responses", {"model": "doubao-pro", "input": "假发票"})),
         ("/v1/responses", {"model": "doubao-pro", "input": "Hi", "instructions": "假发票"}),
         ("/v1/images/generations", {"model": "dall-e-3", "prompt": "假发票"}),
         ("/api/chat/message", {"content": "假发票", "model": "doubao-pro"}),

@@ -1,6 +1,7 @@
 """miniprogram/utils/api.js under node: what somebody with a phone does, and what can go wrong on the way."""
 
 import re
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -9,12 +10,22 @@ import pytest
 from django.conf import settings
 
 from sandbox.models import Script
+from storage_backends import exporting
 from tests.far_side import FarSide, Seen, http
-from tests.miniprogram.conftest import RECORDING, Phone
-from tests.processes import Server
+from tests.miniprogram.conftest import RECORDING, CallFailed, Phone
+from tests.processes import Server, files_dir
 from topup.models import Order
 from voicehelper import clock
-from voicehelper.accounts.models import AccessToken, LegalText, Share, ShareVisit, User, WeChatIdentity
+from voicehelper.accounts.models import (
+    AccessToken,
+    AccountDeletion,
+    DataExport,
+    LegalText,
+    Share,
+    ShareVisit,
+    User,
+    WeChatIdentity,
+)
 from voicehelper.wallet.services import wallet_of
 
 pytestmark = [
@@ -322,3 +333,28 @@ def test_the_server_is_asked_nothing_but_the_contract(shop: Server) -> None:
     known = {re.sub(r"/\{\w+\}$", "", path) for path in schema["paths"]}
     assert asked - known == set()
     assert len(asked) == 10
+
+
+# --- One's data ------------------------------------------------------------------------------------------------------
+def test_somebody_takes_a_copy_and_leaves_and_comes_back(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the server looks for it.
+    monkeypatch.setattr(settings, "FILES_DIR", str(files_dir()))
+    phone.call("profile")
+    assert phone.call("exported") is None
+    assert phone.call("exportData")["state"] in ("waiting", "ready")
+    exporting.write(DataExport.objects.get().pk)
+    assert phone.call("exported")["state"] == "ready"
+    assert zipfile.is_zipfile(phone.call("fetchExport"))
+
+    assert phone.call("deletion")["obstacles"] == []
+    due = phone.call("deleteAccount", {"givesUpBalance": True})["due"]
+    assert due == clock.beijing_iso(AccountDeletion.objects.get().due)
+    # Nothing signs in by itself, which would keep the account.
+    with pytest.raises(CallFailed) as leaving:
+        phone.call("profile")
+    assert (leaving.value.code, phone.seen["logins"]) == ("leaving", 0)
+    assert AccountDeletion.objects.exists()
+
+    phone.call("wxLogin")
+    assert phone.call("profile")["username"] == the_user().username
+    assert not AccountDeletion.objects.exists()

@@ -7,6 +7,7 @@
 'use strict'
 
 const fs = require('node:fs')
+const os = require('node:os')
 const path = require('node:path')
 
 /** Kilobits a second that WeChat allows with a sampling rate of 16 kHz. */
@@ -57,6 +58,18 @@ function makePhone({ server, person, appId, recording }) {
       form.append(name, new Blob([bytes]), path.basename(filePath))
       const asked = { url, method: 'POST', header, body: form, timeout }
       return exchange('uploadFile', asked, success, fail, (text) => text)
+    },
+
+    downloadFile({ url, header = {}, timeout = 60000, success, fail }) {
+      checkHeader(header)
+      return fetch(url, { headers: header, signal: AbortSignal.timeout(timeout) })
+        .then(async (answer) => {
+          const tempFilePath = path.join(os.tmpdir(), `wx-${process.pid}-${Date.now()}`)
+          fs.writeFileSync(tempFilePath, Buffer.from(await answer.arrayBuffer()))
+          seen.requests.push(`GET ${new URL(url).pathname} ${answer.status}`)
+          success({ errMsg: 'downloadFile:ok', statusCode: answer.status, tempFilePath })
+        })
+        .catch(() => fail({ errMsg: 'downloadFile:fail' }))
     },
 
     requestPayment(given) {

@@ -129,7 +129,9 @@ def test_R01_an_amount_as_chinese_keyboards_write_it_is_understood(
     order: Order, staff: User, books_agree: Callable[[], None]
 ) -> None:
     browser = browser_of(staff)
-    for number, amount in enumerate(("￥0.01", "¥0.01", "￥０．０１", "０.01", " 0.01\u3000", "￥ 0.01"), 1):
+    for number, amount in enumerate(
+        ("￥0.01", "¥0.01", "￥０．０１", "０.01", " 0.01\u3000", "\ufeff￥ 0.01\u200b"), 1
+    ):
         refund(browser, order, amount, number=str(number))
     assert list(Refund.objects.values_list("amount_fen", flat=True)) == [1] * 6
     books_agree()

@@ -70,7 +70,7 @@ def test_in_tokens_a_bonus_is_reached_to_the_token() -> None:
 tiers = st.dictionaries(st.integers(1, 2_000), st.integers(1, 500), max_size=5)
 
 
-@hypothesis_settings(max_examples=full(10_000, 500), deadline=None)
+@hypothesis_settings(max_examples=full(10_000, 150), deadline=None)
 @given(tiers, st.integers(1, 30_000), st.integers(1, 1_000), st.booleans())
 def test_a_bonus_never_touches_the_price_and_is_a_whole_number_of_units(
     table: dict[int, int], amount: int, per_unit: int, in_tokens: bool
@@ -106,7 +106,7 @@ prices = st.decimals(Decimal("0.000001"), Decimal("100000"), places=6)
 rates = st.decimals(Decimal("0.000001"), Decimal("1"), places=6)
 
 
-@hypothesis_settings(max_examples=full(10_000, 1_000), deadline=None)
+@hypothesis_settings(max_examples=full(10_000, 250), deadline=None)
 @given(prices, rates, rates, st.integers(1, 10_000), st.booleans())
 def test_F6_the_quote_is_the_exact_product_rounded_once(
     price: Decimal, ratio: Decimal, discount: Decimal, amount: int, in_tokens: bool

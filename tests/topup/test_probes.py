@@ -124,13 +124,13 @@ def test_the_server_address_is_called_as_a_platform_would(browser: Client, shop:
 
 
 def test_P48d_a_chinese_domain_is_punycode_on_the_wire_and_as_typed_on_screen(browser: Client, buyer: User) -> None:
-    write_options({"ServerAddress": "支付.example.com:8443/base"})
+    write_options({"ServerAddress": "支付.example.com:8443/充值"})
     section = RechargeSettings.load()
-    assert section.typed_address == "https://支付.example.com:8443/base"
-    assert section.address == "https://xn--bnq875c.example.com:8443/base"
+    assert section.typed_address == "https://支付.example.com:8443/充值"
+    assert section.address == "https://xn--bnq875c.example.com:8443/%E5%85%85%E5%80%BC"
     page = browser.get(ALIPAY).text
-    assert ">https://支付.example.com:8443/base/api/alipay/notify</code>" in page
-    assert 'data-copy="https://xn--bnq875c.example.com:8443/base/api/alipay/notify"' in page
+    assert ">https://支付.example.com:8443/充值/api/alipay/notify</code>" in page
+    assert 'data-copy="https://xn--bnq875c.example.com:8443/%E5%85%85%E5%80%BC/api/alipay/notify"' in page
 
 
 # --- Before it is saved ----------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 """Recharging on the front page: today's figures, open matters, thirty days by gateway. Days are Beijing's."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 
 from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, Sum
-from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,10 +13,10 @@ from voicehelper import clock
 from voicehelper.admin.base import list_url, may
 from voicehelper.admin.front_page import Card, FirstSteps, OpenMatter, Panel
 from voicehelper.charts import Chart
-from voicehelper.clock import BEIJING
 from voicehelper.numbers import percent
 from voicehelper.sections import Section
 
+from .. import order_days
 from ..gateways import GATEWAYS
 from ..models import (
     Difference,
@@ -126,16 +126,11 @@ def open_matters(request: HttpRequest) -> Iterator[OpenMatter]:
 
 def income_chart(today: date) -> Chart:
     """Income of the last thirty days, by gateway."""
-    first = today - timedelta(days=DAYS - 1)
-    rows = (
-        real_orders()
-        .filter(credited_at__gte=clock.midnight(first))
-        .annotate(day=TruncDate("credited_at", tzinfo=BEIJING))
-        .values_list("day", "gateway")
-        .annotate(fen=Sum("amount_fen"))
-        .order_by()
-    )
-    income = {(day, gateway): fen for day, gateway, fen in rows}
-    days = [first + timedelta(days=number) for number in range(DAYS)]
-    series = {name: [income.get((day, name), 0) for day in days] for name in GATEWAYS}
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    income: Counter[tuple[date, str]] = Counter()
+    for day, _part, gateway, _group, _detail, _count, fen, _waited in order_days.cells(
+        days, groups=False, parts=["credited"]
+    ):
+        income[day, gateway] += fen
+    series = {name: [income[day, name] for day in days] for name in GATEWAYS}
     return chart(days, series)

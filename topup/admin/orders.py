@@ -166,6 +166,7 @@ class OrderAdmin(StatisticsPages, CompletingByHand, RefundAsking, SurplusActions
         context |= {
             "order": order,
             "title": order.order_no,
+            "subtitle": None,
             "state": words.state(order),
             "gateway": words.gateway(order.gateway),
             "money": words.money(order.amount_fen),

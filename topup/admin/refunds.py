@@ -25,13 +25,13 @@ from ..stored_texts import in_words
 from . import words
 from .timeline import Moment, refund_timeline
 
-# Full width, as Chinese keyboards write.
-_NARROW = str.maketrans("￥０１２３４５６７８９．", "¥0123456789.")
+# Full width, as Chinese keyboards write; and what nobody sees of what is pasted.
+_NARROW = str.maketrans("￥０１２３４５６７８９．", "¥0123456789.", "\u200b\u200e\u2060\ufeff")
 
 
 def fen_of(text: str) -> int:
     """Yuan as people type them, "¥30" or "￥０．０１", in fen. Raises ValueError for whatever could mean else."""
-    whole, _point, cents = text.strip().translate(_NARROW).removeprefix("¥").strip().partition(".")
+    whole, _point, cents = text.translate(_NARROW).strip().removeprefix("¥").strip().partition(".")
     try:
         return fen(f"{whole}.{cents.ljust(2, '0')}")
     except ValueError as error:
@@ -167,6 +167,7 @@ class RefundAdmin(ReadOnlyAdmin):
         context |= {
             "refund": refund,
             "title": refund.refund_no,
+            "subtitle": None,
             "state": words.refund_state(refund),
             "gateway": words.gateway(refund.order.gateway),
             "money": words.money(refund.amount_fen),

@@ -21,6 +21,7 @@ from .. import services
 from ..gateways import GATEWAYS
 from ..gateways.ways import Place
 from ..models import Order
+from ..models.codes import LONGEST_TYPED
 from ..money import yuan
 from ..services import brakes, wechat_payer
 from ..services.offers import recharge_offer
@@ -122,7 +123,7 @@ class AmountView(PaymentView):
 
 
 class RedeemRequest(serializers.Serializer[Any]):
-    key = serializers.CharField(max_length=256)
+    key = serializers.CharField(max_length=LONGEST_TYPED)
 
 
 class RedeemAnswer(serializers.Serializer[Any]):

@@ -15,6 +15,8 @@ from voicehelper.clock import BEIJING
 
 MAX_LINE_BYTES = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
+# A line's end, and the file's as old programs write it.
+_END = "\r\n\x00\x1a"
 
 # Full-width forms as ASCII. Not NFKC, which also makes 5² a 52.
 _HALF_WIDTH: dict[int, int | str | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
@@ -53,14 +55,14 @@ def lines(file: IO[bytes]) -> Iterator[tuple[int, str]]:
         while len(ended) == MAX_LINE_BYTES and not ended.endswith(b"\n"):
             ended = file.readline(MAX_LINE_BYTES)
         if line.isascii():
-            yield number, line.decode("ascii").rstrip("\r\n")
+            yield number, line.decode("ascii").rstrip(_END)
             continue
         while line.startswith(_BOM):
             line = line.removeprefix(_BOM)
         if not encodings[0] and not line.isascii():
             encodings = ("utf-8", "gb18030") if _is_in(line, "utf-8") else ("gb18030", "utf-8")
         codec = next((each for each in encodings if each and _is_in(line, each)), "")
-        yield number, line.decode(codec or encodings[0] or "ascii", "replace").lstrip("\ufeff").rstrip("\r\n")
+        yield number, line.decode(codec or encodings[0] or "ascii", "replace").lstrip("\ufeff").rstrip(_END)
 
 
 def _is_in(line: bytes, codec: str) -> bool:

@@ -9,7 +9,7 @@ def object_in(body: bytes, most_bytes: int) -> dict[str, Any]:
     if len(body) > most_bytes:
         raise ValueError(f"more than {most_bytes} bytes")
     try:
-        found = _DECODER.decode(body.decode())
+        found = _DECODER.decode(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ValueError("not UTF-8") from error
     except RecursionError as error:

@@ -8,4 +8,5 @@ from .orders import Order
 from .reconciliation import LINE_MARK, Difference, Reconciliation
 from .refunds import Refund
 from .sections import GatewaySettings, RechargeSettings
+from .sums import OrderDay, OrderDayChange, OrderDaySum
 from .surplus import SurplusPayment

@@ -4,6 +4,8 @@ import hashlib
 import re
 import secrets
 import unicodedata
+from html import unescape
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -18,9 +20,14 @@ from voicehelper.secrets import EncryptedField
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 16
 MAX_BATCH = 10_000
+# A whole message may be pasted.
+LONGEST_TYPED = 2000
 _MISREAD = str.maketrans("ILO", "110")
 # As we show them, whatever stands between the groups; the last four of several.
 _GROUPED = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{4}([^0-9A-Z]{1,3})[0-9A-Z]{4}(?:\1[0-9A-Z]{4}){2}(?!\1?[0-9A-Z])")
+# In one piece; and in groups that something else has come between.
+_IN_ONE = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{16}(?![0-9A-Z])")
+_BROKEN = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{4}(?:[^0-9A-Z]{1,3}[0-9A-Z]{4}){3}(?![^0-9A-Z]{0,3}[0-9A-Z])")
 
 
 class CodeBatch(models.Model):
@@ -93,13 +100,14 @@ class RedemptionCode(models.Model):
 
 def plain(typed: str) -> str:
     """A code as it was made, from what somebody typed or pasted: only letters and digits count, in any case and width,
-    l for 1. Other words may stand around one that is written in groups of four, or behind a colon. "" when there is
-    none, or more than one."""
-    text = unicodedata.normalize("NFKC", typed).upper()
-    for parts in ([text], [text.rpartition(":")[2]], [each[0] for each in _GROUPED.finditer(text)]):
+    l for 1. Other words may stand around one that is written in groups of four, in one piece, or behind a colon, as a
+    page or an address writes it. "" when there is none, or more than one."""
+    text = unicodedata.normalize("NFKC", unquote(unescape(typed))).upper()
+    found_by = ([each[0] for each in pattern.finditer(text)] for pattern in (_GROUPED, _IN_ONE, _BROKEN))
+    for parts in ([text], [text.rpartition(":")[2]], *found_by):
         found = {code for part in parts if (code := _code_in(part))}
-        if len(found) == 1:
-            return found.pop()
+        if found:
+            return found.pop() if len(found) == 1 else ""
     return ""
 
 

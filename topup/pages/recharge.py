@@ -33,6 +33,7 @@ from voicehelper.wallet.shown_balance import shown_balance
 from .. import services
 from ..gateways import label_of
 from ..models import Order, RechargeSettings
+from ..models.codes import LONGEST_TYPED
 from ..services import brakes, wechat_payer
 from . import display
 from .devices import Browser, device_of
@@ -66,7 +67,7 @@ class AmountForm(forms.Form):
 class CodeForm(forms.Form):
     """What somebody read off a card, or pasted out of a message."""
 
-    key = forms.CharField(max_length=256)
+    key = forms.CharField(max_length=LONGEST_TYPED)
 
 
 def _browser(request: HttpRequest) -> Browser:

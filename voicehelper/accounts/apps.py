@@ -1,5 +1,5 @@
 from django.apps import AppConfig, apps
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -13,11 +13,14 @@ class AccountsConfig(AppConfig):
         from voicehelper import checks  # noqa: F401  # registers the start-up checks of the whole project
         from voicehelper.api import errors
 
-        from . import exports, own_copy, proof, refusals, second_factor, services
+        from . import backends, exports, own_choice, own_copy, proof, refusals, returning, second_factor, services
 
         user_logged_in.connect(services.remember_language, dispatch_uid="accounts.language")
         user_logged_in.connect(second_factor.mark, dispatch_uid="accounts.second_factor")
         user_logged_in.connect(proof.note_sign_in, dispatch_uid="accounts.proof")
+        user_logged_in.connect(backends.note_sign_in, dispatch_uid="accounts.known_devices")
+        user_logged_in.connect(own_choice.mark, dispatch_uid="accounts.own_choice")
+        user_logged_out.connect(returning.note_sign_out, dispatch_uid="accounts.returning")
         errors.register(refusals.REFUSALS)
         exports.register("accounts", own_copy.ACCOUNT)
         self._grant()

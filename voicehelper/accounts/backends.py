@@ -9,11 +9,19 @@ from django.http import HttpRequest
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
+from . import known_devices
+
 PER_NAME = "10 per 10 minutes"
 PER_ADDRESS = "50 per 10 minutes"
 
 
-_WAIT = "voicehelper.retry_after"
+_WAIT, _BY_PASSWORD = "voicehelper.retry_after", "voicehelper.by_password"
+
+
+def note_sign_in(request: HttpRequest | None, **_signal: Any) -> None:
+    """A browser that somebody signs in with by the password is known from then on."""
+    if request is not None and gave_password(request):
+        known_devices.expect(request)
 
 
 class TooManyTries(PermissionDenied):
@@ -25,11 +33,16 @@ def wait_s_of(request: HttpRequest) -> int:
     return int(request.META.get(_WAIT, 0))
 
 
+def gave_password(request: HttpRequest) -> bool:
+    """Whether a right password came with this request."""
+    return bool(request.META.get(_BY_PASSWORD))
+
+
 class RateLimitedBackend(ModelBackend):
     """Django's own backend, which stops looking at passwords after too many wrong ones per name or per network.
 
     Only failures count, and a right password does not clear them: otherwise an attacker with one account resets the
-    brake for every other.
+    brake for every other. A browser that the user signed in with before has a brake of its own (known_devices.py).
     """
 
     def authenticate(
@@ -37,11 +50,15 @@ class RateLimitedBackend(ModelBackend):
     ) -> Any:
         name = (username or kwargs.get("username") or "").casefold()[:150]
         network = network_of(client_address(request)) if request is not None else "-"
-        brakes = (PER_ADDRESS, "sign-in-address", network), (PER_NAME, "sign-in-name", name)
+        device = known_devices.device_of(request, name)
+        whose = ("sign-in-device", device) if device else ("sign-in-name", name)
+        brakes = (PER_ADDRESS, "sign-in-address", network), (PER_NAME, *whose)
         try:
             with ratelimit.guess(*brakes) as guess:
                 user = super().authenticate(request, username=username, password=password, **kwargs)
                 guess.wrong = user is None
+                if request is not None and user is not None:
+                    request.META[_BY_PASSWORD] = True
                 return user
         except ratelimit.TooMany as error:
             if request is not None:

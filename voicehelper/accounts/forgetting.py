@@ -81,7 +81,9 @@ def person_of(user: User) -> Person:
 
 
 def _before_operators(user: User) -> Iterator[str]:
-    """What named them until an operator wrote something else; only the log knows."""
+    """What named them until an operator wrote something else; only the log knows, and before it kept values it kept
+    the name of the time."""
+    yield from _lines_about(user.pk).values_list("object_repr", flat=True).distinct()
     for values in LoggedChange.objects.filter(entry__in=_lines_about(user.pk)).values_list("values", flat=True):
         for change in values:
             if change.get("field") in _NAMING:

@@ -117,9 +117,7 @@ class SignUpForm(AgreesForm, UserCreationForm):  # type: ignore[type-arg]  # gen
         super().__init__(*args, **kwargs)
         name: forms.Field = self.fields["username"]
         name.help_text = gettext_lazy("Letters, digits and @ . + - _")
-        self.fields["password1"].help_text = gettext_lazy(
-            "At least 8 characters, not only digits, and nothing that is easily guessed."
-        )
+        self.fields["password1"].help_text = gettext_lazy("At least 8 characters, and nothing that is easily guessed.")
         self.fields["password2"].help_text = ""
         if can_mail():
             self.fields["new_email"] = EmailAddressField(
@@ -136,7 +134,7 @@ class NewPasswordForm(PasswordChangeForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["new_password1"].help_text = gettext_lazy(
-            "At least 8 characters, not only digits, and nothing that is easily guessed."
+            "At least 8 characters, and nothing that is easily guessed."
         )
         self.fields["new_password2"].help_text = ""
 
@@ -175,7 +173,7 @@ class FirstPasswordForm(SetPasswordForm):  # type: ignore[type-arg]  # generic o
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["new_password1"].help_text = gettext_lazy(
-            "At least 8 characters, not only digits, and nothing that is easily guessed."
+            "At least 8 characters, and nothing that is easily guessed."
         )
         self.fields["new_password2"].help_text = ""
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from voicehelper.middleware import GetResponse
 
-from . import consents, deleting, returning, second_factor, sessions
+from . import consents, deleting, known_devices, own_choice, returning, second_factor, sessions
 from .models import User
 
 # In the session: the versions of texts that were agreed to, as they were in force.
@@ -22,7 +22,7 @@ _AGREED = "consent"
 
 class NoteBrowser:
     """Notes which browsers are signed in. Behind the sessions and whoever says who that is; an answer that did not look
-    at the session does not depend on it, and notes nothing."""
+    at the session does not depend on it, and notes nothing. Whoever signs out leaves nothing behind in the browser."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -32,6 +32,11 @@ class NoteBrowser:
         if request.session.accessed:
             sessions.note(request)
             returning.mark(request, response)
+            known_devices.mark(request, response)
+        if returning.has_signed_out(request):
+            returning.forget(response)
+            # Where TLS is. Cookies stay: the language, and that a browser is known.
+            response["Clear-Site-Data"] = '"cache", "storage"'
         return response
 
 
@@ -88,14 +93,16 @@ class AsksConsent:
 
 
 class SecondStep:
-    """The gate of second_factor.py: a session whose code is due, or of an operator who must set a factor up, gets no
-    further than the page for it. Only browsers have sessions; programs are checked when they sign in."""
+    """The gate of second_factor.py and own_choice.py: a session whose code is due, or of an operator who must set a
+    factor up, or of somebody whose password an operator typed, gets no further than the page for it. Only browsers have
+    sessions; programs are checked when they sign in."""
 
     # Where one may go meanwhile; and what the page that comes first has done by a script.
     _open = ("accounts:sign_out", "set_language")
     _of_page: Mapping[str, tuple[str, ...]] = {
         "accounts:code": ("accounts:ask_passkey", "accounts:passkey_sign_in"),
         "accounts:two_steps": ("accounts:begin_passkey", "accounts:add_passkey"),
+        "accounts:password": (),
     }
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -107,15 +114,19 @@ class SecondStep:
         if not page or request.path in {reverse(name) for name in (page, *self._of_page[page], *self._open)}:
             return self.get_response(request)
         if request.path.startswith("/api/"):
-            text = _("Finish signing in first: the second step is missing.")
-            return JsonResponse({"success": False, "message": text}, status=403)
+            return JsonResponse({"success": False, "message": self._text(page)}, status=403)
         going = urlencode({"next": request.get_full_path()}, safe="/") if request.method == "GET" else ""
         return HttpResponseRedirect(f"{reverse(page)}?{going}" if going else reverse(page))
 
     def _due(self, request: HttpRequest) -> str:
         """The page that comes first; empty: none."""
+        if SESSION_KEY not in request.session:
+            return ""
+        return self._step_due(request) or ("accounts:password" if own_choice.is_due(request) else "")
+
+    def _step_due(self, request: HttpRequest) -> str:
         state = request.session.get(second_factor.KEY)
-        if state == second_factor.DONE or SESSION_KEY not in request.session:
+        if state == second_factor.DONE:
             return ""
         if state == second_factor.DUE:
             return "accounts:code"
@@ -124,3 +135,8 @@ class SecondStep:
         if not isinstance(user, User) or not second_factor.is_required(user):
             return ""
         return "accounts:code" if second_factor.suffices(user) else "accounts:two_steps"
+
+    def _text(self, page: str) -> str:
+        if page == "accounts:password":
+            return own_choice.words()
+        return _("Finish signing in first: the second step is missing.")

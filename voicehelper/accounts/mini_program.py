@@ -6,6 +6,7 @@ import secrets
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from notifications.services import raise_alert
@@ -14,6 +15,7 @@ from voicehelper.secrets import Secret, SecretUnreadable
 
 from . import deleting, letters, names, sharing
 from .models import MiniProgramSettings, User, WeChatIdentity
+from .own_password import PasswordRefused
 from .services import issue_token
 from .wechat.base import BASE_URL, AppRefused, LoginFailed, WeChatAway
 from .wechat.mini_program import MiniProgram, WeChatPerson
@@ -66,6 +68,15 @@ def bind(user: User, code: str) -> None:
     app, person = _ask(code)
     if user_of(app.app_id, person, otherwise=user)[0] != user:
         raise AnotherUsers
+
+
+def prove(user: User, code: str) -> None:
+    """That whoever brought this code signs in as `user`. Raises PasswordRefused, LoginFailed, NotSetUp."""
+    if not code:
+        raise PasswordRefused(_("Sign in with WeChat again to confirm this."))
+    app, person = _ask(code)
+    if not WeChatIdentity.objects.filter(user=user, app_id=app.app_id, openid=person.openid).exists():
+        raise PasswordRefused(_("This is not the WeChat account that signs in here."))
 
 
 def user_of(app_id: str, person: WeChatPerson, *, otherwise: User | None = None) -> tuple[User, bool]:

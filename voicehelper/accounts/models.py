@@ -52,6 +52,9 @@ class User(AbstractUser):
     # Whether there is a MinorMode: asked with each call.
     minor = models.BooleanField(_("minors’ mode"), default=False, db_default=False, editable=False)
 
+    # By an operator: whoever signs in with it chooses another (own_choice.py).
+    password_given = models.BooleanField(default=False, db_default=False, editable=False)
+
     # How often everything was signed out at once.
     sign_outs = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
@@ -67,6 +70,10 @@ class User(AbstractUser):
             )
         ]
         indexes = [models.Index(NameShape("username"), name="user_name_shape")]
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(raw_password)
+        self.password_given = False
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """What every session and token keeps of the moment it began: they end with the password, and all at once."""

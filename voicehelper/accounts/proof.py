@@ -53,9 +53,14 @@ def check(request: HttpRequest, user: User, given: Mapping[str, str]) -> None:
         raise NotProven("code", error.words, error.wait_s) from None
 
 
-def _is_fresh(request: HttpRequest) -> bool:
+def signed_in_at(request: HttpRequest) -> datetime | None:
+    """When this browser was signed in with; None: before that was noted."""
     try:
-        at = datetime.fromisoformat(str(request.session.get(_SIGNED_IN_AT, "")))
+        return datetime.fromisoformat(str(request.session.get(_SIGNED_IN_AT, "")))
     except ValueError:
-        return False
-    return clock.now() < at + FRESH
+        return None
+
+
+def _is_fresh(request: HttpRequest) -> bool:
+    at = signed_in_at(request)
+    return at is not None and clock.now() < at + FRESH

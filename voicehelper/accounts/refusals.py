@@ -5,8 +5,11 @@ from django.utils.translation import gettext_lazy as _
 from voicehelper.api.errors import ErrorAnswer, Rule
 
 from .consents import TextsChanged
+from .deleting import BalanceLeft, DeletionRefused
+from .exports import ExportRefused
 from .mini_program import AnotherUsers, Inactive, NotSetUp
 from .minors import MinorsLimit
+from .own_choice import ChooseFirst
 from .own_password import PasswordRefused
 from .second_factor import SetUpFirst, WrongCode
 from .services import TooManyKeys, WrongPassword
@@ -31,11 +34,19 @@ def _not_confirmed(error: PasswordRefused) -> ErrorAnswer:
 def _wrong_code(error: WrongCode) -> ErrorAnswer:
     if error.wait_s:
         return ErrorAnswer(429, error.words, retry_after_s=error.wait_s)
-    return ErrorAnswer(401, error.words, "second_factor")
+    return ErrorAnswer(401, error.words, "second_factor", more={"code": "second_factor"})
 
 
 def _wechat_away(error: WeChatAway) -> ErrorAnswer:
     return ErrorAnswer(504 if error.late else 502, _("WeChat does not answer, please try again"))
+
+
+def _deletion_refused(error: DeletionRefused) -> ErrorAnswer:
+    return ErrorAnswer(409, str(error), "cannot_be_deleted", more={"obstacles": error.reasons})
+
+
+def _export_refused(error: ExportRefused) -> ErrorAnswer:
+    return ErrorAnswer(429 if error.wait_s else 503, error.words, retry_after_s=error.wait_s)
 
 
 def _minors_limit(error: MinorsLimit) -> ErrorAnswer:
@@ -55,7 +66,12 @@ REFUSALS: dict[type[Exception], Rule] = {
     WrongPassword: _wrong_password,
     PasswordRefused: _not_confirmed,
     WrongCode: _wrong_code,
-    SetUpFirst: ErrorAnswer(403, _("Operators set up two-step sign-in on the web page first"), "second_factor"),
+    SetUpFirst: ErrorAnswer(
+        403, _("Operators set up two-step sign-in on the web page first"), more={"code": "second_factor"}
+    ),
+    ChooseFirst: ErrorAnswer(
+        403, _("Choose a password of your own on the web page first"), more={"code": "password_given"}
+    ),
     CodeRefused: ErrorAnswer(401, _("The sign-in code is not valid any more, please sign in again")),
     PersonBlocked: ErrorAnswer(403, _("WeChat does not let this account sign in for now")),
     TooOften: ErrorAnswer(429, _("You sign in too often, please wait a minute"), retry_after_s=60),
@@ -68,5 +84,10 @@ REFUSALS: dict[type[Exception], Rule] = {
     NoOtherWay: ErrorAnswer(409, _("Without WeChat you could not sign in any more")),
     MinorsLimit: _minors_limit,
     TextsChanged: ErrorAnswer(409, _("These texts are not in force any more: read the new ones"), "texts_changed"),
+    DeletionRefused: _deletion_refused,
+    BalanceLeft: ErrorAnswer(
+        409, _("There is a balance, which cannot be paid out: say that you give it up"), "balance_left"
+    ),
+    ExportRefused: _export_refused,
     TooManyKeys: ErrorAnswer(409, _("You have as many keys as one may have: delete one first"), "too_many_keys"),
 }

@@ -1,19 +1,24 @@
-"""Where a user is signed in: browsers, which are noted as they come, and programs with a token. Each can be ended."""
+"""Where a user is signed in: browsers, which are noted as they come, and programs with a token. Each can be ended; a
+browser that does not come is signed out by itself."""
 
 import re
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY, update_session_auth_hash
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from voicehelper.net.addresses import client_address
 
+from . import proof
 from .models import AccessToken, BrowserSession, User
 from .services import revoke_tokens
 
@@ -23,8 +28,9 @@ _MOST = 20_000
 _AT_ONCE = 1_000
 _noted: dict[str, float] = {}
 
-# The session itself is not written: another request may be writing it, and the later copy would win.
+# Of the session itself only its end: another request may be writing the rest, and the later copy would win.
 _NOTE = """
+WITH slid AS (UPDATE django_session SET expire_date = %s WHERE session_key = %s)
 INSERT INTO accounts_browsersession AS b (session_id, user_id, session_hash, user_agent, address)
 VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (session_id) DO UPDATE
@@ -54,20 +60,37 @@ _SYSTEMS = (
 
 
 def note(request: HttpRequest) -> None:
-    """That this browser was here, if somebody is signed in with it; once a minute."""
-    key, now = request.session.session_key, time.monotonic()
-    if key is None or SESSION_KEY not in request.session or now - _noted.get(key, -_AGAIN_S) < _AGAIN_S:
+    """That this browser was here, if somebody is signed in with it, which moves its end on; once a minute."""
+    session: Any = request.session
+    key, now = session.session_key, time.monotonic()
+    if key is None or SESSION_KEY not in session:
         return
     user = request.user
     if not isinstance(user, User):
+        return
+    session.ends = _end_of(request, user)
+    if now - _noted.get(key, -_AGAIN_S) < _AGAIN_S:
         return
     if len(_noted) >= _MOST:
         _noted.clear()
     _noted[key] = now
     agent = request.headers.get("User-Agent", "").replace("\0", "")[:300]
-    row: list[Any] = [key, user.pk, user.get_session_auth_hash(), agent, client_address(request)]
+    row: list[Any] = [session.ends, key, key, user.pk, user.get_session_auth_hash(), agent, client_address(request)]
     with connection.cursor() as cursor:
         cursor.execute(_NOTE, row)
+
+
+def _end_of(request: HttpRequest, user: User) -> datetime:
+    """When the browser is signed out if nothing more is asked for, and SESSION_COOKIE_AGE after signing in anyway."""
+    session: Any = request.session
+    begun = proof.signed_in_at(request)
+    if begun is None:
+        # From before that was noted: it keeps its end.
+        return session.ends or session.get_expiry_date()
+    operator = user.is_staff or user.is_superuser
+    idle = timedelta(minutes=settings.STAFF_IDLE_MINUTES) if operator else timedelta(hours=settings.SESSION_IDLE_HOURS)
+    # By the node's clock, by which Django looks for sessions.
+    return min(begun + timedelta(seconds=settings.SESSION_COOKIE_AGE), timezone.now() + idle)
 
 
 def device_of(user_agent: str) -> str:

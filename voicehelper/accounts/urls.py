@@ -4,6 +4,7 @@ from django.urls import path
 
 from . import pages
 from .api import consent, mini_program, sign_in
+from .api import own_data as own_data_api
 from .pages import devices, email, legal, low_balance, minors, own_data, passkeys, recovery, second_factor, wechat
 
 app_name = "accounts"
@@ -44,6 +45,9 @@ urlpatterns = [
     path("accounts/consent", legal.AskConsent.as_view(), name="consent"),
     path("legal/<slug:kind>", legal.Legal.as_view(), name="legal"),
     path("api/user/consent", consent.ConsentOfUser.as_view(), name="api_consent"),
+    path("api/user/export", own_data_api.OwnCopy.as_view(), name="api_export"),
+    path("api/user/export/link", own_data_api.OwnCopyLink.as_view(), name="api_export_link"),
+    path("api/user/deletion", own_data_api.OwnDeletion.as_view(), name="api_deletion"),
     path("accounts/delete", own_data.DeleteAccount.as_view(), name="delete"),
     path("accounts/forgot", recovery.Forgotten.as_view(), name="forgot"),
     path("accounts/reset/<uidb64>/<token>", recovery.Reset.as_view(), name="reset"),

@@ -11,6 +11,7 @@ rows.py      tables edited row by row
 change_logging.py  what every page logs of its changes
 saved_views.py  an operator's own views of a list
 stepup.py    the password again, before something grave
+site.py      what every page is given
 menu.py, front_page.py, finding.py, customer.py  what apps add themselves to, in AppConfig.ready()
 
 Charts, files for spreadsheets and numbers in words serve users' pages as well: voicehelper/charts.py, spreadsheet.py,

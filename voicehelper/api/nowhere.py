@@ -6,6 +6,8 @@ from django.views import defaults
 from .errors import NOTHING_HERE, OUR_FAULT, ErrorAnswer
 from .views import coded
 
+_KEYS = ("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key")
+
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _json(NOTHING_HERE) if _is_program(request) else defaults.page_not_found(request, exception)
@@ -17,7 +19,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _is_program(request: HttpRequest) -> bool:
-    return request.path.startswith("/api/")
+    """By its address, or because it brings a key, or wants JSON and no page."""
+    accepted = request.headers.get("Accept", "")
+    wants_json = "json" in accepted and "html" not in accepted
+    return request.path.startswith("/api/") or wants_json or any(name in request.headers for name in _KEYS)
 
 
 def _json(answer: ErrorAnswer) -> HttpResponse:

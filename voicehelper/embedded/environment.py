@@ -45,6 +45,7 @@ def demo_values(port: int, keys: Mapping[str, str]) -> dict[str, str]:
         "WECHAT_API_BASE_URL": f"{address}/sandbox/weixin",
         "WECHAT_OAUTH_URL": f"{address}/sandbox/weixin/connect/oauth2/authorize",
         "WECHAT_QR_URL": f"{address}/sandbox/weixin/connect/qrconnect",
+        "PWNED_PASSWORDS_URL": f"{address}/sandbox/pwned",
         **accounts,
         "DINGTALK_BASE_URL": f"{address}/sandbox/dingtalk",
         "ALIYUN_SMS_URL": f"{address}/sandbox/aliyun-sms",

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -44,14 +44,17 @@ def typed_address(text: str) -> str:
 
 
 def on_the_wire(url: str) -> str:
-    """A web address whose host every machine understands: 支付.example.com is xn--….example.com to them."""
+    """A web address that every machine understands: 支付.example.com is xn--….example.com to them."""
+    if url.isascii():
+        return url
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
         port = f":{parts.port}" if parts.port else ""
     except (UnicodeError, ValueError):
         return url
-    return parts._replace(netloc=f"{host}{port}").geturl() if not url.isascii() else url
+    path, query = (quote(part, safe="%/:?@!$&'()*+,;=~") for part in (parts.path, parts.query))
+    return parts._replace(netloc=f"{host}{port}", path=path, query=query).geturl()
 
 
 def client_address(request: HttpRequest) -> str:

@@ -11,9 +11,10 @@ class WalletConfig(AppConfig):
         """Say what this app adds to the audit and to /metrics."""
         from voicehelper import metrics as all_metrics
 
-        from . import audit, checks, day_sums, metrics
+        from . import adding_up, audit, checks, day_sums, metrics
 
         audit.register([*checks.CHECKS, day_sums.day_sums_are_the_sums_of_entries])
+        adding_up.register(day_sums.add_up)
         all_metrics.register(metrics.collect)
         self._grant()
         self._join_the_admin()

@@ -1,22 +1,12 @@
-"""Adding entries up by wallet, Beijing day, kind and model, so that a statement costs by its days, not by its entries.
-
-The clock does it (tasks.py), nothing on the way of a call or a payment. Whoever reads adds the entries above the mark
-(`CELLS`): the sums are exact however late they are. Nothing can appear at or below the mark any more (settling.py).
+"""What entries came to by wallet, Beijing day, kind and model, so that a statement costs by its days, not by its
+entries. See adding_up.py: whoever reads adds the entries above the mark (`CELLS`).
 """
 
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db import connection, transaction
-
+from .adding_up import WITHIN, AddingUp
 from .findings import Finding, Scope, rows
-from .settling import settled_entry
-
-# A step's entries, and how long a run goes on; after an upgrade years may wait, some in each run.
-STEP = 50_000
-WITHIN = timedelta(seconds=20)
-_PATIENCE = timedelta(seconds=3)
 
 DAY = "(created AT TIME ZONE 'Asia/Shanghai')::date"
 # Gifts by a redemption code have a kind of their own here: their references begin so.
@@ -44,11 +34,6 @@ _ADD = f"""
     ON CONFLICT (wallet_id, day, kind, model)
     DO UPDATE SET entries = s.entries + EXCLUDED.entries, amount = s.amount + EXCLUDED.amount
 """  # nosec B608  # constants only
-_END_OF_STEP = """
-    SELECT MAX(id) FROM (
-        SELECT id FROM wallet_entry WHERE id > %(after)s AND id <= %(settled)s ORDER BY id LIMIT %(step)s
-    ) step
-"""
 _WRONG = f"""
     SELECT COALESCE(s.wallet_id, e.wallet_id), COALESCE(s.day, e.day), COALESCE(s.kind, e.kind), s.amount, e.amount
     FROM wallet_daysum s
@@ -58,31 +43,12 @@ _WRONG = f"""
 """  # noqa: S608  # nosec B608  # constants only
 
 
+_ENTRIES = AddingUp("wallet_entry", "wallet_daysummark", "up_to_entry", _ADD)
+
+
 def add_up(within: timedelta = WITHIN) -> int:
-    """Add what is new, one process at a time; returns how many steps it took. The rest is for the next time."""
-    settled = settled_entry(_PATIENCE)
-    ends, steps = time.monotonic_ns() + within // timedelta(microseconds=1) * 1000, 0
-    while settled is not None and time.monotonic_ns() < ends and _step(settled):
-        steps += 1
-    return steps
-
-
-@transaction.atomic
-def _step(settled: int) -> bool:
-    """False: nothing is new, or somebody else is at it."""
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO wallet_daysummark (id, up_to_entry) VALUES (1, 0) ON CONFLICT DO NOTHING")
-        cursor.execute("SELECT up_to_entry FROM wallet_daysummark FOR UPDATE SKIP LOCKED")
-        mark = cursor.fetchone()
-        if mark is None:
-            return False
-        cursor.execute(_END_OF_STEP, {"after": mark[0], "settled": settled, "step": STEP})
-        (up_to,) = cursor.fetchone()
-        if up_to is None:
-            return False
-        cursor.execute(_ADD, {"after": mark[0], "up_to": up_to})
-        cursor.execute("UPDATE wallet_daysummark SET up_to_entry = %s", [up_to])
-    return True
+    """Add new entries; returns how many steps it took."""
+    return _ENTRIES.run(within)
 
 
 def day_sums_are_the_sums_of_entries(scope: Scope) -> Iterable[Finding]:

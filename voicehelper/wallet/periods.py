@@ -27,8 +27,9 @@ from .models import ClosedPeriod, Entry
 log = logging.getLogger(__name__)
 
 MARGIN = timedelta(hours=1)
-# Entries in one period; a busy day has several. And how many a spot check reads again, as far as it gets in its time.
-LARGEST = SPOT_CHECKED = 100_000
+# Entries in one period; a busy day has several. A spot check reads as many again, as far as it gets in its time, but a
+# period at least: that is what an audit of what is new costs, however little is new.
+LARGEST = SPOT_CHECKED = 25_000
 SPOT_WITHIN = timedelta(milliseconds=300)
 # How far back each run goes along the chain; a full one goes to its beginning.
 LATEST = 1_000

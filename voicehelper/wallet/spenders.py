@@ -16,9 +16,11 @@ _SPENT = """
         SELECT wallet_id, entries, amount FROM wallet_daysum
         WHERE kind = 'spend' AND day >= %(first)s AND day <= %(last)s
         UNION ALL
-        SELECT wallet_id, 1, amount FROM wallet_entry
-        WHERE kind = 'spend' AND id > (SELECT COALESCE(MAX(up_to_entry), 0) FROM wallet_daysummark)
-          AND created >= %(begin)s AND created < %(end)s
+        SELECT wallet_id, 1, amount FROM (
+            SELECT * FROM wallet_entry WHERE id > (SELECT COALESCE(MAX(up_to_entry), 0) FROM wallet_daysummark)
+            ORDER BY id OFFSET 0
+        ) fresh
+        WHERE kind = 'spend' AND created >= %(begin)s AND created < %(end)s
     ) s JOIN wallet_wallet w ON w.id = s.wallet_id
     GROUP BY w.user_id ORDER BY 3 DESC, 1 LIMIT %(limit)s OFFSET %(skip)s
 """

@@ -6,8 +6,8 @@ from django.utils.translation import gettext_noop
 from notifications.services import raise_alert
 from notifications.texts import Text
 
+from . import adding_up, services
 from . import audit as audits
-from . import day_sums, services
 
 
 @shared_task
@@ -34,5 +34,5 @@ def reap_holds() -> int:
 
 @shared_task
 def add_up_days() -> int:
-    """Add new entries to the sums that statements read."""
-    return day_sums.add_up()
+    """Add what is new to the sums of days that statements and statistics read."""
+    return adding_up.add_everything_up()

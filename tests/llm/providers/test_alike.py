@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm.providers.alike import Alike
 from llm.providers.chat_events import ChatEvents
 from llm.providers.events import Event
+from tests.conftest import full
 
 HEAD = {"id": "c", "object": "chat.completion.chunk", "model": "gpt-x"}
 TEXTS = st.text(max_size=12) | st.sampled_from(
@@ -52,6 +53,7 @@ def told(chunks: list[bytes], *, learning: bool) -> list[Any]:
     return found
 
 
+@settings(max_examples=full(500, 25))
 @given(st.lists(CHUNKS, max_size=20))
 def test_what_is_known_of_a_chunk_is_the_same_whether_it_was_read_or_not(chunks: list[bytes]) -> None:
     assert told(chunks, learning=True) == told(chunks, learning=False)

@@ -105,6 +105,8 @@ WECHAT_READ: dict[str, Callable[[str], str]] = {
     "marks everywhere": lambda text: "\ufeff\ufeff" + text.replace("\r\n", "\r\n\ufeff"),
     "line feeds alone": lambda text: text.replace("\r\n", "\n"),
     "no end of the last line": lambda text: text.removesuffix("\r\n"),
+    "B19h, an end of old": lambda text: f"{text}\x1a",
+    "B19h, NULs behind it": lambda text: f"{text}\x00\x00\r\n",
     "names with blanks and backticks": lambda text: text.replace("交易时间,公众账号ID", " `交易时间 , 公众帐号ID"),
     "a column more": lambda text: "\r\n".join(
         line + (",新列" if "公众" in line else ",`x" if line.count("`") > 20 else "") for line in text.split("\r\n")
@@ -156,6 +158,7 @@ ALIPAY_READ: dict[str, Callable[[str], str]] = {
     "ASCII brackets and blanks in names": lambda text: text.replace("（元）", " (元)"),
     "received is not told": lambda text: text.replace("商家实收（元）", "某列").replace("商家实收", "收"),
     "a column more": lambda text: text.replace("支付宝交易号", "新列,支付宝交易号").replace("\r\n2026", "\r\nx,2026"),
+    "B19h, an end of old": lambda text: f"{text}\x1a",
     "blank lines": lambda text: "\r\n" + text.replace("\r\n", "\r\n\r\n"),
     "a mark in front": lambda text: text,
     "other ends": lambda text: text.replace("#-----------------------------------------业务", "# 业务"),

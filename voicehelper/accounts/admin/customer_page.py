@@ -49,6 +49,7 @@ class CustomerPage(SignInActions):
             context |= customer.context(request, user) | {
                 "customer": user,
                 "marks": list(_marks(user)),
+                "customer_facts": list(_facts(user)),
                 "notes": notes.notes_of(user)[:50],
                 "note_url": reverse(f"admin:{url_name(self, 'note')}", args=[user.pk])
                 if may(request, UserNote, "add")
@@ -144,6 +145,13 @@ def _marks(user: User) -> Any:
         yield label("info", gettext("Operator"))
     if second_factor.is_on(user):
         yield label("default", gettext("Two-step sign-in"))
+
+
+def _facts(user: User) -> Any:
+    """What stands below it."""
+    yield gettext("Price group"), user.group
+    yield gettext("Joined"), moment(user.date_joined)
+    yield gettext("Last sign-in"), moment(user.last_login)
 
 
 # --- Tables ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import PROTECT, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -53,6 +53,17 @@ class NamingForm(UserCreationForm):  # type: ignore[misc]  # unfold has no types
         return clean_name(self, super().clean_username())
 
 
+class GivenPasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold has no types
+    """A password for somebody else, who chooses another at the next sign-in."""
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit=False)
+        user.password_given = user.has_usable_password()
+        if commit:
+            user.save()
+        return user
+
+
 class RenamingForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
     """A user's facts. Who has a name already keeps it."""
 
@@ -65,7 +76,7 @@ class RenamingForm(UserChangeForm):  # type: ignore[misc]  # unfold has no types
 class UserAdmin(_DjangoUserAdmin, CustomerPage):
     form = RenamingForm
     add_form = NamingForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = GivenPasswordForm
     change_form_template = "admin/accounts/user/change_form.html"
     list_display = ("username", "email", "group", "num_balance", "is_active", "is_staff", "time_joined")
     list_filter = (
@@ -129,9 +140,17 @@ class UserAdmin(_DjangoUserAdmin, CustomerPage):
         """An address that an operator typed is nobody's until a link sent there was opened."""
         if "email" in form.changed_data:
             obj.email_verified_at = None
-        if not change and form.cleaned_data.get("groups"):
-            obj.is_staff = True
+        if not change:
+            obj.password_given = obj.has_usable_password()
+            obj.is_staff = bool(form.cleaned_data.get("groups"))
         super().save_model(request, obj, form, change)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        response = super().user_change_password(request, id, form_url)
+        # One's own is one's own choice.
+        if id == str(request.user.pk):
+            User.objects.filter(pk=request.user.pk).update(password_given=False)
+        return response
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None and request.user.is_superuser:

@@ -1,5 +1,6 @@
 """What the mini program calls: signing in, and sharing."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -102,6 +103,16 @@ def _counted(request: Request) -> AbstractContextManager[ratelimit.Guess]:
     """While WeChat is asked about a code. Raises TooMany."""
     network = network_of(client_address(request._request))
     return ratelimit.guess((REFUSED_CODES, "wx-login", network), wrong=CodeRefused)
+
+
+def prove(request: Request, user: User, given: Mapping[str, str]) -> None:
+    """That it is really they: by the password, or without one by a new `code` of the WeChat that signs them in. Raises
+    PasswordRefused, LoginFailed, NotSetUp, TooMany."""
+    if user.has_usable_password():
+        check_own_password(request._request, user, given["password"])
+        return
+    with _counted(request):
+        mini_program.prove(user, given["code"])
 
 
 class WeChatLogin(PlainView):

@@ -13,7 +13,7 @@ from voicehelper.api import frames
 from voicehelper.api.views import PlainView
 from voicehelper.wallet.services import wallet_of
 
-from .. import deleting, second_factor, services
+from .. import deleting, own_choice, second_factor, services
 from ..models import User
 
 
@@ -42,6 +42,7 @@ class Login(PlainView):
         code = given.pop("code")
         user = services.sign_in(request._request, **given)
         second_factor.check_token_sign_in(request._request, user, code)
+        own_choice.check_token_sign_in(user)
         if user.leaving_at:
             deleting.call_off(user)
         return Response({"token": services.issue_token(user), "userInfo": user_json(user)})

@@ -23,7 +23,7 @@ from django.views.generic import FormView
 from voicehelper.api import ratelimit
 from voicehelper.net.addresses import client_address, network_of
 
-from .. import consents, emails, names, returning, website
+from .. import consents, emails, names, own_choice, returning, website
 from ..forms import NewPasswordForm, SignInForm, SignUpForm
 from ..models import User
 from .passkeys import place_of
@@ -111,11 +111,6 @@ class SignUp(RedirectURLMixin, FormView):  # type: ignore[type-arg]  # generic o
 class SignOut(LogoutView):
     """By POST only: a link on another page must not sign anybody out."""
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        response = super().post(request, *args, **kwargs)
-        returning.forget(response)
-        return response
-
 
 class ChangePassword(LoginRequiredMixin, PasswordChangeView):
     """Ends every other session and all tokens of the user. Wrong old passwords are limited per user."""
@@ -132,8 +127,13 @@ class ChangePassword(LoginRequiredMixin, PasswordChangeView):
             facts = self.get_context_data(form=self.form_class(cast(User, request.user)), wait=error.words)
             return ratelimit.waiting(self.render_to_response(facts), error.wait_s)
 
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        why = own_choice.words() if own_choice.is_due(self.request) else ""
+        return super().get_context_data(**kwargs) | {"why": why}
+
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your password is changed. All other sessions are signed out."))
+        own_choice.is_done(self.request)
         return super().form_valid(form)
 
     def form_invalid(self, form: Any) -> HttpResponse:

@@ -3,30 +3,26 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.mixins import LoginRequiredMixin
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
-from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.generic import FormView
-
-from voicehelper.api.ratelimit import waiting
 
 from .. import sessions
-from ..forms import OwnPassword
-from ..own_password import PasswordRefused, check_own_password
+from ..forms import ProofForm
+from ..models import AccessToken, BrowserSession
 from ..services import user_of
+from .own_data import ProvenForm
 
 
-@method_decorator([sensitive_post_parameters("password"), never_cache], name="dispatch")
-class Devices(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generic only in the stubs
+@method_decorator([sensitive_post_parameters("password", "code"), never_cache], name="dispatch")
+class Devices(ProvenForm):
     """Browsers and programs; posting the password ends all others."""
 
     template_name = "accounts/devices.html"
-    form_class = OwnPassword
+    form_class = ProofForm
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         user, here = user_of(self.request), self.request.session.session_key
@@ -38,33 +34,47 @@ class Devices(LoginRequiredMixin, FormView):  # type: ignore[type-arg]  # generi
         ]
         return super().get_context_data(**kwargs) | {"browsers": browsers, "tokens": sessions.tokens_of(user)}
 
-    def form_valid(self, form: OwnPassword) -> HttpResponse:
-        user = user_of(self.request)
-        try:
-            check_own_password(self.request, user, form.cleaned_data["password"])
-        except PasswordRefused as refused:
-            form.add_error("password", str(refused))
-            return waiting(self.form_invalid(form), refused.wait_s)
-        sessions.end_all_others(self.request, user)
+    def proven(self, form: ProofForm) -> HttpResponse:
+        sessions.end_all_others(self.request, user_of(self.request))
         messages.success(self.request, _("Everything but this browser is signed out."))
         return redirect("accounts:devices")
 
 
-class EndBrowser(LoginRequiredMixin, View):
-    """Signs one of one's own browsers out."""
+@method_decorator([sensitive_post_parameters("password", "code"), never_cache], name="dispatch")
+class EndBrowser(ProvenForm):
+    """Signs one of one's own browsers out, by the password."""
 
-    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not sessions.end_browser(user_of(request), pk):
+    template_name = "accounts/end_session.html"
+    form_class = ProofForm
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        row: BrowserSession | None = sessions.browsers_of(user_of(self.request)).filter(pk=self.kwargs["pk"]).first()
+        if row is None:
             raise Http404
-        messages.success(request, _("That browser is signed out."))
+        return super().get_context_data(**kwargs) | {"words": sessions.device_of(row.user_agent), "row": row}
+
+    def proven(self, form: ProofForm) -> HttpResponse:
+        if not sessions.end_browser(user_of(self.request), self.kwargs["pk"]):
+            raise Http404
+        messages.success(self.request, _("That browser is signed out."))
         return redirect("accounts:devices")
 
 
-class EndToken(LoginRequiredMixin, View):
-    """Ends one of one's own tokens."""
+@method_decorator([sensitive_post_parameters("password", "code"), never_cache], name="dispatch")
+class EndToken(ProvenForm):
+    """Ends one of one's own tokens, by the password."""
 
-    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not sessions.end_token(user_of(request), pk):
+    template_name = "accounts/end_session.html"
+    form_class = ProofForm
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        row: AccessToken | None = sessions.tokens_of(user_of(self.request)).filter(pk=self.kwargs["pk"]).first()
+        if row is None:
             raise Http404
-        messages.success(request, _("That program has to sign in again."))
+        return super().get_context_data(**kwargs) | {"words": _("A program or the mini program"), "row": row}
+
+    def proven(self, form: ProofForm) -> HttpResponse:
+        if not sessions.end_token(user_of(self.request), self.kwargs["pk"]):
+            raise Http404
+        messages.success(self.request, _("That program has to sign in again."))
         return redirect("accounts:devices")

@@ -38,8 +38,9 @@ def parse(body: bytes, *, root: str = "xml") -> dict[str, str]:
     if len(body) > MAX_BYTES:
         raise XMLError(f"More than {MAX_BYTES} bytes.")
     try:
-        # As text, the parser has no say in the encoding.
-        tree = fromstring(body.decode("utf-8-sig"), forbid_dtd=True, forbid_entities=True, forbid_external=True)
+        # As text, the parser has no say in the encoding. Blank lines before a declaration are no XML, and do come.
+        text = body.decode("utf-8-sig").lstrip()
+        tree = fromstring(text, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     except UnicodeDecodeError as error:
         raise XMLError("Not UTF-8.") from error
     except DefusedXmlException as error:
