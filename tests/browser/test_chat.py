@@ -582,7 +582,7 @@ def test_every_text_has_enough_contrast(chatter: Person, provider: Upstream, sch
 # --- What was gone on with -------------------------------------------------------------------------------------------
 @pytest.mark.rare
 def test_a_continued_answer_is_copied_as_one(chatter: Person, provider: Upstream) -> None:
-    first, second = ["The first", " half"], ["and the", " second."]
+    first, second = ["The first", " half", " is lost"], ["and the", " second."]
     provider.scripts = [stream(first, space="", error_after=2), stream(second, space="")]
     ask(chatter, "Tell me a story")
     chatter.sees(".trouble [data-go-on-here]")
