@@ -133,6 +133,7 @@ class AsyncHTTP:
         self._trusted = trusted
         self._pool: aiohttp.TCPConnector | None = None
         self._places: dict[str, _Place] = {}
+        self._connecting = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
 
     async def send(
         self,
@@ -209,7 +210,7 @@ class AsyncHTTP:
     async def _connected(self, place: "_Place") -> Answer:
         """A connection from the pool, or a new one, for one request and its answer."""
         try:
-            return Answer(await self._open_pool().connect(place.request, [], _TIMEOUT))
+            return Answer(await self._open_pool().connect(place.request, [], self._connecting))
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
@@ -245,9 +246,6 @@ class _Pool(aiohttp.TCPConnector):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._factory = Wire  # type: ignore[assignment]  # as aiohttp has it
-
-
-_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=CONNECT_S)
 
 
 class _Place:
