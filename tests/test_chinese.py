@@ -103,8 +103,10 @@ def test_every_mail_to_a_user_is_chinese(transactional_db: None) -> None:
     assert [word for text in texts for word in foreign_words(text, NAMES)] == []
 
 
-def test_what_the_api_refuses_is_said_in_chinese(month: None) -> None:
+def test_what_the_api_refuses_is_said_in_chinese(transactional_db: None) -> None:
     """As a program sees it that says nothing of its language, and so is answered in the site's."""
+    plant(Model)
+    call_command("seed_demo")
     demo = Client()
     demo.force_login(User.objects.get(username="demo"))
     said = []

@@ -153,6 +153,6 @@ def test_every_page_of_the_admin_has_the_box_and_what_is_typed_into_it_is_posted
         assert set(boxes) == {"post"}
 
 
-@pytest.mark.parametrize("term", ["", " ", "\0", "%", "'", "\\", "0" * 500, "9" * 19, "1e9", "²", "５"])
-def test_odd_terms_are_answered(browser: Client, term: str) -> None:
-    assert browser.post(FIND, {"term": term}, follow=True).status_code == 200
+def test_odd_terms_are_answered(browser: Client) -> None:
+    for term in ("", " ", "\0", "%", "'", "\\", "0" * 500, "9" * 19, "1e9", "²", "５"):
+        assert browser.post(FIND, {"term": term}, follow=True).status_code == 200, term
