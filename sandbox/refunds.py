@@ -19,7 +19,7 @@ ENDS = {"SUCCESS": RefundState.SUCCEEDED, "REFUNDCLOSE": RefundState.CLOSED, "CH
 
 
 class CannotRefund(Exception):
-    """More than is left, or nothing was paid."""
+    """More than is left, or nothing was paid; the text is what WeChat Pay says."""
 
 
 def accept(
@@ -30,7 +30,7 @@ def accept(
     with transaction.atomic():
         trade = Trade.objects.select_for_update(of=("self",)).select_related("merchant").get(pk=trade.pk)
         if not 0 < amount_fen <= trade.rest_fen:
-            raise CannotRefund(f"{trade.rest_fen} fen are left")
+            raise CannotRefund("累计退款金额大于支付金额" if trade.rest_fen else "订单已全额退款")
         refund = Refund.objects.create(
             trade=trade,
             out_refund_no=number,

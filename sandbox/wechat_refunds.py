@@ -51,8 +51,8 @@ def refund(call: Call) -> Fields:
         try:
             url, reason = params.get("notify_url", ""), params.get("refund_desc", "")
             known = refunds.accept(trade, number, amount_fen, notify_url=url, reason=reason, faults=call.faults)
-        except refunds.CannotRefund:
-            raise Refusal("ERROR", "累计退款金额大于支付金额") from None
+        except refunds.CannotRefund as error:
+            raise Refusal("ERROR", str(error)) from None
     if (known.trade_id, known.amount_fen) != (trade.pk, amount_fen):
         raise Refusal("PARAM_ERROR", "订单金额或退款金额与之前请求不一致，请核实后再试")
     return about(trade) | {

@@ -3,6 +3,7 @@
 from django.utils.translation import gettext_lazy as _
 
 from voicehelper.api.errors import INVALID, ErrorAnswer, Rule
+from voicehelper.numbers import grouped
 
 from . import services
 from .gateways import GATEWAYS
@@ -10,6 +11,10 @@ from .services.options import OptionsForbidden, OptionsRefused
 
 
 def _price_changed(error: services.PriceChanged) -> ErrorAnswer:
+    if error.quota is not None:
+        facts = {"pay": error.pay, "quota": grouped(error.quota)}
+        words = _("What you get has changed: ¥%(pay)s now buy %(quota)s quota. Pay again to agree.") % facts
+        return ErrorAnswer(409, words, more={"quoted": error.pay, "quoted_quota": error.quota})
     words = _("The price has changed: you now pay ¥%(pay)s. Pay again to agree.") % {"pay": error.pay}
     return ErrorAnswer(409, words, more={"quoted": error.pay})
 

@@ -45,8 +45,8 @@ def refund(call: Call) -> dict[str, Any]:
         try:
             reason = str(body.get("reason", ""))
             known = refunds.accept(trade, number, fen, notify_url=url, reason=reason, faults=call.faults)
-        except refunds.CannotRefund:
-            raise Refusal("INVALID_REQUEST", "累计退款金额大于支付金额") from None
+        except refunds.CannotRefund as error:
+            raise Refusal("INVALID_REQUEST", str(error)) from None
     if (known.trade_id, known.amount_fen, total) != (trade.pk, fen, trade.amount_fen):
         raise Refusal("INVALID_REQUEST", "您的请求参数与订单信息不一致")
     return _about(known)

@@ -30,15 +30,16 @@ export function takeOverPayForms() {
 async function pay(form, button) {
   const amount = Number(form.elements.amount.value);
   const quoted = form.elements.quoted.value;
+  const quota = form.elements.quoted_quota.value;
   const tradeType = button.dataset.tradeType;
-  const what = `${button.value} ${amount} ${quoted} ${tradeType}`;
+  const what = `${button.value} ${amount} ${quoted} ${quota} ${tradeType}`;
   const key = keyFor(what);
   working(button, true);
   complain(form, "");
   unanswered = { what, key };
   try {
     const answer = await askJson(button.dataset.url, {
-      body: { amount, payment_method: button.value, trade_type: tradeType, quoted },
+      body: { amount, payment_method: button.value, trade_type: tradeType, quoted, quoted_quota: quota || null },
       headers: { "Idempotency-Key": key },
     });
     unanswered = null;

@@ -24,9 +24,10 @@ export function followAmount(root) {
     for (const button of buttons) button.disabled = true;
   }
 
-  function unlock(amount, money) {
+  function unlock(amount, money, quota) {
     pay.elements.amount.value = amount;
     pay.elements.quoted.value = money;
+    pay.elements.quoted_quota.value = quota;
     for (const button of buttons) button.disabled = amount < BigInt(button.dataset.least);
   }
 
@@ -60,13 +61,14 @@ export function followAmount(root) {
     summary.classList.remove("nothing");
     cell("amount").textContent = grouped(amount);
     const bonus = bonusOf(amount);
-    cell("credit").textContent = grouped((amount + bonus) * perUnit);
+    const quota = (amount + bonus) * perUnit;
+    cell("credit").textContent = grouped(quota);
     cell("bonus").textContent = bonus ? text.textBonus.replace("{bonus}", grouped(bonus * perUnit)) : "";
     cell("original").textContent = `¥${saved ? saved.original : grouped(money)}`;
     cell("saving").textContent = saved ? `−¥${saved.saving}` : "";
     root.querySelector("[data-discount]").hidden = !saved;
     cell("pay").textContent = `¥${grouped(money)}`;
-    unlock(amount, money);
+    unlock(amount, money, quota);
   }
 
   async function fetchPrice(amount) {

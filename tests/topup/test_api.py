@@ -258,6 +258,52 @@ def test_P47_the_order_of_a_repeated_key_keeps_the_price_it_was_placed_at(
     assert Order.objects.get().amount_fen == 7300
 
 
+SINCE: dict[str, dict[str, Any]] = {
+    "M1 switched off": {"WechatEnabled": False},
+    "M1 its key is gone": {"WechatApiV2Key": None},
+    "M7 the least amount is more": {"WechatMinTopUp": 11},
+    "M7 it costs more": {"Price": "9.9"},
+    "M7 it brings less": {"QuotaPerUnit": 250_000},
+}
+
+
+@pytest.mark.parametrize("since", SINCE.values(), ids=SINCE)
+def test_C12_P40_the_order_of_a_repeated_key_is_there_whatever_was_set_since(
+    client_of_buyer: APIClient, wechat: WeChatMerchant, settings: Any, since: dict[str, Any]
+) -> None:
+    """The first answer was lost: asking again is no new order."""
+    with ScriptedProvider(wechat, settings) as scripted:
+        first = pay(client_of_buyer, "wechat", HTTP_IDEMPOTENCY_KEY="k")
+        write_options(since)
+        again = pay(client_of_buyer, "wechat", HTTP_IDEMPOTENCY_KEY="k")
+        assert (again.status_code, again.json()) == (200, first.json())
+        other = {"amount": 11, "payment_method": "wechat"}
+        answer = client_of_buyer.post("/api/user/wechat/pay", other, format="json", HTTP_IDEMPOTENCY_KEY="k")
+        assert answer.status_code == 409
+        assert scripted.operations() == ["create"]
+    assert Order.objects.get().amount_fen == 7300
+
+
+LESS: dict[str, dict[str, Any]] = {"the bonus": {"AmountBonus": {}}, "what a unit brings": {"QuotaPerUnit": 250_000}}
+
+
+@pytest.mark.parametrize("less", LESS.values(), ids=LESS)
+def test_P47_what_an_order_brings_is_agreed_like_what_it_costs(
+    client_of_buyer: APIClient, wechat: WeChatMerchant, settings: Any, less: dict[str, Any]
+) -> None:
+    write_options({"AmountBonus": {"10": 1}})
+    body = {"amount": 10, "payment_method": "wechat", "quoted": "73.00", "quoted_quota": 5_500_000}
+    with ScriptedProvider(wechat, settings) as scripted:
+        write_options(less)
+        answer = client_of_buyer.post("/api/user/wechat/pay", body, format="json")
+        told = answer.json()
+        assert (answer.status_code, told["quoted"], scripted.calls) == (409, "73.00", [])
+        assert f"¥73.00 现可得 {told['quoted_quota']:,} 额度" in told["data"]
+        body["quoted_quota"] = told["quoted_quota"]
+        assert client_of_buyer.post("/api/user/wechat/pay", body, format="json").status_code == 200
+    assert Order.objects.get().quota == told["quoted_quota"] < 5_500_000
+
+
 @pytest.mark.parametrize("quoted", ["free", "NaN", "73.001", "-73.00", [], 10**30])
 def test_P47_a_quote_that_is_none_is_a_parameter_error(
     quoted: Any, client_of_buyer: APIClient, wechat: WeChatMerchant

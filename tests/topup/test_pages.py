@@ -219,6 +219,22 @@ def test_P47_a_price_raised_behind_an_open_page_is_shown_before_anything_is_orde
     books_agree()
 
 
+def test_P47_a_bonus_that_ended_behind_an_open_page_is_told_before_anything_is_ordered(
+    page: Client, wechat: WeChatMerchant
+) -> None:
+    write_options({"AmountBonus": {"10": 1}})
+    opened = page.get("/recharge").content.decode()
+    assert hidden(opened, "quoted_quota") == "5500000"
+    write_options({"AmountBonus": {}})
+    told = {name: hidden(opened, name) for name in ("quoted", "quoted_quota")}
+    answer = post_form(page, **told)
+    assert "¥73.00 now buy 5,000,000 quota. Pay again to agree." in text_of(answer)
+    assert (answer.status_code, Order.objects.count()) == (409, 0)
+    fresh = answer.content.decode()
+    told = {name: hidden(fresh, name) for name in ("quoted", "quoted_quota", "intent")}
+    assert post_form(page, **told).status_code == 302
+
+
 def test_P47_ordering_again_from_an_old_card_asks_before_it_costs_more(
     page: Client, buyer: User, wechat: WeChatMerchant
 ) -> None:

@@ -14,7 +14,7 @@ from sandbox.faults import write_script
 from sandbox.gateways import gateway_of
 from sandbox.management.commands.open_sandbox_accounts import mini_program
 from sandbox.models import Delivery
-from tests.conftest import rarely, sampled
+from tests.conftest import rarely
 from tests.operators import browser_of, clerk
 from tests.refunds import given_back, open_accounts, paid_order, platform, sandbox_server, trade_of
 from topup import services
@@ -189,11 +189,12 @@ def test_R13_a_difference_of_the_bill_leads_to_the_surplus_payment_and_ends_with
     assert difference.state == Difference.State.REPAIRED
 
 
-@pytest.mark.parametrize("gateway", sampled(["wechat", "alipay"], keep=1))
+@pytest.mark.parametrize("gateway", ["wechat v3", *rarely("wechat", "alipay")])
 def test_R05_a_refusal_looks_for_the_refund_that_was_first_and_gives_it_the_quota(
     gateway: str, buyer: User, staff: User, books_agree: Callable[[], None]
 ) -> None:
-    order = paid_order(buyer, gateway)
+    """v3 lists no refunds, and its query does not say how much went back: its refusal does."""
+    order = paid_order(buyer, platform(gateway))
     refund = services.request_refund(order, 7300, number=1, actor=staff, reason="x")
     console.accept(trade_of(order), "CONSOLE1", 7300, notify_url="", reason="", faults={})
     services.submit_refund(refund)

@@ -49,6 +49,13 @@ class PayRequest(serializers.Serializer[Any]):
         help_text="What the buyer was told it costs, from /api/user/amount. When it costs something else, nothing is"
         " ordered: 409, with the price of now as `quoted`.",
     )
+    quoted_quota = serializers.IntegerField(
+        min_value=0,
+        max_value=2**63 - 1,
+        default=None,
+        allow_null=True,
+        help_text="What the buyer was told it brings. When it brings something else, the same, with `quoted_quota`.",
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict) or type(data.get("amount")) is not int:
@@ -95,7 +102,7 @@ class PayView(PaymentView):
             client_ip=client_ip,
             way=self._way(asked["trade_type"].upper()),
             idempotency_key=key or None,
-            quoted=asked["quoted"],
+            quoted=services.Quoted(asked["quoted"], asked["quoted_quota"]),
         )
         data: dict[str, Any] = {"pay_url": order.pay_url, "order_id": order.order_no}
         if services.place_of(order) is Place.APP:

@@ -89,6 +89,8 @@ class Gateway(ABC):
     close_after_s: ClassVar[int] = 0
     # Whether refunds_of knows them all, or only those it is asked about.
     lists_refunds: ClassVar[bool] = False
+    # What it says when it refuses a refund because all of the order went back before (a pattern).
+    refused_as_refunded: ClassVar[str] = r"(?!)"
     # Whether CLOSED is also said of what was paid and went back in full.
     closes_refunded: ClassVar[bool] = False
     # How its own numbers of payments look (a pattern); and whether one can be given back by that number alone.

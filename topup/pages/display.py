@@ -52,6 +52,7 @@ class PriceTag:
     shown: str
     credit: str
     quoted: str
+    quoted_quota: int
     pay: str
     original: str
     saving: str
@@ -68,6 +69,7 @@ def price_of(price: Quote) -> PriceTag:
         shown=grouped(price.amount),
         credit=grouped(price.quota),
         quoted=price.money,
+        quoted_quota=price.quota,
         pay=money(price.amount_fen),
         original=money(price.original_fen),
         saving=money(saving) if saving else "",

@@ -56,6 +56,7 @@ class PayForm(forms.Form):
     payment_method = forms.CharField(max_length=32)
     intent = forms.RegexField(r"^[0-9a-f]{32}\Z")
     quoted = forms.DecimalField(max_digits=11, decimal_places=2, min_value=0, required=False)
+    quoted_quota = forms.IntegerField(min_value=0, max_value=MAX_AMOUNT, required=False)
 
 
 class AmountForm(forms.Form):
@@ -107,15 +108,23 @@ def recharge(request: HttpRequest) -> HttpResponse:
     return redirect("topup:payment", order.order_no)
 
 
-def _place(request: HttpRequest, amount: int, payment_method: str, intent: str, quoted: Decimal | None) -> Order:
+def _place(
+    request: HttpRequest,
+    amount: int,
+    payment_method: str,
+    intent: str,
+    quoted: Decimal | None,
+    quoted_quota: int | None,
+) -> Order:
     """The order as placed, also when the provider refused or did not answer: its card says so."""
     client_ip = client_address(request)
     brakes.brake_payment(user_of(request), client_ip)
     way = _browser(request).way(payment_method)
     key = f"page:{intent}:{payment_method}:{amount}:{way.trade_type}"
+    told = services.Quoted(quoted, quoted_quota)
     try:
         return services.place_order(
-            user_of(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key, quoted=quoted
+            user_of(request), payment_method, amount, client_ip=client_ip, way=way, idempotency_key=key, quoted=told
         )
     except services.PaymentNotOffered as error:
         return error.order

@@ -58,6 +58,7 @@ from .given_back import hear_of_refund
 from .payments import ask_about_payment
 from .placing import (
     QR_CODE,
+    Quoted,
     Way,
     address_to_open,
     payment_arguments,

@@ -38,11 +38,13 @@ class NobodyPays(TopupError):
 
 
 class PriceChanged(TopupError):
-    """What the buyer was quoted is not what the order costs: `pay`, in yuan."""
+    """What the buyer was quoted is not what the order costs (`pay`, in yuan), or not what it brings (`quota`, when it
+    is that alone)."""
 
-    def __init__(self, pay: str) -> None:
+    def __init__(self, pay: str, quota: int | None = None) -> None:
         super().__init__(pay)
         self.pay = pay
+        self.quota = quota
 
 
 class IdempotencyConflict(TopupError):

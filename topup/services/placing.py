@@ -18,6 +18,7 @@ from voicehelper import clock, rows
 from voicehelper.accounts.minors import admit_recharge
 from voicehelper.accounts.models import User
 
+from ..gateways import GATEWAYS
 from ..gateways.base import Gateway
 from ..gateways.errors import NumberTaken, Refused, Retryable, Unknown
 from ..gateways.orders import NewOrder, Offer, TradeState
@@ -59,6 +60,14 @@ class Way:
 QR_CODE = Way()
 
 
+@dataclass(frozen=True)
+class Quoted:
+    """What the buyer was told: what it costs, in yuan, and how much quota it brings; None: he was not."""
+
+    pay: Decimal | None = None
+    quota: int | None = None
+
+
 def quote_for(user: User, gateway: str, amount: int) -> Quote:
     """What `amount` costs this user. Raises UnknownGateway, AmountTooSmall, AmountInvalid."""
     now = configured()
@@ -83,27 +92,27 @@ def place_order(
     client_ip: str,
     way: Way = QR_CODE,
     idempotency_key: str | None = None,
-    quoted: Decimal | None = None,
+    quoted: Quoted = Quoted(),
 ) -> Order:
     """Create an order and have the provider offer payment; the returned order is pending (or already paid).
 
     The order is committed before the provider hears of it. With an idempotency key that was used before, the same order
-    comes back. With `quoted`, what the buyer was told in yuan, it is placed only if that is what it costs, else
-    PriceChanged. Raises the TopupErrors, MinorsLimit; after PaymentNotOffered(unknown=True) the sweep goes on asking.
+    comes back, whatever has been set since. With `quoted` it is placed only if that still holds, else PriceChanged.
+    Raises the TopupErrors, MinorsLimit; after PaymentNotOffered(unknown=True) the sweep goes on asking.
     """
+    known = _known_order(user, idempotency_key)
+    if known and known.state != Order.State.CREATED and known.gateway == gateway_name:
+        return _same(known, amount, way, quoted)
     now = configured()
     gateway = _gateway_of_way(gateway_name, way, now)
-    trade_type = way.trade_type or gateway.qr_code
     price = _quote(now.recharge, now.section(gateway_name), user, amount)
-    known = _known_order(user, idempotency_key)
-    charge = yuan((known or price).amount_fen)
-    if quoted is not None and quoted != Decimal(charge):
-        raise PriceChanged(charge)
+    _check_quoted(known or price, quoted)
     order = known or _insert_order(
         user, gateway, price, now, way=way, client_ip=client_ip, idempotency_key=idempotency_key
     )
-    if (order.gateway, order.trade_type, order.amount) != (gateway_name, trade_type, amount):
+    if order.gateway != gateway_name:
         raise IdempotencyConflict(idempotency_key)
+    _same(order, amount, way, quoted)
     if order.state == Order.State.CREATED:
         # Placed by an earlier try, perhaps in the name of an app that the settings have changed since.
         same = (gateway.account, gateway.app_id) == (order.account_id, order.app_id)
@@ -112,6 +121,24 @@ def place_order(
             raise PaymentNotOffered(order, unknown=True)
         _offer_payment(order, its_own, now.recharge)
     return order
+
+
+def _same(order: Order, amount: int, way: Way, quoted: Quoted) -> Order:
+    """The order of a key, if it is what is asked for now. Raises PriceChanged, IdempotencyConflict."""
+    _check_quoted(order, quoted)
+    trade_type = way.trade_type or next(iter(GATEWAYS[order.gateway].trade_types))
+    if (order.trade_type, order.amount) != (trade_type, amount):
+        raise IdempotencyConflict(order.idempotency_key)
+    return order
+
+
+def _check_quoted(found: Order | Quote, quoted: Quoted) -> None:
+    """Raises PriceChanged."""
+    pay = yuan(found.amount_fen)
+    if quoted.pay is not None and quoted.pay != Decimal(pay):
+        raise PriceChanged(pay)
+    if quoted.quota is not None and quoted.quota != found.quota:
+        raise PriceChanged(pay, found.quota)
 
 
 def _gateway_of_way(name: str, way: Way, now: Configured) -> Gateway:

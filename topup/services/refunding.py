@@ -6,6 +6,7 @@ are guarded by a lock on the order's row, held in the database only; no provider
 """
 
 import logging
+import re
 from collections.abc import Sequence
 
 from django.db import transaction
@@ -19,6 +20,7 @@ from voicehelper.wallet.services import InsufficientQuota, hold, hold_up_to, wal
 
 from ..gateways.base import Gateway
 from ..gateways.errors import NotConfigured, Refused, Unknown
+from ..gateways.orders import TradeState
 from ..gateways.refunds import NewRefund, RefundState, RefundStatus
 from ..models import Order, RechargeSettings, Refund, SurplusPayment
 from ..money import yuan
@@ -196,11 +198,12 @@ def _believe_refusal(refund: Refund, gateway: Gateway, refusal: Refused) -> None
     money went back by another refund: that one is looked for first, and gets the quota that this one set aside."""
     try:
         status = _ask(refund, gateway)
-        found, told_fen = _those_before(refund, gateway) if status.state == RefundState.ABSENT else ((), 0)
+        absent = status.state == RefundState.ABSENT
+        found, told_fen = _those_before(refund, gateway, str(refusal)) if absent else ((), 0)
     except (Unknown, Refused) as error:
         not_certain(refund, f"{refusal} ({error})")
         return
-    if status.state != RefundState.ABSENT:
+    if not absent:
         settle_refund(refund, status)
         return
     with transaction.atomic():
@@ -212,15 +215,17 @@ def _ask(refund: Refund, gateway: Gateway) -> RefundStatus:
     return gateway.query_refund(refund.order.order_no, refund.refund_no, refund.transaction_id)
 
 
-def _those_before(refund: Refund, gateway: Gateway) -> tuple[Sequence[RefundStatus], int]:
-    """The refunds of an order that the provider knows, or, where it lists none, how much went back of it in all. Raises
-    Refused and Unknown."""
+def _those_before(refund: Refund, gateway: Gateway, refusal: str) -> tuple[Sequence[RefundStatus], int]:
+    """The refunds of an order that the provider knows, or, where it lists none, how much went back of it in all, by its
+    query or by what it refused the next one with. Raises Refused and Unknown."""
     order = refund.order
     if refund.surplus:
         return (), 0
     if gateway.lists_refunds:
         return gateway.refunds_of(order.order_no), 0
-    return (), gateway.query(order.order_no).refunded_fen
+    trade = gateway.query(order.order_no)
+    whole = trade.state == TradeState.REFUNDED and re.search(gateway.refused_as_refunded, refusal)
+    return (), trade.refunded_fen or (order.amount_fen if whole else 0)
 
 
 def ask_refund(refund: Refund, *, gateway: Gateway | None = None) -> RefundStatus | None:

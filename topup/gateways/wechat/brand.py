@@ -57,6 +57,7 @@ class WeChatPay(Gateway):
     many_apps = True
     # WeChat refuses to close a younger order.
     close_after_s = 300
+    refused_as_refunded = "已(全额|全部)退"
     transaction_numbers = r"[14][0-9]{27}"
     refunds_by_transaction = True
 
