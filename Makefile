@@ -105,7 +105,7 @@ lock: $(INSTALLED) ## resolve pyproject.toml into requirements*.txt
 
 messages: $(INSTALLED) ## bring locale/*.po up to date (needs GNU gettext)
 	@command -v xgettext >/dev/null || { echo 'Install GNU gettext first: apt-get install gettext' >&2; exit 1; }
-	@$(EMBEDDED) exec -- $(BIN)/python manage.py makemessages --all --no-wrap --add-location file -i '.venv' -i '.clients' -i '.data'
+	@$(EMBEDDED) exec -- $(BIN)/python manage.py makemessages --all --no-wrap --add-location file -i '.venv' -i '.clients' -i '.data' -i tests
 
 # The lock is this file itself: two makes at once build one environment, and the second finds it done. An environment of
 # another interpreter, or one whose making was interrupted, is made anew; any other only gets what changed.

@@ -33,6 +33,7 @@ PATTERNS = (
     _("The notice is in {}, which is not read."),
     _("The notice is not WeChat Pay's JSON: {}."),
     _("The notice is not WeChat Pay's XML: {}"),
+    _("The notice is not a form."),
     _("The notice is not a form in {}."),
     _("The notice is not signed by WeChat Pay. {}"),
     _("The notice is not signed with our API key."),

@@ -260,7 +260,7 @@ def test_P47_the_order_of_a_repeated_key_keeps_the_price_it_was_placed_at(
 
 SINCE: dict[str, dict[str, Any]] = {
     "M1 switched off": {"WechatEnabled": False},
-    "M1 its key is gone": {"WechatApiV2Key": None},
+    "M1 its key is gone": {"WechatEnabled": False, "WechatApiV2Key": None},
     "M7 the least amount is more": {"WechatMinTopUp": 11},
     "M7 it costs more": {"Price": "9.9"},
     "M7 it brings less": {"QuotaPerUnit": 250_000},

@@ -272,8 +272,9 @@ class _Place:
         return head + (b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body))
 
     def _written(self, method: str, headers: Mapping[str, str]) -> bytes:
-        said = {name.lower(): f"{name}: {value}" for values in (_HEADERS, headers) for name, value in values.items()}
-        lines = [f"{method} {self._target} HTTP/1.1", f"Host: {self.request.headers['Host']}", *said.values(), ""]
+        default = {"Host": self.request.headers["Host"], **_HEADERS}
+        said = {name.lower(): f"{name}: {value}" for values in (default, headers) for name, value in values.items()}
+        lines = [f"{method} {self._target} HTTP/1.1", *said.values(), ""]
         text = "\r\n".join(lines)
         if text.count("\n") + text.count("\r") != 2 * len(lines) - 2 or "\0" in text:
             raise ValueError

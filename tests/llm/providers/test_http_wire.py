@@ -290,6 +290,10 @@ def test_a_request_says_what_it_must_and_the_last_spelling_of_a_header_counts() 
     assert len(seen.body) == 300_000
 
 
+def test_the_host_is_what_a_caller_says_who_signs_it() -> None:
+    assert sent(headers={"host": "tms.example"}).headers["host"] == "tms.example"
+
+
 @pytest.mark.parametrize("value", ["a\r\nX-B: 1", "a\nb", "a\rb", "a\0b"])
 def test_a_header_cannot_become_two(value: str) -> None:
     async def scenario(client: AsyncHTTP, upstream: Upstream) -> int:

@@ -79,7 +79,7 @@ def _read(raw: Fields) -> Fields:
         with suppress(UnicodeDecodeError):
             texts = [each.decode(codec) for each in content]
             return dict(zip(texts[::2], texts[1::2], strict=True))
-    raise Malformed(f"The notice is in {named[:32]!r}, and in nothing that is read.")
+    raise Malformed(f"The notice is in {named[:32]!r}, which is not read.")
 
 
 def _is_about_refund(form: Fields) -> bool:
