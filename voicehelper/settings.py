@@ -120,7 +120,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 if SANDBOX:
-    MIDDLEWARE.insert(0, "sandbox.browser.PlayedBrowser")
+    # It writes into pages, before they are compressed.
+    MIDDLEWARE.insert(MIDDLEWARE.index("voicehelper.middleware.CompressedPages") + 1, "sandbox.browser.PlayedBrowser")
 ROOT_URLCONF = "voicehelper.urls"
 ASGI_APPLICATION = "voicehelper.asgi.application"
 APPEND_SLASH = False

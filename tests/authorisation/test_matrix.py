@@ -302,6 +302,7 @@ def test_I1_N1_a_part_of_all_addresses_answers_everybody_as_the_table_says(world
 
 
 @pytest.mark.rare
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(8))
 def test_I1_N1_every_address_answers_everybody_as_the_table_says(world: World, part: int) -> None:
     found = differences(world, iter(EVERYTHING[part::8]))

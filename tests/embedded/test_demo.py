@@ -80,6 +80,7 @@ def pay_as(folder: Path, forwarded_for: str) -> None:
 
 
 @pytest.mark.rare
+@pytest.mark.timeout(300)
 def test_X41_the_demo_comes_up_again_after_being_killed_and_stops_without_a_trace(folder: Path) -> None:
     with running_demo(folder) as demo:
         demo.kill()
