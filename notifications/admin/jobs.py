@@ -22,7 +22,9 @@ from ..models import JobRun
 
 @admin.register(JobRun)
 class JobRunAdmin(OnePageAdmin):
-    """Has no forms: the list's address is the table of the whole schedule."""
+    """The list's address is the table of the whole schedule."""
+
+    has_form = False
 
     def get_urls(self) -> list[URLPattern]:
         run = path("<slug:name>/run/", self.admin_site.admin_view(self.run_view), name=url_name(self, "run"))

@@ -234,6 +234,7 @@ SPECIAL = {
     "accounts/secretrotation/": ("see", BOSS),  # begins one
     "accounts/secretrotation/<path:object_id>/change/": ("see", "see"),  # leads to the list
     "notifications/jobrun/<path:object_id>/change/": ("see", "see"),  # leads to the list
+    "notifications/jobrun/": ("see", WRONG_METHOD),  # has no form
     "notifications/rule/": ("see", "change"),
     "accounts/miniprogramsettings/test/": (WRONG_METHOD, "change"),
     "accounts/websitesettings/test/": (WRONG_METHOD, "change"),

@@ -117,7 +117,7 @@ def _retention() -> dict[str, float]:
 
     growing = retention.log_named("llm.usage")
     assert growing is not None
-    month = retention.later(clock.today().replace(day=1), -2)
+    month = clock.month_later(clock.today(), -2)
     start = time.monotonic()
     with _peak() as peak:
         rows = _archive(archiving, growing, month)

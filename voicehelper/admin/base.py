@@ -188,8 +188,12 @@ class OnePageAdmin(BaseAdmin):
     """No list and no forms: the list's address is one page of all rows, which are not added and deleted one by one."""
 
     has_add_permission = has_delete_permission = nobody
+    # Whether the page itself sends something here.
+    has_form: ClassVar[bool] = True
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if request.method == "POST" and not self.has_form:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
         if not self.has_view_permission(request):
             raise PermissionDenied
         if request.method != "POST":
@@ -203,7 +207,7 @@ class OnePageAdmin(BaseAdmin):
 
     def save(self, request: HttpRequest) -> HttpResponse:
         """What the page's form sent, by somebody who may change rows."""
-        return HttpResponseNotAllowed(["GET", "HEAD"])
+        raise NotImplementedError
 
 
 class ReadOnlyAdmin(RecordActions):
