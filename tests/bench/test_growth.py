@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import full
+from tests.conftest import SOAK, full
 
 from . import growth
 
@@ -12,6 +12,7 @@ pytestmark = pytest.mark.timeout(7200)
 
 
 @pytest.mark.rare
+@pytest.mark.skipif(not SOAK, reason="make soak: it measures, and wants the machine for itself")
 def test_with_many_rows_everything_costs_as_with_few(django_db_blocker: Any) -> None:
     """200,000 orders in `make soak`, and a million entries and calls; the best of some tries, by the CPU."""
     orders = full(growth.MANY, 5_000)
