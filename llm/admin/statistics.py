@@ -79,7 +79,7 @@ class UsageSums(Sums):
 
 
 @dataclass
-class Table:
+class CallTable:
     """Sums by slot and name, without latencies; and those of each slot and each name, with them."""
 
     cells: dict[tuple[datetime, str], UsageSums] = field(default_factory=dict)
@@ -101,9 +101,9 @@ def span_of(name: str) -> Span:
     return Span("day", [today - timedelta(days=29 - number) for number in range(30)])
 
 
-def sums(span: Span, by: str) -> Table:
+def sums(span: Span, by: str) -> CallTable:
     """Sums by slot and model or provider ("model_name" or "provider"), in one statement."""
-    table = Table()
+    table = CallTable()
     for slot, name, step, no_slot, no_name, *counted, answered in _summed(span, by):
         calls, failures, tokens, quota, costed, cost = map(int, counted)
         steps = Counter({step: int(answered)} if answered and step is not None and step >= 0 else {})
@@ -192,7 +192,7 @@ def _ms(value: int | None) -> str:
     return "—" if value is None else f"{value:,} ms"
 
 
-def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, Chart]]:
+def _charts(span: Span, table: CallTable, names: Sequence[str]) -> list[tuple[str, Chart]]:
     whole = [table.slots.get(slot, _NONE) for slot in span.slots]
     nothing = _("No calls in this time.")
     found = []
@@ -220,7 +220,7 @@ def _charts(span: Span, table: Table, names: Sequence[str]) -> list[tuple[str, C
     return found
 
 
-def _stack(span: Span, table: Table, names: Sequence[str], what: str) -> list[Series]:
+def _stack(span: Span, table: CallTable, names: Sequence[str], what: str) -> list[Series]:
     """A series for each of the busiest names, and one for all the others."""
     groups = [(f"s{number}", name, {name}) for number, name in enumerate(names[:COLOURS])]
     if len(names) > COLOURS:

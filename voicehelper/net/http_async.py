@@ -18,7 +18,7 @@ from yarl import URL
 from .addresses import host_and_port, public_addresses
 from .deadlines import Deadline
 from .http import CONNECT_S, MAX_BYTES, HTTPAnswer, NoAnswer
-from .http_wire import Answer, Broken, Garbled, Wire
+from .http_wire import Broken, Garbled, Wire, WireAnswer
 
 # Idle connections are kept this long: a new TLS handshake to a provider costs a user's patience.
 KEEP_S = 30.0
@@ -54,7 +54,7 @@ class HTTPStream:
     does not count. Must be closed.
     """
 
-    def __init__(self, answer: Answer, first_s: float, idle_s: float) -> None:
+    def __init__(self, answer: WireAnswer, first_s: float, idle_s: float) -> None:
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
         self._answer = answer
@@ -182,11 +182,11 @@ class AsyncHTTP:
             raise _explained(error) from None
         return HTTPStream(answer, max(idle_s, until - loop.time()), idle_s)
 
-    async def _ask(self, method: str, url: str, body: Body | None, headers: Mapping[str, str]) -> Answer:
+    async def _ask(self, method: str, url: str, body: Body | None, headers: Mapping[str, str]) -> WireAnswer:
         """Send once, without a time limit but that of connecting. Raises NoAnswer, AddressRefused."""
         if not self._trusted:
             host_and_port(url, https_only=False)
-        answer: Answer | None = None
+        answer: WireAnswer | None = None
         try:
             if isinstance(body, aiohttp.FormData):
                 form = body()
@@ -207,10 +207,10 @@ class AsyncHTTP:
                 answer.close()
         return answer
 
-    async def _connected(self, place: "_Place") -> Answer:
+    async def _connected(self, place: "_Place") -> WireAnswer:
         """A connection from the pool, or a new one, for one request and its answer."""
         try:
-            return Answer(await self._open_pool().connect(place.request, [], self._connecting))
+            return WireAnswer(await self._open_pool().connect(place.request, [], self._connecting))
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 

@@ -37,7 +37,7 @@ class Lent(Protocol):
     def close(self) -> None: ...
 
 
-class Answer:
+class WireAnswer:
     """One answer: `status` and `headers` (lower-case names) from when it has `begun`, the body by `read`. `served`: its
     connection had served another request before. Its connection goes back by itself when all has come."""
 
@@ -175,7 +175,7 @@ class Wire(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.served = False
         self.should_close = False
-        self._answer: Answer | None = None
+        self._answer: WireAnswer | None = None
         self._parser: Any = httptools.HttpResponseParser(self)
         # Bytes since the last that was understood: the end of headers, or a piece of a body.
         self._loose = 0
@@ -198,7 +198,7 @@ class Wire(asyncio.Protocol):
             transport.abort()
 
     # --- What its answer asks --------------------------------------------------------------------------------------
-    def begin(self, answer: Answer) -> None:
+    def begin(self, answer: WireAnswer) -> None:
         self._answer, self._loose = answer, 0
         # Also a request that is not answered: who is asked next must not take that answer for his.
         self.should_close = True
@@ -251,7 +251,7 @@ class Wire(asyncio.Protocol):
             return
         answer.wake()
 
-    def _garbled(self, answer: Answer) -> None:
+    def _garbled(self, answer: WireAnswer) -> None:
         self._answer = None
         self.abort()
         answer.fail(Garbled())
