@@ -25,8 +25,9 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For all periods, however slow the machine."""
+    """For all periods, however slow the machine; and yesterday is over, also in the first hour of a day."""
     monkeypatch.setattr(periods, "SPOT_WITHIN", timedelta(minutes=1))
+    monkeypatch.setattr(periods, "MARGIN", timedelta(0))
 
 
 def gift(user: User, amount: int) -> Entry:
