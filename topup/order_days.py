@@ -42,7 +42,8 @@ _NEWCOMERS = f"""
     SELECT {_DAY.format("o.credited_at")}, '{{part}}', o.gateway, TRUE, {_GROUP}, '', COUNT(*), 0, 0
     FROM (
         SELECT DISTINCT ON (user_id) user_id, credited_at, gateway FROM topup_order
-        WHERE credited_at >= %(begin)s AND credited_at < %(end)s AND (live OR {{any}}) ORDER BY user_id, credited_at
+        WHERE credited_at >= %(begin)s AND credited_at < %(end)s AND (live OR {{any}}){{whose}}
+        ORDER BY user_id, credited_at
     ) o
     LEFT JOIN LATERAL (
         SELECT e.id FROM topup_order e
@@ -51,56 +52,89 @@ _NEWCOMERS = f"""
     WHERE before.id IS NULL AND '{{part}}' = ANY(%(parts)s)
     GROUP BY 1, 3, 5
 """  # noqa: S608  # nosec B608  # constants only
-# (day, part, gateway, live, group, detail, count, fen, waited_s) of the rows from `begin` to `end`, for `parts`.
-_ROWS = f"""
+
+
+def _rows_of(whose: str = "") -> str:
+    """(day, part, gateway, live, group, detail, count, fen, waited_s) of the rows from `begin` to `end`, for `parts`;
+    `whose` is a constant condition that names the column user_id."""
+    newcomers, everybody = (
+        _NEWCOMERS.format(part=part, any=any_money, whose=whose)
+        for part, any_money in (("newcomers", "FALSE"), ("newcomers_any", "TRUE"))
+    )
+    return f"""
     SELECT {_DAY.format("o.created")} AS day, 'placed' AS part, o.gateway, o.live, {_GROUP} AS "group",
            o.state AS detail, COUNT(*) AS count, SUM(o.amount_fen)::bigint AS fen, 0::bigint AS waited_s
     FROM topup_order o
-    WHERE o.created >= %(begin)s AND o.created < %(end)s AND 'placed' = ANY(%(parts)s) GROUP BY 1, 3, 4, 5, 6
+    WHERE o.created >= %(begin)s AND o.created < %(end)s AND 'placed' = ANY(%(parts)s){whose}
+    GROUP BY 1, 3, 4, 5, 6
     UNION ALL
     SELECT {_DAY.format("o.credited_at")}, 'credited', o.gateway, o.live, {_GROUP}, ({_STEP})::text, COUNT(*),
            SUM(o.amount_fen)::bigint, SUM(wait)::bigint
     FROM topup_order o, LATERAL (SELECT extract(epoch FROM o.credited_at - o.created)::bigint AS wait) waited
-    WHERE o.credited_at >= %(begin)s AND o.credited_at < %(end)s AND 'credited' = ANY(%(parts)s)
+    WHERE o.credited_at >= %(begin)s AND o.credited_at < %(end)s AND 'credited' = ANY(%(parts)s){whose}
     GROUP BY 1, 3, 4, 5, 6
     UNION ALL
     SELECT {_DAY.format("r.finished_at")}, 'refunded', o.gateway, o.live, {_GROUP}, '', COUNT(*),
            SUM(r.amount_fen)::bigint, 0
     FROM topup_refund r JOIN topup_order o ON o.id = r.order_id
     WHERE r.state = 'succeeded' AND r.surplus_id IS NULL AND r.finished_at >= %(begin)s AND r.finished_at < %(end)s
-      AND 'refunded' = ANY(%(parts)s) GROUP BY 1, 3, 4, 5
-    UNION ALL {_NEWCOMERS.format(part="newcomers", any="FALSE")}
-    UNION ALL {_NEWCOMERS.format(part="newcomers_any", any="TRUE")}
+      AND 'refunded' = ANY(%(parts)s){whose} GROUP BY 1, 3, 4, 5
+    UNION ALL {newcomers}
+    UNION ALL {everybody}
 """  # noqa: S608  # nosec B608  # constants only
+
+
+_ROWS = _rows_of()
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
 # (day, part, gateway, group, detail, count, fen, waited_s)
 Cell = tuple[date, str, str, str, str, int, int, int]
-_COUNTED = "SUM(count)::bigint, SUM(fen)::bigint, SUM(waited_s)::bigint"
+_COUNTED = "SUM(count)::bigint AS count, SUM(fen)::bigint AS fen, SUM(waited_s)::bigint AS waited_s"
 _KEPT = f"""
     SELECT day, part, gateway, '', detail, {_COUNTED} FROM topup_orderdaysum
-    WHERE day = ANY(%(days)s) AND part = ANY(%(parts)s) AND (live OR %(sandbox)s) GROUP BY 1, 2, 3, 5
+    WHERE day >= %(first)s AND day <= %(last)s AND part = ANY(%(parts)s) AND (live OR %(sandbox)s) GROUP BY 1, 2, 3, 5
 """  # noqa: S608  # nosec B608  # constants only
-_THERE = f"""
-    SELECT day, part, gateway, "group", detail, {_COUNTED} FROM ({_ROWS}) each
+
+
+def _there(rows_there: str) -> str:
+    return f"""
+    SELECT day, part, gateway, "group", detail, {_COUNTED} FROM ({rows_there}) each
     WHERE live OR %(sandbox)s GROUP BY 1, 2, 3, 4, 5
+    """  # noqa: S608  # nosec B608  # constants only
+
+
+_THERE = _there(_ROWS)
+# Groups are those the users are in now, so no sum can know them. Nearly everybody is in the first one: what the sums
+# say and the rows of all others do not is its.
+_OF_OTHERS = """ AND user_id IN (SELECT id FROM accounts_user WHERE "group" <> 'default')"""
+_KEPT_BY_GROUP = f"""
+    WITH others AS MATERIALIZED (
+        {_there(_rows_of(''' AND user_id IN (SELECT id FROM accounts_user WHERE "group" <> 'default')'''))}
+    )
+    SELECT * FROM others
+    UNION ALL
+    SELECT day, part, gateway, 'default', detail, k.count - COALESCE(o.count, 0), k.fen - COALESCE(o.fen, 0),
+           k.waited_s - COALESCE(o.waited_s, 0)
+    FROM ({_KEPT}) k LEFT JOIN (
+        SELECT day, part, gateway, detail, {_COUNTED} FROM others GROUP BY 1, 2, 3, 4
+    ) o USING (day, part, gateway, detail)
+    WHERE k.count > COALESCE(o.count, 0)
 """  # noqa: S608  # nosec B608  # constants only
 
 
 def cells(days: Sequence[date], *, groups: bool, parts: Sequence[str] = PARTS) -> Iterator[Cell]:
-    """Of consecutive days, of real money; in a demo, where there is none, of all. By groups (those the users are in
-    now) all of it is read row by row."""
+    """Of consecutive days, of real money; in a demo, where there is none, of all. By groups it costs by the orders of
+    those who are in another one than `default`."""
     sandbox = settings.SANDBOX
     wanted = [f"{part}_any" if sandbox and part == "newcomers" else part for part in parts]
     asked: dict[str, Any] = {"parts": wanted, "sandbox": sandbox, "groups": groups}
-    kept = set() if groups else _kept_days(days)
+    kept = _kept_days(days)
+    stretches = [(run, _KEPT_BY_GROUP if groups else _KEPT) for run in _runs(day for day in days if day in kept)]
+    stretches += [(run, _THERE) for run in _runs(day for day in days if day not in kept)]
     with connection.cursor() as cursor:
-        if kept:
-            cursor.execute(_KEPT, asked | {"days": list(kept)})
-            yield from map(_named, cursor.fetchall())
-        for first, last in _runs(day for day in days if day not in kept):
+        for (first, last), statement in stretches:
             span = {"begin": clock.midnight(first), "end": clock.midnight(last + timedelta(days=1))}
-            cursor.execute(_THERE, asked | span)
+            cursor.execute(statement, asked | span | {"first": first, "last": last})
             yield from map(_named, cursor.fetchall())
 
 

@@ -20,5 +20,12 @@ class Section(models.Model):
         row: Self | None = cls._default_manager.filter(pk=1).first()
         return row or cls._default_manager.get_or_create(pk=1)[0]
 
+    @classmethod
+    def locked(cls) -> Self:
+        """The row, locked until the transaction under way ends."""
+        rows = cls._default_manager.select_for_update()
+        row: Self | None = rows.filter(pk=1).first()
+        return row or rows.get_or_create(pk=1)[0]
+
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("A settings section is never deleted; clear its fields instead.")

@@ -109,7 +109,11 @@ def fill(orders: int, say: Callable[[str], object] = lambda line: None) -> dict[
     users = orders // EACH
     took: dict[str, float] = {}
     with taking(took, "users"):
-        people = User.objects.bulk_create([User(username=f"payer{number}") for number in range(users)], 10_000)
+        people = User.objects.bulk_create(
+            # Two in a thousand are in another group than the rest.
+            [User(username=f"payer{number}", group="default" if number % 500 else "vip") for number in range(users)],
+            10_000,
+        )
         wallets = Wallet.objects.bulk_create([Wallet(user=user) for user in people], 10_000)
     like = pending_order(people[0], WECHAT)
     today = clock.today()

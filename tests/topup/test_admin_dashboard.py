@@ -49,8 +49,9 @@ def test_the_cards_say_what_came_in_today(
     pending_order(buyer, wechat, created=morning)
     Order.objects.filter(pk=pending_order(buyer, wechat, created=morning).pk).update(state="closed")
     with translation.override("en"):
-        figures = {card.title: card.value for card in dashboard.cards(today())}
-    assert figures == {
+        cards = dashboard.cards(today())
+    assert [card.note for card in cards[:2]] == ["2 payments · ¥73.00 yesterday", "1 still open · 1 yesterday"]
+    assert {card.title: card.value for card in cards} == {
         "Income today": "¥766.50",
         "Orders today": "4",
         "Success rate today": "66.7%",

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, Sum
+from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -30,7 +30,8 @@ from ..models import (
 from ..services import takes_orders
 from . import orders, refunds, words
 from .chart import chart
-from .figures import only_real, real_orders
+from .figures import OrderSums, only_real
+from .figures import figures as figures_of
 from .notices import unfinished
 
 DAYS = 30
@@ -50,42 +51,42 @@ def income(request: HttpRequest) -> Panel | None:
 
 
 def cards(today: date) -> list[Card]:
-    since = clock.midnight(today)
-    credited = real_orders().filter(credited_at__gte=since)
-    waited = ExpressionWrapper(F("credited_at") - F("created"), output_field=DurationField())
-    paid = credited.aggregate(fen=Sum("amount_fen"), orders=Count("pk"), wait=Avg(waited))
-    placed = (
-        real_orders()
-        .filter(created__gte=since)
-        .aggregate(
-            all=Count("pk"),
-            paid=Count("pk", filter=Q(state__in=Order.CREDITED)),
-            open=Count("pk", filter=Q(state__in=Order.OPEN)),
-        )
-    )
-    ended = placed["all"] - placed["open"]
+    """Today's, with what the whole of yesterday came to."""
+    found = figures_of(today, 2, groups=False, parts=["placed", "credited"]).by(0)
+    now, before = found.get(today, OrderSums()), found.get(today - timedelta(days=1), OrderSums())
     placed_today = {"created_from": f"{today}", "created_to": f"{today}"} | only_real()
+    payments = _("%(count)s payments") % {"count": f"{now.payments:,}"}
+    still_open = _("%(count)s still open") % {"count": f"{now.still_open:,}"}
     return [
         Card(
             _("Income today"),
-            words.money(paid["fen"] or 0),
-            _("%(count)s payments") % {"count": f"{paid['orders']:,}"},
+            words.money(now.income_fen),
+            f"{payments} · {_yesterday(words.money(before.income_fen))}",
             list_url(Order, credited_at_from=f"{today}", credited_at_to=f"{today}", **only_real()),
         ),
         Card(
             _("Orders today"),
-            f"{placed['all']:,}",
-            _("%(count)s still open") % {"count": f"{placed['open']:,}"},
+            f"{now.placed:,}",
+            f"{still_open} · {_yesterday(f'{before.placed:,}')}",
             list_url(Order, **placed_today),
         ),
         Card(
             _("Success rate today"),
-            percent(placed["paid"], ended),
-            _("%(paid)s of %(ended)s ended orders were paid") % {"paid": f"{placed['paid']:,}", "ended": f"{ended:,}"},
+            percent(now.converted, now.ended),
+            _("%(paid)s of %(ended)s ended orders were paid")
+            % {"paid": f"{now.converted:,}", "ended": f"{now.ended:,}"},
             list_url(Order, state="credited", **placed_today),
         ),
-        Card(_("Mean time to credit"), words.duration(paid["wait"]), _("from placing the order to the credit")),
+        Card(
+            _("Mean time to credit"),
+            words.duration(None if now.mean_wait_s is None else timedelta(seconds=now.mean_wait_s)),
+            _("from placing the order to the credit"),
+        ),
     ]
+
+
+def _yesterday(value: str) -> str:
+    return _("%(value)s yesterday") % {"value": value}
 
 
 def first_steps(request: HttpRequest) -> FirstSteps | None:

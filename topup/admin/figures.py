@@ -2,7 +2,7 @@
 page. Days are Beijing's; groups are those the users are in now."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -87,12 +87,13 @@ def only_real() -> dict[str, str]:
     return {} if settings.SANDBOX else {"mark": "live"}
 
 
-def figures(last: date, days: int, *, groups: bool = True) -> Figures:
-    """So many days, and the last of them. Without `groups` the keys name none: users are not read."""
+def figures(last: date, days: int, *, groups: bool = True, parts: Sequence[str] = order_days.PARTS) -> Figures:
+    """So many days, and the last of them. Without `groups` the keys name none: users are not read. Of `parts` alone
+    (order_days.py), where not all are wanted."""
     every = [last - timedelta(days=back) for back in reversed(range(days))]
     cells: dict[Key, OrderSums] = {}
     states: dict[str, tuple[int, int]] = {}
-    for day, part, gateway, group, detail, count, fen, waited_s in order_days.cells(every, groups=groups):
+    for day, part, gateway, group, detail, count, fen, waited_s in order_days.cells(every, groups=groups, parts=parts):
         cell = cells.setdefault((day, gateway, group), OrderSums())
         if part == "placed":
             cell.placed += count

@@ -97,7 +97,7 @@ def account_in_use(section: GatewaySettings, gateway: Gateway, account: Merchant
     if account is None or account.identity != identity_of(gateway):
         # Its address in the environment has changed since, or the section was saved by code that knew no accounts.
         with transaction.atomic():
-            keep_account(type(section)._default_manager.select_for_update().get(pk=section.pk))
+            keep_account(type(section).locked())
         account = _LIGHT.filter(**identity_of(gateway)).first()
     if account is not None and _new_apps(account, gateway):
         with transaction.atomic():

@@ -117,7 +117,7 @@ def write_options(changes: Mapping[str, Any], editor: Editor | None = None) -> N
     if editor is not None:
         _check_may_change(editor.user, sections)
     with transaction.atomic():
-        rows = {section: _locked(section) for section in sections}
+        rows = {section: section.locked() for section in sections}
         before = {section: snapshot(row) for section, row in rows.items()}
         errors = _assign_all(rows, changes)
         if errors:
@@ -274,11 +274,6 @@ def decimal(value: object) -> Decimal:
     if not number.is_finite() or abs(number) >= 10**9 or number != round(number, 6):
         raise ValueError(_("%(value)s is not a number with at most six decimals.") % {"value": str(value)[:40]})
     return number
-
-
-def _locked(section: type[Section]) -> Section:
-    section.load()
-    return section._default_manager.select_for_update().get(pk=1)
 
 
 def _assign(row: Section, name: str, value: Any) -> None:

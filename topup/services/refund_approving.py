@@ -27,8 +27,7 @@ def needs_approval(order: Order, amount_fen: int, actor: User) -> bool:
     """
     if actor.is_superuser:
         return False
-    RechargeSettings.load()
-    limit_fen = RechargeSettings.objects.select_for_update().get().approve_refunds_above_fen
+    limit_fen = RechargeSettings.locked().approve_refunds_above_fen
     return amount_fen + counted_fen(order, actor) > limit_fen
 
 

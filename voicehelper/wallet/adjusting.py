@@ -50,10 +50,9 @@ def request_adjustment(wallet: Wallet, amount: int, *, number: int, actor: Abstr
         raise AdjustmentRefused(_("Say why: the reason is kept with the record."))
     if not 0 < abs(amount) <= MAX_QUOTA:
         raise AdjustmentRefused(_("Write how much quota as a whole number above 0."))
-    WalletSettings.load()
     with transaction.atomic():
         # Locked to the end: what is asked for at once waits in turn, and finds numbers and sums as they are then.
-        limit = WalletSettings.objects.select_for_update().get().approve_adjustments_above
+        limit = WalletSettings.locked().approve_adjustments_above
         known = wallet.adjustments.filter(number=number).first()
         if known and (known.amount, known.requested_by, known.reason) == (amount, actor.get_username(), reason):
             return known
