@@ -142,6 +142,7 @@ def fill(orders: int, say: Callable[[str], object] = lambda line: None) -> dict[
             cursor.execute("DELETE FROM topup_order WHERE id = %s", [like.pk])
     say(f"indexes after {took['indexes']:.0f} s")
     with taking(took, "vacuum"), connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
         cursor.execute(f"VACUUM ANALYZE {', '.join(TABLES)}, wallet_wallet, accounts_user")
         cursor.execute("CHECKPOINT")
     return {step: round(seconds, 1) for step, seconds in took.items()}
