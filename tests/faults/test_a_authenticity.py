@@ -328,6 +328,16 @@ def test_A5_a_payment_to_the_new_account_does_not_pay_an_order_of_the_old_one(de
     assert alert("notice_mismatch").level == "critical"
 
 
+def test_A5_a_payment_through_another_app_of_the_merchant_does_not_pay_an_order(
+    desk: CallbackDesk, buyer: User
+) -> None:
+    order = pending_order(buyer, desk.merchant, app_id="wx0000000000000001")
+    assert not desk.acknowledged(desk.merchant.notice(order))
+    not_credited(order)
+    assert "app id" in order.review
+    assert alert("notice_mismatch").level == "critical"
+
+
 # --- A6: the amount --------------------------------------------------------------------------------------------------
 WRONG_FEN: list[str | None] = [
     "7299", "7301", "1", "0", "00", "-7300", "+7300", "07300", " 7300", "7300 ", "7300.0", "73.00", "7,300", "7.3e3",
