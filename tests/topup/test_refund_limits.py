@@ -63,6 +63,17 @@ def test_J3_exactly_the_limit_needs_nobody_and_a_fen_more_a_second_person(
     books_agree()
 
 
+def test_J3_nobody_agrees_with_himself_and_nothing_is_sent_before_somebody_else_does(
+    limit: int, buyer: User, other_user: User, people: list[User]
+) -> None:
+    made = ask(paid(buyer), limit + 1, other_user)
+    with pytest.raises(RefundRefused):
+        services.approve_refund(made, by=other_user)
+    assert services.submit_refund(made).state == Refund.State.REQUESTED
+    services.approve_refund(made, by=people[0])
+    assert services.submit_refund(made).state == Refund.State.UNKNOWN
+
+
 def test_N2_refunds_of_one_order_count_together_however_old_they_are_and_whoever_made_them(
     limit: int, buyer: User, people: list[User], books_agree: Callable[[], None]
 ) -> None:
