@@ -1,5 +1,7 @@
 """Siblings of the payments' incidents in what platforms answer: bytes around an answer, amounts written otherwise,
-refunds that are only half told. An order is asked about as the sweep does it; who answers is scripted, past our gateway code.
+refunds that are only half told.
+
+An order is asked about as the sweep does it; who answers is scripted, past our gateway code.
 """
 
 import base64
