@@ -77,8 +77,8 @@ def _add(sums: AllSums, row: BillRow | OddRow, added: Sequence[str]) -> None:
         for kind in _KINDS.values() if row.kind is BillKind.OTHER else ():
             sums[kind].may_add(columns)
         return
-    kind = _KINDS.get(tidy(row.values.get("业务类型", "")))
-    for each in (sums[kind], sums[None]) if kind else sums.values():
+    known = _KINDS.get(tidy(row.values.get("业务类型", "")))
+    for each in (sums[known], sums[None]) if known else sums.values():
         each.may_add({name: row.values[name] for name in added if row.values}, row.lines)
 
 
