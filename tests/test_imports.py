@@ -35,7 +35,14 @@ LISTENS = "voicehelper.serving"
 # boto3 would open connections of its own: only here, where its pools are given sockets of http.py's.
 USES_BOTO = "storage_backends.backends."
 # What all of it stands on, and what stands on nothing of ours.
-GROUND = ("voicehelper.net", "voicehelper.secrets", "voicehelper.clock", "voicehelper.database", "voicehelper.embedded")
+GROUND = (
+    "voicehelper.net",
+    "voicehelper.secrets",
+    "voicehelper.clock",
+    "voicehelper.typed",
+    "voicehelper.database",
+    "voicehelper.embedded",
+)
 # What the project has for all edges: what is below them knows of it only how often somebody may, and how refusals read.
 KITS = ("voicehelper.admin", "voicehelper.api")
 OF_KITS = ("voicehelper.api.ratelimit", "voicehelper.api.errors")

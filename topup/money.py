@@ -3,7 +3,8 @@
 import re
 
 _YUAN = re.compile(r"(0|[1-9][0-9]{0,8})\.([0-9]{2})")
-_LOOSELY = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9]{1,2}))?")
+_LONGEST = 32
+_LOOSELY = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9]{1,2})0*)?")
 
 
 def yuan(amount_fen: int) -> str:
@@ -26,8 +27,8 @@ def fen(text: str) -> int:
 
 
 def fen_loosely(text: str) -> int:
-    """The same for "19.9" and "19" as well, as some of a provider's answers write them. Raises ValueError."""
-    found = _LOOSELY.fullmatch(text)
+    """The same for "19.9", "19" and "19.9000" as well, as some answers of a provider's are. Raises ValueError."""
+    found = _LOOSELY.fullmatch(text) if len(text) <= _LONGEST else None
     if not found:
         raise ValueError(f"{text[:32]!r} is not an amount in yuan.")
     return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))

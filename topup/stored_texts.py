@@ -84,6 +84,7 @@ PATTERNS = (
     _("WeChat Pay answered about another payment."),
     _("WeChat Pay answered about another refund."),
     _("WeChat Pay answered for {} / {}."),
+    _("WeChat Pay counts {} refunds and lists {}."),
     _("WeChat Pay cannot give the bill just now: {}"),
     _("WeChat Pay gives no bill: {}."),
     _("WeChat Pay gives no file for its own address: {}"),

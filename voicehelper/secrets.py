@@ -27,6 +27,8 @@ from django.db import models, transaction
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
+from .typed import as_seen
+
 
 class SecretUnreadable(Exception):
     """No key of VOICEHELPER_SECRET_KEYS opens a stored secret: a key is missing, or the row is damaged."""
@@ -247,7 +249,7 @@ class SecretInput(forms.Textarea):
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> str | None:
         """The text typed, None to clear; "" keeps what is stored."""
-        return None if data.get(f"{name}_clear") else str(data.get(name) or "").strip()
+        return None if data.get(f"{name}_clear") else as_seen(str(data.get(name) or ""))
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
         return name not in data and f"{name}_clear" not in data

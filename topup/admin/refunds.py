@@ -17,6 +17,7 @@ from voicehelper.admin.columns import column, label, link, moment, number, when
 from voicehelper.admin.filters import Days, choice, marks, user_group, username
 from voicehelper.numbers import grouped
 from voicehelper.spreadsheet import Columns, plain
+from voicehelper.typed import as_seen
 
 from .. import services
 from ..models import GatewayCall, Order, Refund
@@ -25,13 +26,13 @@ from ..stored_texts import in_words
 from . import words
 from .timeline import Moment, refund_timeline
 
-# Full width, as Chinese keyboards write; and what nobody sees of what is pasted.
-_NARROW = str.maketrans("￥０１２３４５６７８９．", "¥0123456789.", "\u200b\u200e\u2060\ufeff")
+# Full width, as Chinese keyboards write.
+_NARROW = str.maketrans("￥０１２３４５６７８９．", "¥0123456789.")
 
 
 def fen_of(text: str) -> int:
     """Yuan as people type them, "¥30" or "￥０．０１", in fen. Raises ValueError for whatever could mean else."""
-    whole, _point, cents = text.translate(_NARROW).strip().removeprefix("¥").strip().partition(".")
+    whole, _point, cents = as_seen(text).translate(_NARROW).removeprefix("¥").strip().partition(".")
     try:
         return fen(f"{whole}.{cents.ljust(2, '0')}")
     except ValueError as error:

@@ -104,7 +104,7 @@ class PayView(PaymentView):
             idempotency_key=key or None,
             quoted=services.Quoted(asked["quoted"], asked["quoted_quota"]),
         )
-        data: dict[str, Any] = {"pay_url": order.pay_url, "order_id": order.order_no}
+        data: dict[str, Any] = {"pay_url": order.pay_url if order.is_payable else "", "order_id": order.order_no}
         if services.place_of(order) is Place.APP:
             data["payment"] = services.payment_arguments(order)
         return Response({"message": "success", "data": data})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from .bill_texts import Unreadable, fen, number, tidy
-from .bills import BillDamaged, OddRow, Remark
+from .bills import BillDamaged, Remark
 
 # So many different sums are kept that rows which were not understood could make.
 _MAX_SUMS = 1024
@@ -19,12 +19,12 @@ class BillSums:
         self._odd = 0
         self._sums: dict[str, Decimal] = {}
         # By column: what rows not understood may add. None: anything, since nobody can read it.
-        self._may_add: dict[str, set[Decimal] | None] = {}
+        self._perhaps: dict[str, set[Decimal] | None] = {}
         self._blind = False
 
     def has(self, column: str) -> bool:
         """Whether the file has it; true while there is no row."""
-        return not self.count or column in self._sums or column in self._may_add
+        return not self.count or column in self._sums or column in self._perhaps
 
     def add(self, columns: Mapping[str, str]) -> None:
         """One row's amounts: column → text, empty for none."""
@@ -33,29 +33,30 @@ class BillSums:
             try:
                 self._sums[name] = self._sums.get(name, Decimal(0)) + _amount(text, name)
             except Unreadable:
-                self._may_add[name] = None
+                self._perhaps[name] = None
 
-    def add_odd(self, row: OddRow, columns: Mapping[str, str]) -> None:
-        """A row that was not understood, and those of its amounts that can be told from each other."""
-        self._odd += row.lines
+    def may_add(self, columns: Mapping[str, str], lines: int = 1) -> None:
+        """A row of so many lines that was not understood, or may count elsewhere, and those of its amounts that can be
+        told from each other."""
+        self._odd += lines
         self._blind = self._blind or not columns
         for name, text in columns.items():
-            known = self._may_add.setdefault(name, {Decimal(0)})
+            known = self._perhaps.setdefault(name, {Decimal(0)})
             if known is None:
                 continue
             try:
                 amount = Decimal(fen(text, name)) / 100
             except Unreadable:
-                self._may_add[name] = None
+                self._perhaps[name] = None
                 continue
             more = {each + part for each in known for part in (-amount, Decimal(0), amount)}
-            self._may_add[name] = more if len(more) <= _MAX_SUMS else None
+            self._perhaps[name] = more if len(more) <= _MAX_SUMS else None
 
     def check(self, column: str, said: str, label: str) -> None:
         """Raises BillDamaged unless `column` adds up to what the file says under `label`."""
         found, told = self._sums.get(column, Decimal(0)), _said(said, label)
-        may_add = self._may_add.get(column, {Decimal(0)})
-        if told != found and not self._blind and may_add is not None and told - found not in may_add:
+        perhaps = self._perhaps.get(column, {Decimal(0)})
+        if told != found and not self._blind and perhaps is not None and told - found not in perhaps:
             raise BillDamaged(f"{label} is {said}, but the rows add up to {found}.")
 
     def check_count(self, said: str, label: str, counted: int | None = None) -> None:

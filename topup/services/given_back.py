@@ -140,7 +140,9 @@ def _settle_the_rest(
         return SettledOrder(Settlement.GIVEN_BACK, GIVEN_BACK)
     if found is None or receipt is None:
         return None
-    if some and not found and not order.refunded_fen and not gateway.lists_refunds:
+    # One that was closed explains it only where all are listed.
+    told = found if gateway.lists_refunds else [each for each in found if each.state in _ALIVE]
+    if some and not told and not order.refunded_fen:
         # Their numbers are not known yet: a notice or the bill will tell.
         return None
     with transaction.atomic():
@@ -151,17 +153,18 @@ def _settle_the_rest(
 
 
 def _ask_how_much(order: Order, gateway: Gateway | None, source: str) -> Sequence[RefundStatus] | None:
-    """The refunds of an order that is not credited, as the provider knows them; their sum is kept. None: no certain
-    answer, or somebody told of one more meanwhile, which nobody was asked about."""
+    """The refunds of an order that is not credited, as the provider knows them, closed ones too; the sum of the others
+    is kept. None: no certain answer, or somebody told of one more meanwhile, which nobody was asked about."""
     if gateway is None:
         return None
     asked = order.refund_numbers
     try:
-        found = [each for each in refunds_there(order, asked.split(), gateway) if each.state in _ALIVE]
+        there = refunds_there(order, asked.split(), gateway)
+        found = [each for each in there if each.state != RefundState.ABSENT]
     except (Unknown, Refused) as error:
         log.warning("Asking %s how much of order %s went back: %s", order.gateway, order.order_no, error)
         return None
-    if not all(each.amount_fen for each in found):
+    if not all(each.amount_fen for each in found if each.state in _ALIVE):
         return None
     done = sum(each.amount_fen for each in found if each.state == RefundState.SUCCEEDED)
     keep_refund(order, source=source, fen=done)

@@ -18,6 +18,7 @@ from voicehelper.changes import changes_since, record, snapshot
 from voicehelper.net.addresses import typed_address
 from voicehelper.secrets import EncryptedField, Secret, SecretUnreadable
 from voicehelper.sections import Section
+from voicehelper.typed import as_seen
 
 from ..gateways import GATEWAYS
 from ..models import GatewaySettings, RechargeSettings
@@ -299,7 +300,7 @@ def _flag(value: Any) -> bool:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(_("This must be text."))  # noqa: TRY004
-    return value.strip()
+    return as_seen(value)
 
 
 def _whole(value: Any) -> int:

@@ -124,11 +124,14 @@ def place_order(
 
 
 def _same(order: Order, amount: int, way: Way, quoted: Quoted) -> Order:
-    """The order of a key, if it is what is asked for now. Raises PriceChanged, IdempotencyConflict."""
+    """The order of a key, if it is what is asked for now and was not refused. Raises PriceChanged,
+    IdempotencyConflict, PaymentNotOffered."""
     _check_quoted(order, quoted)
     trade_type = way.trade_type or next(iter(GATEWAYS[order.gateway].trade_types))
     if (order.trade_type, order.amount) != (trade_type, amount):
         raise IdempotencyConflict(order.idempotency_key)
+    if order.state == Order.State.FAILED:
+        raise PaymentNotOffered(order, unknown=False)
     return order
 
 

@@ -56,7 +56,8 @@ def take_back(order: Order, found: Sequence[RefundStatus], told_fen: int) -> Non
     mirrored = dict(of_payment(order).values_list("refund_no", "amount_fen"))
     rest_fen = told_fen - sum(mirrored.values())
     if rest_fen > 0:
-        number = next((told for told in order.refund_numbers.split() if told not in mirrored), order.order_no)
+        nameless = order.order_no if order.order_no not in mirrored else f"{order.order_no}_{len(mirrored)}"
+        number = next((told for told in order.refund_numbers.split() if told not in mirrored), nameless)
         mirror_refund(order, RefundStatus(order.order_no, number, RefundState.SUCCEEDED, ONLY_A_SUM, rest_fen))
 
 
@@ -65,7 +66,10 @@ def _known(order: Order, status: RefundStatus) -> Refund | None:
     if known := there.filter(refund_no=status.refund_no).first():
         return known
     # One of which only the amount had been told stands under the order's number until somebody tells its own.
-    nameless = there.filter(refund_no=order.order_no, said=ONLY_A_SUM, amount_fen=status.amount_fen).first()
+    if status.raw_state == ONLY_A_SUM:
+        return None
+    sums = there.filter(refund_no__startswith=order.order_no, said=ONLY_A_SUM)
+    nameless = sums.filter(amount_fen=status.amount_fen).first()
     if nameless is not None and status.state != RefundState.ABSENT:
         nameless.refund_no = status.refund_no
         nameless.save(update_fields=["refund_no"])

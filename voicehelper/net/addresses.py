@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import socket
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -10,6 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
+
+from voicehelper.typed import as_seen
 
 # The other end of a connection that has no address, such as a Unix socket, is on this machine.
 _HERE = "127.0.0.1"
@@ -38,8 +41,9 @@ class AddressRefused(Exception):
 
 
 def typed_address(text: str) -> str:
-    """A web address as it was meant: https unless something else was typed, and no slash at the end."""
-    text = text.strip().rstrip("/")
+    """A web address as it was meant: https unless something else was typed, no slash at the end, and no colon, slash
+    or dot of a Chinese keyboard."""
+    text = unicodedata.normalize("NFKC", as_seen(text)).replace("。", ".").rstrip("/")
     return f"https://{text.lstrip('/')}" if text and "://" not in text else text
 
 

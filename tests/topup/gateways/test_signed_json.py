@@ -84,7 +84,7 @@ def test_an_answer_without_a_sign_has_none() -> None:
         b'{"a_response":{"code":"\x01"}}',
         b'{"a_response":{"code":"\xff"}}',
         '{"a_response":{"code":"中"}}'.encode("gbk"),
-        b'\xef\xbb\xbf{"a_response":{}}',
+        b'\xef\xbb\xbf\xef\xbb\xbf{"a_response":{}}',
         b'{"a_response":' + b'{"a":' * 9000 + b"1" + b"}" * 9000 + b"}",
         b'{"a_response":' + b"[" * 60000,
         b'{"a_response":{"code":"' + b"x" * 65536 + b'"}}',

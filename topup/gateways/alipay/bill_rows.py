@@ -24,8 +24,8 @@ _COMMA = re.compile(",")
 _END = re.compile(r"明细列表\s*结束")
 # A line of the provider's own. A title that goes on with # is none.
 _COMMENT = re.compile(r"\s*#\s*(-{3}|支付宝|账号|起始日期|终止日期|导出时间|交易合计|退款合计|.*明细列表)")
-# The seller's number, with 0156 behind it.
-_ACCOUNT = re.compile(r"#\s*账号:\s*\[\s*([0-9]{1,32})")
+# The seller's number, with 0156 behind it. Some write a mail address or a phone number there, or stars: no matter.
+_ACCOUNT = re.compile(r"#\s*账号:\s*\[\s*(2088[0-9]{12,28})\s*\]")
 _MAX_TAIL = 40
 
 AllSums = dict[BillKind | None, BillSums]
@@ -57,13 +57,7 @@ def _list(file: IO[bytes], sums: AllSums, tail: list[str], seller_id: str) -> It
     added = [name for name in header if _is_amount(name)]
     table = Table(header, [_holds(name) for name in header], (_COMMA,), _row, is_likely=_is_likely)
     for row in table.rows(_until_end(text, tail)):
-        if isinstance(row, BillRow):
-            for each in (sums[row.kind], sums[None]):
-                each.add({name: row.raw[name] for name in added})
-        else:
-            kind = _KINDS.get(tidy(row.values.get("业务类型", "")))
-            for each in (sums[kind], sums[None]) if kind else sums.values():
-                each.add_odd(row, {name: row.values[name] for name in added if row.values})
+        _add(sums, row, added)
         yield row
     if not tail:
         raise BillDamaged("The list has no end: it is cut off.")
@@ -72,6 +66,20 @@ def _list(file: IO[bytes], sums: AllSums, tail: list[str], seller_id: str) -> It
             raise BillDamaged(f"Line {at} follows the end of the list.")
         if line.strip() and len(tail) < _MAX_TAIL:
             tail.append(tidy(line))
+
+
+def _add(sums: AllSums, row: BillRow | OddRow, added: Sequence[str]) -> None:
+    """A row, to the sums of its kind and of all; one whose kind is not known may count for either."""
+    if isinstance(row, BillRow):
+        columns = {name: row.raw[name] for name in added}
+        for each in (sums[row.kind], sums[None]):
+            each.add(columns)
+        for kind in _KINDS.values() if row.kind is BillKind.OTHER else ():
+            sums[kind].may_add(columns)
+        return
+    known = _KINDS.get(tidy(row.values.get("业务类型", "")))
+    for each in (sums[known], sums[None]) if known else sums.values():
+        each.may_add({name: row.values[name] for name in added if row.values}, row.lines)
 
 
 def _after_comments(text: Iterator[tuple[int, str]], seller_id: str) -> Iterator[tuple[int, str]]:

@@ -1,6 +1,7 @@
 """Alipay's bill: an address that lives for 30 seconds, and behind it a ZIP of two CSV files (bill_rows.py)."""
 
 import zipfile
+from contextlib import suppress
 from datetime import date
 from typing import IO
 
@@ -109,10 +110,13 @@ def _members(archive: zipfile.ZipFile) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    """Names are GBK without the flag that would say so."""
+    """Names are GBK without the flag that would say so; of UTF-8 without it, hardly any is GBK as well."""
     if member.flag_bits & _UTF8_NAME:
         return member.filename
-    return member.filename.encode("cp437", "replace").decode("gb18030", "replace")
+    raw = member.filename.encode("cp437", "replace")
+    with suppress(UnicodeDecodeError):
+        return raw.decode("utf-8")
+    return raw.decode("gb18030", "replace")
 
 
 def _is_bomb(member: zipfile.ZipInfo) -> bool:

@@ -14,7 +14,7 @@ from ..refunds import NewRefund, RefundState, RefundStatus
 from .failures import ABSENT
 from .wire import TIME, AlipayWire, Fields
 
-REFUND_NO = re.compile(r"[0-9A-Za-z_\-]{1,64}")
+REFUND_NO = re.compile(r"\S{1,64}")
 _REASON_CHARS = 256
 
 

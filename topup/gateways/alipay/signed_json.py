@@ -35,7 +35,7 @@ def signed_member(body: bytes, names: Collection[str], codec: str = "utf-8") -> 
     if len(body) > MAX_BYTES:
         raise JSONError(f"more than {MAX_BYTES} bytes.")
     try:
-        members = _members(body.decode(codec))
+        members = _members(body.decode(codec).removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         raise JSONError(f"not {codec.upper()}.") from error
     except (ValueError, RecursionError) as error:

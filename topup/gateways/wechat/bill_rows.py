@@ -31,6 +31,7 @@ _SUMS = {
 }
 _NEEDED = ("交易时间", "微信订单号", "商户订单号", "交易状态")
 _KINDS = {"SUCCESS": BillKind.PAYMENT, "REFUND": BillKind.REFUND, "REVOKED": BillKind.REFUND}
+_YUAN = {"", "CNY", "RMB"}
 # Any other word means that the refund is not over.
 _REFUND_STATES = {
     "SUCCESS": RefundState.SUCCEEDED,
@@ -63,7 +64,7 @@ def rows(file: IO[bytes]) -> Iterator[BillRow | OddRow | Remark]:
             if isinstance(row, BillRow):
                 sums.add({name: row.raw[name] for name in added})
             else:
-                sums.add_odd(row, {name: row.values[name] for name in added if row.values})
+                sums.may_add({name: row.values[name] for name in added if row.values}, row.lines)
             yield row
         if not end:
             raise BillDamaged(f"The bill ends after {sums.count} rows, without its summary: it is cut off.")
@@ -75,10 +76,15 @@ def rows(file: IO[bytes]) -> Iterator[BillRow | OddRow | Remark]:
 def _until_summary(text: Iterator[tuple[int, str]], end: list[str]) -> Iterator[tuple[int, str]]:
     """The lines before the summary, whose names go to `end`."""
     for at, line in text:
-        if _SUMMARY in line and {_SUMMARY, *_SUMS} >= set(names := _names(line)) and len(names) > 1:
+        if _SUMMARY in line and _is_summary(_names(line)):
             end.append(line)
             return
         yield at, line
+
+
+def _is_summary(names: Sequence[str]) -> bool:
+    """Whether these name the sums, whatever else is summed up tomorrow."""
+    return len(set(names) & {_SUMMARY, *_SUMS}) > 1 and all(name.replace("（元）", "").isalpha() for name in names)
 
 
 def _names(line: str) -> list[str]:
@@ -98,7 +104,10 @@ def _holds(name: str) -> Holds:
 def _row(row: Mapping[str, str]) -> BillRow:
     """Raises Unreadable."""
     state, refund_state = tidy(row["交易状态"]).upper(), tidy(row.get("退款状态", "")).upper()
-    kind = _KINDS.get(state, BillKind.OTHER)
+    kind, currency = _KINDS.get(state, BillKind.OTHER), tidy(row.get("货币种类", "")).upper()
+    if currency not in _YUAN:
+        # Its amounts are compared with nothing of ours.
+        kind, state = BillKind.OTHER, f"{state} {currency}"
     paid = row.get("订单金额", row.get("总金额", ""))
     # What was asked back; what reached the buyer is less when he had paid with coupons.
     refunded = row["申请退款金额"] if tidy(row.get("申请退款金额", "")) else row.get("退款金额", "")

@@ -141,8 +141,8 @@ def _staged(number: int, row: BillRow, whose: str) -> tuple[object, ...]:
         row.kind.value,
         _text(row.order_no),
         _text(row.transaction_id),
-        # A refund without a number of its own has the order's.
-        _text(row.refund_no or row.order_no) if refund else "",
+        # A refund without a number of its own has the platform's or, where that gives none, the order's.
+        _text(row.refund_no or row.refund_id or row.order_no) if refund else "",
         row.amount_fen,
         row.at,
         _text(row.state),

@@ -21,7 +21,7 @@ from ..trades import REFUND_NO, number_in
 from . import xml
 from .orders import receipt
 from .signing import is_signed
-from .wire import Fields, WeChatWire
+from .wire import Fields, WeChatWire, payee_in
 
 
 def open_notice(wire: WeChatWire, notice: IncomingNotice, claimed: Claimed = any_algorithm) -> OpenedNotice:
@@ -70,7 +70,7 @@ def _check_success(fields: Fields) -> None:
 
 def _check_recipient(wire: WeChatWire, fields: Fields) -> None:
     if not wire.is_for_us(fields):
-        raise WrongRecipient(f"The notice is for {fields.get('appid')} / {fields.get('mch_id')}.")
+        raise WrongRecipient(f"The notice is for {fields.get('appid')} / {payee_in(fields)}.")
 
 
 def decrypted(req_info: str, key: str) -> bytes:
@@ -80,7 +80,8 @@ def decrypted(req_info: str, key: str) -> bytes:
     decryptor = Cipher(AES(aes_key), ECB()).decryptor()  # noqa: S305
     unpadder = PKCS7(AES.block_size).unpadder()
     try:
-        padded = decryptor.update(base64.b64decode(req_info, validate=True)) + decryptor.finalize()
+        sealed = base64.b64decode("".join(req_info.split()), validate=True)
+        padded = decryptor.update(sealed) + decryptor.finalize()
         return unpadder.update(padded) + unpadder.finalize()
     except (binascii.Error, ValueError) as error:
         raise BadSignature("Our API key does not open the notice.") from error

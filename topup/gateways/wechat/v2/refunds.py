@@ -18,6 +18,8 @@ _STATES = {
     "SUCCESS": RefundState.SUCCEEDED,
     "PROCESSING": RefundState.PROCESSING,
     "REFUNDCLOSE": RefundState.CLOSED,
+    # What bills say, and answers of old.
+    "FAIL": RefundState.CLOSED,
     "CHANGE": RefundState.ABNORMAL,
     # What the documents of other versions call it.
     "ABNORMAL": RefundState.ABNORMAL,
@@ -75,8 +77,8 @@ def refunds_of(wire: WeChatWire, order_no: str) -> Sequence[RefundStatus]:
     def read(answer: Fields) -> tuple[list[RefundStatus], int]:
         if answer.get("err_code") == _ABSENT:
             return [], 0
-        total = answer.get("total_refund_count") or answer.get("refund_count", "")
-        return _statuses(answer, order_no), int(total) if re.fullmatch(r"[0-9]{1,4}", total) else 0
+        total = re.match(r"[0-9]{1,4}", answer.get("total_refund_count") or answer.get("refund_count", ""))
+        return _statuses(answer, order_no), int(total[0]) if total else 0
 
     found: dict[str, RefundStatus] = {}
     expected: Container[str] = {_ABSENT}
@@ -86,6 +88,8 @@ def refunds_of(wire: WeChatWire, order_no: str) -> Sequence[RefundStatus]:
         found |= {status.refund_no: status for status in page}
         if not page or offset + _PAGE >= total:
             break
+    if len(found) < total:
+        raise Unknown(f"WeChat Pay counts {total} refunds and lists {len(found)}.")
     return list(found.values())
 
 
@@ -105,20 +109,19 @@ def payment_of(wire: WeChatWire, order_no: str) -> Receipt | None:
 
 
 def _statuses(answer: Fields, order_no: str) -> list[RefundStatus]:
-    """The numbered elements of a query's answer, out_refund_no_0 and so on."""
+    """The numbered elements of a query's answer, out_refund_no_0 and so on. Raises Unknown."""
     if answer.get("out_trade_no") != order_no:
         raise Unknown("WeChat Pay answered about another order.")
-    numbers = [
-        name.removeprefix("out_refund_no_") for name in answer if re.fullmatch(r"out_refund_no_[0-9]{1,3}", name)
-    ]
-    return [_status(answer, order_no, number) for number in sorted(numbers, key=int)]
+    found = (re.fullmatch(r"(?:out_refund_no|refund_id|refund_fee)_([0-9]{1,3})", name) for name in answer)
+    return [_status(answer, order_no, number) for number in sorted({each[1] for each in found if each}, key=int)]
 
 
 def _status(answer: Fields, order_no: str, number: str) -> RefundStatus:
     word = answer.get(f"refund_status_{number}", "")
     state = _STATES.get(word)
     amount = _fen(answer.get(f"refund_fee_{number}", ""))
-    refund_no = answer[f"out_refund_no_{number}"]
+    # One that was made in the console may have none of its own.
+    refund_no = answer.get(f"out_refund_no_{number}") or answer.get(f"refund_id_{number}", "")
     if state is None or not amount or not REFUND_NO.fullmatch(refund_no):
         raise Unknown(f"WeChat Pay's refund_status {word[:32]!r}, or what stands beside it, is not known.")
     return RefundStatus(

@@ -93,11 +93,11 @@ class WeChatWire(WeChatPay):
 
     def is_ours(self, fields: Fields) -> bool:
         """An answer to a request of ours."""
-        return (fields.get("appid"), fields.get("mch_id")) == (self.app_id, self.merchant_id)
+        return (fields.get("appid"), payee_in(fields)) == (self.app_id, self.merchant_id)
 
     def is_for_us(self, notice: Fields) -> bool:
         """A notice for an app of ours; of which one, the order knows."""
-        return notice.get("appid") in self.app_ids and notice.get("mch_id") == self.merchant_id
+        return notice.get("appid") in self.app_ids and payee_in(notice) == self.merchant_id
 
     def _verified(self, said: HTTPAnswer, expected: Container[str]) -> Fields:
         """An answer that is WeChat's word about our account. Raises Refused, Retryable or Unknown for any other."""
@@ -110,11 +110,17 @@ class WeChatWire(WeChatPay):
         if not is_signed(answer, self.key, self.sign_type):
             raise WronglySigned("WeChat Pay's answer is not signed with our API key.")
         if not self.is_ours(answer):
-            raise Unknown(f"WeChat Pay answered for {answer.get('appid')} / {answer.get('mch_id')}.")
+            raise Unknown(f"WeChat Pay answered for {answer.get('appid')} / {payee_in(answer)}.")
         code = answer.get("err_code", "")
         if answer.get("result_code") != "SUCCESS" and not (answer.get("result_code") == "FAIL" and code in expected):
             raise _failure(code, answer.get("err_code_des", ""))
         return answer
+
+
+def payee_in(fields: Fields) -> str:
+    """Who was paid: the merchant, or with his number before it a sub-merchant, whose money that is."""
+    merchant, sub_merchant = fields.get("mch_id", ""), fields.get("sub_mch_id", "")
+    return merchant if sub_merchant in ("", "0") else f"{merchant}/{sub_merchant}"
 
 
 def _failure(code: str, text: str) -> GatewayError:

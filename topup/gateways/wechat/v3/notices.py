@@ -12,7 +12,7 @@ from ...notices import Claimed, IncomingNotice, OpenedNotice, any_algorithm
 from ...orders import ORDER_NO
 from ...refunds import RefundHint
 from ..trades import REFUND_NO, number_in
-from .orders import receipt
+from .orders import payee_in, receipt
 from .refunds import STATES
 from .signing import SignatureMissing, SignatureWrong, is_tried, opened
 from .wire import MAX_BYTES, Content, WeChatV3Wire
@@ -102,8 +102,8 @@ def _about_payment(wire: WeChatV3Wire, content: Content) -> OpenedNotice:
     word = content.get("trade_state")
     if not isinstance(word, str) or "out_refund_no" in content:
         raise Malformed("The notice says that somebody paid, and holds something else.")
-    if content.get("mchid") != wire.merchant_id or content.get("appid") not in wire.app_ids:
-        raise WrongRecipient(f"The notice is for {content.get('appid')} / {content.get('mchid')}.")
+    if payee_in(content) != wire.merchant_id or content.get("appid") not in wire.app_ids:
+        raise WrongRecipient(f"The notice is for {content.get('appid')} / {payee_in(content)}.")
     order_no = number_in(content.get("out_trade_no"))
     return OpenedNotice(order_no, receipt(wire, content) if word == "SUCCESS" else None)
 

@@ -100,8 +100,8 @@ def _trade(wire: WeChatV3Wire, answer: Content) -> Trade:
     state = TRADE_STATES.get(word) if isinstance(word, str) else None
     if state is None:
         raise Unknown(f"WeChat Pay's trade_state {word!r} is not known.")
-    if answer.get("mchid") != wire.merchant_id or answer.get("appid", wire.app_id) not in wire.app_ids:
-        raise Unknown(f"WeChat Pay answered for {answer.get('appid')} / {answer.get('mchid')}.")
+    if payee_in(answer) != wire.merchant_id or answer.get("appid", wire.app_id) not in wire.app_ids:
+        raise Unknown(f"WeChat Pay answered for {answer.get('appid')} / {payee_in(answer)}.")
     # REFUND: it was paid, and at least a part went back; how much, the query does not say.
     paid = state is TradeState.PAID or (state is TradeState.REFUNDED and "transaction_id" in answer)
     try:
@@ -144,7 +144,7 @@ def receipt(wire: WeChatV3Wire, content: Content) -> Receipt:
     # A bool is an int to Python, and a fraction came as text.
     if type(total) is not int or not 0 < total <= MAX_FEN:
         raise Implausible(f"amount.total {str(total)[:32]!r} is not an amount in fen.")
-    currency = amount.get("currency", "CNY") if isinstance(amount, dict) else ""
+    currency = (amount.get("currency") or "CNY") if isinstance(amount, dict) else ""
     if currency != "CNY":
         raise Implausible(f"The currency is {str(currency)[:8]!r}, not CNY.")
     return Receipt(
@@ -158,6 +158,12 @@ def receipt(wire: WeChatV3Wire, content: Content) -> Receipt:
         live=wire.live,
         paid_at=moment(content.get("success_time")),
     )
+
+
+def payee_in(content: Content) -> str:
+    """Who was paid: the merchant, or with his number before it a sub-merchant, whose money that is."""
+    sub_merchant = content.get("sub_mchid")
+    return f"{content.get('mchid')}/{sub_merchant}" if sub_merchant else str(content.get("mchid"))
 
 
 def moment(text: object) -> datetime | None:

@@ -77,7 +77,7 @@ def check(headers: Mapping[str, str], body: bytes, keys: Keys, at: datetime) -> 
     )
     if not (moment and nonce and signature and serial):
         raise SignatureMissing("Not all of the headers Wechatpay-Timestamp, -Nonce, -Signature and -Serial are there.")
-    if headers.get("wechatpay-signature-type", SCHEME) != SCHEME or "\n" in nonce:
+    if (headers.get("wechatpay-signature-type") or SCHEME) != SCHEME or "\n" in nonce:
         raise SignatureWrong("Another algorithm than RSA with SHA-256, or a nonce of two lines.")
     if not re.fullmatch(r"[0-9]{1,11}", moment) or abs(at.timestamp() - int(moment)) >= _MOST_AGE_S:
         raise SignatureWrong(f"Signed at {moment[:16]!r}, which is not within five minutes of {int(at.timestamp())}.")
