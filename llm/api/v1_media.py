@@ -10,6 +10,7 @@ from django.conf import settings
 from ..dialects import chat_completions
 from ..labels.answers import labelled_pictures, labelled_speech
 from ..providers.base import CHAT, Chunk
+from ..providers.contents import MOST_IN_SEQUENCE
 from ..relay.call import Call
 from ..relay.catalogue import ModelSpec
 from ..relay.engine import Engine
@@ -72,7 +73,12 @@ async def rerank(exchange: V1Request, relay: Engine) -> None:
 async def images(exchange: V1Request, relay: Engine) -> None:
     body = await _unstreamed(exchange)
     chat_completions.text(body, "prompt", longest=32_000)
-    chat_completions.count(body, "n", _MOST_PICTURES)
+    for name in ("n", "batch_size"):
+        chat_completions.count(body, name, _MOST_PICTURES)
+    sequence = body.get("sequential_image_generation_options")
+    if type(sequence) is dict and sequence.get("max_images") is not None:
+        name = "sequential_image_generation_options"
+        chat_completions.count({name: sequence["max_images"]}, name, MOST_IN_SEQUENCE)
     await _drawn(exchange, relay, _call(exchange, relay, IMAGES, body))
 
 

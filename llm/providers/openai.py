@@ -193,7 +193,7 @@ class OpenAI(Provider):
         said, content = await self._wire.post_json(path, body, MEDIA_BYTES, options)
         if not (said.get("results") or said.get("data")):
             raise self._wire.unusable("The provider's answer holds no results.")
-        return Completion(said, embedding_tokens(said.get("usage")), content)
+        return Completion(said, embedding_tokens(said.get("usage"), said.get("meta")), content)
 
     async def post_form(self, path: str, form: Form, options: RequestOptions = PLAIN) -> Completion:
         if path not in self.passed:
