@@ -10,18 +10,9 @@ from typing import Any, ClassVar
 
 from . import claude_answer, claude_request, functions, message_events
 from .base import MESSAGES, PLAIN, Account, Chunk, Completion, Provider, ProviderError, RequestOptions
-from .errors import (
-    OTHER_ACCOUNT,
-    OTHER_MODEL,
-    RATE_LIMIT,
-    REFUSED,
-    SHAPE_ERRORS,
-    TRY_AGAIN,
-    Codes,
-    explained,
-    misshapen,
-)
+from .errors import SHAPE_ERRORS, explained, misshapen
 from .usage import tokens_of
+from .verdicts import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, TRY_AGAIN, Codes
 from .wire import MEDIA_BYTES, ProviderWire
 
 API_VERSION = "2026-10-21"

@@ -70,6 +70,8 @@ class EventStream:
         # Whether anything was said that is no error: somebody is at work.
         self._answering = False
         self._ready: list[Event | Known] = [] if whole is None else [whole]
+        # What came while there was no event yet; None from the first one on.
+        self._unread: bytearray | None = bytearray()
 
     async def read(self) -> list[Event | Known]:
         """The events that have arrived, at least one; none at the end of the body or after `[DONE]`. Lines that are
@@ -99,9 +101,25 @@ class EventStream:
                 self._stream.progress(begun=self.begun)
             for frame in frames:
                 self._take(frame, found)
+            self._keep(data, found)
         if self.ended and not found:
             await self.settle()
         return found
+
+    def _keep(self, data: bytes, found: list[Event | Known]) -> None:
+        """Until the first event: there are gateways that promise events, and then say in plain JSON what is wrong, or
+        all there is."""
+        if self._unread is None:
+            return
+        if found or self.ended:
+            self._unread = None
+        elif data:
+            self._unread += data
+        else:
+            said, text = _patiently(b"\n".join(line for line in self._unread.splitlines() if line[:1] != b":"))
+            if type(said) is dict:
+                self._in_one = True
+                found.append(Event(b"", json_text.write(said) if b"\n" in text else text, said))
 
     def note(self, chunk: Chunk) -> None:
         """A chunk is passed on."""

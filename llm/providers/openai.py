@@ -29,20 +29,11 @@ from .base import (
     Transcript,
 )
 from .chat_events import ChatEvents, Edit, TranscriptEvents, completed_text, is_completion, put_right
-from .errors import (
-    OTHER_ACCOUNT,
-    OTHER_MODEL,
-    RATE_LIMIT,
-    REFUSED,
-    SHAPE_ERRORS,
-    TRY_AGAIN,
-    Codes,
-    explained,
-    misshapen,
-)
+from .errors import SHAPE_ERRORS, explained, misshapen
 from .response_events import ResponseEvents, failure_in, used, written
 from .responses_answer import ResponsesToChat, reply
 from .usage import embedding_tokens, image_tokens, tokens_of
+from .verdicts import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, TRY_AGAIN, Codes
 from .wire import MEDIA_BYTES, ProviderWire
 
 

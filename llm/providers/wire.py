@@ -16,6 +16,7 @@ from . import errors, json_text
 from .alike import Alike
 from .base import ADDRESS_REFUSED, PLAIN, Account, Chunk, ProviderError, Recovery, RequestOptions
 from .events import Event, EventReader, EventStream
+from .verdicts import Codes
 
 # The largest answers read whole, in bytes: JSON, and what holds pictures or sound.
 JSON_BYTES = 16 * 1024 * 1024
@@ -26,7 +27,7 @@ _ERROR_BYTES = 64 * 1024
 class ProviderWire:
     """Connections of one account. `headers` carry its key; they go to its base URL and nowhere else."""
 
-    def __init__(self, account: Account, base_url: str, headers: Mapping[str, str], codes: errors.Codes) -> None:
+    def __init__(self, account: Account, base_url: str, headers: Mapping[str, str], codes: Codes) -> None:
         self.base_url = (account.base_url.strip() or base_url).rstrip("/")
         self.broken_lines = 0
         self._key = account.api_key.strip()

@@ -1,12 +1,12 @@
 """W11, C4, M2, M8: siblings of whose fault it is. What only an account's owner can mend is not the user's mistake and
-another account answers; what is the user's mistake stops nobody else, is asked once, and says nothing about the model."""
+another account answers; what is his mistake is asked once, stops nobody else, and says nothing about the model."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from llm.models import Credential, Usage
+from llm.models import Credential, Model, Usage
 from notifications.models import Alert
 
 from .client import Answer
@@ -57,8 +57,6 @@ def two(world: World) -> World:
     world.give(10**9)
     Credential.objects.update(provider="openai", max_retries=3)
     account(world, "second", provider="openai")
-    from llm.models import Model
-
     Model.objects.filter(name="doubao-pro").update(provider="openai")
     return world
 
@@ -119,7 +117,7 @@ MISTAKES: dict[str, Script] = {
                                      "data_inspection_failed")),
     "DashScope's filter, by its status": says({"code": "DataInspectionFailed", "message": "inappropriate"}, 400),
     "OpenAI's, inside a 200": says(error("too long", code="context_length_exceeded")),
-    "Zhipu's filter": says({"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}}, 400),
+    "Zhipu's filter": says({"error": {"code": "1301", "message": "输入或生成内容可能包含不安全或敏感内容"}}, 400),
     "words that only look like an account's": says(error(f"Invalid value: '{POOR}'. Supported values are: 'a'."), 400),
     "a key that is the user's own word": says(error("messages[0]: API key not valid. is no role"), 400),
 }  # fmt: skip
