@@ -128,7 +128,7 @@ async def _pictures(exchange: V1Request, relay: Engine, operation: Operation) ->
     wanted = fields.get("n", "1")
     if type(wanted) is not str or not wanted.isdecimal() or not 1 <= int(wanted) <= _MOST_PICTURES:
         raise CallRefused(f"n must be a whole number between 1 and {_MOST_PICTURES}.", param="n")
-    if fields.pop("stream", "") == "true":
+    if forms.is_true(fields.pop("stream", "")):
         raise CallRefused("Pictures are not streamed here.", param="stream", code="unsupported")
     call = _call(exchange, relay, operation, fields)
     call.question = Question(call.question.body, files=files)
@@ -145,7 +145,9 @@ async def translations(exchange: V1Request, relay: Engine) -> None:
 
 async def _heard(exchange: V1Request, relay: Engine, operation: Operation) -> None:
     fields, recording = await forms.read(await _form(exchange), exchange.headers.get(b"content-type", b""))
-    streamed = fields.get("stream") == "true" and operation is TRANSCRIBE
+    streamed = forms.is_true(fields.get("stream")) and operation is TRANSCRIBE
+    if streamed:
+        fields["stream"] = "true"
     call = _call(exchange, relay, operation, fields, streamed=streamed)
     call.question = Question(call.question.body, recording.weight, recording=recording)
     if streamed:

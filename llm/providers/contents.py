@@ -74,6 +74,11 @@ def is_sound(body: bytes, content_type: str) -> bool:
     return not (_is_page(body) or _EXCUSES.match(body.lstrip())) and _json(body) is None
 
 
+def is_events(body: bytes) -> bool:
+    """Whether this is a stream of events, whatever it calls itself."""
+    return body[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"data:", b"event:", b"id:", b":"))
+
+
 def _is_page(body: bytes) -> bool:
     return body[:200].lstrip().lower().startswith((b"<!doctype", b"<html"))
 

@@ -50,12 +50,32 @@ class EventReader(Protocol):
         """What is left to say when the stream was finished and did not say that it ends."""
 
 
+class InHand:
+    """A body of events that came whole, read like one that is coming."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self) -> bytes:
+        body, self._body = self._body, b""
+        return body
+
+    async def settle(self) -> None:
+        """There is no connection to give back."""
+
+    def progress(self, *, begun: bool = True) -> None:
+        """Nobody waits."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class EventStream:
     """The JSON events of one streamed answer. `begun` once output was passed on (`note`), `reported` when it was told
     before that what was used; the reader sets `finished` once the answer is whole: then it does not matter how the body
     ends. `whole` is an answer that came in one piece though events were asked for."""
 
-    def __init__(self, wire: "ProviderWire", stream: HTTPStream, whole: Event | None = None) -> None:
+    def __init__(self, wire: "ProviderWire", stream: HTTPStream | InHand, whole: Event | None = None) -> None:
         self.begun = False
         self.reported = False
         self.finished = False
