@@ -33,7 +33,7 @@ from .base import (
 from .chat_events import ChatEvents, Edit, TranscriptEvents, completed_text, is_completion, put_right
 from .errors import SHAPE_ERRORS, explained, misshapen
 from .gathered import GatheredAnswer
-from .response_events import GatheredResponse, ResponseEvents, failure_in, used, written
+from .response_events import UNFINISHED, GatheredResponse, ResponseEvents, failure_in, used, written
 from .responses_answer import ResponsesToChat, reply
 from .usage import embedding_tokens, image_tokens, tokens_of
 from .verdicts import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, TRY_AGAIN, Codes
@@ -259,7 +259,8 @@ class OpenAI(Provider):
         said, content = self._wire.object_in(answer)
         if said.get("status") == "failed":
             raise self._wire.said(failure_in(said))
-        if not isinstance(said.get("output"), list):
+        output = said.get("output")
+        if not isinstance(output, list) or (not output and said.get("status") in UNFINISHED):
             raise self._wire.unusable("The provider's answer is no response.")
         return said, content
 

@@ -6,12 +6,15 @@ Source: the types of OpenAI's and Ark's own clients. Items and events nobody her
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from . import json_text
 from .base import Chunk, ProviderError, Recovery, StreamBroke, Tokens
 from .events import Event
 from .usage import tokens_of
 
 FAILED = "response.failed"
 ENDS = frozenset({"response.completed", "response.incomplete", FAILED})
+# What is called so and says nothing is no answer.
+UNFINISHED = ("queued", "in_progress", "cancelled")
 # What an event adds, or says once more when it is whole, and a part of an item is.
 _WHOLE = ("text", "refusal", "arguments", "input", "code")
 _PARTS = ("text", "refusal")
@@ -88,6 +91,24 @@ class ResponseEvents:
             self._named.add(key)
             text = _text(item.get("name")) + text
         return text
+
+
+class GatheredResponse:
+    """The whole response that a stream of events is."""
+
+    def __init__(self) -> None:
+        self.body: _JSON = {}
+        self._items: list[_JSON] = []
+
+    def add(self, chunk: Chunk) -> None:
+        said = json_text.read(chunk.data)[0]
+        if said.get("type") == "response.output_item.done":
+            self._items.append(said.get("item"))
+        elif said.get("type") in ENDS:
+            response = said.get("response")
+            self.body = dict(response) if type(response) is dict else {}
+            # There are gateways whose last event leaves out what was told before.
+            self.body["output"] = self.body.get("output") or self._items
 
 
 def used(response: _JSON, *, final: bool = True) -> Tokens | None:
