@@ -6,6 +6,7 @@ Source: platform.claude.com/docs/en/build-with-claude/streaming. Blocks and even
 from collections.abc import Sequence
 from typing import Any
 
+from . import json_text
 from .base import Chunk, ProviderError, Tokens
 from .events import Event
 from .usage import count, tokens_of
@@ -61,10 +62,36 @@ class MessageEvents:
             self._usage.add(said.get("usage"))
             tokens = self._usage.tokens(final=False)
             self.finished = self.finished or bool((said.get("delta") or {}).get("stop_reason"))
+        elif kind == "message" and type(said.get("content")) is list:
+            return self._in_one(said)
         elif kind == "message_stop":
             self.ended = True
             tokens = self._usage.tokens(final=True)
         return (Chunk(data, output, tokens, False, text, more, block, model, self.ended),)
+
+    def _in_one(self, message: dict[str, Any]) -> Sequence[Chunk]:
+        """The events that a whole message would have been: there are gateways that never stream."""
+        told, usage = _events_of(message), message.get("usage")
+        self._usage.add(usage)
+        self.finished = self.ended = True
+        model, final = str(message.get("model") or ""), self._usage.tokens(final=True)
+        chunks = []
+        for number, said in enumerate(told):
+            data, last = json_text.write(said), number + 1 == len(told)
+            text = _words(said["delta"]) if said["type"] == "content_block_delta" else ""
+            chunks.append(
+                Chunk(
+                    data,
+                    output=not last and number > 0,
+                    usage=final if last else None,
+                    text=text,
+                    more=not last,
+                    block=b"event: %b\ndata: %b\n\n" % (said["type"].encode(), data),
+                    model="" if number else model,
+                    last=last,
+                )
+            )
+        return chunks
 
     def last(self) -> Sequence[Chunk]:
         return (Chunk(_STOP, False, self._usage.tokens(final=True), block=_STOP_EVENT, last=True),)
@@ -82,3 +109,34 @@ def _words(block: dict[str, Any]) -> str:
             return str(block[key])
     given = block.get("input")
     return f"{block.get('name') or ''}{given if given else ''}"
+
+
+# What grows in a block of each kind, and in which deltas.
+_GROWS = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_delta")}
+
+
+def _events_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A whole message, event by event."""
+    end = {name: message.get(name) for name in ("stop_reason", "stop_sequence")}
+    begun = {**message, **dict.fromkeys(end), "content": []}
+    found: list[dict[str, Any]] = [{"type": "message_start", "message": begun}]
+    for index, block in enumerate(each for each in message["content"] if type(each) is dict):
+        empty, deltas = dict(block), []
+        if (kind := block.get("type")) in _GROWS:
+            name, delta = _GROWS[kind]
+            empty[name] = ""
+            deltas.append({"type": delta, name: block.get(name) or ""})
+            if block.get("signature"):
+                empty["signature"] = ""
+                deltas.append({"type": "signature_delta", "signature": block["signature"]})
+        elif kind == "tool_use":
+            empty["input"] = {}
+            deltas.append(
+                {"type": "input_json_delta", "partial_json": json_text.write(block.get("input") or {}).decode()}
+            )
+        found.append({"type": "content_block_start", "index": index, "content_block": empty})
+        found += [{"type": "content_block_delta", "index": index, "delta": each} for each in deltas]
+        found.append({"type": "content_block_stop", "index": index})
+    usage = message.get("usage")
+    found.append({"type": "message_delta", "delta": end, "usage": usage if type(usage) is dict else {}})
+    return [*found, {"type": "message_stop"}]

@@ -334,3 +334,90 @@ def _text(door: str, answer: Answer) -> str:
         return _words(door, answer, True)
     choices = [choice for event in answer.events if event != "[DONE]" for choice in event.get("choices") or ()]
     return "".join((choice.get("delta") or {}).get("content") or "" for choice in choices)
+
+
+# --- Endings ---------------------------------------------------------------------------------------------------------
+# Why an answer ends, and what is said of it in Anthropic's words and in Responses'.
+ENDINGS: dict[str, tuple[str, str, str]] = {
+    "Mistral's": ("model_length", "max_tokens", "max_output_tokens"),
+    "Gemini's": ("MAX_TOKENS", "max_tokens", "max_output_tokens"),
+    "Claude's, through a gateway": ("max_tokens", "max_tokens", "max_output_tokens"),
+    "in capitals": ("STOP", "end_turn", ""),
+    "Zhipu's": ("sensitive", "refusal", "content_filter"),
+    "Gemini's filter": ("SAFETY", "refusal", "content_filter"),
+    "Together's": ("eos", "end_turn", ""),
+    "calls that there are none of": ("tool_calls", "end_turn", ""),
+    "the same, in other words": ("tool_use", "end_turn", ""),
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_Q_W16_an_answer_that_was_cut_says_so_in_every_dialect(rich: World, streamed: bool) -> None:
+    """Who takes half an answer for all of it goes on with it; who waits for a call that there is none of, for ever."""
+
+    async def scenario(w: World) -> dict[str, tuple[str, str]]:
+        found = {}
+        for name, (reason, _messages, _responses) in ENDINGS.items():
+            w.upstream.otherwise = sends(chunk({"content": "Hel"}), chunk({}, reason, usage=USED), b"data: [DONE]\n\n")
+            said = await w.client.post(MESSAGES, {**ASK, "stream": streamed})
+            stop = said.told[-2][1]["delta"]["stop_reason"] if streamed else said.json["stop_reason"]
+            answer = await w.client.post(RESPONSES, {"model": "doubao-pro", "input": "Hi", "stream": streamed})
+            told = answer.told[-1][1]["response"] if streamed else answer.json
+            found[name] = (stop, (told["incomplete_details"] or {}).get("reason", ""))
+        return found
+
+    assert rich.play(scenario) == {name: ending[1:] for name, ending in ENDINGS.items()}
+
+
+# --- W9: limits ------------------------------------------------------------------------------------------------------
+LIMITS = {"gpt-5.5": "max_completion_tokens", "o3-mini": "max_completion_tokens", "gpt-10": "max_completion_tokens",
+          "openai/gpt-6": "max_completion_tokens", "gpt-4o": "max_tokens", "deepseek-chat": "max_tokens"}  # fmt: skip
+
+
+def test_Q_W9_a_limit_has_the_name_that_a_model_takes(rich: World) -> None:
+    """OpenAI: "Unsupported parameter: 'max_tokens' is not supported with this model"."""
+    Credential.objects.update(provider="openai")
+    for number, name in enumerate(LIMITS):
+        model(f"m{number}", provider="openai", provider_model_id=name)
+
+    async def scenario(w: World) -> None:
+        for number in range(len(LIMITS)):
+            assert (await w.client.post(MESSAGES, {**ASK, "model": f"m{number}"})).status == 200
+
+    rich.play(scenario)
+    sent = [{key for key in asked.body if key.startswith("max_")} for asked in rich.upstream.asked]
+    assert dict(zip(LIMITS, sent, strict=True)) == {name: {limit} for name, limit in LIMITS.items()}
+    assert {asked.body.get("max_tokens", 100) for asked in rich.upstream.asked} == {100}
+
+
+# --- M2: a message that came whole -----------------------------------------------------------------------------------
+BLOCKS: list[dict[str, Any]] = [
+    {"type": "thinking", "thinking": "hm", "signature": "s=="},
+    {"type": "text", "text": "Hello"},
+    {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+    {"type": "of_the_future", "x": 1},
+]
+
+
+def test_Q_M2_a_whole_message_where_events_were_asked_for_is_told_in_events(
+    claude: World, books_agree: Callable[[], None]
+) -> None:
+    claude.upstream.scripts = [says({**SAID, "content": BLOCKS, "stop_reason": "tool_use"})]
+    answer = post(claude, MESSAGES, {**CLAUDE, "stream": True})
+    assert (answer.status, len(claude.upstream.asked)) == (200, 1), answer.body
+    told = answer.told
+    assert [name for name, _data in told[:2]] == ["message_start", "content_block_start"]
+    assert [name for name, _data in told[-2:]] == ["message_delta", "message_stop"]
+    assert told[0][1]["message"]["model"] == "claude"
+    found: dict[int, dict[str, Any]] = {}
+    for _name, data in told:
+        if "content_block" in data:
+            found[data["index"]] = dict(data["content_block"])
+        for name, value in data["delta"].items() if "index" in data and "delta" in data else ():
+            if name != "type":
+                found[data["index"]][name] = found[data["index"]].get(name, "") + value
+    found[2]["input"] = json.loads(found[2].pop("partial_json"))
+    assert list(found.values()) == BLOCKS
+    assert told[-2][1]["delta"]["stop_reason"] == "tool_use"
+    assert (claude.usage().quota, claude.usage().usage_source) == (1500, "provider")
+    books_agree()
