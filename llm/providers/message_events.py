@@ -97,6 +97,45 @@ class MessageEvents:
         return (Chunk(_STOP, False, self._usage.tokens(final=True), block=_STOP_EVENT, last=True),)
 
 
+class GatheredMessage:
+    """The whole message that a stream of events is."""
+
+    def __init__(self) -> None:
+        self.body: dict[str, Any] = {}
+        self._usage = CumulativeUsage()
+        self._blocks: dict[Any, dict[str, Any]] = {}
+        self._inputs: dict[Any, str] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        said = json_text.read(chunk.data)[0]
+        kind, index = said.get("type"), said.get("index")
+        if kind == "message_start":
+            self.body = dict(said["message"])
+            self._usage.add(self.body.get("usage"))
+        elif kind == "message_delta":
+            self.body |= said.get("delta") or {}
+            self._usage.add(said.get("usage"))
+        elif kind == "content_block_start":
+            self._blocks[index] = dict(said["content_block"])
+        elif kind == "content_block_delta" and index in self._blocks:
+            self._grow(index, said["delta"])
+
+    def whole(self) -> dict[str, Any]:
+        for index, text in self._inputs.items():
+            self._blocks[index]["input"] = json_text.read(text.encode())[0] if text else {}
+        return {**self.body, "content": list(self._blocks.values()), "usage": self._usage.reported}
+
+    def _grow(self, index: Any, delta: dict[str, Any]) -> None:
+        block = self._blocks[index]
+        for name, value in delta.items():
+            if name == "partial_json":
+                self._inputs[index] = self._inputs.get(index, "") + value
+            elif name == "citation":
+                block["citations"] = [*(block.get("citations") or ()), value]
+            elif name != "type":
+                block[name] = (block.get(name) or "") + value
+
+
 def written(message: dict[str, Any]) -> str:
     """What a whole message says and thinks, and what it calls."""
     return "".join(_words(block) for block in message.get("content") or () if isinstance(block, dict))

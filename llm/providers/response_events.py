@@ -9,6 +9,7 @@ from typing import Any
 from . import json_text
 from .base import Chunk, ProviderError, Recovery, StreamBroke, Tokens
 from .events import Event
+from .response_in_one import events_of
 from .usage import tokens_of
 
 FAILED = "response.failed"
@@ -43,6 +44,8 @@ class ResponseEvents:
     def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
         block, data, said, _name, _odd = event
         kind = said.get("type")
+        if kind is None and said.get("object") == "response" and type(said.get("output")) is list:
+            return self._in_one(said)
         if type(kind) is not str:
             return (Chunk(data, False, more=more, block=block),)
         if kind.endswith(".delta"):
@@ -61,6 +64,18 @@ class ResponseEvents:
                 text = written(response) if type(response) is dict else ""
         self._begun = self._begun or output
         return (Chunk(data, output, tokens, False, text, more, block, model, self.ended),)
+
+    def _in_one(self, response: _JSON) -> Sequence[Chunk]:
+        """The events that a whole response would have been; nothing, of one that is not finished."""
+        if response.get("status") in UNFINISHED and not response["output"]:
+            return ()
+        chunks: list[Chunk] = []
+        told = events_of(response)
+        for said in told:
+            data = json_text.write(said)
+            block = b"event: %b\ndata: %b\n\n" % (said["type"].encode(), data)
+            chunks += self.read(Event(block, data, said, said["type"].encode()), more=said is not told[-1])
+        return chunks
 
     def last(self) -> Sequence[Chunk]:
         """Whatever else says that it ends, without its last event an answer is none."""

@@ -104,6 +104,33 @@ def test_Q_M2_a_response_in_events_is_one_and_asked_for_once(
     books_agree()
 
 
+WHOLE = ["text", "two tool calls", "tool call after reasoning"]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_Q_M2_a_whole_response_where_events_were_asked_for_is_told_in_events(
+    codex: World, name: str, books_agree: Callable[[], None]
+) -> None:
+    response = STREAMS[name][-1]["response"]
+    codex.upstream.scripts = [says(response)]
+    answer = post(codex, RESPONSES, {**CODEX, "stream": True, "store": False})
+    assert (answer.status, len(codex.upstream.asked)) == (200, 1), answer.body
+    told = [data for _name, data in answer.told]
+    assert [event for event, _data in answer.told] == [data["type"] for data in told]
+    assert [data["sequence_number"] for data in told] == list(range(len(told)))
+    assert (told[0]["type"], told[-1]["type"]) == ("response.created", "response.completed")
+    # Codex takes what it was told from these alone.
+    items = [data["item"] for data in told if data["type"] == "response.output_item.done"]
+    assert items == told[-1]["response"]["output"]
+    # What was thought in secret is sealed for its account.
+    assert [{**item, "encrypted_content": ""} for item in items] == [
+        {**item, "encrypted_content": ""} for item in response["output"]
+    ]
+    assert told[-1]["response"]["model"] == "codex"
+    assert (codex.usage().quota, codex.usage().usage_source) == (QUOTA, "provider")
+    books_agree()
+
+
 NONE: dict[str, Script] = {
     "nothing yet": says({**LAST["response"], "status": "queued", "output": [], "usage": None}),
     "under way": says({**LAST["response"], "status": "in_progress", "output": [], "usage": None}),
