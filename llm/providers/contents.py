@@ -42,7 +42,9 @@ MOST_IN_SEQUENCE = 15
 
 def drawings(body: Mapping[str, Any]) -> int:
     """How many pictures a request may make: OpenAI's word for it, SiliconFlow's, and Seedream's sequences."""
-    most = max(int(body.get("n") or 1), int(body.get("batch_size") or 1))
+    # In forms they are texts.
+    said = (str(body.get(name)) for name in ("n", "batch_size"))
+    most = max((int(number) for number in said if number.isdecimal()), default=1)
     if body.get("sequential_image_generation") != "auto":
         return most
     options = body.get("sequential_image_generation_options")

@@ -1,7 +1,6 @@
 """M5, M6, M7, M2: more siblings of what was sold at a wrong price. Reports of other providers, what one request makes
 several of, sound that looks like words; what is charged is exact, and held for."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +9,12 @@ import pytest
 from aiohttp import web
 
 from llm.models import Usage
-from tests.conftest import sampled
+from tests.conftest import rarely, sampled
 
 from .client import Answer
 from .conftest import ASK, CHAT, CLAUDE, MESSAGES, STREAM, World, model
-from .test_media import SPEAK
-from .test_price_siblings import PRICES, openai, played
+from .test_media import SPEAK, form
+from .test_price_siblings import EDITS, PRICES, openai, played
 from .test_prices import priced
 from .upstream import Asked, Script, chunk, completion, says, sends
 
@@ -107,6 +106,7 @@ PLACES: dict[str, tuple[bytes, ...]] = {
     "with the end, and an empty one behind it": (chunk({}, "stop", usage=PLAIN),
                                                  b'data: {"choices":[],"usage":{}}\n\n'),
     "with the end, and null behind it": (chunk({}, "stop", usage=PLAIN), b'data: {"choices":[],"usage":null}\n\n'),
+    "something else where Groq's is": (chunk({}, x_groq="x"), chunk({}, "stop", x_groq=None), chunk({}, usage=PLAIN)),
     "twice the same": (chunk({}, "stop", usage=PLAIN), chunk({}, usage=PLAIN), chunk({}, usage=PLAIN)),
 }  # fmt: skip
 
@@ -204,23 +204,19 @@ SEVERAL: dict[str, tuple[dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize(("more", "pieces"), sampled(SEVERAL.values(), keep=4), ids=SEVERAL)
+@pytest.mark.parametrize("short", [1, *rarely(0)])
 def test_Q_M6_as_many_pictures_are_held_for_as_may_be_drawn(
-    world: World, more: dict[str, Any], pieces: int, books_agree: Callable[[], None]
+    world: World, more: dict[str, Any], pieces: int, short: int, books_agree: Callable[[], None]
 ) -> None:
     model("seedream", capabilities=["image"])
     priced("seedream", ("image", "0.1"))
     world.upstream.otherwise = says({"created": 1, "data": [{"url": "https://x/1"}] * pieces})
-    body = {"model": "seedream", "prompt": "a cat", **more}
-    world.give(50_000 * pieces - 1)
-
-    async def scenario(w: World) -> list[int]:
-        refused = await w.client.post(PICTURES, body)
-        assert w.upstream.asked == []
-        await asyncio.to_thread(world.give, 1, "one more")
-        return [refused.status, (await w.client.post(PICTURES, body)).status]
-
-    assert world.play(scenario) == [402, 200]
-    assert (world.usage().quota, world.usage().uncollected, world.wallet.balance) == (50_000 * pieces, 0, 0)
+    world.give(50_000 * pieces - short)
+    (answer,) = played(world, (PICTURES, {"model": "seedream", "prompt": "a cat", **more}))
+    if short:
+        assert (answer.status, world.upstream.asked) == (402, [])
+    else:
+        assert (world.usage().quota, world.usage().uncollected, world.wallet.balance) == (50_000 * pieces, 0, 0)
     books_agree()
 
 
@@ -233,6 +229,14 @@ def test_Q_M6_a_number_of_pictures_that_is_none_is_refused_by_name(openai: World
     assert [each.status for each in answers] == [400] * len(WRONG)
     assert all(each.json["error"]["param"] in more for each, more in zip(answers, WRONG, strict=True))
     assert openai.upstream.asked == []
+
+
+def test_Q_M6_a_number_of_pictures_in_a_form_is_a_text(openai: World) -> None:
+    priced("painter", ("image", "0.1"))
+    openai.upstream.otherwise = says({"created": 1, "data": [{"url": "https://x/1"}]})
+    numbers = (("batch_size", "x"), ("n", "2"), ("batch_size", "3"))
+    asked = [(EDITS, form(b"png", each, file="image", model="painter", prompt="a hat")) for each in numbers]
+    assert [each.status for each in played(openai, *asked)] == [200] * 3
 
 
 # --- Other operations' reports ---------------------------------------------------------------------------------------
