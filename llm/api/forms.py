@@ -34,6 +34,11 @@ async def read_pictures(content: bytes, content_type: bytes) -> tuple[dict[str, 
     return fields, files
 
 
+def is_true(value: Any) -> bool:
+    """Whether a field of a form says so: JavaScript writes true, Python True."""
+    return type(value) is str and value.lower() in ("true", "1")
+
+
 async def _parsed(parse: Callable[[bytes, str], T], content: bytes, content_type: bytes) -> T:
     kind = content_type.decode("latin-1")
     if not kind.lower().startswith("multipart/form-data"):

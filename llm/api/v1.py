@@ -71,7 +71,7 @@ async def _answer(exchange: V1Request) -> None:
     exchange.owner = owner
     path, method = exchange.path, exchange.method
     if path in _GET or path.startswith("/v1/models/"):
-        if method != "GET":
+        if method not in ("GET", "HEAD"):
             raise CallRefused(f"{path} takes GET.", status=405, code="method_not_allowed")
         await _GET.get(path, v1_account.models)(exchange, relay)
         return

@@ -10,6 +10,7 @@ from django.conf import settings
 from ..dialects import chat_completions
 from ..labels.answers import labelled_pictures, labelled_speech
 from ..providers.base import CHAT, Chunk
+from ..providers.contents import MOST_IN_SEQUENCE
 from ..relay.call import Call
 from ..relay.catalogue import ModelSpec
 from ..relay.engine import Engine
@@ -72,7 +73,12 @@ async def rerank(exchange: V1Request, relay: Engine) -> None:
 async def images(exchange: V1Request, relay: Engine) -> None:
     body = await _unstreamed(exchange)
     chat_completions.text(body, "prompt", longest=32_000)
-    chat_completions.count(body, "n", _MOST_PICTURES)
+    for name in ("n", "batch_size"):
+        chat_completions.count(body, name, _MOST_PICTURES)
+    sequence = body.get("sequential_image_generation_options")
+    if type(sequence) is dict and sequence.get("max_images") is not None:
+        name = "sequential_image_generation_options"
+        chat_completions.count({name: sequence["max_images"]}, name, MOST_IN_SEQUENCE)
     await _drawn(exchange, relay, _call(exchange, relay, IMAGES, body))
 
 
@@ -122,7 +128,7 @@ async def _pictures(exchange: V1Request, relay: Engine, operation: Operation) ->
     wanted = fields.get("n", "1")
     if type(wanted) is not str or not wanted.isdecimal() or not 1 <= int(wanted) <= _MOST_PICTURES:
         raise CallRefused(f"n must be a whole number between 1 and {_MOST_PICTURES}.", param="n")
-    if fields.pop("stream", "") == "true":
+    if forms.is_true(fields.pop("stream", "")):
         raise CallRefused("Pictures are not streamed here.", param="stream", code="unsupported")
     call = _call(exchange, relay, operation, fields)
     call.question = Question(call.question.body, files=files)
@@ -139,7 +145,9 @@ async def translations(exchange: V1Request, relay: Engine) -> None:
 
 async def _heard(exchange: V1Request, relay: Engine, operation: Operation) -> None:
     fields, recording = await forms.read(await _form(exchange), exchange.headers.get(b"content-type", b""))
-    streamed = fields.get("stream") == "true" and operation is TRANSCRIBE
+    streamed = forms.is_true(fields.get("stream")) and operation is TRANSCRIBE
+    if streamed:
+        fields["stream"] = "true"
     call = _call(exchange, relay, operation, fields, streamed=streamed)
     call.question = Question(call.question.body, recording.weight, recording=recording)
     if streamed:

@@ -128,7 +128,7 @@ class V1Request:
 
     async def read_object(self) -> dict[str, Any]:
         """The body, which is a JSON object. Raises what `read` does, and CallRefused."""
-        announced = self.headers.get(b"content-length", b"0")
+        announced = self.headers.get(b"content-length", b"")
         length = int(announced) if announced.isdigit() and len(announced) < 12 else JSON_BYTES
         content = await self.read(JSON_BYTES, BODY_SECONDS + length / LEAST_BYTES_PER_SECOND)
         if encoding := self.headers.get(b"content-encoding"):
@@ -149,7 +149,7 @@ class V1Request:
         ]
         self.begun = True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
 
     async def refuse(self, error: ErrorAnswer) -> None:
         self.request_id = self.request_id or new_request_id()
@@ -170,6 +170,8 @@ class V1Request:
             (b"access-control-max-age", b"86400"),
             (b"vary", b"access-control-request-headers"),
         ]
+        if self.headers.get(b"access-control-request-private-network") == b"true":
+            headers.append((b"access-control-allow-private-network", b"true"))
         await self._send({"type": "http.response.start", "status": 204, "headers": headers})
         await self._send({"type": "http.response.body", "body": b""})
 

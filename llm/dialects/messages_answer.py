@@ -8,12 +8,11 @@ import orjson
 
 from ..relay.billing import Amount
 from ..relay.settling import Completed
+from .finishes import finish_of
 
 _STOP_REASONS = {
     "stop": "end_turn",
     "length": "max_tokens",
-    "tool_calls": "tool_use",
-    "function_call": "tool_use",
     "content_filter": "refusal",
 }
 _THOUGHTS = ("thinking", "redacted_thinking")
@@ -93,14 +92,15 @@ def stop_of(
     `stop_reason`, SGLang's `matched_stop`)."""
     if refused:
         return "refusal", None
-    finish = choice.get("finish_reason")
-    if called and finish in (None, "stop"):
-        # Many say so of calls as well; their clients would not make them.
+    finish = finish_of(choice)
+    if called and finish in ("", "stop", "tool_calls"):
+        # Many say that they stop, of calls as well; their clients would not make them. And without any there is nothing
+        # that a client could answer.
         return "tool_use", None
     matched = choice.get("stop_reason") or choice.get("matched_stop")
     if finish == "stop" and type(matched) is str and matched in (given.get("stop_sequences") or ()):
         return "stop_sequence", matched
-    return _STOP_REASONS.get(finish or "", "end_turn"), None
+    return _STOP_REASONS.get(finish, "end_turn"), None
 
 
 def usage_of(used: Amount, told: Any = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ context, how a call's arguments are streamed, that a tool may be looked up later
 them can read.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ _NEUTRAL: Mapping[str, Any] = {"speed": "standard", "inference_geo": "global"}
 _SAME = ("model", "max_tokens", "stream", "temperature", "top_p")
 _EFFORTS = ((4096, "low"), (16_384, "medium"))
 _SYSTEM = ("system", "developer")
+# Claude Code begins with a line for Anthropic's books, which is another one each time: no cache would be hit again.
+_BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n?")
 _CHOICES: Mapping[Any, str] = {"auto": "auto", "any": "required", "none": "none"}
 _TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "strict", "input_examples"})
 _TOOL_LEFT_OUT = frozenset({"cache_control", "eager_input_streaming", "defer_loading"})
@@ -92,6 +95,7 @@ def _output(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _system(given: Any) -> list[dict[str, Any]]:
     text = given if type(given) is str else text_of(dicts(given, "system"), "system") if given else ""
+    text = _BILLING.sub("", text)
     return [{"role": "system", "content": text}] if text else []
 
 

@@ -22,9 +22,10 @@ from .base import (
     Unsupported,
 )
 from .chat_events import Edit
-from .errors import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, SHAPE_ERRORS, TRY_AGAIN, Codes, misshapen
+from .errors import SHAPE_ERRORS, misshapen
 from .openai import OpenAI
 from .usage import embedding_tokens
+from .verdicts import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, TRY_AGAIN, Codes
 from .wire import MEDIA_BYTES
 
 TEMPERATURE = 0.7

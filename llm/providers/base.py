@@ -84,7 +84,8 @@ class ProviderError(Exception):
             return "our account was not accepted"
         if _PAGE.search(self.text):
             return "something in front of the provider answered with a web page"
-        return _OURS.sub("…", self.text[:300])
+        text = self.text[:300] if self.recovery is Recovery.FAIL else _WHERE.sub("…", self.text[:300])
+        return _OURS.sub("…", text)
 
 
 _OVERLOADED = ("overloaded_error", "ServerOverloaded", "server_is_overloaded")
@@ -92,6 +93,12 @@ _OVERLOADED = ("overloaded_error", "ServerOverloaded", "server_is_overloaded")
 _OURS = re.compile(
     r"\b(?:organi[sz]ation|project|account|workspace|tenant)(?: id)?[ :=(\[]+[\w-]*\d[\w-]*[)\]]?"
     r"|\b(?:org|proj|acct|sk)[-_][\w.*-]{3,}|\b(?:ep|ak|ws)-(?=\S*\d)[\w-]{6,}|\b\d{10,}\b",
+    re.IGNORECASE,
+)
+# Whom we ask, and from where, in errors that are not about what the caller wrote.
+_WHERE = re.compile(
+    r"\bhttps?://[^\s\"'<>)]+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\[[0-9a-f]*:[0-9a-f:]*:[0-9a-f]*\](?::\d+)?"
+    r"|(?<=lookup )[\w.-]+|(?<=host )[\w-]+\.[\w.-]+(?::\d+)?",
     re.IGNORECASE,
 )
 _PAGE = re.compile(r"<(?:!doctype|html|head|body|center|\?xml)\b", re.IGNORECASE)

@@ -60,6 +60,8 @@ class ChatEvents:
             usage = choice.get("usage") if usage is None else usage
             if choice.get("finish_reason"):
                 last = self._finish(choice) or last
+        if usage is None and type(groq := said.get("x_groq")) is dict:
+            usage = groq.get("usage")
         if usage is not None:
             tokens = tokens_of(usage, final=last, service_tier=said.get("service_tier"))
         if usage and choices and self._hide_usage:

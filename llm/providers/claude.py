@@ -8,20 +8,11 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from . import claude_answer, claude_request, functions, message_events
+from . import claude_answer, claude_request, contents, functions, json_text, message_events
 from .base import MESSAGES, PLAIN, Account, Chunk, Completion, Provider, ProviderError, RequestOptions
-from .errors import (
-    OTHER_ACCOUNT,
-    OTHER_MODEL,
-    RATE_LIMIT,
-    REFUSED,
-    SHAPE_ERRORS,
-    TRY_AGAIN,
-    Codes,
-    explained,
-    misshapen,
-)
+from .errors import SHAPE_ERRORS, explained, misshapen
 from .usage import tokens_of
+from .verdicts import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, TRY_AGAIN, Codes
 from .wire import MEDIA_BYTES, ProviderWire
 
 API_VERSION = "2026-10-21"
@@ -87,7 +78,14 @@ class Claude(Provider):
         return self._wire.chunks("/v1/messages", body, message_events.MessageEvents(), options)
 
     async def _message(self, body: Mapping[str, Any], options: RequestOptions) -> tuple[dict[str, Any], bytes]:
-        message, content = await self._wire.post_json("/v1/messages", body, MEDIA_BYTES, options)
+        answer = await self._wire.post("/v1/messages", body, MEDIA_BYTES, options)
+        if contents.is_events(answer.body):
+            gathered = message_events.GatheredMessage()
+            async for chunk in self._wire.chunks_of(answer, message_events.MessageEvents()):
+                gathered.add(chunk)
+            whole = gathered.whole()
+            return whole, json_text.write(whole)
+        message, content = self._wire.object_in(answer)
         if not isinstance(message.get("content"), list):
             raise self._wire.unusable("The provider's answer is no message.")
         return message, content

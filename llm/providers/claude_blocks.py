@@ -9,6 +9,8 @@ import orjson
 from .base import ProviderError, Recovery, Unsupported
 
 _PDF = "application/pdf"
+# Other names of kinds that Anthropic knows.
+_KINDS = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 _THOUGHTS = ("thinking", "redacted_thinking")
 # What an id of a call may be made of; other models use more.
 _NO_ID = re.compile(r"[^a-zA-Z0-9_-]")
@@ -17,7 +19,7 @@ Block = dict[str, Any]
 
 
 def blocks(content: Any) -> list[Block]:
-    """A message's content. Empty text is left out: Anthropic refuses it."""
+    """A message's content. Text that says nothing is left out: Anthropic refuses it."""
     parts: Iterable[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
     return [block for part in parts if (block := _block(part))]
 
@@ -45,7 +47,7 @@ def result(message: Mapping[str, Any]) -> Block:
     """What a tool said."""
     content = message.get("content")
     found: Block = {"type": "tool_result", "tool_use_id": _id(message.get("tool_call_id"))}
-    if content:
+    if content and not (isinstance(content, str) and content.isspace()):
         found["content"] = content if isinstance(content, str) else blocks(content)
     return found
 
@@ -78,7 +80,8 @@ def _block(part: Any) -> Block | None:
         raise Unsupported("claude", f"{kind} content")
     if part.get("cache_control"):
         block["cache_control"] = part["cache_control"]
-    return block if block.get("text", True) else None
+    text = block.get("text", True)
+    return None if not text or (isinstance(text, str) and text.isspace()) else block
 
 
 def _picture(image: Any) -> Block:
@@ -87,7 +90,8 @@ def _picture(image: Any) -> Block:
     if not url.startswith("data:"):
         return {"type": "url", "url": url}
     media_type, data = _data(url, "image_url", "An image")
-    return {"type": "base64", "media_type": media_type or "image/png", "data": data}
+    kind = media_type.lower() or "image/png"
+    return {"type": "base64", "media_type": _KINDS.get(kind, kind), "data": data}
 
 
 def _document(file: Any) -> Block:

@@ -146,8 +146,15 @@ def _tool(tool: Any) -> _Block:
     out = {
         "name": function.get("name"),
         "description": function.get("description"),
-        "input_schema": function.get("parameters") or {"type": "object", "properties": {}},
+        "input_schema": _schema(function.get("parameters")),
         "strict": function.get("strict") or None,
         "cache_control": tool.get("cache_control"),
     }
     return {name: value for name, value in out.items() if value is not None}
+
+
+def _schema(given: Any) -> Any:
+    """What a tool takes: an object, also where that goes without saying."""
+    if not given:
+        return {"type": "object", "properties": {}}
+    return {**given, "type": "object"} if isinstance(given, dict) and not given.get("type") else given

@@ -23,17 +23,21 @@ def request(body: Mapping[str, Any], version: str, *, stream: bool) -> dict[str,
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise ProviderError("`messages` must be a list of messages.", recovery=Recovery.FAIL, code="messages")
+    turns, system = _turns(messages), _system(messages)
+    if system and not turns:
+        # Orders alone are a question, and there must be one.
+        turns, system = [{"role": "user", "content": blocks(system)}], ""
     out: dict[str, Any] = {
         "model": body.get("model"),
         "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens") or MAX_TOKENS,
-        "messages": _turns(messages),
+        "messages": turns,
     }
-    if system := _system(messages):
+    if system:
         out["system"] = system
     if stream:
         out["stream"] = True
     if stop := body.get("stop"):
-        out["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+        out["stop_sequences"] = _stops(stop)
     out.update(parameters(body, version))
     out.update(tools(body))
     think(out, body.get("reasoning_effort"))
@@ -41,6 +45,14 @@ def request(body: Mapping[str, Any], version: str, *, stream: bool) -> dict[str,
         # A call of a tool without the signed thought before it would be refused: this turn goes on without thinking.
         del out["thinking"]
     return out
+
+
+def _stops(given: Any) -> list[str]:
+    """Where an answer is to stop. Anthropic takes no blanks there, and an answer must not go on behind them."""
+    stops = [stop for stop in ([given] if isinstance(given, str) else given) if stop]
+    if any(stop.isspace() for stop in stops):
+        raise Unsupported("claude", "stop at blanks alone")
+    return stops
 
 
 def without_foreign_thoughts(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -75,9 +87,9 @@ def _thought_of(turns: list[Block]) -> bool:
 
 def _system(messages: list[Block]) -> str | list[Block]:
     """System and developer messages, wherever they stand, as the one instruction Anthropic has room for."""
-    said = [message.get("content") for message in messages if message.get("role") in _SYSTEM]
+    said: list[Any] = [message.get("content") or "" for message in messages if message.get("role") in _SYSTEM]
     if all(isinstance(content, str) for content in said):
-        return "\n\n".join(content for content in said if content)
+        return "\n\n".join(content for content in said if content.strip())
     found = [block for content in said for block in blocks(content)]
     if others := [block["type"] for block in found if block["type"] != "text"]:
         raise Unsupported("claude", f"{others[0]} content in a system message")
@@ -105,6 +117,10 @@ def _turns(messages: list[Block]) -> list[Block]:
             turns.append({"role": role, "content": found})
     for turn in turns:
         turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+    if turns and turns[-1]["role"] == "assistant" and turns[-1]["content"][-1]["type"] == "text":
+        # What an answer is to go on with must not end in blanks.
+        begun = turns[-1]["content"][-1]
+        begun["text"] = begun["text"].rstrip()
     return turns
 
 

@@ -5,52 +5,25 @@ import time
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 
+from . import verdicts
 from .base import ProviderError, Recovery
+from .verdicts import Codes
 
 _MAX_TEXT, _MAX_CODE = 500, 64
 # Nobody means more than a day; what says so is no answer to "when".
 _MAX_RETRY_S = 86_400.0
 
 
-class Verdict(NamedTuple):
-    """What to do, and whether the model should cool down there; with FAILOVER, the whole account."""
-
-    recovery: Recovery
-    cool_down: bool = False
-
-
 # What reading JSON of an unexpected shape comes to.
 SHAPE_ERRORS = (AttributeError, TypeError, KeyError, IndexError, ValueError)
 
-# Codes and types of errors that mean more, or something else, than the status they come with. A code with a dot is
-# looked up whole, then by what stands before the dot.
-Codes = Mapping[str, Verdict]
-
-TRY_AGAIN = Verdict(Recovery.RETRY)
-RATE_LIMIT = Verdict(Recovery.RETRY, cool_down=True)
-OTHER_MODEL = Verdict(Recovery.FAILOVER)
-OTHER_ACCOUNT = Verdict(Recovery.FAILOVER, cool_down=True)
-REFUSED = Verdict(Recovery.FAIL)
-
-_BY_STATUS = {
-    401: OTHER_ACCOUNT,
-    402: OTHER_ACCOUNT,
-    403: OTHER_ACCOUNT,
-    404: OTHER_MODEL,
-    405: OTHER_MODEL,
-    408: TRY_AGAIN,
-    409: TRY_AGAIN,
-    410: OTHER_MODEL,
-    425: TRY_AGAIN,
-    429: RATE_LIMIT,
-}
 # What stands in front of a provider stopped waiting for it: the provider may be at work.
 _GATEWAY_GAVE_UP = (504, 524)
 _STREAM_REFUSALS = (400, 403, 404, 405, 406, 415, 422, 501)
@@ -119,18 +92,25 @@ def error_in(said: Any, codes: Codes, *, status: int = 200, retry_after_s: float
 
     Its text is whole; `without` makes it fit to be told.
     """
+    if isinstance(said, list) and said:
+        # Google's are lists.
+        said = said[0]
     inner = (said.get("error") or _within(said) or said) if isinstance(said, dict) else said
     named = inner if isinstance(inner, dict) else {"message": inner}
-    if isinstance(named.get("base_resp"), dict):
-        named = {**named["base_resp"], "code": named["base_resp"].get("status_code")}
+    base_resp = named.get("base_resp")
+    if isinstance(base_resp, dict):
+        named = {**base_resp, "code": base_resp.get("status_code")}
     names = [str(named[key]) for key in ("code", "error_code", "type") if named.get(key)]
     details = named.get("details")
     if isinstance(details, dict) and details.get("error_code"):
         names.insert(0, str(details["error_code"]))
-    verdict = _verdict(status, names, codes)
     words = (named.get(key) for key in ("message", "error_msg", "msg", "status_msg", "detail"))
     nameless = names[0] if names else f"The provider answered with status {status}."
     text = next((str(word) for word in words if word), nameless)
+    own = verdicts.of_its_own(named, named.get("code") if isinstance(base_resp, dict) else None)
+    if trouble := verdicts.in_words(status, text):
+        own, names = verdicts.OTHER_ACCOUNT, [trouble]
+    verdict = own or verdicts.verdict(status, names, codes)
     return ProviderError(
         text,
         recovery=verdict.recovery,
@@ -149,21 +129,6 @@ def without(error: ProviderError, key: str) -> ProviderError:
         text, code = text.replace(key, "…"), code.replace(key, "…")
     error.code = code[:_MAX_CODE]
     return with_text(error, text[:_MAX_TEXT])
-
-
-def _verdict(status: int, names: list[str], codes: Codes) -> Verdict:
-    for name in names:
-        found = codes.get(name) or codes.get(name.partition(".")[0])
-        if found is not None:
-            return found
-        # Some put the status an error would have had into the code.
-        if status == 200 and len(name) == 3 and name.isascii() and name.isdigit():
-            status = int(name)
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if 300 <= status < 400:
-        return OTHER_MODEL
-    return REFUSED if 400 <= status < 500 else TRY_AGAIN
 
 
 def misshapen() -> ProviderError:

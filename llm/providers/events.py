@@ -50,12 +50,32 @@ class EventReader(Protocol):
         """What is left to say when the stream was finished and did not say that it ends."""
 
 
+class InHand:
+    """A body of events that came whole, read like one that is coming."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self) -> bytes:
+        body, self._body = self._body, b""
+        return body
+
+    async def settle(self) -> None:
+        """There is no connection to give back."""
+
+    def progress(self, *, begun: bool = True) -> None:
+        """Nobody waits."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class EventStream:
     """The JSON events of one streamed answer. `begun` once output was passed on (`note`), `reported` when it was told
     before that what was used; the reader sets `finished` once the answer is whole: then it does not matter how the body
     ends. `whole` is an answer that came in one piece though events were asked for."""
 
-    def __init__(self, wire: "ProviderWire", stream: HTTPStream, whole: Event | None = None) -> None:
+    def __init__(self, wire: "ProviderWire", stream: HTTPStream | InHand, whole: Event | None = None) -> None:
         self.begun = False
         self.reported = False
         self.finished = False
@@ -70,6 +90,8 @@ class EventStream:
         # Whether anything was said that is no error: somebody is at work.
         self._answering = False
         self._ready: list[Event | Known] = [] if whole is None else [whole]
+        # What came while there was no event yet; None from the first one on.
+        self._unread: bytearray | None = bytearray()
 
     async def read(self) -> list[Event | Known]:
         """The events that have arrived, at least one; none at the end of the body or after `[DONE]`. Lines that are
@@ -99,9 +121,25 @@ class EventStream:
                 self._stream.progress(begun=self.begun)
             for frame in frames:
                 self._take(frame, found)
+            self._keep(data, found)
         if self.ended and not found:
             await self.settle()
         return found
+
+    def _keep(self, data: bytes, found: list[Event | Known]) -> None:
+        """Until the first event: there are gateways that promise events, and then say in plain JSON what is wrong, or
+        all there is."""
+        if self._unread is None:
+            return
+        if found or self.ended:
+            self._unread = None
+        elif data:
+            self._unread += data
+        else:
+            said, text = _patiently(b"\n".join(line for line in self._unread.splitlines() if line[:1] != b":"))
+            if type(said) is dict:
+                self._in_one = True
+                found.append(Event(b"", json_text.write(said) if b"\n" in text else text, said))
 
     def note(self, chunk: Chunk) -> None:
         """A chunk is passed on."""

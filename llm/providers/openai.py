@@ -5,9 +5,11 @@ byte, read only to know what they carry.
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from voicehelper.net.http import HTTPAnswer
 from voicehelper.net.http_async import Body, file_form
 
 from . import contents, functions, json_text, responses_request
@@ -29,20 +31,12 @@ from .base import (
     Transcript,
 )
 from .chat_events import ChatEvents, Edit, TranscriptEvents, completed_text, is_completion, put_right
-from .errors import (
-    OTHER_ACCOUNT,
-    OTHER_MODEL,
-    RATE_LIMIT,
-    REFUSED,
-    SHAPE_ERRORS,
-    TRY_AGAIN,
-    Codes,
-    explained,
-    misshapen,
-)
-from .response_events import ResponseEvents, failure_in, used, written
+from .errors import SHAPE_ERRORS, explained, misshapen
+from .gathered import GatheredAnswer
+from .response_events import UNFINISHED, GatheredResponse, ResponseEvents, failure_in, used, written
 from .responses_answer import ResponsesToChat, reply
 from .usage import embedding_tokens, image_tokens, tokens_of
+from .verdicts import OTHER_ACCOUNT, OTHER_MODEL, RATE_LIMIT, REFUSED, TRY_AGAIN, Codes
 from .wire import MEDIA_BYTES, ProviderWire
 
 
@@ -104,7 +98,10 @@ class OpenAI(Provider):
         if options.in_responses:
             return await self._chat_in_responses(body, options)
         request = self._request(body, stream=False)
-        said, content = await self._wire.post_json("/chat/completions", request, MEDIA_BYTES, options)
+        answer = await self._wire.post("/chat/completions", request, MEDIA_BYTES, options)
+        if contents.is_events(answer.body):
+            return await self._gathered(answer, body)
+        said, content = self._wire.object_in(answer)
         if not is_completion(said):
             raise self._wire.unusable("The provider's answer is no chat completion.")
         changed, edit = put_right(said), self._edit(body)
@@ -115,6 +112,15 @@ class OpenAI(Provider):
                 raise self._wire.unusable("The provider's answer is no chat completion.") from None
         usage = tokens_of(said.get("usage"), service_tier=said.get("service_tier"))
         return Completion(said, usage, b"" if changed else content)
+
+    async def _gathered(self, answer: HTTPAnswer, body: Mapping[str, Any]) -> Completion:
+        """The whole answer that was asked for, and came in events: there are gateways that always stream."""
+        whole, used = GatheredAnswer(), None
+        async for chunk in self._wire.chunks_of(answer, ChatEvents(body.get("n") or 1, self._edit(body))):
+            whole.add(chunk)
+            if chunk.usage is not None and (used is None or chunk.usage.output >= used.output):
+                used = chunk.usage
+        return replace(whole.completion(), usage=used)
 
     def stream(self, body: Mapping[str, Any], options: RequestOptions = PLAIN) -> AsyncGenerator[Chunk, None]:
         if options.in_responses:
@@ -193,7 +199,7 @@ class OpenAI(Provider):
         said, content = await self._wire.post_json(path, body, MEDIA_BYTES, options)
         if not (said.get("results") or said.get("data")):
             raise self._wire.unusable("The provider's answer holds no results.")
-        return Completion(said, embedding_tokens(said.get("usage")), content)
+        return Completion(said, embedding_tokens(said.get("usage"), said.get("meta")), content)
 
     async def post_form(self, path: str, form: Form, options: RequestOptions = PLAIN) -> Completion:
         if path not in self.passed:
@@ -244,10 +250,17 @@ class OpenAI(Provider):
             raise self._wire.unusable("The provider's answer is no response.") from None
 
     async def _response(self, body: Mapping[str, Any], options: RequestOptions) -> tuple[dict[str, Any], bytes]:
-        said, content = await self._wire.post_json("/responses", body, MEDIA_BYTES, options)
+        answer = await self._wire.post("/responses", body, MEDIA_BYTES, options)
+        if contents.is_events(answer.body):
+            whole = GatheredResponse()
+            async for chunk in self._wire.chunks_of(answer, ResponseEvents(self._wire.said)):
+                whole.add(chunk)
+            return whole.body, json_text.write(whole.body)
+        said, content = self._wire.object_in(answer)
         if said.get("status") == "failed":
             raise self._wire.said(failure_in(said))
-        if not isinstance(said.get("output"), list):
+        output = said.get("output")
+        if not isinstance(output, list) or (not output and said.get("status") in UNFINISHED):
             raise self._wire.unusable("The provider's answer is no response.")
         return said, content
 

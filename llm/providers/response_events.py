@@ -6,12 +6,16 @@ Source: the types of OpenAI's and Ark's own clients. Items and events nobody her
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from . import json_text
 from .base import Chunk, ProviderError, Recovery, StreamBroke, Tokens
 from .events import Event
+from .response_in_one import events_of
 from .usage import tokens_of
 
 FAILED = "response.failed"
 ENDS = frozenset({"response.completed", "response.incomplete", FAILED})
+# What is called so and says nothing is no answer.
+UNFINISHED = ("queued", "in_progress", "cancelled")
 # What an event adds, or says once more when it is whole, and a part of an item is.
 _WHOLE = ("text", "refusal", "arguments", "input", "code")
 _PARTS = ("text", "refusal")
@@ -40,6 +44,8 @@ class ResponseEvents:
     def read(self, event: Event, *, more: bool) -> Sequence[Chunk]:
         block, data, said, _name, _odd = event
         kind = said.get("type")
+        if kind is None and said.get("object") == "response" and type(said.get("output")) is list:
+            return self._in_one(said)
         if type(kind) is not str:
             return (Chunk(data, False, more=more, block=block),)
         if kind.endswith(".delta"):
@@ -58,6 +64,18 @@ class ResponseEvents:
                 text = written(response) if type(response) is dict else ""
         self._begun = self._begun or output
         return (Chunk(data, output, tokens, False, text, more, block, model, self.ended),)
+
+    def _in_one(self, response: _JSON) -> Sequence[Chunk]:
+        """The events that a whole response would have been; nothing, of one that is not finished."""
+        if response.get("status") in UNFINISHED and not response["output"]:
+            return ()
+        chunks: list[Chunk] = []
+        told = events_of(response)
+        for said in told:
+            data = json_text.write(said)
+            block = b"event: %b\ndata: %b\n\n" % (said["type"].encode(), data)
+            chunks += self.read(Event(block, data, said, said["type"].encode()), more=said is not told[-1])
+        return chunks
 
     def last(self) -> Sequence[Chunk]:
         """Whatever else says that it ends, without its last event an answer is none."""
@@ -88,6 +106,24 @@ class ResponseEvents:
             self._named.add(key)
             text = _text(item.get("name")) + text
         return text
+
+
+class GatheredResponse:
+    """The whole response that a stream of events is."""
+
+    def __init__(self) -> None:
+        self.body: _JSON = {}
+        self._items: list[_JSON] = []
+
+    def add(self, chunk: Chunk) -> None:
+        said = json_text.read(chunk.data)[0]
+        if said.get("type") == "response.output_item.done":
+            self._items.append(said.get("item"))
+        elif said.get("type") in ENDS:
+            response = said.get("response")
+            self.body = dict(response) if type(response) is dict else {}
+            # There are gateways whose last event leaves out what was told before.
+            self.body["output"] = self.body.get("output") or self._items
 
 
 def used(response: _JSON, *, final: bool = True) -> Tokens | None:

@@ -12,7 +12,7 @@ import orjson
 from . import functions, json_text
 from .base import Chunk, Completion, ProviderError, Recovery, StreamBroke, Tokens
 from .events import Event
-from .response_events import ENDS, FAILED, Told, failure_in, used
+from .response_events import ENDS, FAILED, UNFINISHED, Told, failure_in, used
 
 _CUT = {"max_output_tokens": "length", "content_filter": "content_filter"}
 # Where the words of a message, and of thoughts, stand, and what they are called in a chat.
@@ -101,6 +101,9 @@ class ResponsesToChat:
             yield from self._end(kind, said.get("response") or {})
         elif said.get("object") == "response":
             # It came whole: there are gateways that never stream.
+            if said["status"] in UNFINISHED and not said.get("output"):
+                told = "The provider's answer is no response."
+                raise ProviderError(told, recovery=Recovery.FAILOVER, status=200)
             self._head.update(_head(said, "chat.completion.chunk"))
             yield from self._end(f"response.{said['status']}", said)
 

@@ -18,6 +18,8 @@ _READ_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_d
 _WROTE_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 # OpenAI's own name for what went into a cache, and those of LiteLLM, DashScope and Together.
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens", "created_cache_tokens")
+# What was read from one, told beside the details: DeepSeek, Anthropic through gateways, Moonshot and Together.
+_CACHED = ("prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_tokens")
 _PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 _BESIDE = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
 
@@ -46,11 +48,14 @@ def tokens_of(usage: Any, *, final: bool = True, service_tier: Any = None, tool_
     return None if kinds is None else _tokens(kinds, final, usage.get("service_tier") or service_tier)
 
 
-def embedding_tokens(usage: Any) -> Tokens | None:
-    """Usage of embeddings, where nothing is written."""
+def embedding_tokens(usage: Any, meta: Any = None) -> Tokens | None:
+    """Usage of what is only read: embeddings, ranks. Cohere and SiliconFlow report ranks' in `meta`."""
+    if type(usage) is not dict:
+        usage = meta.get("tokens") if type(meta) is dict else None
     if type(usage) is not dict:
         return None
-    read = usage.get("prompt_tokens", usage.get("total_tokens"))
+    told = (usage.get(name) for name in ("prompt_tokens", "input_tokens", "total_tokens"))
+    read = next((number for number in told if number is not None), None)
     return tokens_of({**usage, "prompt_tokens": read, "completion_tokens": 0})
 
 
@@ -88,6 +93,19 @@ def _tokens(kinds: dict[str, int], final: bool, service_tier: Any) -> Tokens:
 
 # --- Shapes ----------------------------------------------------------------------------------------------------------
 def _kinds(usage: _JSON) -> dict[str, int] | None:
+    kinds = _of_answer(usage)
+    given = usage.get("iterations")
+    if kinds is None or type(given) is not list:
+        return kinds
+    # What Claude read and wrote to sum a conversation up stands beside the totals; its other iterations are in them.
+    for each in given:
+        summed = _anthropic(each) if type(each) is dict and each.get("type") == "compaction" else None
+        for kind, number in (summed or {}).items():
+            kinds[kind] = kinds.get(kind, 0) + number
+    return kinds
+
+
+def _of_answer(usage: _JSON) -> dict[str, int] | None:
     if "promptTokenCount" in usage:
         return _gemini(usage)
     if "generated_images" in usage:
@@ -105,13 +123,13 @@ def _openai(usage: _JSON, details: _JSON) -> dict[str, int] | None:
     if read is None or wrote is None:
         return None
     written = _details(usage, _WROTE_DETAILS)
-    cached = _part(usage, "prompt_cache_hit_tokens") or _part(usage, "cache_read_input_tokens")
+    cached = next(filter(None, (_part(usage, name) for name in _CACHED)), 0)
     stored, stored_long = _into_cache(usage, details)
-    beside = _beside(usage, read, wrote)
-    if beside and beside == cached + stored:
+    beside, thought = _beside(usage, read, wrote), _part(written, "reasoning_tokens")
+    if beside and beside == cached + stored and beside != thought:
         # Of a gateway that left its Claude's cache beside the prompt.
         read += beside
-    elif beside and _part(written, "reasoning_tokens") in (0, beside) and not (cached or stored):
+    elif beside and (thought == beside or not (thought or cached or stored)):
         # Thoughts, told or not (Gemini through gateways, some of xAI's versions): router-for-me/CLIProxyAPI#5733,
         # mozilla-ai/any-llm#1290.
         wrote += beside
@@ -239,9 +257,14 @@ def _modality(usage: _JSON, name: str, modality: str) -> int:
 
 
 def _searches(usage: _JSON, tool_usage: Any) -> int:
-    """Searches of the web that a provider made and bills: Anthropic's, OpenAI's and Ark's ways to say so."""
+    """Searches of the web that a provider made and bills: Perplexity's, xAI's, Anthropic's, OpenAI's and Ark's ways to
+    say so. xAI bills by the source."""
+    number = max(_part(usage, "num_search_queries"), _part(usage, "num_sources_used"))
+    calls = usage.get("server_side_tool_usage_details")
+    if type(calls) is dict:
+        number = max(number, _part(calls, "web_search_calls") + _part(calls, "x_search_calls"))
     found = usage.get("server_tool_use")
-    number = _part(found, "web_search_requests") if type(found) is dict else 0
+    number = max(number, _part(found, "web_search_requests") if type(found) is dict else 0)
     for tools in (usage.get("tool_usage"), tool_usage):
         said = tools.get("web_search") if type(tools) is dict else None
         number = max(number, _part(said, "num_requests") if type(said) is dict else _part({"n": said}, "n"))

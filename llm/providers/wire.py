@@ -12,10 +12,11 @@ from voicehelper.net.addresses import AddressRefused
 from voicehelper.net.http import HTTPAnswer, NoAnswer
 from voicehelper.net.http_async import AnswerBroke, AsyncHTTP, Body, NoAnswerInTime
 
-from . import errors, json_text
+from . import contents, errors, json_text
 from .alike import Alike
 from .base import ADDRESS_REFUSED, PLAIN, Account, Chunk, ProviderError, Recovery, RequestOptions
-from .events import Event, EventReader, EventStream
+from .events import Event, EventReader, EventStream, InHand
+from .verdicts import Codes
 
 # The largest answers read whole, in bytes: JSON, and what holds pictures or sound.
 JSON_BYTES = 16 * 1024 * 1024
@@ -26,7 +27,7 @@ _ERROR_BYTES = 64 * 1024
 class ProviderWire:
     """Connections of one account. `headers` carry its key; they go to its base URL and nowhere else."""
 
-    def __init__(self, account: Account, base_url: str, headers: Mapping[str, str], codes: errors.Codes) -> None:
+    def __init__(self, account: Account, base_url: str, headers: Mapping[str, str], codes: Codes) -> None:
         self.base_url = (account.base_url.strip() or base_url).rstrip("/")
         self.broken_lines = 0
         self._key = account.api_key.strip()
@@ -73,6 +74,14 @@ class ProviderWire:
         events = await self.stream(path, body, options)
         if alike is not None:
             events.alike = alike
+        async for chunk in self._told(events, reader):
+            yield chunk
+
+    def chunks_of(self, answer: HTTPAnswer, reader: EventReader) -> AsyncGenerator[Chunk, None]:
+        """The same of events that came where a whole answer was asked for."""
+        return self._told(EventStream(self, InHand(answer.body)), reader)
+
+    async def _told(self, events: EventStream, reader: EventReader) -> AsyncGenerator[Chunk, None]:
         try:
             while not reader.ended and (batch := await events.read()):
                 newest = batch[-1]
@@ -119,6 +128,8 @@ class ProviderWire:
         finally:
             stream.close()
         answer = HTTPAnswer(stream.status, stream.headers, content, 0)
+        if stream.status == 200 and contents.is_events(content):
+            return EventStream(self, InHand(content))
         said, text = self.object_in(answer)
         return EventStream(self, stream, Event(b"", json_text.write(said) if b"\n" in text else text, said))
 

@@ -24,6 +24,7 @@ from ..providers.base import ProviderError, Recovery, Unsupported
 from .catalogue import Catalogue, CredentialSpec, ModelSpec
 from .engine import Engine, Lease
 from .errors import CallFailed, Try, nothing_fits
+from .opening import Opened
 from .pools import in_order
 from .router import RoutingRequest, route
 from .statistics import PROBE_S, Statistics
@@ -220,7 +221,8 @@ class Attempts:
                 result = await act(lease, candidate)
         finally:
             engine.providers.done(lease)
-        engine.well(candidate.credential.id, candidate.model.name)
+        is_well = engine.statistics.begun if isinstance(result, Opened) else engine.well
+        is_well(candidate.credential.id, candidate.model.name)
         engine.statistics.note(candidate.model.name, failed=False, latency_ms=int((time.monotonic() - started) * 1000))
         return result
 

@@ -246,7 +246,9 @@ class Call:
         """The whole answer that a stream is. Raises CallFailed when it breaks: what there is of it is nobody's."""
         limit.reschedule(asyncio.get_running_loop().time() + settings.LLM_STREAM_SECONDS)
         try:
-            return await gathered(opened, self._meter)
+            answer = await gathered(opened, self._meter)
+            self.engine.well(candidate.credential.id, candidate.model.name)
+            return answer
         except StreamBroke as broke:
             self._attempts.note_failure(candidate, broke)
             refusal = broke if broke.recovery is Recovery.FAIL else None
@@ -332,6 +334,8 @@ class Call:
         cut = isinstance(broke, ContentCut)
         if broke and not cut:
             self._attempts.note_failure(candidate, broke)
+        elif not broke:
+            self.engine.well(candidate.credential.id, candidate.model.name)
         outcome = "abandoned" if cut or (self.gone and not broke) else "failed" if broke else "ok"
         told = self.operation.told(self.question, candidate.model)
         used, source = self._metered(candidate.model) if told is None else (told, "estimate")

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..kinds import INPUT, SEARCH
 from ..providers.base import Completion, Form, Provider, Speech, Tokens, Transcript
-from ..providers.contents import inputs, pictures
+from ..providers.contents import drawings, inputs, pictures
 from .audio import Recording
 from .billing import NOTHING, Amount, Ceiling, amount
 from .catalogue import ModelSpec
@@ -49,14 +49,22 @@ def _most_chat(question: Question, model: ModelSpec, calibration: Calibration) -
     output = max(limits.values(), default=model.max_tokens) * (body.get("n") or 1)
     asked = body.get("modalities")
     sound = type(asked) is list and "audio" in asked
+    times = 2 if _sums_up(body) else 1
     return Ceiling(
-        int(prompt_tokens(question, model, calibration) * _SAFETY) + 1,
-        output,
+        times * int(prompt_tokens(question, model, calibration) * _SAFETY) + 1,
+        times * output,
         _kinds_asked(body, model),
         ("output", "output_audio") if sound else ("output",),
         {SEARCH: _most_searches(body)} if searches(body) else {},
         body.get("service_tier") or "",
     )
+
+
+def _sums_up(body: Mapping[str, Any]) -> bool:
+    """Whether Claude may read all of it to sum it up before it answers."""
+    managed = body.get("context_management")
+    edits = blocks(managed.get("edits")) if isinstance(managed, Mapping) else ()
+    return any(str(edit.get("type")).startswith("compact") for edit in edits)
 
 
 def _kinds_asked(body: Mapping[str, Any], model: ModelSpec) -> tuple[str, ...]:
@@ -173,7 +181,7 @@ def _estimated_input(question: Question, model: ModelSpec, calibration: Calibrat
 
 
 def _most_images(question: Question, model: ModelSpec, calibration: Calibration) -> Ceiling:
-    pieces = int(question.body.get("n") or 1)
+    pieces = drawings(question.body)
     if "image" in model.prices.kinds:
         return Ceiling(others={"image": pieces}, variant=variant_of(question.body, model) or "")
     prompt = calibration.tokens(model.name, weigh(str(question.body.get("prompt") or "")))
@@ -183,11 +191,16 @@ def _most_images(question: Question, model: ModelSpec, calibration: Calibration)
 def _used_images(
     question: Question, model: ModelSpec, calibration: Calibration, reply: Completion
 ) -> tuple[Amount, str]:
-    if "image" not in model.prices.kinds and reply.usage is not None:
-        return Amount(reply.usage.kinds), "provider"
+    if "image" not in model.prices.kinds:
+        if reply.usage is not None:
+            return Amount(reply.usage.kinds), "provider"
+        read = calibration.tokens(model.name, weigh(str(question.body.get("prompt") or "")))
+        return amount(input=read, output_image=_PICTURE_TOKENS * pictures(reply.body)), "estimate"
     return amount(image=pictures(reply.body), variant=variant_of(question.body, model) or ""), "provider"
 
 
+# What a picture is at OpenAI, of 1024x1024 and medium quality.
+_PICTURE_TOKENS = 1056
 # Of models that are paid by the token: what a second of sound is at the most, and what may be said in it.
 _AUDIO_TOKENS, _SPOKEN_TOKENS = 25, 20
 # A recording that is said to be so many times as long was measured in milliseconds.

@@ -1,5 +1,6 @@
 """What is asked, how long its answer may be, and how it is put to a model's provider."""
 
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -15,6 +16,10 @@ from .estimates import Calibration
 
 # What a provider writes at the most when nobody says how much; the others, up to what the model can.
 _DEFAULT_TOKENS = {"ark": 2000, "claude": 4096}
+
+
+# OpenAI's models that refuse a limit under its older name, also behind a gateway.
+_NEWER = re.compile(r"(?:.*/)?(?:o[1-9]|gpt-(?:[5-9]|\d\d))(?!\d)")
 
 
 class Addressee(NamedTuple):
@@ -124,7 +129,10 @@ class Question(NamedTuple):
     def _translated(self, provider: Provider, model: ModelSpec) -> dict[str, Any]:
         if self.in_chat is None:
             raise TypeError("A chat is not translated.")
-        return self.to(model, self.in_chat(self._addressee(provider, model)))
+        body = self.to(model, self.in_chat(self._addressee(provider, model)))
+        if _NEWER.match(model.provider_model_id) and "max_tokens" in body:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        return body
 
     def _addressee(self, provider: Provider, model: ModelSpec) -> Addressee:
         return Addressee(provider.name, self.credential_id, self.user_id, SEARCH in model.prices.kinds)

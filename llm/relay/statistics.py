@@ -158,6 +158,15 @@ class Statistics:
             if self._circuits.pop(place, None):
                 self._news[place] = 0.0
 
+    def begun(self, credential: int, model: str) -> None:
+        """A stream of the model has begun there, and may yet break off: nobody waits for it any more, but what broke
+        before counts until one ends well."""
+        circuit = self._circuits.get((credential, model))
+        if circuit is None or circuit.cools_until:
+            self.answered(credential, model)
+        if circuit is not None and circuit.cools_until:
+            self._circuits[credential, model] = _Circuit(FAILURES_TO_OPEN - 1, circuit.opened)
+
     def troubled(self, credential: int) -> bool:
         """Whether the account, or a model there, failed and has not answered since."""
         return any(place[0] == credential and circuit.cools_until for place, circuit in self._circuits.items())

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from llm.models import Credential, Model, Usage
+from llm.providers import gathered
 from llm.providers.base import Chunk, StreamBroke
-from llm.relay import gathering
 
 from .client import Answer
 from .conftest import ASK, CHAT, CLAUDE, MESSAGES, World, account, model, post
@@ -204,7 +204,7 @@ def test_a_provider_that_never_streams_is_understood(
 
 # --- What comes of the chunks ----------------------------------------------------------------------------------------
 def put_together(*chunks: dict[str, Any]) -> dict[str, Any]:
-    answer = gathering.GatheredAnswer()
+    answer = gathered.GatheredAnswer()
     for each in chunks:
         answer.add(Chunk(chunk(**each)[6:].strip(), True))
     (choice,) = answer.completion().body["choices"]
@@ -255,8 +255,8 @@ def test_words_between_parts_of_other_kinds_are_kept() -> None:
 
 
 def test_an_answer_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "MEDIA_BYTES", 1000)
-    answer = gathering.GatheredAnswer()
+    monkeypatch.setattr(gathered, "MOST_BYTES", 1000)
+    answer = gathered.GatheredAnswer()
     large = Chunk(b'{"choices":[]}', True, text="x" * 600)
     answer.add(large)
     with pytest.raises(StreamBroke, match="larger than"):

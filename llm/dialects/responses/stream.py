@@ -16,6 +16,7 @@ from ...providers.base import Chunk
 from ...relay.catalogue import ModelSpec
 from ...relay.settling import Completed
 from ..base import event
+from ..finishes import finish_of
 from . import sealed
 from .answer import Response, error_of, keepable, reasoning_tokens, usage_of
 from .tools import DeclaredTool, Toolbox, toolbox, unwrapped
@@ -98,7 +99,7 @@ class ResponsesTranslator:
             for number, call in enumerate(delta.get("tool_calls") or ()):
                 self._call(number if name == "message" else call.get("index", 0), call)
             if choice.get("finish_reason"):
-                self._finish = choice["finish_reason"]
+                self._finish = finish_of(choice)
 
     def end(self, completed: Completed[Any], *, whole: bool = False) -> bytes:
         """The last events, with what was used."""
