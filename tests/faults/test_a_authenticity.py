@@ -214,8 +214,11 @@ def test_A2_an_alipay_signature_of_the_wrong_shape_is_refused(
         unsigned + b"&sign=x&sign=" + quoted,
         unsigned + b"&sign[]=" + quoted,
         unsigned + b"&Sign=" + quoted,
+        unsigned + b"&sign=" + right.encode(),  # "+" not encoded: reads as spaces
     ]
     for body in bodies:
+        if body.endswith(right.encode()) and "+" not in right:
+            continue
         assert not desk.acknowledged(body), body
         assert last_notice().verdict in Notice.UNVERIFIED
     not_credited(order)

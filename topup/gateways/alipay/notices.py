@@ -28,10 +28,8 @@ def open_notice(wire: AlipayWire, notice: IncomingNotice, claimed: Claimed = any
     # Empty values count, as in Alipay's own SDKs: it is the whole form that is signed, in the bytes that came, whatever
     # they are said to be.
     content = string_to_sign(raw, without={"sign", "sign_type"}).encode(_BYTES)
-    # A plus sign that somebody decoded twice: base64 has no blanks.
-    signature = form.get("sign", "").replace(" ", "+")
     # A notice names no certificate.
-    signed = any(rsa.is_signed(key, content, signature) for key in wire.keys.values())
+    signed = any(rsa.is_signed(key, content, form.get("sign", "")) for key in wire.keys.values())
     if sign_type not in {"", RSA2} or not signed:
         raise BadSignature("The notice is not signed by Alipay with RSA2.")
     if (form.get("app_id"), form.get("seller_id")) != (wire.app_id, wire.merchant_id):
