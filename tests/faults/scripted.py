@@ -51,7 +51,7 @@ class Call:
 @dataclass
 class ScriptedProvider:
     """`states` maps order numbers to absent, waiting, paid, closed or refunded; `lies` answers queries instead, and
-    what they say of a payment is changed by `told`."""
+    what they say of a payment is changed by `told`. New orders are refused with `refusal`, if it is a code."""
 
     merchant: Merchant
     settings: Any
@@ -61,6 +61,7 @@ class ScriptedProvider:
     calls: list[Call] = field(default_factory=list)
     before: dict[str, list[Act]] = field(default_factory=dict)
     answers: list[bytes] = field(default_factory=list)
+    refusal: str = ""
     # Spares looking it up.
     known: dict[str, Order] = field(default_factory=dict)
 
@@ -99,6 +100,8 @@ class ScriptedProvider:
         state = self.states.get(call.order_no, "absent")
         wechat = gateway_of(self.merchant) == "wechat"
         if call.operation == "create":
+            if self.refusal:
+                return {"error": self.refusal}
             if wechat:
                 self.states[call.order_no] = "waiting" if state == "absent" else state
                 return {"code_url": f"weixin://wxpay/bizpayurl?pr={call.order_no[-8:]}", "trade_type": "NATIVE"}

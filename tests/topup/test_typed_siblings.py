@@ -163,7 +163,7 @@ def test_P47_another_quote_is_asked_again(
 def test_C12_a_repeat_after_a_refusal_is_refused_again_and_is_no_success_without_an_address(
     buyer: User, as_user: Callable[[User], APIClient], scripted: ScriptedProvider
 ) -> None:
-    scripted._judge = lambda _call: {"error": "NOAUTH"}  # type: ignore[method-assign]
+    scripted.refusal = "NOAUTH"
     first, again = (pay(as_user(buyer), "k") for _ in range(2))
     assert (first.status_code, again.status_code, again.json()) == (502, 502, first.json())
     assert (again["X-Order-Id"], scripted.operations()) == (first["X-Order-Id"], ["create"])

@@ -1,6 +1,5 @@
 """Recharging on the front page: today's figures, open matters, thirty days by gateway. Days are Beijing's."""
 
-from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -16,7 +15,6 @@ from voicehelper.charts import Chart
 from voicehelper.numbers import percent
 from voicehelper.sections import Section
 
-from .. import order_days
 from ..gateways import GATEWAYS
 from ..models import (
     Difference,
@@ -127,11 +125,8 @@ def open_matters(request: HttpRequest) -> Iterator[OpenMatter]:
 
 def income_chart(today: date) -> Chart:
     """Income of the last thirty days, by gateway."""
-    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
-    income: Counter[tuple[date, str]] = Counter()
-    for day, _part, gateway, _group, _detail, _count, fen, _waited in order_days.cells(
-        days, groups=False, parts=["credited"]
-    ):
-        income[day, gateway] += fen
-    series = {name: [income[day, name] for day in days] for name in GATEWAYS}
-    return chart(days, series)
+    found = figures_of(today, DAYS, groups=False, parts=["credited"])
+    series = {
+        name: [found.cells.get((day, name, ""), OrderSums()).income_fen for day in found.days] for name in GATEWAYS
+    }
+    return chart(found.days, series)
